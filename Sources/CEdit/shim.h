@@ -1,0 +1,15 @@
+// libedit, the line editor of the dfc prompt, and the few of its variables that Swift cannot use as
+// they are (they are global and may change).
+#pragma once
+#include <stdio.h>
+#include <editline/readline.h>
+
+// Ends the line that is being edited: readline() returns NULL.
+static inline void dfs_edit_finish(void) { rl_done = 1; }
+
+// Edits on these streams, under this name in ~/.editrc.
+static inline void dfs_edit_begin(const char *name) {
+  rl_readline_name = name;
+  rl_initialize();
+  using_history();
+}

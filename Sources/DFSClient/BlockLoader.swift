@@ -1,0 +1,130 @@
+internal import DFSCore
+internal import Synchronization
+
+/// Blocks of parts, each loaded once however many ask for it at a time, then kept for a while.
+///
+/// Invariants:
+/// - A block is in the cache, or being loaded, or neither; never both.
+/// - What is being loaded without anybody waiting (read ahead) stays within `aheadBound` blocks.
+final class BlockLoader: Sendable {
+  typealias Blocks = [[UInt8]]
+
+  /// Consecutive blocks of one part that are being loaded together.
+  private struct Run {
+    let blocks: Range<Int>
+    let result: Shared<Blocks>
+  }
+
+  private struct State {
+    var cache: BlockCache
+    var loading: [BlockID: Run] = [:]
+  }
+
+  /// Blocks of one request to a server.
+  static let runBlocks = Limits.chunkBytes / Limits.blockBytes
+
+  private let aheadBound: Int
+  private let state: Mutex<State>
+
+  init(cacheBytes: Int) {
+    aheadBound = min(16 << 20, cacheBytes / 2) / Limits.blockBytes
+    state = Mutex(State(cache: BlockCache(bytesBound: cacheBytes)))
+  }
+
+  /// The blocks of a part, in order.
+  /// - Parameter load: fetches at most `runBlocks` consecutive ones.
+  func blocks(
+    _ part: PartID, _ wanted: Range<Int>,
+    load: @escaping @Sendable (Range<Int>) async throws(DFSError) -> Blocks
+  ) async throws(DFSError) -> Blocks {
+    var found = Blocks(repeating: [], count: wanted.count)
+    var waitFor: [Run] = []
+    let begin = state.withLock { state in
+      var missing: [Int] = []
+      for index in wanted {
+        let id = BlockID(part: part, index: index)
+        if let block = state.cache.block(id) {
+          found[index - wanted.lowerBound] = block
+        } else if let run = state.loading[id] {
+          if waitFor.last?.result !== run.result { waitFor.append(run) }
+        } else {
+          missing.append(index)
+        }
+      }
+      return Self.claim(missing, of: part, in: &state)
+    }
+    for run in begin { start(run, of: part, load) }
+    for run in waitFor + begin {
+      let blocks = try await run.result.value()
+      for index in run.blocks.clamped(to: wanted) {
+        found[index - wanted.lowerBound] = blocks[index - run.blocks.lowerBound]
+      }
+    }
+    return found
+  }
+
+  /// Begins to load what is not here, unless enough is being loaded already.
+  func loadAhead(
+    _ part: PartID, _ wanted: Range<Int>,
+    load: @escaping @Sendable (Range<Int>) async throws(DFSError) -> Blocks
+  ) {
+    let begin = state.withLock { state in
+      let missing = wanted.filter { index in
+        let id = BlockID(part: part, index: index)
+        return !state.cache.contains(id) && state.loading[id] == nil
+      }
+      guard state.loading.count + missing.count <= aheadBound else { return [Run]() }
+      return Self.claim(missing, of: part, in: &state)
+    }
+    for run in begin { start(run, of: part, load) }
+  }
+
+  // MARK: Runs
+
+  /// Marks blocks as being loaded, in runs of consecutive ones.
+  private static func claim(_ missing: [Int], of part: PartID, in state: inout State) -> [Run] {
+    runs(missing).map { blocks in
+      let run = Run(blocks: blocks, result: Shared())
+      for index in blocks { state.loading[BlockID(part: part, index: index)] = run }
+      return run
+    }
+  }
+
+  /// Consecutive numbers together, at most `runBlocks` in one.
+  static func runs(_ numbers: [Int]) -> [Range<Int>] {
+    var runs: [Range<Int>] = []
+    for number in numbers {
+      if let last = runs.last, last.upperBound == number, last.count < runBlocks {
+        runs[runs.count - 1] = last.lowerBound..<number + 1
+      } else {
+        runs.append(number..<number + 1)
+      }
+    }
+    return runs
+  }
+
+  /// Loads in a task of its own, so that one who stops waiting does not take it from others.
+  private func start(
+    _ run: Run, of part: PartID,
+    _ load: @escaping @Sendable (Range<Int>) async throws(DFSError) -> Blocks
+  ) {
+    Task {
+      do throws(DFSError) {
+        finish(run, of: part, .success(try await load(run.blocks)))
+      } catch {
+        finish(run, of: part, .failure(error))
+      }
+    }
+  }
+
+  private func finish(_ run: Run, of part: PartID, _ result: Result<Blocks, DFSError>) {
+    state.withLock { state in
+      for (place, index) in run.blocks.enumerated() {
+        let id = BlockID(part: part, index: index)
+        state.loading[id] = nil
+        if case .success(let blocks) = result { state.cache.insert(id, blocks[place]) }
+      }
+    }
+    run.result.fulfil(result)
+  }
+}

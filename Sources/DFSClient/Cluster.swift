@@ -1,0 +1,137 @@
+internal import DFSCore
+internal import DFSWire
+internal import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import Synchronization
+
+/// The four servers, as one client process sees them: who is reachable, and questions to each.
+///
+/// Invariants:
+/// - A server is `reachable` from the moment its observers were told `connected` until it is lost,
+///   stops, or leaves questions open for two seconds.
+/// - Events and answers of one server's control connection come in the order of that connection.
+final class Cluster: Sendable {
+  enum Event: Sendable {
+    case push(Push)
+    /// A new control connection; what was known from an earlier one may be old.
+    case connected
+    case disconnected
+  }
+
+  enum Lane: Sendable, Hashable {
+    /// The control connection: small messages, and answered in the order of pushes.
+    case control
+    /// A bulk connection, whichever has less to do.
+    case bulk
+    /// The same bulk connection for the same number: the pieces of one part.
+    case stream(UInt64)
+  }
+
+  typealias Observer = @Sendable (ServerIndex, Event) -> Void
+
+  let configuration: ClientConfiguration
+  let client: ClientID
+  let logger: Logger
+  /// For what blocks: reading contents, hashing.
+  let threads: NIOThreadPool
+  private let group: MultiThreadedEventLoopGroup
+  private let links: [ServerLink]
+  private let observers: Observers
+
+  init(
+    configuration: ClientConfiguration, credentials: Credentials, client: ClientID, logger: Logger
+  ) {
+    let observers = Observers()
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+    let threads = NIOThreadPool(numberOfThreads: 4)
+    threads.start()
+    let common = ServerLink.Common(
+      configuration: configuration, credentials: credentials, client: client, threads: threads,
+      logger: logger, tell: observers.tell)
+    self.configuration = configuration
+    self.client = client
+    self.logger = logger
+    self.threads = threads
+    self.group = group
+    self.observers = observers
+    links = ServerIndex.all.map { ServerLink($0, common: common, group: group) }
+  }
+
+  /// `f` is called on an event loop, in the order of the connection, before any later answer of
+  /// that server is delivered; it must be quick. To be called before `start`.
+  func observe(_ f: @escaping Observer) { observers.add(f) }
+
+  /// Begins to connect, and to connect again for ever.
+  func start() async {
+    for link in links { link.start() }
+  }
+
+  /// Waits until each server is up or has failed once, at the longest for `timeout`.
+  func settle(timeout: Duration) async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask { [links] in
+        for link in links { await link.settle() }
+      }
+      group.addTask { _ = try? await Task.sleep(for: timeout) }
+      await group.next()
+      group.cancelAll()
+    }
+  }
+
+  var reachable: ServerSet {
+    ServerSet(links.filter(\.isReachable).map(\.server))
+  }
+
+  func states() -> [ServerState] { links.map(\.state) }
+
+  /// Bytes asked of a server's bulk connections and not answered.
+  func load(of server: ServerIndex) -> Int { links[server.value].load }
+
+  /// Asks one server and waits for its answer.
+  /// - Throws: what the server refused with; `disconnected` if it is not reachable or was lost
+  ///   before it answered; `timedOut`; `cancelled` if the task was.
+  func request(
+    _ server: ServerIndex, _ request: Request, body: ByteBuffer? = nil, lane: Lane,
+    timeout: Duration
+  ) async throws(DFSError) -> (Reply, ByteBuffer?) {
+    let connection = try await connection(server, lane)
+    let submission = connection.submit(
+      request, body: body, weight: Self.weight(request, body), timeout: timeout)
+    let answer = try await submission.answer()
+    return (answer.reply, answer.body)
+  }
+
+  /// The connection that `request` would use, for who sends a sequence on it.
+  func connection(_ server: ServerIndex, _ lane: Lane) async throws(DFSError) -> Connection {
+    let link = links[server.value]
+    switch lane {
+    case .control: return try link.control()
+    case .bulk: return try await link.bulk(.any)
+    case .stream(let number): return try await link.bulk(.stream(number))
+    }
+  }
+
+  private static func weight(_ request: Request, _ body: ByteBuffer?) -> Int {
+    if case .getPart(_, let range) = request { return range.count + Limits.blockBytes }
+    return body?.readableBytes ?? 0
+  }
+
+  /// Disconnects; what is under way fails with `cancelled`.
+  func shutdown() async {
+    for link in links { await link.stop() }
+    try? await group.shutdownGracefully()
+    try? await threads.shutdownGracefully()
+  }
+}
+
+/// Who is told of events.
+private final class Observers: Sendable {
+  private let all = Mutex<[Cluster.Observer]>([])
+
+  func add(_ observer: @escaping Cluster.Observer) { all.withLock { $0.append(observer) } }
+
+  @Sendable func tell(_ server: ServerIndex, _ event: Cluster.Event) {
+    for observer in all.withLock({ $0 }) { observer(server, event) }
+  }
+}

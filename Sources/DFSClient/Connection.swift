@@ -1,0 +1,173 @@
+internal import DFSCore
+internal import DFSWire
+internal import Glibc
+internal import NIOCore
+internal import NIOPosix
+internal import Synchronization
+
+/// How one connection is made, and its bounds.
+struct ConnectionSettings: Sendable {
+  let address: ServerAddress
+  let login: ConnectionLogin
+  /// Where the password is hashed.
+  let threads: NIOThreadPool
+  let connectTimeout: TimeAmount
+  var loginTimeout: TimeAmount { connectTimeout }
+  /// Bytes written and not answered.
+  let windowBytes: Int
+  /// Whether the server is asked when it is quiet.
+  let watches: Bool
+  /// A connection that nobody used for so long is closed.
+  let idleLimit: TimeAmount?
+  var tick: TimeAmount { watches ? .milliseconds(250) : .milliseconds(500) }
+
+  /// What went wrong with a connection, in the words of the operating system.
+  static func failure(_ error: any Error, peer: String) -> DFSError {
+    switch error {
+    case let error as DFSError: return error
+    case let error as IOError: return refused(peer, String(cString: strerror(error.errnoCode)))
+    case let error as NIOConnectionError:
+      if let first = error.connectionErrors.first { return failure(first.error, peer: peer) }
+      return refused(peer, "no address is known for '\(error.host)'")
+    case ChannelError.connectTimeout(let time):
+      return refused(peer, "no connection within \(time.nanoseconds / 1_000_000_000) s")
+    default: return DFSError(.disconnected, peer, cause: error)
+    }
+  }
+
+  private static func refused(_ peer: String, _ reason: String) -> DFSError {
+    DFSError(.disconnected, "\(peer): \(reason)")
+  }
+}
+
+/// One connection to one server, logged in once `ready` was signalled. It ends once, and is then
+/// replaced by another one; its owner learns so by its signals.
+final class Connection: Sendable {
+  private let handler: NIOLoopBound<ConnectionHandler>
+  private let use: ConnectionUse
+  private let nextID = Atomic<UInt64>(ConnectionState<Call>.firstRequestID)
+
+  private init(handler: NIOLoopBound<ConnectionHandler>, use: ConnectionUse) {
+    self.handler = handler
+    self.use = use
+  }
+
+  private var eventLoop: any EventLoop { handler.eventLoop }
+
+  /// Bytes asked of this connection and not answered.
+  var load: Int { use.bytes.load(ordering: .relaxed) }
+
+  /// Somebody is about to use it: it is not closed as idle now.
+  func touch() { use.touch() }
+
+  /// Connects and begins to log in.
+  /// - Parameter signal: called on `loop`, if the connection was made; `closed` is the last.
+  static func open(
+    _ settings: ConnectionSettings, on loop: any EventLoop,
+    signal: @escaping @Sendable (ConnectionSignal) -> Void
+  ) -> EventLoopFuture<Connection> {
+    ClientBootstrap(group: loop)
+      .connectTimeout(settings.connectTimeout)
+      .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .channelOption(.writeBufferWaterMark, value: .init(low: 512 << 10, high: 2 << 20))
+      .channelOption(
+        .recvAllocator,
+        value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16 << 10, maximum: 512 << 10)
+      )
+      .channelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try prepare(channel, settings) }
+      }
+      .connect(host: settings.address.host, port: settings.address.port)
+      .flatMapThrowing { channel in
+        let handler = try channel.pipeline.syncOperations.handler(type: ConnectionHandler.self)
+        handler.signal = signal
+        return Connection(handler: NIOLoopBound(handler, eventLoop: loop), use: handler.use)
+      }
+      .flatMapErrorThrowing { throw ConnectionSettings.failure($0, peer: settings.login.peer) }
+  }
+
+  private static func prepare(_ channel: any Channel, _ settings: ConnectionSettings) throws {
+    let bound = FrameBound()
+    try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(FrameDecoder(bound: bound)))
+    try channel.pipeline.syncOperations.addHandlers([
+      FrameEncoder(), ConnectionHandler(settings: settings, bound: bound),
+    ])
+  }
+
+  /// It is not closed as idle until `release`; for copies that the server keeps for this connection.
+  func retain() { use.users.wrappingAdd(1, ordering: .relaxed) }
+
+  func release() {
+    use.touch()
+    use.users.wrappingSubtract(1, ordering: .relaxed)
+  }
+
+  /// Sends a request; calls from one task are written in their order.
+  /// - Parameter weight: bytes of bulk in the request and its answer.
+  func submit(
+    _ request: Request, body: ByteBuffer? = nil, weight: Int = 0, timeout: Duration
+  ) -> Submission {
+    let id = nextID.wrappingAdd(1, ordering: .relaxed).oldValue
+    let promise = eventLoop.makePromise(of: Answer.self)
+    let call = Call(request: request, body: body, promise: promise)
+    let deadline = NIODeadline.now() + TimeAmount(timeout)
+    use.begin(weight)
+    promise.futureResult.whenComplete { [use] _ in use.end(weight) }
+    eventLoop.execute {
+      self.handler.value.submit(call, id: id, bytes: weight, deadline: deadline)
+    }
+    return Submission(connection: self, id: id, future: promise.futureResult)
+  }
+
+  /// A request on its way.
+  struct Submission: Sendable {
+    fileprivate let connection: Connection
+    fileprivate let id: UInt64
+    fileprivate let future: EventLoopFuture<Answer>
+
+    /// Waits for the answer; a cancelled task stops waiting.
+    func answer() async throws(DFSError) -> Answer {
+      do {
+        return try await withTaskCancellationHandler {
+          try await future.get()
+        } onCancel: {
+          connection.cancel(id)
+        }
+      } catch {
+        throw DFSError(error, else: .disconnected)
+      }
+    }
+  }
+
+  private func cancel(_ id: UInt64) { eventLoop.execute { self.handler.value.cancel(id: id) } }
+
+  func close(_ error: DFSError) {
+    eventLoop.execute { self.handler.value.close(error) }
+  }
+}
+
+/// How much a connection is used; shared by its owner and its handler.
+final class ConnectionUse: Sendable {
+  /// Bytes asked and not answered.
+  let bytes = Atomic<Int>(0)
+  /// Who wants to keep it open.
+  let users = Atomic<Int>(0)
+  private let lastUse = Atomic<UInt64>(NIODeadline.now().uptimeNanoseconds)
+
+  func touch() { lastUse.store(NIODeadline.now().uptimeNanoseconds, ordering: .relaxed) }
+
+  func begin(_ weight: Int) {
+    bytes.wrappingAdd(weight, ordering: .relaxed)
+    touch()
+  }
+
+  func end(_ weight: Int) {
+    bytes.wrappingSubtract(weight, ordering: .relaxed)
+    touch()
+  }
+
+  var idleTime: TimeAmount {
+    if users.load(ordering: .relaxed) > 0 { return .zero }
+    return NIODeadline.now() - NIODeadline.uptimeNanoseconds(lastUse.load(ordering: .relaxed))
+  }
+}

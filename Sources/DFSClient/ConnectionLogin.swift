@@ -1,0 +1,111 @@
+internal import DFSCore
+internal import DFSWire
+
+/// The conversation that opens a connection: hello, then SCRAM-SHA-256. Each event returns what is
+/// to be done; hashing the password (`prove`) is done off the event loop.
+struct ConnectionLogin {
+  enum Phase {
+    /// Hello is sent.
+    case greeting
+    /// The client-first message is sent.
+    case challenge(ScramClient)
+    /// The proof is being computed.
+    case proving
+    /// The client-final message is sent.
+    case verdict(ScramClient)
+    case ended
+  }
+
+  enum Action {
+    case send(Request)
+    case prove(ScramClient, challenge: String)
+    case ready(ServerGreeting)
+    case fail(DFSError)
+  }
+
+  /// How the server is called in messages: `DFS2 (127.0.0.1:10002)`.
+  let peer: String
+  let hello: Hello
+  let credentials: Credentials
+  let cache: ScramCache
+  private(set) var phase = Phase.greeting
+  private var greeting: ServerGreeting?
+
+  init(peer: String, hello: Hello, credentials: Credentials, cache: ScramCache) {
+    self.peer = peer
+    self.hello = hello
+    self.credentials = credentials
+    self.cache = cache
+  }
+
+  mutating func replied(_ reply: Reply) -> Action {
+    switch (phase, reply) {
+    case (_, .failed(let error)): return refused(error)
+    case (.greeting, .hello(let greeting)): return greeted(greeting)
+    case (.challenge(let scram), .loginContinue(let challenge)):
+      phase = .proving
+      return .prove(scram, challenge: challenge)
+    case (.verdict(let scram), .loginDone(let message)): return verified(scram, message)
+    default:
+      return end(DFSError(.protocolViolation, "\(peer) answered out of turn while logging in"))
+    }
+  }
+
+  mutating func proved(_ proof: Result<(ScramClient, String), DFSError>) -> Action? {
+    guard case .proving = phase else { return nil }
+    switch proof {
+    case .success(let (scram, message)):
+      phase = .verdict(scram)
+      return .send(.loginEnd(scram: message))
+    case .failure(let error): return end(error)
+    }
+  }
+
+  private mutating func greeted(_ greeting: ServerGreeting) -> Action {
+    if let problem = mismatch(greeting) { return end(DFSError(.configuration, problem)) }
+    self.greeting = greeting
+    var scram = ScramClient(
+      user: credentials.user.text, password: credentials.password, cache: cache)
+    let first = scram.first()
+    phase = .challenge(scram)
+    return .send(.loginBegin(scram: first))
+  }
+
+  private func mismatch(_ greeting: ServerGreeting) -> String? {
+    if greeting.version != hello.version {
+      return "\(peer) speaks version \(greeting.version) of the protocol; this program speaks "
+        + "\(hello.version)"
+    }
+    if greeting.server != hello.server {
+      return "\(peer) says it is \(greeting.server), the configuration says \(hello.server)"
+    }
+    if greeting.cluster != hello.cluster {
+      return "\(peer) belongs to the cluster '\(greeting.cluster.printable)', the configuration "
+        + "says '\(hello.cluster.printable)'"
+    }
+    return nil
+  }
+
+  private mutating func verified(_ scram: ScramClient, _ message: String) -> Action {
+    do throws(DFSError) {
+      try scram.verify(serverFinal: message)
+    } catch {
+      return end(error)
+    }
+    guard let greeting else {
+      return end(DFSError(.protocolViolation, "\(peer) ended a login that was not begun"))
+    }
+    phase = .ended
+    return .ready(greeting)
+  }
+
+  private mutating func refused(_ error: DFSError) -> Action {
+    guard error.code == .loginFailed else { return end(error) }
+    return end(DFSError(.loginFailed, "Invalid Username/Password. Please try again."))
+  }
+
+  private mutating func end(_ error: DFSError) -> Action {
+    phase = .ended
+    return .fail(error)
+  }
+}

@@ -1,0 +1,49 @@
+internal import DFSCore
+internal import Logging
+internal import NIOCore
+internal import Synchronization
+
+/// What reads learn about servers and copies: who is slow just now, and which copies are bad.
+final class CopyWatch: Sendable {
+  /// A server that was overtaken is asked last for so long.
+  private static let slowPeriod = TimeAmount.seconds(2)
+  private static let reportsBound = 1000
+
+  private struct Bad: Hashable {
+    let id: PartID
+    let server: ServerIndex
+  }
+
+  private struct State {
+    var slowUntil: [ServerIndex: NIODeadline] = [:]
+    var reported: Set<Bad> = []
+  }
+
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  init(logger: Logger) { self.logger = logger }
+
+  func isSlow(_ server: ServerIndex) -> Bool {
+    state.withLock { $0.slowUntil[server].map { NIODeadline.now() < $0 } ?? false }
+  }
+
+  func overtaken(_ server: ServerIndex) {
+    state.withLock { $0.slowUntil[server] = .now() + Self.slowPeriod }
+  }
+
+  func answered(_ server: ServerIndex) {
+    state.withLock { _ = $0.slowUntil.removeValue(forKey: server) }
+  }
+
+  /// A copy could not be used; each is logged once.
+  func bad(_ id: PartID, on server: ServerIndex, _ error: DFSError) {
+    let isNews = state.withLock { state in
+      if state.reported.count >= Self.reportsBound { state.reported.removeAll() }
+      return state.reported.insert(Bad(id: id, server: server)).inserted
+    }
+    if isNews {
+      logger.warning("the copy of part \(id) on \(server) is no good: \(error)")
+    }
+  }
+}

@@ -1,0 +1,149 @@
+public import DFSCore
+internal import DFSReplication
+internal import DFSWire
+public import Logging
+
+/// A user's files over the four servers: the file service that the mount and dfc stand on.
+///
+/// It owns the connections (Cluster), the namespace (Namespace, with its cache of rows) and the
+/// contents (Transfer), and ties them together: what servers push goes to the cache first, then to
+/// who listens.
+public final class DFSClient: FileService {
+  /// Connecting takes at most this long.
+  static let settleTime = Duration.seconds(8)
+
+  let cluster: Cluster
+  let namespace: Namespace
+  let transfer: Transfer
+  let holds: DFSClientHolds
+  let configuration: ClientConfiguration
+  private let feed: InvalidationFeed
+
+  public let invalidations: AsyncStream<Invalidation>
+
+  /// Connects to the servers of `configuration`; those that cannot be reached now are tried again
+  /// for as long as the client lives.
+  /// - Parameter minimumServers: with fewer than these the call fails.
+  /// - Throws: `loginFailed` if a server refused the credentials, `serversMissing`, naming each server
+  ///   that cannot be reached and why.
+  public static func connect(
+    _ configuration: ClientConfiguration, credentials: Credentials, minimumServers: Int = 1,
+    logger: Logger
+  ) async throws -> DFSClient {
+    let client = DFSClient(configuration, credentials, logger)
+    await client.cluster.start()
+    await client.cluster.settle(timeout: settleTime)
+    do {
+      try client.requireServers(minimumServers)
+    } catch {
+      await client.cluster.shutdown()
+      throw error
+    }
+    return client
+  }
+
+  private init(_ configuration: ClientConfiguration, _ credentials: Credentials, _ logger: Logger) {
+    let id = ClientID.random()
+    let cluster = Cluster(
+      configuration: configuration, credentials: credentials, client: id, logger: logger)
+    let cache = RowCache(bound: configuration.cachedRows)
+    let namespace = Namespace(
+      client: id, requests: cluster, cache: cache, settings: .init(configuration), logger: logger)
+    let holds = DFSClientHolds(requests: cluster)
+    let feed = InvalidationFeed()
+    self.configuration = configuration
+    self.cluster = cluster
+    self.namespace = namespace
+    self.holds = holds
+    self.feed = feed
+    transfer = Transfer(cluster: cluster, configuration: configuration)
+    invalidations = feed.stream
+    // The cluster must not keep alive what keeps the cluster alive.
+    cluster.observe { [weak namespace, weak holds] server, event in
+      cache.note(event, of: server)
+      feed.note(event)
+      guard case .connected = event else { return }
+      Task {
+        await namespace?.returned(server)
+        await holds?.renew(on: server)
+      }
+    }
+  }
+
+  private func requireServers(_ minimum: Int) throws {
+    let states = cluster.states()
+    let up = ServerSet(states.filter(\.isUp).map(\.server))
+    guard up.count < max(1, minimum) else { return }
+    if states.contains(where: { $0.problem?.code == .loginFailed }) {
+      throw DFSError(.loginFailed, "Invalid Username/Password. Please try again.")
+    }
+    let need = minimum > 1 ? "at least \(minimum) are needed" : "at least one is needed"
+    throw namespace.servers.missing(answering: up, need)
+  }
+
+  // MARK: Servers
+
+  public func serverStates() async -> [ServerState] { cluster.states() }
+
+  /// What can still be written, copies counted: each byte of content takes half a byte of every
+  /// server, so the fullest server decides.
+  public func space() async throws -> SpaceReport {
+    let reports: [SpaceReport] = await withTaskGroup(of: SpaceReport?.self) { group in
+      for server in cluster.reachable.servers {
+        group.addTask { [cluster] in
+          let reply = try? await cluster.ask(server, .space, timeout: .seconds(5))
+          guard case .space(let report) = reply else { return nil }
+          return report
+        }
+      }
+      return await group.reduce(into: []) { if let report = $1 { $0.append(report) } }
+    }
+    guard !reports.isEmpty else {
+      throw namespace.servers.missing(answering: [], "no server tells its space")
+    }
+    func twice(_ bytes: UInt64?) -> UInt64 {
+      let (double, overflow) = (bytes ?? 0).multipliedReportingOverflow(by: 2)
+      return overflow ? .max : double
+    }
+    return SpaceReport(
+      total: twice(reports.map(\.total).min()), available: twice(reports.map(\.available).min()),
+      used: twice(reports.map(\.used).max()), inodes: reports.map(\.inodes).max() ?? 0)
+  }
+
+  public func close() async {
+    await namespace.finish()
+    feed.finish()
+    await cluster.shutdown()
+  }
+}
+
+extension Namespace.Settings {
+  init(_ configuration: ClientConfiguration) {
+    policy = configuration.writes
+    callTimeout = .seconds(configuration.callTimeoutSeconds)
+    hedge = .milliseconds(configuration.hedgeMilliseconds)
+  }
+}
+
+extension RowCache {
+  /// What a connection brings, in its order.
+  fileprivate func note(_ event: Cluster.Event, of server: ServerIndex) {
+    switch event {
+    case .connected: connected(server)
+    case .disconnected: disconnected(server)
+    case .push(.changed(let keys, let head)): pushed(keys, head: head, by: server)
+    case .push(.everythingChanged(let head)): pushed(nil, head: head, by: server)
+    case .push(.goingAway): break
+    }
+  }
+}
+
+extension InvalidationFeed {
+  fileprivate func note(_ event: Cluster.Event) {
+    switch event {
+    case .connected, .disconnected, .push(.everythingChanged): addEverything()
+    case .push(.changed(let keys, _)): add(keys)
+    case .push(.goingAway): break
+    }
+  }
+}

@@ -1,0 +1,105 @@
+public import DFSCore
+
+/// The contents of the file service: publishing a version is upload, then one change that names it.
+extension DFSClient {
+  public func publish(
+    _ content: any ContentSource, to target: PublishTarget, durable: Bool,
+    progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> Inode {
+    let answering = try await namespace.servers.requireWritable(configuration.writes)
+    guard content.size <= Limits.fileBytes else {
+      throw DFSError(
+        .fileTooLarge, "a file of \(content.size) bytes; the bound is \(Limits.fileBytes)")
+    }
+    let md5 = try await transfer.md5(of: content)
+    let upload = DFSClientUpload(
+      content: content, version: .random(), md5: md5,
+      placement: Placement(md5: md5).standingIn(for: ServerSet.all.subtracting(answering)),
+      durable: durable)
+    do {
+      let (version, parts) = try await upload.run(transfer, progress)
+      let inode = try await namespace.transact(parts) {
+        try await $0.publish(version, to: target)
+      }
+      progress?(content.size)
+      return inode
+    } catch let error as DFSError where error.code == .timedOut {
+      // Perhaps it was published: its parts stay.
+      throw error
+    } catch {
+      await upload.undo(transfer)
+      throw error
+    }
+  }
+
+  public func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {
+    try await transfer.read(version, range)
+  }
+
+  public func hold(_ version: VersionID) async { await holds.hold(version) }
+  public func release(_ version: VersionID) async { await holds.release(version) }
+
+  public func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] {
+    try await transfer.copies(versions)
+  }
+}
+
+/// One content on its way to the servers.
+struct DFSClientUpload: Sendable {
+  let content: any ContentSource
+  let version: VersionID
+  let md5: MD5Digest
+  let placement: Placement
+  let durable: Bool
+
+  private var split: Split { Split(size: content.size) }
+
+  /// Stores the parts, or takes them along if they are small.
+  /// - Returns: the version, and what must travel with the change that names it.
+  func run(
+    _ transfer: Transfer, _ progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> (Version, ChangeParts) {
+    var parts = ChangeParts(durable: durable)
+    let digests: [BlockChecksum]
+    if split.isInline {
+      let (inline, found) = try await transfer.inlineParts(content, version: version)
+      digests = found
+      for server in ServerIndex.all {
+        parts.inline[server] = placement.parts(on: server).map { inline[$0.value] }
+      }
+    } else {
+      digests = try await transfer.upload(
+        content, version: version, placement: placement, durable: durable, progress: progress)
+      for server in ServerIndex.all { parts.held[server] = ids(on: server) }
+    }
+    let version = Version(
+      id: version, size: content.size, md5: md5, placement: placement, partDigests: digests)
+    return (version, parts)
+  }
+
+  /// Nothing names the parts: the servers need not keep them.
+  func undo(_ transfer: Transfer) async {
+    guard !split.isInline else { return }
+    let ids = PartIndex.all.map { PartID(version: version, part: $0) }
+    // Also if the caller was cancelled.
+    await Task { await transfer.drop(ids, on: .all) }.value
+  }
+
+  private func ids(on server: ServerIndex) -> [PartID] {
+    placement.parts(on: server).map { PartID(version: version, part: $0) }
+  }
+}
+
+extension Placement {
+  /// The placement while `missing` is away: the copies that it would hold go to the server opposite,
+  /// which holds neither of those parts. With more than one server missing nothing can be done.
+  func standingIn(for missing: ServerSet) -> Placement {
+    guard missing.count == 1, let away = missing.servers.first else { return self }
+    let opposite = ServerIndex((away.value + 2) % Limits.serverCount)
+    return Placement(
+      holders: holders.map { set in
+        guard set.contains(away) else { return set }
+        return set.subtracting(missing).union(ServerSet([opposite]))
+      })
+  }
+}

@@ -1,0 +1,173 @@
+public import DFSCore
+
+/// What the mount and dfc use: a user's namespace and contents over the four servers. The class
+/// `DFSClient` provides it; a test of the mount may provide it from memory.
+///
+/// Every call may suspend; none blocks its thread. Every error is a `DFSError`.
+public protocol FileService: Sendable {
+  // MARK: Reading the namespace
+
+  /// - Throws: `staleHandle` if there is no such inode (any more), here and in what is done to one.
+  func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode
+  /// - Throws: `notFound` if there is no such entry, `notDirectory` if `parent` is none.
+  func lookup(_ parent: InodeID, _ name: FileName, _ freshness: Freshness) async throws -> Inode
+  /// All entries with their inodes, in byte order of their names.
+  func list(_ directory: InodeID, _ freshness: Freshness) async throws -> [DirectoryItem]
+
+  // MARK: Changing the namespace; each is one atomic change, committed when the call returns
+
+  /// Makes an object. Regular files begin without a version.
+  /// - Throws: `exists` if the name is taken.
+  func create(_ parent: InodeID, _ name: FileName, _ new: NewInode) async throws -> Inode
+  /// Removes a name that is no directory; the inode goes with its last name.
+  /// - Returns: the inode as it was before.
+  @discardableResult
+  func unlink(_ parent: InodeID, _ name: FileName) async throws -> Inode
+  @discardableResult
+  func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Inode
+  func rename(
+    _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName,
+    _ mode: RenameMode
+  ) async throws
+  func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode
+  func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode
+
+  func extendedAttributes(_ inode: InodeID) async throws -> [FileName: [UInt8]]
+  func setExtendedAttribute(
+    _ inode: InodeID, _ name: FileName, _ value: [UInt8], _ mode: AttributeSetMode) async throws
+  func removeExtendedAttribute(_ inode: InodeID, _ name: FileName) async throws
+
+  // MARK: Contents
+
+  /// Splits `content` into four parts, stores each on two servers and makes it the inode's version
+  /// in one change. On an error the version before is whole.
+  /// - Parameters:
+  ///   - durable: on stable storage of every server that acknowledged, before returning.
+  ///   - progress: bytes of the content stored so far, of all (called now and then).
+  /// - Returns: the inode after the change.
+  func publish(
+    _ content: any ContentSource, to target: PublishTarget, durable: Bool,
+    progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> Inode
+
+  /// Bytes of a version, verified against their checksums; the range is clamped to the size. At
+  /// most 1 MiB is returned at once (fewer only at the end or at that bound).
+  /// - Throws: `incomplete` if a part that is asked for is on no server that is up; `damaged` if no
+  ///   good copy is left.
+  func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8]
+
+  /// Keeps the copies of a version for as long as it is open here, though it be replaced.
+  func hold(_ version: VersionID) async
+  func release(_ version: VersionID) async
+
+  /// Which parts of each version are found on the servers that are up: for each version and part
+  /// the servers that have it.
+  func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement]
+
+  func space() async throws -> SpaceReport
+
+  // MARK: Servers
+
+  /// The servers that are up and logged in, and why the others are not.
+  func serverStates() async -> [ServerState]
+
+  /// What other clients changed, as servers push it. One stream for the life of the service.
+  var invalidations: AsyncStream<Invalidation> { get }
+
+  /// Finishes what is under way and disconnects.
+  func close() async
+}
+
+public enum Freshness: Sendable, Hashable {
+  /// A cached answer is good as long as servers push changes.
+  case pushed
+  /// The answer has every change that was acknowledged before the call.
+  case current
+}
+
+public struct DirectoryItem: Hashable, Sendable {
+  public let name: FileName
+  public let inode: Inode
+
+  public init(name: FileName, inode: Inode) {
+    self.name = name
+    self.inode = inode
+  }
+}
+
+/// The attributes of an object to be made.
+public struct NewInode: Hashable, Sendable {
+  public var kind: FileKind
+  public var mode: UInt32
+  public var owner: UInt32
+  public var group: UInt32
+  public var device: UInt64 = 0
+  public var target: [UInt8] = []
+
+  public init(kind: FileKind, mode: UInt32, owner: UInt32, group: UInt32) {
+    self.kind = kind
+    self.mode = mode
+    self.owner = owner
+    self.group = group
+  }
+}
+
+public enum RenameMode: Hashable, Sendable {
+  /// Replaces what has the new name.
+  case replace
+  /// Fails with `exists` if the new name is taken.
+  case noReplace
+  case exchange
+}
+
+public enum AttributeSetMode: Hashable, Sendable { case set, create, replace }
+
+/// What to change of an inode; nil leaves a field alone.
+public struct AttributeChange: Hashable, Sendable {
+  public var mode: UInt32?
+  public var owner: UInt32?
+  public var group: UInt32?
+  public var accessed: Timestamp?
+  public var modified: Timestamp?
+  public init() {}
+}
+
+/// Where a published content goes.
+public enum PublishTarget: Sendable {
+  /// To this inode, which exists. `modified` becomes its time of modification.
+  case inode(InodeID, modified: Timestamp)
+  /// Under this name, replacing a regular file of that name or making a new one.
+  case name(parent: InodeID, FileName, NewInode)
+}
+
+/// A content to be published: read many times, at any offset, from any thread.
+public protocol ContentSource: Sendable {
+  /// Bytes.
+  var size: UInt64 { get }
+  /// The MD5, if it was computed while the content was written.
+  var md5: MD5Digest? { get }
+  /// Reads exactly `buffer.count` bytes at `offset`; may block (it is called on a thread for that).
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws
+}
+
+public struct ServerState: Hashable, Sendable {
+  public let server: ServerIndex
+  public let address: ServerAddress
+  public let isUp: Bool
+  /// Why it is not up, for people.
+  public let problem: DFSError?
+
+  public init(server: ServerIndex, address: ServerAddress, isUp: Bool, problem: DFSError?) {
+    self.server = server
+    self.address = address
+    self.isUp = isUp
+    self.problem = problem
+  }
+}
+
+public enum Invalidation: Hashable, Sendable {
+  /// Rows that another client wrote.
+  case rows([RowKey])
+  /// Anything may have changed (a connection was lost).
+  case everything
+}

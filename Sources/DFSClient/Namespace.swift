@@ -1,0 +1,274 @@
+internal import DFSCore
+internal import DFSReplication
+internal import DFSWire
+internal import Logging
+
+/// One user's namespace over the four servers, as this client sees and changes it.
+///
+/// Reads are in NamespaceReads.swift. A change is a transaction: rows are read as they are at the head
+/// of this client's view, the change is computed from them and appended; it is accepted only if
+/// nobody else appended anything. Otherwise the view is taken again and the transaction runs again.
+///
+/// Invariants:
+/// - One transaction at a time, in the order of calls.
+/// - A transaction's error is reported only if it is right about a state that was current after the
+///   call began.
+/// - A transaction that returned is committed, one that threw anything but `timedOut` did not happen.
+final class Namespace: Sendable {
+  struct Settings: Sendable {
+    var policy = WritePolicy.all
+    var callTimeout = Duration.seconds(30)
+    var hedge = Duration.milliseconds(500)
+    /// A change waits at most this long for a refill that it would make worthless.
+    var refillPatience = Duration.seconds(10)
+  }
+
+  let servers: NamespaceServers
+  let cache: RowCache
+  let settings: Settings
+  let driver: NamespaceDriver
+  let pings: NamespacePings
+  private let logger: Logger
+  private let turn = NamespaceTurn()
+
+  init(
+    client: ClientID, requests: any ServerRequests, cache: RowCache, settings: Settings,
+    logger: Logger
+  ) {
+    self.cache = cache
+    self.settings = settings
+    self.logger = logger
+    servers = NamespaceServers(requests: requests, cache: cache)
+    driver = NamespaceDriver(client: client, servers: servers, logger: logger)
+    pings = NamespacePings(servers: servers)
+  }
+
+  var deadline: ContinuousClock.Instant { .now + settings.callTimeout }
+
+  /// A server is connected (again).
+  func returned(_ server: ServerIndex) async {
+    // Its head, and that all its pushes from now on are known to arrive.
+    _ = try? await servers.ping(server)
+    await driver.returned(server)
+  }
+
+  /// Waits for the change that is under way, at most as long as a call may take; none comes after.
+  func finish() async {
+    try? await turn.take(until: deadline)
+    await driver.even(within: Self.evenPatience)
+    await driver.abandon()
+  }
+
+  /// How long a change waits for servers beyond the three that decide.
+  static let evenPatience = Duration.seconds(2)
+
+  // MARK: Changing
+
+  /// Performs one atomic change.
+  /// - Parameters:
+  ///   - parts: what travels with it.
+  ///   - body: computes the change; may run several times.
+  /// - Throws: what `body` throws; `serversMissing` if too few servers answer; `timedOut` if it is not
+  ///   known whether the change happened.
+  func transact<Value: Sendable>(
+    _ parts: ChangeParts = ChangeParts(),
+    _ body: @Sendable (inout Transaction) async throws -> Value
+  ) async throws -> Value {
+    let deadline = deadline
+    try await servers.requireWritable(settings.policy)
+    try await turn.take(until: deadline)
+    defer { turn.pass() }
+    await waitForRefill(until: deadline)
+    var pause = Pause()
+    while true {
+      let head = try await lead(until: deadline, &pause)
+      if let value = try await attempt(at: head, parts, body, until: deadline, &pause) {
+        return value
+      }
+      try Task.checkNotCancelled()
+      try await pause.wait(until: deadline)
+    }
+  }
+
+  /// Takes a view, which finishes or drops what another client left half done.
+  func settle(until deadline: ContinuousClock.Instant) async throws {
+    try await turn.take(until: deadline)
+    defer { turn.pass() }
+    await driver.abandon()
+    var pause = Pause()
+    _ = try await lead(until: deadline, &pause)
+  }
+
+  /// Runs the transaction once.
+  /// - Returns: nil if it has to run again.
+  private func attempt<Value: Sendable>(
+    at head: Head, _ parts: ChangeParts,
+    _ body: @Sendable (inout Transaction) async throws -> Value,
+    until deadline: ContinuousClock.Instant, _ pause: inout Pause
+  ) async throws -> Value? {
+    var transaction = Transaction(
+      number: head.number + 1, time: .now,
+      source: NamespaceRows(namespace: self, head: head, deadline: deadline))
+    let result: Result<Value, DFSError>
+    do {
+      result = .success(try await body(&transaction))
+    } catch let error as DFSError {
+      result = .failure(error)
+    }
+    if case .failure(let error) = result, error.code == .displaced {
+      await driver.abandon()
+      return nil
+    }
+    if case .failure(let error) = result, !Self.isAnswer(error) { throw error }
+    if case .success(let value) = result, !transaction.writes.isEmpty {
+      return try await commit(transaction.writes, parts, at: head, until: deadline, &pause)
+        ? value : nil
+    }
+    // Nothing to write, or the rules say no: right if the rows were current.
+    guard try await isCurrent(head) else {
+      await driver.abandon()
+      return nil
+    }
+    return try result.get()
+  }
+
+  /// The head of a view of this client's, taken if there is none.
+  private func lead(
+    until deadline: ContinuousClock.Instant, _ pause: inout Pause
+  ) async throws -> Head {
+    while true {
+      if await driver.isSound, let head = await driver.leading,
+        !cache.hasHeard(laterThan: head.view)
+      {
+        return head
+      }
+      switch await driver.takeView(until: deadline) {
+      case .leading, .committed: continue
+      case .displaced: try await pause.wait(until: deadline)
+      case .stuck(let obstacle):
+        guard servers.reachable.count >= Limits.quorum, case .silent = obstacle else {
+          throw error(obstacle)
+        }
+        try await pause.wait(until: deadline)
+      case .outOfTime:
+        throw DFSError(
+          .timedOut,
+          "no three servers agreed within \(settings.callTimeout); nothing was changed")
+      }
+    }
+  }
+
+  /// Appends, and finds out what became of it.
+  /// - Returns: whether it is committed; if not, it never will be.
+  private func commit(
+    _ writes: [RowWrite], _ parts: ChangeParts, at head: Head,
+    until deadline: ContinuousClock.Instant, _ pause: inout Pause
+  ) async throws -> Bool {
+    // Copies that travel with the change reach a server only if it is in the view.
+    if !parts.inline.isEmpty { await driver.even(within: Self.evenPatience) }
+    var end = await driver.append(writes, parts, until: deadline)
+    var rejection: DFSError?
+    while true {
+      switch end {
+      case .committed(let head, let accepted):
+        if accepted != .all { logger.debug("change \(head.number) is on \(accepted) so far") }
+        cache.committed(writes, as: head)
+        if !parts.inline.isEmpty { await driver.even(within: Self.evenPatience) }
+        return true
+      case .leading(open: .committed): return true
+      case .leading(open: .unknown):
+        await driver.forget()
+        throw outcomeUnknown(nil)
+      case .leading:
+        if let refusal = await driver.refusal ?? rejection { throw refusal }
+        return false
+      case .displaced, .stuck:
+        if case .stuck(let obstacle) = end, case .missingParts = obstacle {
+          rejection = error(obstacle)
+        }
+        do {
+          try await pause.wait(until: deadline)
+        } catch {
+          await driver.forget()
+          throw outcomeUnknown(await driver.refusal ?? rejection)
+        }
+        end = await driver.takeView(until: deadline)
+      case .outOfTime:
+        await driver.forget()
+        throw outcomeUnknown(await driver.refusal)
+      }
+    }
+  }
+
+  /// Whether the error says something about the rows.
+  private static func isAnswer(_ error: DFSError) -> Bool {
+    switch error.code {
+    case .notFound, .exists, .notDirectory, .isDirectory, .notEmpty, .invalidArgument, .nameTooLong,
+      .noSpace, .notPermitted, .staleHandle, .noAttribute, .outOfRange, .tooManyLinks:
+      true
+    default: false
+    }
+  }
+
+  /// Whether nobody has changed anything since `head`, which was committed in this client's view:
+  /// another view would have been installed on three servers, of which one at most was restored from
+  /// a backup since, so on one of any three.
+  private func isCurrent(_ head: Head) async throws -> Bool {
+    await pings.heads(until: { heads in
+      heads.values.count { $0.view == head.view && $0.number <= head.number } >= Limits.quorum
+    })
+  }
+
+  private func waitForRefill(until deadline: ContinuousClock.Instant) async {
+    while let since = await driver.refillingSince, .now < since + settings.refillPatience,
+      .now < deadline
+    {
+      try? await Task.sleep(for: .milliseconds(20))
+    }
+  }
+
+  // MARK: Errors
+
+  private func error(_ obstacle: Coordinator.Obstacle) -> DFSError {
+    switch obstacle {
+    case .silent(let missing):
+      servers.missing(
+        answering: servers.reachable.subtracting(missing), "three servers are needed to write")
+    case .blank(let blank):
+      DFSError(
+        .serversMissing,
+        "\(blank) \(blank.count == 1 ? "is" : "are") blank, and without the others it cannot be told "
+          + "what was lost; start the servers that are missing")
+    case .missingParts(let servers):
+      DFSError(.inputOutput, "\(servers) lack parts that were uploaded; nothing was changed")
+    }
+  }
+
+  private func outcomeUnknown(_ cause: DFSError?) -> DFSError {
+    DFSError(
+      .timedOut,
+      "the outcome is not known: three servers did not answer within \(settings.callTimeout); "
+        + "the change may or may not have happened", cause: cause)
+  }
+}
+
+/// A random pause that grows, so that two clients that displace each other do not go on doing so.
+struct Pause {
+  private var milliseconds = 2...50
+
+  mutating func wait(until deadline: ContinuousClock.Instant) async throws(DFSError) {
+    let pause = Duration.milliseconds(Int.random(in: milliseconds))
+    milliseconds = 2...min(milliseconds.upperBound * 2, 1000)
+    guard .now + pause < deadline else {
+      throw DFSError(.timedOut, "other clients' changes left no room; nothing was changed")
+    }
+    // A cancelled caller must not make this a pause of nothing.
+    await Task { try? await Task.sleep(for: pause) }.value
+  }
+}
+
+extension Task where Success == Never, Failure == Never {
+  static func checkNotCancelled() throws(DFSError) {
+    if isCancelled { throw DFSError(.cancelled, "cancelled before anything was changed") }
+  }
+}

@@ -1,0 +1,301 @@
+internal import DFSCore
+internal import DFSReplication
+internal import DFSWire
+internal import Logging
+
+/// What travels with a change besides its rows: for each server the copies that it is to keep with
+/// the change, and those that it must have already.
+struct ChangeParts: Sendable {
+  var inline: [ServerIndex: [InlinePart]] = [:]
+  var held: [ServerIndex: [PartID]] = [:]
+  var durable = false
+}
+
+/// Performs what the Coordinator decides: sends its messages, hands it the answers, and wakes who
+/// waits for the end of a view's taking or of a change.
+///
+/// Invariants:
+/// - `takeView` and `append` are called one after the other, never at once (the turn of `Namespace`).
+/// - To one server messages of one step go out in their order.
+/// - A server that owes an answer on a living connection is not asked again.
+actor NamespaceDriver {
+  enum End: Sendable {
+    case leading(open: Coordinator.Fate?)
+    case committed(Head, accepted: ServerSet)
+    case displaced
+    case stuck(Coordinator.Obstacle)
+    case outOfTime
+  }
+
+  static let retryPause = Duration.milliseconds(300)
+  static let requestTimeout = Duration.seconds(15)
+  /// Changes whose parts are kept for servers that missed them.
+  static let keptParts = 16
+
+  private let servers: NamespaceServers
+  private let logger: Logger
+  private var coordinator: Coordinator
+  private var waiter: CheckedContinuation<End, Never>?
+  private var end: End?
+  private var owing = [Int](repeating: 0, count: Limits.serverCount)
+  private var parts: [(change: ChangeID?, parts: ChangeParts)] = []
+  private var isBringingAlong = false
+  /// What a server said that refused the change under way for a reason of its own (no space, …).
+  private(set) var refusal: DFSError?
+  /// When the refill that is under way began.
+  private var refills: [ServerIndex: ContinuousClock.Instant] = [:]
+  /// A refill that was asked for while another of that server was under way.
+  private var nextRefills: [ServerIndex: NamespaceRefill] = [:]
+  /// Who waits until no reachable server lags.
+  private var evenWaiters: [Int: CheckedContinuation<Void, Never>] = [:]
+  private var evenNumber = 0
+  /// Laggards that were waited for in vain.
+  private var late: ServerSet = []
+
+  init(client: ClientID, servers: NamespaceServers, logger: Logger) {
+    coordinator = Coordinator(client: client)
+    self.servers = servers
+    self.logger = logger
+  }
+
+  /// The view and committed head, while this client may append.
+  var leading: Head? { coordinator.phase == .leading ? coordinator.head : nil }
+
+  /// Whether a view of this client is good for another change: a server that promised a later view
+  /// comes back only with a new one.
+  var isSound: Bool { coordinator.phase == .leading && !coordinator.needsNewView }
+
+  // MARK: What callers wait for
+
+  /// Takes a view.
+  func takeView(until deadline: ContinuousClock.Instant) async -> End {
+    end = nil
+    coordinator.saw(servers.cache.latestView)
+    perform(coordinator.takeView(reachable: servers.reachable))
+    return await waitForEnd(until: deadline)
+  }
+
+  /// Appends a change; only while leading.
+  func append(
+    _ writes: [RowWrite], _ changeParts: ChangeParts, until deadline: ContinuousClock.Instant
+  ) async -> End {
+    guard let head = leading else { return .displaced }
+    end = nil
+    refusal = nil
+    servers.cache.appending(
+      writes, as: Head(view: head.view, number: head.number + 1, digest: .empty))
+    let actions = coordinator.append(writes)
+    remember(changeParts, of: actions)
+    perform(actions)
+    return await waitForEnd(until: deadline)
+  }
+
+  /// Gives the view up; a change under way stays open.
+  func abandon() { coordinator.abandon() }
+
+  /// Forgets a change whose outcome is reported as not known.
+  func forget() {
+    coordinator.abandon()
+    coordinator.forget()
+  }
+
+  /// A server is there (again): it is brought along if this client leads.
+  func returned(_ server: ServerIndex) {
+    guard coordinator.phase != .idle, owing[server.value] == 0 else { return }
+    perform(coordinator.retry(reachable: ServerSet([server])))
+    bringAlong()
+  }
+
+  private func waitForEnd(until deadline: ContinuousClock.Instant) async -> End {
+    if let end { return end }
+    let ticks = Task {
+      while !Task.isCancelled {
+        try await Task.sleep(for: Self.retryPause)
+        tick(deadline)
+      }
+    }
+    defer { ticks.cancel() }
+    return await withCheckedContinuation { waiter = $0 }
+  }
+
+  private func tick(_ deadline: ContinuousClock.Instant) {
+    guard waiter != nil else { return }
+    if ContinuousClock.now >= deadline {
+      coordinator.abandon()
+      return finish(.outOfTime)
+    }
+    let reachable = servers.reachable
+    if reachable.count < Limits.quorum {
+      coordinator.abandon()
+      return finish(.stuck(.silent(ServerSet.all.subtracting(reachable))))
+    }
+    perform(coordinator.retry(reachable: notOwing(reachable)))
+  }
+
+  private func notOwing(_ set: ServerSet) -> ServerSet {
+    ServerSet(set.servers.filter { owing[$0.value] == 0 && refills[$0] == nil })
+  }
+
+  private func finish(_ end: End) {
+    guard let waiter else { return self.end = end }
+    self.waiter = nil
+    waiter.resume(returning: end)
+  }
+
+  // MARK: Performing
+
+  private func perform(_ actions: [Coordinator.Action]) {
+    var messages: [ServerIndex: [(NamespaceRequest, UInt64)]] = [:]
+    for action in actions {
+      switch action {
+      case .send(let server, let request, let token):
+        messages[server, default: []].append((request, token))
+      case .refill(let server, let source, let view, let head):
+        refill(NamespaceRefill(server: server, source: source, view: view, head: head))
+      case .viewTaken(let head, let open):
+        servers.cache.viewTaken(head)
+        finish(.leading(open: open))
+        bringAlong()
+      case .committed(let head, let accepted):
+        finish(.committed(head, accepted: accepted))
+        bringAlong()
+      case .displaced: finish(.displaced)
+      case .stuck(let obstacle): finish(.stuck(obstacle))
+      }
+    }
+    for (server, list) in messages {
+      owing[server.value] += list.count
+      Task { await deliver(list, to: server) }
+    }
+  }
+
+  private func deliver(_ messages: [(NamespaceRequest, UInt64)], to server: ServerIndex) async {
+    for (request, token) in messages {
+      var answer: Result<NamespaceReply, DFSError>
+      do throws(DFSError) {
+        let reply = try await servers.ask(
+          server, wire(request, for: server), timeout: Self.requestTimeout)
+        guard case .namespace(let namespaceReply) = reply else {
+          throw DFSError(
+            .protocolViolation, "\(server) answered a step of the namespace with something else")
+        }
+        answer = .success(namespaceReply)
+      } catch {
+        answer = .failure(error)
+      }
+      owing[server.value] -= 1
+      receive(answer, from: server, token)
+    }
+  }
+
+  private func receive(
+    _ answer: Result<NamespaceReply, DFSError>, from server: ServerIndex, _ token: UInt64
+  ) {
+    switch answer {
+    case .success(let reply): perform(coordinator.receive(reply, token: token))
+    case .failure(let error):
+      if !Self.isOfTheNet(error) {
+        refusal = refusal ?? error
+        logger.warning("\(server) refused a step of the namespace", metadata: ["cause": "\(error)"])
+      }
+      perform(coordinator.undelivered(token: token))
+    }
+    if isEven { wakeEven(evenWaiters.keys) }
+  }
+
+  private static func isOfTheNet(_ error: DFSError) -> Bool {
+    [.disconnected, .timedOut, .cancelled, .protocolViolation].contains(error.code)
+  }
+
+  private func wire(_ request: NamespaceRequest, for server: ServerIndex) -> Request {
+    guard case .apply(_, let number, let change) = request,
+      let parts = parts.last(where: { $0.change == change.id })?.parts
+    else { return .namespace(request, parts: [], held: [], durable: false) }
+    // What is committed is not refused by a server that lost its copies.
+    let held = number > coordinator.head.number ? parts.held[server] ?? [] : []
+    return .namespace(
+      request, parts: parts.inline[server] ?? [], held: held, durable: parts.durable)
+  }
+
+  /// Keeps what travels with a change for as long as a server may have to be sent it (again).
+  private func remember(_ changeParts: ChangeParts, of actions: [Coordinator.Action]) {
+    let change = actions.lazy.compactMap { action -> ChangeID? in
+      if case .send(_, .apply(_, _, let change), _) = action { change.id } else { nil }
+    }.first
+    parts.append((change, changeParts))
+    if parts.count > Self.keptParts { parts.removeFirst() }
+  }
+
+  // MARK: Servers that lag
+
+  /// Whether every server that can be reached is at the committed head, but for those that were
+  /// waited for in vain and have lagged ever since (a refill may take long).
+  private var isEven: Bool {
+    late.formIntersection(coordinator.laggards)
+    return lagging.isSubset(of: late)
+  }
+
+  private var lagging: ServerSet { coordinator.laggards.intersection(servers.reachable) }
+
+  /// Waits, at most `patience`, until every server that can be reached is at the committed head: so
+  /// long the copies that travel with a change may be on three servers only, and whoever leaves
+  /// takes them along.
+  func even(within patience: Duration) async {
+    guard !isEven else { return }
+    evenNumber += 1
+    let number = evenNumber
+    let alarm = Task {
+      try await Task.sleep(for: patience)
+      late.formUnion(lagging)
+      wakeEven([number])
+    }
+    defer { alarm.cancel() }
+    await withCheckedContinuation { evenWaiters[number] = $0 }
+  }
+
+  private func wakeEven(_ numbers: some Collection<Int>) {
+    for number in Array(numbers) { evenWaiters.removeValue(forKey: number)?.resume() }
+  }
+
+  /// While this client leads, servers that are not in its view or lack changes are tried again.
+  private func bringAlong() {
+    guard !isBringingAlong, !coordinator.laggards.isEmpty else { return }
+    isBringingAlong = true
+    Task {
+      while coordinator.phase == .leading, !coordinator.laggards.isEmpty {
+        try? await Task.sleep(for: .seconds(1))
+        let idle = notOwing(servers.reachable.intersection(coordinator.laggards))
+        if coordinator.phase == .leading, !idle.isEmpty {
+          perform(coordinator.retry(reachable: idle))
+        }
+      }
+      isBringingAlong = false
+    }
+  }
+
+  private func refill(_ refill: NamespaceRefill) {
+    guard refills[refill.server] == nil else { return nextRefills[refill.server] = refill }
+    refills[refill.server] = .now
+    logger.info("refilling \(refill.server) from \(refill.source)")
+    Task {
+      let result = await refill.run(on: servers)
+      refills[refill.server] = nil
+      ended(refill, result)
+      if let next = nextRefills.removeValue(forKey: refill.server) { self.refill(next) }
+    }
+  }
+
+  private func ended(_ refill: NamespaceRefill, _ result: Result<Head, DFSError>) {
+    switch result {
+    case .success(let head):
+      logger.info("\(refill.server) is refilled, up to change \(head.number)")
+      perform(coordinator.refilled(refill.server, head: head, in: refill.view))
+    case .failure(let error):
+      logger.warning("\(refill.server) was not refilled", metadata: ["cause": "\(error)"])
+      perform(coordinator.refilled(refill.server, head: nil, in: refill.view))
+    }
+  }
+
+  /// Since when the oldest refill is under way: it ends only if nothing is appended meanwhile.
+  var refillingSince: ContinuousClock.Instant? { refills.values.min() }
+}

@@ -1,0 +1,158 @@
+internal import DFSCore
+internal import DFSReplication
+internal import DFSWire
+
+/// One read: questions to all reachable servers until their heads prove that the rows of one of them
+/// are the truth (`Quorum.judge`).
+///
+/// One server is asked for the rows, the others for their heads; if it does not answer within
+/// `hedge`, the next one is asked for the rows too, and so on. What was learnt stays for the next
+/// try.
+struct NamespaceReading {
+  struct Rows: Sendable {
+    let answers: [QueryAnswer]
+    let head: Head
+  }
+
+  enum Outcome {
+    case truth(Rows)
+    /// The answers disagree, or too few came.
+    case unsettled
+  }
+
+  private enum Event: Sendable {
+    case rows(ServerIndex, Rows)
+    case head(ServerIndex, Head)
+    case failed(ServerIndex)
+    case hedge
+  }
+
+  static let queryTimeout = Duration.seconds(10)
+
+  let servers: NamespaceServers
+  let queries: [Query]
+  let hedge: Duration
+  /// All heads that each server told since the read began.
+  private var heads: [ServerIndex: [Head]] = [:]
+  private var rows: [Rows] = []
+
+  init(servers: NamespaceServers, queries: [Query], hedge: Duration) {
+    self.servers = servers
+    self.queries = queries
+    self.hedge = hedge
+  }
+
+  /// The rows of the server that is farthest, of those that answered with rows.
+  var newest: Rows? { rows.max { $0.head < $1.head } }
+
+  /// Asks everybody once.
+  mutating func attempt() async -> Outcome {
+    var order = servers.byPreference(servers.reachable)
+    // A server that was behind the others is no good source.
+    order.sort { (heads[$1]?.last ?? .blank) < (heads[$0]?.last ?? .blank) }
+    guard !order.isEmpty else { return .unsettled }
+    let (events, feed) = AsyncStream.makeStream(of: Event.self)
+    var waiting: [ServerIndex: Int] = [:]
+    var sources = order[...]
+    askForRows(sources.removeFirst(), &waiting, feed)
+    for server in sources { askForHead(server, &waiting, feed) }
+    let alarm = alarm(feed)
+    defer { alarm.cancel() }
+    for await event in events {
+      note(event, &waiting)
+      let readings = judge(silent: waiting.count)
+      if let found = readings.first(where: { $0.reading == .truth }) { return .truth(found.rows) }
+      if !readings.isEmpty, readings.allSatisfy({ $0.reading == .unsettled }) { return .unsettled }
+      if needsAnotherSource(event), let next = sources.popFirst() {
+        askForRows(next, &waiting, feed)
+      }
+      if waiting.isEmpty { return .unsettled }
+    }
+    return .unsettled
+  }
+
+  /// Asks every reachable server for the rows: for when so few are there that nothing is proved.
+  mutating func attemptAll() async {
+    let (events, feed) = AsyncStream.makeStream(of: Event.self)
+    var waiting: [ServerIndex: Int] = [:]
+    for server in servers.reachable.servers { askForRows(server, &waiting, feed) }
+    guard !waiting.isEmpty else { return }
+    let alarm = alarm(feed)
+    defer { alarm.cancel() }
+    for await event in events {
+      note(event, &waiting)
+      if waiting.isEmpty { return }
+    }
+  }
+
+  private func alarm(_ feed: AsyncStream<Event>.Continuation) -> Task<Void, any Error> {
+    Task { [hedge] in
+      while true {
+        try await Task.sleep(for: hedge)
+        feed.yield(.hedge)
+      }
+    }
+  }
+
+  private func needsAnotherSource(_ event: Event) -> Bool {
+    switch event {
+    case .hedge: true
+    case .failed: rows.isEmpty
+    case .rows, .head: false
+    }
+  }
+
+  private func judge(silent: Int) -> [(rows: Rows, reading: Quorum.Reading)] {
+    rows.map { ($0, Quorum.judge(source: $0.head, heads: heads, silent: silent)) }
+  }
+
+  private mutating func note(_ event: Event, _ waiting: inout [ServerIndex: Int]) {
+    let server: ServerIndex
+    switch event {
+    case .rows(let source, let found):
+      server = source
+      rows.append(found)
+      heads[server, default: []].append(found.head)
+    case .head(let source, let head):
+      server = source
+      heads[server, default: []].append(head)
+    case .failed(let source): server = source
+    case .hedge:
+      // Who was set aside meanwhile is not waited for.
+      let reachable = servers.reachable
+      return waiting = waiting.filter { reachable.contains($0.key) }
+    }
+    let rest = (waiting[server] ?? 1) - 1
+    waiting[server] = rest > 0 ? rest : nil
+  }
+
+  private func askForRows(
+    _ server: ServerIndex, _ waiting: inout [ServerIndex: Int],
+    _ feed: AsyncStream<Event>.Continuation
+  ) {
+    waiting[server, default: 0] += 1
+    Task { [servers, queries] in
+      do {
+        let (answers, head) = try await servers.query(
+          queries, of: server, timeout: Self.queryTimeout)
+        feed.yield(.rows(server, Rows(answers: answers, head: head)))
+      } catch {
+        feed.yield(.failed(server))
+      }
+    }
+  }
+
+  private func askForHead(
+    _ server: ServerIndex, _ waiting: inout [ServerIndex: Int],
+    _ feed: AsyncStream<Event>.Continuation
+  ) {
+    waiting[server, default: 0] += 1
+    Task { [servers] in
+      do {
+        feed.yield(.head(server, try await servers.ping(server)))
+      } catch {
+        feed.yield(.failed(server))
+      }
+    }
+  }
+}

@@ -1,0 +1,239 @@
+internal import DFSCore
+internal import DFSReplication
+internal import DFSWire
+
+/// Reading the namespace: from the cache where that is right, else from the servers.
+extension Namespace {
+  /// - Throws: `staleHandle` if there is none (any more).
+  func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
+    var known = await cached(freshness) { cache.inode(id) }
+    if !known.isKnown { known = try await read([.inode(id)]).known.inode(id) }
+    guard let inode = known.value else {
+      throw DFSError(.staleHandle, "inode \(id) does not exist any more")
+    }
+    return inode
+  }
+
+  /// The inode that a name leads to.
+  func lookup(
+    _ parent: InodeID, _ name: FileName, _ freshness: Freshness
+  ) async throws -> Inode {
+    var known = await cached(freshness) {
+      cache.inode(parent).value?.kind == .directory ? cache.child(parent, name) : .unknown
+    }
+    if !known.isKnown {
+      let rows = try await read([.inode(parent), .entry(parent: parent, name: name)]).known
+      try requireDirectory(rows.inode(parent), parent)
+      known = rows.child(parent, name)
+    }
+    guard let inode = known.value else {
+      throw DFSError(.notFound, "'\(name)' does not exist")
+    }
+    return inode
+  }
+
+  func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [FileName: [UInt8]] {
+    let known = await cached(freshness) { Known(unknownIfNil: cache.attributes(id)) }
+    if let known = known.value { return known }
+    let rows = try await read([.inode(id), .attributes(id)]).known
+    guard rows.inode(id).value != nil else {
+      throw DFSError(.staleHandle, "inode \(id) does not exist any more")
+    }
+    return rows.attributes(id) ?? [:]
+  }
+
+  /// All entries with their inodes, in order.
+  func list(_ directory: InodeID, _ freshness: Freshness) async throws -> [DirectoryItem] {
+    if let items = await cachedListing(directory, freshness) { return items }
+    if let unknown = cache.unknownChildren(of: directory), unknown.count <= Self.childrenAtOnce {
+      _ = try await read([.inode(directory)] + unknown.map { .inode($0) })
+      if let items = await cachedListing(directory, freshness) { return items }
+    }
+    // Pages of different states are taken as they are only if the directory never rests.
+    for _ in 0..<3 {
+      if let items = try await listing(directory, mayChange: false) { return items }
+    }
+    return try await listing(directory, mayChange: true) ?? []
+  }
+
+  /// Inodes that one question asks for, where only they are missing from a listing.
+  private static let childrenAtOnce = 1000
+
+  private func cachedListing(
+    _ directory: InodeID, _ freshness: Freshness
+  ) async -> [DirectoryItem]? {
+    await cached(freshness) {
+      Known(unknownIfNil: cache.inode(directory).value == nil ? nil : cache.listing(directory))
+    }.value
+  }
+
+  /// - Returns: nil if rows changed between the pages, unless they may.
+  private func listing(_ directory: InodeID, mayChange: Bool) async throws -> [DirectoryItem]? {
+    var table = RowCacheTable(bound: .max)
+    var after: FileName?
+    var first: Head?
+    var isOneState = true
+    repeat {
+      let queries: [Query] =
+        (after == nil ? [.inode(directory)] : []) + [.directory(directory, after: after)]
+      let page = try await read(queries)
+      if after == nil { try requireDirectory(page.known.inode(directory), directory) }
+      for finding in page.findings { table.keep(finding) }
+      isOneState = isOneState && page.head.hasSameRows(as: first ?? page.head)
+      guard isOneState || mayChange else { return nil }
+      first = first ?? page.head
+      after = page.isPartial ? page.lastName(of: directory) : nil
+    } while after != nil
+    let children = table.children(of: directory)
+    table.keep(.listing(directory, children))
+    if isOneState, let first {
+      cache.keep([.listing(directory, children)], at: first)
+    }
+    return table.listing(directory)
+  }
+
+  private func requireDirectory(_ known: Known<Inode>, _ id: InodeID) throws {
+    guard let inode = known.value else {
+      throw DFSError(.notFound, "directory \(id) does not exist any more")
+    }
+    guard inode.kind == .directory else {
+      throw DFSError(.notDirectory, "inode \(id) is no directory")
+    }
+  }
+
+  // MARK: Cached or not
+
+  /// What the cache knows, if that is good enough.
+  private func cached<Value>(
+    _ freshness: Freshness, _ look: () -> Known<Value>
+  ) async -> Known<Value> {
+    let known = look()
+    guard known.isKnown else { return .unknown }
+    if freshness == .pushed, cache.isPushed { return known }
+    return await pings.confirm() ? look() : .unknown
+  }
+
+  /// A view that is just being taken is not disturbed: about 100 ms.
+  private static let triesBeforeHelping = 6
+
+  /// Rows with every change that was acknowledged before the call; with fewer than three servers,
+  /// those of the server that has most.
+  private func read(_ queries: [Query]) async throws -> NamespacePage {
+    let deadline = deadline
+    var reading = NamespaceReading(servers: servers, queries: queries, hedge: settings.hedge)
+    var tries = 0
+    while servers.reachable.count >= Limits.quorum {
+      if case .truth(let rows) = await reading.attempt() {
+        let page = try NamespacePage(queries, rows)
+        cache.keep(page.findings, at: rows.head)
+        return page
+      }
+      guard .now < deadline else {
+        throw DFSError(
+          .timedOut, "no three servers agreed within \(settings.callTimeout) on what to read")
+      }
+      try Task.checkNotCancelled()
+      tries += 1
+      if tries < Self.triesBeforeHelping {
+        try? await Task.sleep(for: .milliseconds(Int.random(in: 1...(2 << tries))))
+      } else if try await !helped(until: deadline) {
+        break
+      }
+    }
+    await reading.attemptAll()
+    guard let rows = reading.newest else {
+      throw servers.missing(answering: servers.reachable, "nothing can be read")
+    }
+    return try NamespacePage(queries, rows)
+  }
+
+  /// Takes a view, so that what another client left half done is finished or dropped.
+  /// - Returns: false if that cannot be done with the servers that answer.
+  private func helped(until deadline: ContinuousClock.Instant) async throws -> Bool {
+    do {
+      try await settle(until: deadline)
+      return true
+    } catch let error as DFSError where error.code == .serversMissing {
+      return false
+    }
+  }
+}
+
+/// Answers to queries with the head they belong to, decoded.
+struct NamespacePage: Sendable {
+  let findings: [Finding]
+  let head: Head
+  /// The last answer goes on after its last row.
+  let isPartial: Bool
+
+  init(_ queries: [Query], _ rows: NamespaceReading.Rows) throws(DFSError) {
+    var findings: [Finding] = []
+    for (query, answer) in zip(queries, rows.answers) {
+      findings += try Finding.of(query, answer)
+    }
+    self.findings = findings
+    head = rows.head
+    isPartial = rows.answers.last?.isPartial ?? false
+  }
+
+  var known: KnownRows { KnownRows(findings) }
+
+  func lastName(of directory: InodeID) -> FileName? {
+    findings.lazy.compactMap { finding -> FileName? in
+      if case .entry(directory, let name, _) = finding { name } else { nil }
+    }.max()
+  }
+}
+
+extension Known {
+  init(unknownIfNil value: Value?) { self = value.map { .present($0) } ?? .unknown }
+}
+
+/// The rows that a transaction reads: as they are at the head of this client's view.
+struct NamespaceRows: RowSource {
+  let namespace: Namespace
+  let head: Head
+  let deadline: ContinuousClock.Instant
+
+  func find(_ queries: [Query]) async throws -> [Finding] {
+    var findings: [Finding] = []
+    var open: [Query] = []
+    for query in queries {
+      if let known = namespace.cache.findings(for: query) {
+        findings += known
+      } else {
+        open.append(query)
+      }
+    }
+    if !open.isEmpty { findings += try await ask(open) }
+    return findings
+  }
+
+  /// Asks one server after the other until one answers from exactly this state.
+  private func ask(_ queries: [Query]) async throws -> [Finding] {
+    let servers = namespace.servers
+    repeat {
+      for server in servers.byPreference(servers.reachable) {
+        guard
+          let (answers, theirs) = try? await servers.query(
+            queries, of: server, timeout: NamespaceServers.pingTimeout)
+        else { continue }
+        if theirs.view == head.view, theirs.number == head.number {
+          let page = try NamespacePage(
+            queries, NamespaceReading.Rows(answers: answers, head: theirs))
+          namespace.cache.keep(page.findings, at: theirs)
+          return page.findings
+        }
+        if theirs.view > head.view {
+          throw DFSError(.displaced, "another client has view \(theirs.view)")
+        }
+      }
+      try Task.checkNotCancelled()
+      try? await Task.sleep(for: .milliseconds(20))
+      guard servers.reachable.count >= Limits.quorum else {
+        throw servers.missing(answering: servers.reachable, "three servers are needed to write")
+      }
+    } while .now < deadline
+    throw DFSError(.timedOut, "no server answered in time; nothing was changed")
+  }
+}

@@ -1,0 +1,166 @@
+internal import DFSCore
+internal import DFSReplication
+internal import DFSWire
+internal import Synchronization
+
+/// The four servers, as far as the namespace needs them: a small request, one answer.
+protocol ServerRequests: Sendable {
+  /// Logged in and answering.
+  var reachable: ServerSet { get }
+  func states() -> [ServerState]
+  /// - Throws: what the server said (`Reply.failed`), `disconnected` or `timedOut`.
+  func ask(
+    _ server: ServerIndex, _ request: Request, timeout: Duration
+  ) async throws(DFSError) -> Reply
+}
+
+/// Asks servers, and notes what every answer tells besides: that the server lives, how fast it is,
+/// and its head.
+final class NamespaceServers: Sendable {
+  static let pingTimeout = Duration.seconds(2)
+  /// A server not heard of for this long is pinged before it is counted on.
+  static let heardWithin = Duration.seconds(1)
+
+  private struct Notes {
+    var heard: ContinuousClock.Instant?
+    /// Of pings, in seconds; a running mean.
+    var latency: Double = 0
+  }
+
+  let requests: any ServerRequests
+  let cache: RowCache
+  private let notes: Mutex<[Notes]>
+  private let turn = Mutex(0)
+  private let clock = ContinuousClock()
+
+  init(requests: any ServerRequests, cache: RowCache) {
+    self.requests = requests
+    self.cache = cache
+    notes = Mutex(Array(repeating: Notes(), count: Limits.serverCount))
+  }
+
+  var reachable: ServerSet { requests.reachable }
+
+  func ask(
+    _ server: ServerIndex, _ request: Request, timeout: Duration
+  ) async throws(DFSError) -> Reply {
+    let generation = cache.generation(of: server)
+    let reply = try await requests.ask(server, request, timeout: timeout)
+    notes.withLock { $0[server.value].heard = clock.now }
+    if let head = reply.head { cache.told(head, by: server, generation: generation) }
+    return reply
+  }
+
+  /// The head of a server, and all its pushes up to it delivered.
+  func ping(_ server: ServerIndex) async throws(DFSError) -> Head {
+    let began = clock.now
+    guard case .pong(let head) = try await ask(server, .ping, timeout: Self.pingTimeout) else {
+      throw DFSError(.protocolViolation, "\(server) answered a ping with something else")
+    }
+    note(server, latency: (clock.now - began) / .seconds(1))
+    return head
+  }
+
+  /// The rows that one server has, and its head.
+  func query(
+    _ queries: [Query], of server: ServerIndex, timeout: Duration
+  ) async throws(DFSError) -> ([QueryAnswer], Head) {
+    guard
+      case .query(let answers, let head) = try await ask(
+        server, .query(queries), timeout: timeout), answers.count == queries.count
+    else {
+      throw DFSError(.protocolViolation, "\(server) answered a query with something else")
+    }
+    return (answers, head)
+  }
+
+  private func note(_ server: ServerIndex, latency: Double) {
+    notes.withLock {
+      let mean = $0[server.value].latency
+      $0[server.value].latency = mean == 0 ? latency : mean * 0.9 + latency * 0.1
+    }
+  }
+
+  /// The servers in the order in which they are best asked: in turn, those that are much slower
+  /// than the fastest last.
+  func byPreference(_ servers: ServerSet) -> [ServerIndex] {
+    let latencies = notes.withLock { $0.map(\.latency) }
+    let first = turn.withLock {
+      $0 = ($0 + 1) % Limits.serverCount
+      return $0
+    }
+    let turned = ServerIndex.all[first...] + ServerIndex.all[..<first]
+    let candidates = turned.filter { servers.contains($0) }
+    let fastest = candidates.map { latencies[$0.value] }.min() ?? 0
+    let isSlow = { (server: ServerIndex) in latencies[server.value] > 3 * fastest + 0.002 }
+    return candidates.filter { !isSlow($0) } + candidates.filter(isSlow)
+  }
+
+  // MARK: Whether enough servers are there
+
+  /// The servers that answer now: those heard of lately, and of the others those that answer a ping.
+  func answering() async -> ServerSet {
+    let now = clock.now
+    let heard = notes.withLock { notes in
+      ServerSet(
+        reachable.servers.filter {
+          notes[$0.value].heard.map { now - $0 < Self.heardWithin } ?? false
+        })
+    }
+    let others = reachable.subtracting(heard)
+    guard !others.isEmpty else { return heard }
+    return await withTaskGroup(of: ServerIndex?.self) { group in
+      for server in others.servers {
+        group.addTask { (try? await self.ping(server)) == nil ? nil : server }
+      }
+      return await group.reduce(into: heard) { if let server = $1 { $0.insert(server) } }
+    }
+  }
+
+  /// - Throws: `serversMissing` if too few servers answer for a change under `policy`.
+  /// - Returns: the servers that answer.
+  @discardableResult
+  func requireWritable(_ policy: WritePolicy) async throws(DFSError) -> ServerSet {
+    let needed = policy == .all ? Limits.serverCount : Limits.quorum
+    var answering = reachable
+    if answering.count >= needed { answering = await self.answering() }
+    guard answering.count >= needed else {
+      try Task.checkNotCancelled()
+      throw missing(
+        answering: answering,
+        policy == .all
+          ? "all four servers are needed to write (writes = all)"
+          : "three servers are needed to write (writes = quorum)")
+    }
+    return answering
+  }
+
+  /// `3 of 4 servers answer; DFS2 refused the connection; …`
+  func missing(answering: ServerSet, _ need: String) -> DFSError {
+    let absent = requests.states().filter { !answering.contains($0.server) }
+    let causes = absent.map { state -> String in
+      let name = state.address.name
+      guard !state.isUp, let problem = state.problem else { return "\(name) does not answer" }
+      return problem.message.hasPrefix(name) ? problem.message : "\(name): \(problem.message)"
+    }
+    let facts = ["\(answering.count) of \(Limits.serverCount) servers answer"] + causes + [need]
+    return DFSError(.serversMissing, facts.joined(separator: "; "))
+  }
+}
+
+extension Reply {
+  /// The head that the server has as it answers, where the answer tells it.
+  fileprivate var head: Head? {
+    switch self {
+    case .pong(let head), .query(_, let head): head
+    case .namespace(let reply):
+      switch reply {
+      case .promised(let head), .installed(let head), .applied(let head), .behind(let head),
+        .log(_, _, let head), .head(let head):
+        head
+      case .refused, .missingParts: nil
+      }
+    default: nil
+    }
+  }
+}

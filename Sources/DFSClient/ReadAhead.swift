@@ -1,0 +1,66 @@
+/// What to fetch before it is asked for, of one version: pure decisions.
+///
+/// A read that begins about where an earlier one ended is sequential. The first continues what may
+/// be a `head`, so little is fetched ahead; each further one doubles it up to the bound. Several
+/// streams in one content (a download in four parts) are followed at once.
+struct ReadAhead {
+  private struct Stream {
+    /// Where the last read ended.
+    var next: UInt64
+    /// Bytes to be ahead of `next`; 0 until a second read has continued the first.
+    var window: UInt64 = 0
+    /// The end of what was fetched ahead.
+    var fetched: UInt64
+    var lastUse: UInt64
+  }
+
+  private static let streamsBound = 8
+  private static let firstWindow: UInt64 = 512 << 10
+  /// Reads of one stream may come a little out of order: the kernel sends several at once.
+  private static let slack: UInt64 = 256 << 10
+  /// Less than this is not fetched on its own but at the end.
+  private static let leastBytes: UInt64 = 256 << 10
+
+  let windowBound: UInt64
+  private var streams: [Stream] = []
+  private var clock: UInt64 = 0
+
+  init(windowBound: UInt64) { self.windowBound = windowBound }
+
+  /// A read of `range` (not empty) of a content of `size` bytes.
+  /// - Returns: what to fetch in the background.
+  mutating func accessed(_ range: Range<UInt64>, size: UInt64) -> Range<UInt64>? {
+    clock += 1
+    guard let index = streams.firstIndex(where: { Self.continues(range, $0) }) else {
+      begin(range)
+      return nil
+    }
+    streams[index].lastUse = clock
+    streams[index].next = max(streams[index].next, range.upperBound)
+    streams[index].window = min(
+      max(streams[index].window * 2, Self.firstWindow), windowBound)
+    return ahead(of: &streams[index], size: size)
+  }
+
+  private static func continues(_ range: Range<UInt64>, _ stream: Stream) -> Bool {
+    range.lowerBound + slack >= stream.next && range.lowerBound <= stream.next + slack
+  }
+
+  private mutating func begin(_ range: Range<UInt64>) {
+    if streams.count == Self.streamsBound,
+      let oldest = streams.indices.min(by: { streams[$0].lastUse < streams[$1].lastUse })
+    {
+      streams.remove(at: oldest)
+    }
+    streams.append(
+      Stream(next: range.upperBound, fetched: range.upperBound, lastUse: clock))
+  }
+
+  private func ahead(of stream: inout Stream, size: UInt64) -> Range<UInt64>? {
+    let start = max(stream.fetched, stream.next)
+    let end = min(size, stream.next + stream.window)
+    guard start < end, end - start >= Self.leastBytes || end == size else { return nil }
+    stream.fetched = end
+    return start..<end
+  }
+}

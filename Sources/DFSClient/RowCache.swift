@@ -1,0 +1,178 @@
+internal import DFSCore
+internal import Synchronization
+
+/// The rows that this client knows, and until when they are true.
+///
+/// Servers push what other clients write, before they tell the head that has it. The *floor* is the
+/// highest head that any server told or pushed, or that this client appended.
+///
+/// Invariants:
+/// - Every row kept is what it is at the floor, as far as that is committed: it was the truth at some
+///   head, and every change up to the floor that wrote it was pushed to us (which removed it) or made
+///   by us (which replaced it).
+/// - A row read at a head below the floor is not kept: a push may have overtaken the answer.
+/// - The first head that a server tells on a connection, if it is above the floor, drops everything:
+///   what led there was not pushed to us. So does the loss of a connection.
+final class RowCache: Sendable {
+  fileprivate struct State {
+    var table: RowCacheTable
+    var floor = Head.blank
+    var connected: ServerSet = []
+    /// Servers that told a head on the connection they have now.
+    var told: ServerSet = []
+    /// How many connections each server had; tells an answer of an earlier one.
+    var generations = [UInt64](repeating: 0, count: Limits.serverCount)
+  }
+
+  private let state: Mutex<State>
+
+  init(bound: Int) { state = Mutex(State(table: RowCacheTable(bound: bound))) }
+
+  // MARK: What servers say; called in the order of each connection
+
+  func connected(_ server: ServerIndex) {
+    state.withLock {
+      $0.connected.insert(server)
+      $0.renew(server)
+    }
+  }
+
+  func disconnected(_ server: ServerIndex) {
+    state.withLock {
+      $0.connected.remove(server)
+      $0.renew(server)
+    }
+  }
+
+  /// Rows were written by another client; nil: any may have been.
+  func pushed(_ keys: [RowKey]?, head: Head, by server: ServerIndex) {
+    state.withLock {
+      $0.rise(to: head, toldBy: server, generation: $0.generations[server.value])
+      guard let keys else { return $0.table.forgetEverything() }
+      for key in keys { $0.table.forget(key) }
+    }
+  }
+
+  /// Which connection of the server an answer to a question asked now will belong to.
+  func generation(of server: ServerIndex) -> UInt64 {
+    state.withLock { $0.generations[server.value] }
+  }
+
+  /// A server told its head in an answer.
+  func told(_ head: Head, by server: ServerIndex, generation: UInt64) {
+    state.withLock { $0.rise(to: head, toldBy: server, generation: generation) }
+  }
+
+  // MARK: What this client does
+
+  /// A change is about to be sent: the rows that it writes are not known until its end is.
+  func appending(_ writes: [RowWrite], as head: Head) {
+    state.withLock {
+      $0.floor = max($0.floor, head)
+      for write in writes { $0.table.forget(write.key) }
+    }
+  }
+
+  func committed(_ writes: [RowWrite], as head: Head) {
+    state.withLock {
+      $0.floor = max($0.floor, head)
+      guard !(head < $0.floor) else { return }
+      for write in writes { $0.table.keep(write, number: head.number) }
+    }
+  }
+
+  /// A view was taken, at rows that its sources told before.
+  func viewTaken(_ head: Head) { state.withLock { $0.floor = max($0.floor, head) } }
+
+  /// Keeps rows that are the truth at `head`, unless something newer was heard of.
+  func keep(_ findings: [Finding], at head: Head) {
+    state.withLock {
+      guard !(head < $0.floor) else { return }
+      for finding in findings { $0.table.keep(finding) }
+    }
+  }
+
+  // MARK: Asking
+
+  /// Whether pushes alone keep the rows true: every change is on three servers, so two of three that
+  /// are connected push it.
+  var isPushed: Bool { state.withLock { $0.connected.count >= Limits.quorum } }
+
+  /// Whether somebody has a later view than `view`.
+  func hasHeard(laterThan view: View) -> Bool { state.withLock { $0.floor.view > view } }
+  var latestView: View { state.withLock { $0.floor.view } }
+
+  func inode(_ id: InodeID) -> Known<Inode> { state.withLock { $0.table.inode(id) } }
+
+  /// The inode that a name leads to.
+  func child(_ parent: InodeID, _ name: FileName) -> Known<Inode> {
+    state.withLock {
+      switch $0.table.child(parent, name) {
+      case .unknown: .unknown
+      case .absent: .absent
+      case .present(let id): $0.table.inode(id).value.map { .present($0) } ?? .unknown
+      }
+    }
+  }
+
+  func attributes(_ id: InodeID) -> [FileName: [UInt8]]? {
+    state.withLock { $0.table.attributes(id) }
+  }
+
+  func listing(_ directory: InodeID) -> [DirectoryItem]? {
+    state.withLock { $0.table.listing(directory) }
+  }
+
+  /// Entries of a wholly known directory whose inodes are not known; nil if it is not wholly known.
+  func unknownChildren(of directory: InodeID) -> [InodeID]? {
+    state.withLock { $0.table.unknownChildren(of: directory) }
+  }
+
+  /// What answers the query, or nil. A directory's query is answered as far as whether it is empty.
+  func findings(for query: Query) -> [Finding]? {
+    switch query {
+    case .inode(let id):
+      switch inode(id) {
+      case .unknown: nil
+      case .absent: [.inode(id, nil)]
+      case .present(let inode): [.inode(id, inode)]
+      }
+    case .entry(let parent, let name):
+      switch child(parent, name) {
+      case .unknown: nil
+      case .absent: [.entry(parent: parent, name, nil)]
+      case .present(let inode):
+        [.entry(parent: parent, name, inode.id), .inode(inode.id, inode)]
+      }
+    case .directory(let id, _): state.withLock { $0.table.emptiness(id) }
+    case .attributes(let id): attributes(id).map { [.attributes(id, $0)] }
+    case .everything: nil
+    }
+  }
+}
+
+extension RowCache.State {
+  fileprivate mutating func renew(_ server: ServerIndex) {
+    generations[server.value] += 1
+    told.remove(server)
+    table.forgetEverything()
+  }
+
+  fileprivate mutating func rise(to head: Head, toldBy server: ServerIndex, generation: UInt64) {
+    let isOfThisConnection = generation == generations[server.value]
+    if floor < head {
+      if !isOfThisConnection || !told.contains(server) { table.forgetEverything() }
+      floor = head
+    }
+    if isOfThisConnection { told.insert(server) }
+  }
+}
+
+extension Head {
+  /// Heads are ordered by view, then number.
+  static func < (left: Head, right: Head) -> Bool {
+    (left.view, left.number) < (right.view, right.number)
+  }
+}
+
+private func max(_ one: Head, _ other: Head) -> Head { one < other ? other : one }

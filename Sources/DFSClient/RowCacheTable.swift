@@ -1,0 +1,186 @@
+internal import DFSCore
+
+/// What is known of something: whether it is there, and what it is.
+enum Known<Value: Sendable>: Sendable {
+  case unknown
+  case absent
+  case present(Value)
+
+  init(_ value: Value?) { self = value.map { .present($0) } ?? .absent }
+
+  var isKnown: Bool { if case .unknown = self { false } else { true } }
+  var value: Value? { if case .present(let value) = self { value } else { nil } }
+}
+
+/// The rows of the cache, gathered by inode: its own row, the entries in it, its attributes.
+/// What was not used for the longest time goes first.
+///
+/// Invariant: `weight` is the sum of the objects' weights, about one a row.
+struct RowCacheTable: Sendable {
+  struct Object: Sendable {
+    var inode = Known<Inode>.unknown
+    /// The entries that are known; nil: there is no such entry.
+    var children: [FileName: InodeID?] = [:]
+    /// All entries are among `children`.
+    var isComplete = false
+    /// The names of a complete directory in order, once they were asked for.
+    var sorted: [FileName]?
+    var attributes: [FileName: [UInt8]]?
+    var lastUse: UInt64 = 0
+
+    var weight: Int { 1 + children.count + (attributes?.count ?? 0) }
+  }
+
+  let bound: Int
+  private var objects: [InodeID: Object] = [:]
+  private(set) var weight = 0
+  private var uses: UInt64 = 0
+
+  init(bound: Int) { self.bound = bound }
+
+  // MARK: Asking
+
+  mutating func inode(_ id: InodeID) -> Known<Inode> { touch(id)?.inode ?? .unknown }
+
+  mutating func child(_ parent: InodeID, _ name: FileName) -> Known<InodeID> {
+    guard let object = touch(parent) else { return .unknown }
+    if let known = object.children[name] { return Known(known) }
+    return object.isComplete ? .absent : .unknown
+  }
+
+  mutating func attributes(_ id: InodeID) -> [FileName: [UInt8]]? { touch(id)?.attributes }
+
+  /// Whether the directory is empty, said as a listing of nothing or as one entry; nil where it is
+  /// not known.
+  mutating func emptiness(_ directory: InodeID) -> [Finding]? {
+    guard let object = touch(directory) else { return nil }
+    for (name, child) in object.children {
+      if let child { return [.entry(parent: directory, name, child)] }
+    }
+    return object.isComplete ? [.listing(directory, [:])] : nil
+  }
+
+  /// All entries with their inodes in order, if all of it is known.
+  mutating func listing(_ directory: InodeID) -> [DirectoryItem]? {
+    guard let object = touch(directory), object.isComplete else { return nil }
+    let names = object.sorted ?? object.children.filter { $0.value != nil }.keys.sorted()
+    objects[directory]?.sorted = names
+    var items: [DirectoryItem] = []
+    items.reserveCapacity(names.count)
+    for name in names {
+      guard let child = object.children[name] ?? nil, let inode = inode(child).value
+      else { return nil }
+      items.append(DirectoryItem(name: name, inode: inode))
+    }
+    return items
+  }
+
+  func unknownChildren(of directory: InodeID) -> [InodeID]? {
+    guard let object = objects[directory], object.isComplete else { return nil }
+    return object.children.values.compactMap { $0 }.filter {
+      !(objects[$0]?.inode.isKnown ?? false)
+    }
+  }
+
+  /// The entries that are known to be there.
+  func children(of directory: InodeID) -> [FileName: InodeID] {
+    objects[directory]?.children.compactMapValues { $0 } ?? [:]
+  }
+
+  // MARK: Keeping
+
+  mutating func keep(_ finding: Finding) {
+    switch finding {
+    case .inode(let id, let inode): change(id) { $0.inode = Known(inode) }
+    case .entry(let parent, let name, let child): keep(child, parent, name)
+    case .attributes(let id, let values): change(id) { $0.attributes = values }
+    case .listing(let id, let children):
+      guard children.count < bound else { return }
+      change(id) {
+        $0.children = children.mapValues { .some($0) }
+        $0.isComplete = true
+        $0.sorted = nil
+      }
+    }
+    shrink()
+  }
+
+  /// Keeps what change `number` of this client wrote. What it made is known wholly.
+  mutating func keep(_ write: RowWrite, number: UInt64) {
+    switch write.key {
+    case .inode(let id):
+      guard let value = write.value, let inode = try? Inode(id: id, row: value.bytes) else {
+        return change(id) { $0 = Object(inode: .absent) }
+      }
+      let isNew = id.value >> 8 == number
+      change(id) {
+        $0.inode = .present(inode)
+        if isNew { $0.attributes = [:] }
+        if isNew, inode.kind == .directory { $0.isComplete = true }
+      }
+    case .entry(let parent, let name): keep(write.value?.child, parent, name)
+    case .attribute(let id, let name):
+      change(id) { $0.attributes?[name] = write.value?.bytes }
+    }
+    shrink()
+  }
+
+  private mutating func keep(_ child: InodeID?, _ parent: InodeID, _ name: FileName) {
+    change(parent) {
+      // An entry of a complete directory that is not there needs no note.
+      $0.children[name] = $0.isComplete && child == nil ? nil : .some(child)
+      $0.sorted = nil
+    }
+  }
+
+  /// Somebody wrote this row: what is kept of it is not known any more.
+  mutating func forget(_ key: RowKey) {
+    switch key {
+    case .inode(let id):
+      guard objects[id] != nil else { return }
+      change(id) { $0.inode = .unknown }
+    case .entry(let parent, let name):
+      guard objects[parent] != nil else { return }
+      change(parent) {
+        $0.children[name] = nil
+        $0.isComplete = false
+        $0.sorted = nil
+      }
+    case .attribute(let id, _):
+      guard objects[id] != nil else { return }
+      change(id) { $0.attributes = nil }
+    }
+  }
+
+  mutating func forgetEverything() {
+    objects = [:]
+    weight = 0
+  }
+
+  // MARK: The bound
+
+  private mutating func touch(_ id: InodeID) -> Object? {
+    uses += 1
+    objects[id]?.lastUse = uses
+    return objects[id]
+  }
+
+  private mutating func change(_ id: InodeID, _ body: (inout Object) -> Void) {
+    uses += 1
+    weight -= objects[id]?.weight ?? 0
+    body(&objects[id, default: Object()])
+    objects[id]?.lastUse = uses
+    weight += objects[id]?.weight ?? 0
+  }
+
+  /// Over the bound, an eighth of it goes at once, so that this is rare.
+  private mutating func shrink() {
+    guard weight > bound else { return }
+    let oldest = objects.sorted { $0.value.lastUse < $1.value.lastUse }
+    for (id, object) in oldest {
+      guard weight > bound - bound / 8 else { return }
+      objects[id] = nil
+      weight -= object.weight
+    }
+  }
+}

@@ -1,0 +1,178 @@
+internal import DFSCore
+internal import DFSWire
+internal import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import Synchronization
+
+/// The link to one server: a control connection that is made again whenever it ends, and bulk
+/// connections beside it. All its events happen on one event loop; `ServerLinkState` decides.
+final class ServerLink: Sendable {
+  /// What the links of a cluster share.
+  struct Common: Sendable {
+    let configuration: ClientConfiguration
+    let credentials: Credentials
+    let client: ClientID
+    let threads: NIOThreadPool
+    let scramCache = ScramCache()
+    let logger: Logger
+    let tell: @Sendable (ServerIndex, Cluster.Event) -> Void
+  }
+
+  private struct Inside {
+    var state: ServerLinkState
+    var control: Connection?
+  }
+
+  /// Bytes of putPart and getPart under way on one bulk connection.
+  static let bulkWindowBytes = 8 << 20
+  static let bulkIdleLimit = TimeAmount.seconds(60)
+
+  let server: ServerIndex
+  let address: ServerAddress
+  private let peer: String
+  private let common: Common
+  private let loop: any EventLoop
+  private let bulk: BulkConnections
+  private let inside: Mutex<Inside>
+  private let settled = Shared<Void>()
+
+  init(_ server: ServerIndex, common: Common, group: any EventLoopGroup) {
+    let address = common.configuration.servers[server.value]
+    let peer = "\(address.name) (\(address.host):\(address.port))"
+    self.server = server
+    self.address = address
+    self.peer = peer
+    self.common = common
+    loop = group.next()
+    bulk = BulkConnections(
+      settings: Self.settings(address, peer, common, isControl: false), group: group)
+    inside = Mutex(Inside(state: ServerLinkState(peer: peer)))
+  }
+
+  // MARK: For the cluster
+
+  var isReachable: Bool { inside.withLock { $0.state.isReachable } }
+
+  var state: ServerState {
+    inside.withLock {
+      ServerState(
+        server: server, address: address, isUp: $0.state.isReachable, problem: $0.state.problem)
+    }
+  }
+
+  /// Bytes asked of the bulk connections and not answered.
+  var load: Int { bulk.load }
+
+  func start() { loop.execute { self.decide { $0.started() } } }
+
+  /// Waits until a first connection was made or failed.
+  func settle() async { _ = try? await settled.value() }
+
+  func stop() async {
+    let done = loop.submit {
+      self.decide { $0.stopped() }
+      let control = self.inside.withLock { inside in
+        defer { inside.control = nil }
+        return inside.control
+      }
+      control?.close(DFSError(.cancelled, "the client is closed"))
+    }
+    _ = try? await done.get()
+  }
+
+  /// - Throws: why the server is not reachable.
+  func control() throws(DFSError) -> Connection {
+    let (control, problem) = inside.withLock {
+      ($0.state.isReachable ? $0.control : nil, $0.state.problem)
+    }
+    guard let control else {
+      throw problem ?? DFSError(.disconnected, "\(peer) is not connected")
+    }
+    return control
+  }
+
+  func bulk(_ lane: BulkConnections.Lane) async throws(DFSError) -> Connection {
+    _ = try control()
+    return try await bulk.connection(lane)
+  }
+
+  // MARK: On the event loop
+
+  private func decide(_ event: (inout ServerLinkState) -> [ServerLinkState.Action]) {
+    let actions = inside.withLock { event(&$0.state) }
+    for action in actions { perform(action) }
+  }
+
+  private func perform(_ action: ServerLinkState.Action) {
+    switch action {
+    case .connect: connect()
+    case .wait(let time): loop.scheduleTask(in: time) { self.decide { $0.retryIsDue() } }
+    case .tellConnected: common.tell(server, .connected)
+    case .tellDisconnected: common.tell(server, .disconnected)
+    case .closeBulk(let error): bulk.close(error)
+    case .settled: settled.fulfil(.success(()))
+    case .log(let report): log(report)
+    }
+  }
+
+  private func connect() {
+    let settings = Self.settings(address, peer, common, isControl: true)
+    Connection.open(settings, on: loop) { self.receive($0) }.whenComplete { result in
+      switch result {
+      case .success(let connection): self.connected(connection)
+      case .failure(let error):
+        self.decide { $0.ended(DFSError(error, else: .disconnected), now: .now()) }
+      }
+    }
+  }
+
+  private func connected(_ connection: Connection) {
+    let isWanted = inside.withLock { inside in
+      if inside.state.phase == .stopped { return false }
+      inside.control = connection
+      return true
+    }
+    if !isWanted { connection.close(DFSError(.cancelled, "the client is closed")) }
+  }
+
+  private func receive(_ signal: ConnectionSignal) {
+    switch signal {
+    case .ready: decide { $0.ready(now: .now()) }
+    case .push(let push):
+      if case .goingAway = push { decide { $0.leaves() } }
+      common.tell(server, .push(push))
+    case .silent: decide { $0.fellSilent() }
+    case .answering: decide { $0.answers() }
+    case .closed(let error):
+      inside.withLock { $0.control = nil }
+      decide { $0.ended(error, now: .now()) }
+    }
+  }
+
+  private func log(_ report: ServerLinkState.Report) {
+    let logger = common.logger
+    switch report {
+    case .up: logger.debug("\(peer) is connected")
+    case .back: logger.notice("\(peer) is back")
+    case .away(let error):
+      logger.warning("\(server) is away: \(error); trying again until it answers")
+    case .silent: logger.warning("\(peer) does not answer; it is set aside until it does")
+    case .answering: logger.notice("\(peer) answers again")
+    }
+  }
+
+  private static func settings(
+    _ address: ServerAddress, _ peer: String, _ common: Common, isControl: Bool
+  ) -> ConnectionSettings {
+    let hello = Hello(
+      version: Wire.version, cluster: common.configuration.cluster, server: address.name,
+      client: common.client, wantsPushes: isControl)
+    let login = ConnectionLogin(
+      peer: peer, hello: hello, credentials: common.credentials, cache: common.scramCache)
+    return ConnectionSettings(
+      address: address, login: login, threads: common.threads,
+      connectTimeout: .seconds(Int64(common.configuration.connectTimeoutSeconds)),
+      windowBytes: bulkWindowBytes, watches: isControl, idleLimit: isControl ? nil : bulkIdleLimit)
+  }
+}

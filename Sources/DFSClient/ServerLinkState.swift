@@ -1,0 +1,161 @@
+internal import DFSCore
+internal import NIOCore
+
+/// Every decision about the link to one server: when to connect, when the server counts as
+/// reachable, what is told and logged. `ServerLink` performs the actions.
+///
+/// Invariants:
+/// - `connected` and `disconnected` are told in turns, `connected` first.
+/// - Between two times up, an absence is logged once.
+struct ServerLinkState {
+  enum Phase: Hashable {
+    case idle
+    case connecting
+    case up(since: NIODeadline)
+    /// Connected, but it leaves questions open.
+    case silent(since: NIODeadline)
+    /// Connected, but it said that it stops.
+    case leaving
+    /// Until the time to connect again.
+    case waiting
+    case stopped
+  }
+
+  enum Action: Hashable {
+    case connect
+    case wait(TimeAmount)
+    case tellConnected
+    case tellDisconnected
+    /// Close the bulk connections.
+    case closeBulk(DFSError)
+    /// It was tried once, with whatever outcome.
+    case settled
+    case log(Report)
+  }
+
+  enum Report: Hashable {
+    case up
+    case back
+    case away(DFSError)
+    case silent
+    case answering
+  }
+
+  /// A connection that lasted shorter than this does not make the next one quicker.
+  static let stablePeriod = TimeAmount.seconds(5)
+
+  private(set) var phase = Phase.idle
+  /// Why the server is not up.
+  private(set) var problem: DFSError?
+  private var backoff = Backoff()
+  private var reported: DFSError?
+  private var wasUp = false
+  private let peer: String
+
+  init(peer: String) {
+    self.peer = peer
+    problem = DFSError(.disconnected, "\(peer) was not connected to yet")
+  }
+
+  var isReachable: Bool { if case .up = phase { true } else { false } }
+
+  mutating func started() -> [Action] {
+    guard phase == .idle else { return [] }
+    phase = .connecting
+    return [.connect]
+  }
+
+  mutating func ready(now: NIODeadline) -> [Action] {
+    guard phase == .connecting else { return [] }
+    phase = .up(since: now)
+    problem = nil
+    defer {
+      wasUp = true
+      reported = nil
+    }
+    return [.tellConnected, .log(wasUp || reported != nil ? .back : .up), .settled]
+  }
+
+  /// The connection could not be made, or ended.
+  mutating func ended(_ error: DFSError, now: NIODeadline, random: Double = .random(in: 0..<1))
+    -> [Action]
+  {
+    var actions: [Action] = []
+    switch phase {
+    case .idle, .waiting, .stopped: return []
+    case .connecting: break
+    case .up(let since), .silent(let since):
+      if now - since >= Self.stablePeriod { backoff.reset() }
+      actions = [.tellDisconnected, .closeBulk(error)]
+    case .leaving: actions = [.tellDisconnected, .closeBulk(error)]
+    }
+    problem = error
+    phase = .waiting
+    if isNews(error) {
+      reported = error
+      actions.append(.log(.away(error)))
+    }
+    return actions + [.settled, .wait(delay(after: error, random))]
+  }
+
+  private func isNews(_ error: DFSError) -> Bool {
+    guard let reported else { return true }
+    return error != reported && Self.isHopeless(error)
+  }
+
+  private mutating func delay(after error: DFSError, _ random: Double) -> TimeAmount {
+    Self.isHopeless(error)
+      ? Backoff.spread(Backoff.hopeless, random) : backoff.delay(random: random)
+  }
+
+  /// Whether trying again soon cannot help: the configuration must change first.
+  static func isHopeless(_ error: DFSError) -> Bool {
+    error.code == .loginFailed || error.code == .configuration
+  }
+
+  mutating func retryIsDue() -> [Action] {
+    guard phase == .waiting else { return [] }
+    phase = .connecting
+    return [.connect]
+  }
+
+  mutating func fellSilent() -> [Action] {
+    guard case .up(let since) = phase else { return [] }
+    phase = .silent(since: since)
+    let error = DFSError(.disconnected, "\(peer) does not answer")
+    problem = error
+    reported = error
+    return [.closeBulk(error), .log(.silent)]
+  }
+
+  mutating func answers() -> [Action] {
+    guard case .silent(let since) = phase else { return [] }
+    phase = .up(since: since)
+    problem = nil
+    reported = nil
+    return [.log(.answering)]
+  }
+
+  /// The server said that it stops.
+  mutating func leaves() -> [Action] {
+    switch phase {
+    case .up, .silent:
+      phase = .leaving
+      problem = DFSError(.disconnected, "\(peer) is stopping")
+    default: break
+    }
+    return []
+  }
+
+  mutating func stopped() -> [Action] {
+    let error = DFSError(.cancelled, "the client is closed")
+    defer {
+      phase = .stopped
+      problem = error
+    }
+    switch phase {
+    case .up, .silent, .leaving: return [.tellDisconnected, .closeBulk(error), .settled]
+    default: return [.settled]
+    }
+  }
+}

@@ -1,0 +1,147 @@
+internal import DFSCore
+internal import Glibc
+
+/// One change while it is computed: reads rows of one committed state, collects row writes.
+///
+/// The operations on it (TransactionNames, TransactionRename, TransactionAttributes) are POSIX's
+/// rules and nothing else: they know neither servers nor views.
+///
+/// Invariants:
+/// - A read sees the transaction's own writes.
+/// - At most one write for each key.
+struct Transaction: Sendable {
+  /// The number that the change will have; it names new inodes.
+  let number: UInt64
+  /// The client's clock; informs people, decides nothing.
+  let time: Timestamp
+  private let source: any RowSource
+  private var known = KnownRows()
+  private var indexes: [RowKey: Int] = [:]
+  private var made = 0
+  private(set) var writes: [RowWrite] = []
+
+  init(number: UInt64, time: Timestamp, source: any RowSource) {
+    self.number = number
+    self.time = time
+    self.source = source
+  }
+
+  // MARK: Reading
+
+  /// Reads ahead what the next reads will ask for, in one exchange.
+  mutating func load(_ queries: Query...) async throws {
+    for finding in try await source.find(queries) { known.add(finding) }
+  }
+
+  /// The inode, or nil if there is none.
+  mutating func inode(_ id: InodeID) async throws -> Inode? {
+    if !known.inode(id).isKnown { try await load(.inode(id)) }
+    return known.inode(id).value
+  }
+
+  /// The directory `id`.
+  /// - Throws: `notFound`, `notDirectory`.
+  mutating func directory(_ id: InodeID) async throws -> Inode {
+    guard let inode = try await inode(id) else {
+      throw DFSError(.notFound, "directory \(id) does not exist any more")
+    }
+    guard inode.kind == .directory else {
+      throw DFSError(.notDirectory, "inode \(id) is no directory")
+    }
+    return inode
+  }
+
+  /// The inode that `name` leads to, or nil if there is no such entry.
+  mutating func child(_ parent: InodeID, _ name: FileName) async throws -> Inode? {
+    if !known.entry(parent, name).isKnown { try await load(.entry(parent: parent, name: name)) }
+    guard let id = known.entry(parent, name).value else { return nil }
+    guard let inode = try await inode(id) else {
+      throw DFSError(.damaged, "'\(name)' in directory \(parent) leads to no inode")
+    }
+    return inode
+  }
+
+  /// As `child`, but there must be one.
+  mutating func existingChild(_ parent: InodeID, _ name: FileName) async throws -> Inode {
+    guard let inode = try await child(parent, name) else {
+      throw DFSError(.notFound, "'\(name)' does not exist")
+    }
+    return inode
+  }
+
+  /// An inode that the caller has seen before.
+  /// - Throws: `staleHandle` if it was removed since.
+  mutating func seenInode(_ id: InodeID) async throws -> Inode {
+    guard let inode = try await inode(id) else {
+      throw DFSError(.staleHandle, "inode \(id) does not exist any more")
+    }
+    return inode
+  }
+
+  mutating func isEmpty(_ directory: InodeID) async throws -> Bool {
+    if let isEmpty = known.isEmpty(directory) { return isEmpty }
+    try await load(.directory(directory, after: nil))
+    return known.isEmpty(directory) ?? true
+  }
+
+  mutating func attributes(_ id: InodeID) async throws -> [FileName: [UInt8]] {
+    if let attributes = known.attributes(id) { return attributes }
+    try await load(.attributes(id))
+    return known.attributes(id) ?? [:]
+  }
+
+  // MARK: Writing
+
+  /// The number of a new inode.
+  mutating func newInode() -> InodeID {
+    defer { made += 1 }
+    return InodeID(change: number, index: made)
+  }
+
+  mutating func put(_ inode: Inode) {
+    write(inode.row)
+    known.add(.inode(inode.id, inode))
+  }
+
+  /// Deletes the rows of an inode and of its attributes.
+  mutating func remove(_ inode: Inode) async throws {
+    for name in try await attributes(inode.id).keys.sorted() {
+      write(RowWrite(.attribute(inode.id, name: name), nil))
+    }
+    write(RowWrite(.inode(inode.id), nil))
+    known.add(.inode(inode.id, nil))
+    known.add(.attributes(inode.id, [:]))
+  }
+
+  /// Lets a name lead to `child`, or to nothing.
+  mutating func putEntry(_ parent: InodeID, _ name: FileName, _ child: InodeID?) {
+    let value = child.map { RowValue(bytes: [], child: $0) }
+    write(RowWrite(.entry(parent: parent, name: name), value))
+    known.add(.entry(parent: parent, name, child))
+  }
+
+  mutating func putAttribute(_ id: InodeID, _ name: FileName, _ value: [UInt8]?) {
+    write(RowWrite(.attribute(id, name: name), value.map { RowValue(bytes: $0) }))
+    var all = known.attributes(id) ?? [:]
+    all[name] = value
+    known.add(.attributes(id, all))
+  }
+
+  private mutating func write(_ write: RowWrite) {
+    if let index = indexes[write.key] {
+      writes[index] = write
+    } else {
+      indexes[write.key] = writes.count
+      writes.append(write)
+    }
+  }
+}
+
+extension Timestamp {
+  /// The clock of this machine.
+  static var now: Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(seconds: time.tv_sec, nanoseconds: time.tv_nsec)
+  }
+}

@@ -1,0 +1,97 @@
+internal import DFSCore
+
+/// What an object is like: its attributes, extended attributes and content.
+extension Transaction {
+  mutating func setAttributes(_ id: InodeID, _ change: AttributeChange) async throws -> Inode {
+    var inode = try await seenInode(id)
+    if let mode = change.mode { inode.mode = mode & 0o7777 }
+    if let owner = change.owner { inode.owner = owner }
+    if let group = change.group { inode.group = group }
+    if let accessed = change.accessed { inode.accessed = accessed }
+    if let modified = change.modified { inode.modified = modified }
+    inode.changed = time
+    put(inode)
+    return inode
+  }
+
+  // MARK: Extended attributes
+
+  /// Bytes that the names and values of one inode's attributes may take together, each counted with
+  /// `attributeOverheadBytes`: so that they fit one answer and one change.
+  static let attributesBytes = 256 << 10
+  static let attributeOverheadBytes = 64
+
+  mutating func setExtendedAttribute(
+    _ id: InodeID, _ name: FileName, _ value: [UInt8], _ mode: AttributeSetMode
+  ) async throws {
+    guard value.count <= Limits.attributeValueBytes else {
+      throw DFSError(
+        .outOfRange,
+        "an attribute of \(value.count) bytes; the bound is \(Limits.attributeValueBytes)")
+    }
+    try await load(.inode(id), .attributes(id))
+    var inode = try await seenInode(id)
+    var all = try await attributes(id)
+    if mode == .create, all[name] != nil {
+      throw DFSError(.exists, "attribute '\(name)' exists already")
+    }
+    if mode == .replace, all[name] == nil { throw Self.noAttribute(name) }
+    all[name] = value
+    let bytes = all.reduce(0) { $0 + $1.key.bytes.count + $1.value.count }
+    guard bytes + all.count * Self.attributeOverheadBytes <= Self.attributesBytes else {
+      throw DFSError(
+        .noSpace,
+        "inode \(id) has attributes of \(bytes) bytes; the bound is "
+          + "\(Self.attributesBytes), \(Self.attributeOverheadBytes) counted for each")
+    }
+    putAttribute(id, name, value)
+    inode.changed = time
+    put(inode)
+  }
+
+  mutating func removeExtendedAttribute(_ id: InodeID, _ name: FileName) async throws {
+    try await load(.inode(id), .attributes(id))
+    var inode = try await seenInode(id)
+    guard try await attributes(id)[name] != nil else { throw Self.noAttribute(name) }
+    putAttribute(id, name, nil)
+    inode.changed = time
+    put(inode)
+  }
+
+  static func noAttribute(_ name: FileName) -> DFSError {
+    DFSError(.noAttribute, "there is no attribute '\(name)'")
+  }
+
+  // MARK: Contents
+
+  /// Makes `version` the content of its target.
+  mutating func publish(_ version: Version, to target: PublishTarget) async throws -> Inode {
+    switch target {
+    case .inode(let id, let modified):
+      return try publish(version, to: try await seenInode(id), modified: modified)
+    case .name(let parent, let name, let new):
+      try await load(.inode(parent), .entry(parent: parent, name: name))
+      var directory = try await directory(parent)
+      guard let inode = try await child(parent, name) else {
+        return try make(name, new, in: &directory, version: version)
+      }
+      return try publish(version, to: inode, modified: time)
+    }
+  }
+
+  private mutating func publish(
+    _ version: Version, to inode: Inode, modified: Timestamp
+  ) throws -> Inode {
+    guard inode.kind == .regular else {
+      throw DFSError(
+        inode.kind == .directory ? .isDirectory : .invalidArgument,
+        "inode \(inode.id) is no regular file")
+    }
+    var inode = inode
+    inode.version = version
+    inode.modified = modified
+    inode.changed = time
+    put(inode)
+    return inode
+  }
+}

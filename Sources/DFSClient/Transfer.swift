@@ -1,0 +1,136 @@
+internal import DFSCore
+internal import DFSWire
+internal import NIOCore
+internal import NIOPosix
+
+/// Contents between this client and the servers: up (each part to its holders), down (ranges,
+/// verified), and what of them is where. It decides nothing about names.
+struct Transfer: Sendable {
+  let cluster: Cluster
+  let configuration: ClientConfiguration
+  let blocks: BlockLoader
+  let readAhead: ReadAheads
+  let watch: CopyWatch
+
+  init(cluster: Cluster, configuration: ClientConfiguration) {
+    self.cluster = cluster
+    self.configuration = configuration
+    blocks = BlockLoader(cacheBytes: configuration.readCacheBytes)
+    readAhead = ReadAheads(cacheBytes: configuration.readCacheBytes)
+    watch = CopyWatch(logger: cluster.logger)
+  }
+
+  /// The longest that one exchange with a server may take.
+  var callTimeout: Duration { .seconds(configuration.callTimeoutSeconds) }
+
+  // MARK: What is where
+
+  /// Which servers have which parts, as all that are reachable tell.
+  func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] {
+    let servers = cluster.reachable.servers
+    guard !servers.isEmpty else {
+      throw DFSError(.serversMissing, "none of the four servers is up, so no copy can be found")
+    }
+    var holders: [VersionID: [ServerSet]] = [:]
+    for version in versions { holders[version] = Array(repeating: [], count: Limits.partCount) }
+    await withTaskGroup(of: (ServerIndex, [VersionID: [PartIndex]]).self) { group in
+      for server in servers {
+        group.addTask { (server, await copies(versions, on: server)) }
+      }
+      for await (server, found) in group {
+        for (version, parts) in found {
+          for part in parts { holders[version]?[part.value].insert(server) }
+        }
+      }
+    }
+    return holders.mapValues { Placement(holders: $0) }
+  }
+
+  /// What one server has; nothing where it cannot tell.
+  private func copies(
+    _ versions: [VersionID], on server: ServerIndex
+  ) async -> [VersionID: [PartIndex]] {
+    var found: [VersionID: [PartIndex]] = [:]
+    for start in stride(from: 0, to: versions.count, by: Wire.listItems) {
+      let page = Array(versions[start..<min(start + Wire.listItems, versions.count)])
+      let answer = try? await cluster.request(
+        server, .copies(page), lane: .control, timeout: callTimeout)
+      guard case .copies(let parts) = answer?.0, parts.count == page.count else { continue }
+      for (version, parts) in zip(page, parts) { found[version] = parts }
+    }
+    return found
+  }
+
+  /// Forgets copies that no change names, on the servers that are reachable; best effort, since
+  /// the servers collect such copies on their own.
+  func drop(_ parts: [PartID], on servers: ServerSet) async {
+    await withTaskGroup(of: Void.self) { group in
+      for server in servers.intersection(cluster.reachable).servers {
+        group.addTask {
+          _ = try? await cluster.request(
+            server, .dropParts(parts), lane: .control, timeout: .seconds(5))
+        }
+      }
+    }
+  }
+
+  // MARK: Contents that are read here
+
+  /// Bytes that one task hashes without a pause.
+  static let hashBytes = 4 << 20
+
+  /// The MD5 of a content, computed on a thread for blocking work unless it is known.
+  func md5(of source: any ContentSource) async throws -> MD5Digest {
+    if let known = source.md5 { return known }
+    var hasher = MD5Hasher()
+    while hasher.count < source.size {
+      if Task.isCancelled { throw DFSError.cancelled }
+      let state = hasher
+      hasher = try await blocking {
+        var hasher = state
+        let count = Int(min(UInt64(Self.hashBytes), source.size - hasher.count))
+        try withUnsafeTemporaryAllocation(byteCount: count, alignment: 16) { buffer in
+          try source.read(into: buffer, at: hasher.count)
+          hasher.update(UnsafeRawBufferPointer(buffer))
+        }
+        return hasher
+      }
+    }
+    return hasher.finish()
+  }
+
+  /// The parts of a small content, and their digests.
+  func inlineParts(
+    _ source: any ContentSource, version: VersionID
+  ) async throws -> ([InlinePart], [BlockChecksum]) {
+    let split = Split(size: source.size)
+    precondition(split.isInline, "a content of \(source.size) bytes travels as pieces")
+    return try await blocking {
+      let parts = try PartIndex.all.map { part in
+        let range = split.range(of: part)
+        let bytes = try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+          try source.read(into: UnsafeMutableRawBufferPointer(buffer), at: range.lowerBound)
+          count = range.count
+        }
+        return InlinePart(
+          id: PartID(version: version, part: part), bytes: bytes, checksum: .of(bytes))
+      }
+      let digests = parts.map { part in
+        part.bytes.withUnsafeBytes { BlockChecksum.digest(of: BlockChecksum.blocks(of: $0)) }
+      }
+      return (parts, digests)
+    }
+  }
+
+  /// Runs what blocks on a thread for that.
+  /// - Throws: a `DFSError`; `inputOutput` for an error of the source.
+  func blocking<Value: Sendable>(
+    _ body: @escaping @Sendable () throws -> Value
+  ) async throws(DFSError) -> Value {
+    do {
+      return try await cluster.threads.runIfActive(body)
+    } catch {
+      throw DFSError(error, else: .inputOutput)
+    }
+  }
+}

@@ -1,0 +1,136 @@
+internal import DFSCore
+internal import DFSWire
+internal import NIOCore
+
+/// Sends one part to its holders, piece by piece.
+///
+/// Invariants:
+/// - A piece is read once; all holders are sent the same bytes.
+/// - At most `piecesUnderWay` pieces are read and not yet stored by all holders.
+/// - The pieces go to a holder in order, on one connection; the last one completes the copy.
+struct PartUpload: Sendable {
+  static let piecesUnderWay = 3
+  /// What a disk is expected to do at least, when a whole part is put on stable storage.
+  private static let syncBytesPerSecond: UInt64 = 20_000_000
+
+  let transfer: Transfer
+  let source: any ContentSource
+  let id: PartID
+  /// Of the content.
+  let range: Range<UInt64>
+  let holders: [ServerIndex]
+  let durable: Bool
+
+  /// The way to one holder.
+  struct Lane: Sendable {
+    let server: ServerIndex
+    let connection: Connection
+  }
+
+  private struct Piece: Sendable {
+    let offset: UInt64
+    let bytes: ByteBuffer
+    let checksums: [BlockChecksum]
+  }
+
+  private struct Sent {
+    let count: Int
+    let submissions: [(server: ServerIndex, submission: Connection.Submission)]
+  }
+
+  private var length: UInt64 { UInt64(range.count) }
+
+  /// - Parameter stored: told the bytes of each piece that all holders have.
+  /// - Returns: the digest of the part.
+  func run(on lanes: [Lane], stored: (Int) -> Void) async throws(DFSError) -> BlockChecksum {
+    var checksums: [BlockChecksum] = []
+    var underWay = CircularBuffer<Sent>()
+    var offset: UInt64 = 0
+    repeat {
+      if underWay.count == Self.piecesUnderWay {
+        stored(try await finish(underWay.removeFirst()))
+      }
+      if Task.isCancelled { throw .cancelled }
+      let piece = try await read(at: offset)
+      checksums += piece.checksums
+      underWay.append(send(piece, on: lanes))
+      offset += UInt64(piece.bytes.readableBytes)
+    } while offset < length
+    while let oldest = underWay.popFirst() { stored(try await finish(oldest)) }
+    return BlockChecksum.digest(of: checksums)
+  }
+
+  func openLanes() async throws(DFSError) -> [Lane] {
+    var lanes: [Lane] = []
+    // Neighbouring parts, which a server has of one version, take different connections.
+    let stream = id.version.low &+ UInt64(id.part.value)
+    for server in holders {
+      do throws(DFSError) {
+        let connection = try await transfer.cluster.connection(server, .stream(stream))
+        lanes.append(Lane(server: server, connection: connection))
+      } catch {
+        throw failure(error, on: server)
+      }
+    }
+    return lanes
+  }
+
+  /// Reads and checksums the piece at `offset` of the part.
+  private func read(at offset: UInt64) async throws(DFSError) -> Piece {
+    let count = Int(min(UInt64(Limits.chunkBytes), length - offset))
+    let (source, start) = (source, range.lowerBound + offset)
+    return try await transfer.blocking {
+      var bytes = ByteBufferAllocator().buffer(capacity: count)
+      try bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { buffer in
+        try source.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: start)
+        return count
+      }
+      let checksums = bytes.withUnsafeReadableBytes { BlockChecksum.blocks(of: $0) }
+      return Piece(offset: offset, bytes: bytes, checksums: checksums)
+    }
+  }
+
+  private func send(_ piece: Piece, on lanes: [Lane]) -> Sent {
+    let count = piece.bytes.readableBytes
+    let extent = PartExtent(
+      id: id, length: length, offset: piece.offset, checksums: piece.checksums)
+    let isLast = piece.offset + UInt64(count) == length
+    let submissions = lanes.map { lane in
+      let submission = lane.connection.submit(
+        .putPart(extent, durable: durable && isLast), body: piece.bytes, weight: count,
+        timeout: timeout(isLast: isLast))
+      return (lane.server, submission)
+    }
+    return Sent(count: count, submissions: submissions)
+  }
+
+  /// Stable storage takes longer, the longer the part; a server that is gone is noticed sooner.
+  private func timeout(isLast: Bool) -> Duration {
+    guard durable, isLast else { return transfer.callTimeout }
+    return transfer.callTimeout + .seconds(Int64(length / Self.syncBytesPerSecond))
+  }
+
+  /// Waits until all holders have stored a piece.
+  private func finish(_ sent: Sent) async throws(DFSError) -> Int {
+    for (server, submission) in sent.submissions {
+      do throws(DFSError) {
+        let answer = try await submission.answer()
+        guard case .done = answer.reply else {
+          throw DFSError(.protocolViolation, "an answer that does not fit the question")
+        }
+      } catch {
+        throw failure(error, on: server)
+      }
+    }
+    return sent.count
+  }
+
+  /// The error of one server, with its name; a lost server is a missing one.
+  private func failure(_ error: DFSError, on server: ServerIndex) -> DFSError {
+    if error.code == .cancelled { return error }
+    let code = error.code == .disconnected ? .serversMissing : error.code
+    return DFSError(
+      code, "part \(id.part) could not be stored on \(server): \(error.message)",
+      cause: error.cause.map { DFSError(.inputOutput, $0) })
+  }
+}

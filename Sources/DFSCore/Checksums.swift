@@ -1,0 +1,106 @@
+internal import CXXHash
+internal import Crypto
+
+/// MD5 places and names contents (RFC 1321); XXH3 finds damage
+/// (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md).
+
+/// The MD5 of a whole content: 16 bytes.
+public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
+  public let bytes: [UInt8]
+
+  public init?(bytes: some Collection<UInt8>) {
+    guard bytes.count == 16 else { return nil }
+    self.bytes = Array(bytes)
+  }
+
+  /// The digest, read as a 128-bit big-endian integer, modulo 4.
+  public var modulo4: Int { Int(bytes[15] & 3) }
+  public var description: String { bytes.hexadecimal }
+
+  public static func of(_ content: some Collection<UInt8>) -> MD5Digest {
+    var hasher = MD5Hasher()
+    Array(content).withUnsafeBytes { hasher.update($0) }
+    return hasher.finish()
+  }
+}
+
+/// MD5 of a content that comes in pieces.
+public struct MD5Hasher: Sendable {
+  private var hasher = Insecure.MD5()
+  /// Bytes taken so far.
+  public private(set) var count: UInt64 = 0
+
+  public init() {}
+
+  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    hasher.update(bufferPointer: bytes)
+    count += UInt64(bytes.count)
+  }
+
+  /// The digest of what was taken so far; more may follow.
+  public func finish() -> MD5Digest {
+    guard let digest = MD5Digest(bytes: Array(hasher.finalize())) else {
+      preconditionFailure("an MD5 digest has 16 bytes")
+    }
+    return digest
+  }
+}
+
+/// The 64-bit XXH3 of one block of a part, or of a list of such checksums.
+public struct BlockChecksum: Hashable, Sendable {
+  public let value: UInt64
+  public init(_ value: UInt64) { self.value = value }
+
+  public static func of(_ bytes: UnsafeRawBufferPointer) -> BlockChecksum {
+    BlockChecksum(XXH3_64bits(bytes.baseAddress, bytes.count))
+  }
+
+  public static func of(_ bytes: [UInt8]) -> BlockChecksum { bytes.withUnsafeBytes { of($0) } }
+
+  /// The checksums of consecutive blocks of `Limits.blockBytes`; the last block may be shorter.
+  /// No bytes, no blocks.
+  public static func blocks(of bytes: UnsafeRawBufferPointer) -> [BlockChecksum] {
+    stride(from: 0, to: bytes.count, by: Limits.blockBytes).map { start in
+      of(
+        UnsafeRawBufferPointer(
+          rebasing: bytes[start..<min(start + Limits.blockBytes, bytes.count)]))
+    }
+  }
+
+  /// The digest of a part: XXH3 of its block checksums, each as 8 big-endian bytes.
+  public static func digest(of blocks: [BlockChecksum]) -> BlockChecksum {
+    of(blocks.flatMap { $0.value.bigEndianBytes })
+  }
+}
+
+/// The digest of a set of rows: the sum, in two 64-bit lanes that wrap, of the XXH3-128 of each
+/// row. Adding and removing rows in any order gives the same sum for the same set.
+public struct RowDigest: Hashable, Sendable, CustomStringConvertible {
+  public var high: UInt64
+  public var low: UInt64
+
+  public init(high: UInt64 = 0, low: UInt64 = 0) {
+    self.high = high
+    self.low = low
+  }
+
+  public static let empty = RowDigest()
+
+  /// The digest of one row.
+  public init(of row: Row) {
+    let hash = row.digestBytes.withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) }
+    self.init(high: hash.high64, low: hash.low64)
+  }
+
+  public static func += (left: inout RowDigest, right: RowDigest) {
+    left.high &+= right.high
+    left.low &+= right.low
+  }
+
+  public static func -= (left: inout RowDigest, right: RowDigest) {
+    left.high &-= right.high
+    left.low &-= right.low
+  }
+
+  public var description: String { (high.bigEndianBytes + low.bigEndianBytes).hexadecimal }
+}

@@ -1,0 +1,95 @@
+/// What dfc.conf says (conf/dfc.conf documents every key with its unit, default and bound). Its
+/// text is read by ConfigurationReader.swift.
+
+public struct ServerAddress: Hashable, Sendable {
+  /// DFS1 … DFS4.
+  public let name: String
+  /// A host name, an IPv4 address, or an IPv6 address without brackets.
+  public let host: String
+  public let port: Int
+
+  public init(name: String, host: String, port: Int) {
+    self.name = name
+    self.host = host
+    self.port = port
+  }
+}
+
+public enum WritePolicy: String, Sendable, Hashable, CaseIterable {
+  /// All four servers must be up, else a write is refused at once.
+  case all
+  /// Three servers are enough.
+  case quorum
+}
+
+public struct Credentials: Hashable, Sendable {
+  public let user: UserName
+  public let password: String
+
+  public init(user: UserName, password: String) {
+    self.user = user
+    self.password = password
+  }
+}
+
+public struct ClientConfiguration: Hashable, Sendable {
+  /// The four servers, DFS1 first.
+  public var servers: [ServerAddress]
+  public var cluster = "default"
+  public var user: UserName?
+  public var password: String?
+  /// Read the password from the first line of this file.
+  public var passwordFile: String?
+  public var writes = WritePolicy.all
+  /// Where the spool of written files is kept.
+  public var cacheDirectory: String?
+  /// Bytes that the spool may take on disk.
+  public var spoolBytes: UInt64 = 64 << 30
+  /// A written file is kept in memory up to this many bytes.
+  public var spoolMemoryBytes: Int = 1 << 20
+  /// Bytes of memory for contents read ahead.
+  public var readCacheBytes: Int = 64 << 20
+  /// Rows of the namespace kept in memory.
+  public var cachedRows: Int = 200_000
+  /// The longest that any call on the mount may take, in seconds.
+  public var callTimeoutSeconds = 30
+  /// Seconds to wait for a connection.
+  public var connectTimeoutSeconds = 5
+  /// After this many milliseconds without an answer a read is sent to the other copy too.
+  public var hedgeMilliseconds = 500
+
+  public init(servers: [ServerAddress]) { self.servers = servers }
+}
+
+extension ClientConfiguration {
+  /// Where spooled contents are kept: the configured directory, else `dfs` in the user's cache
+  /// directory (XDG Base Directory Specification), else /var/tmp. It may not exist yet.
+  public var spoolDirectory: String {
+    if let cacheDirectory { return cacheDirectory }
+    if let cache = Environment["XDG_CACHE_HOME"], cache.hasPrefix("/") { return cache + "/dfs" }
+    return Environment["HOME"].map { $0 + "/.cache/dfs" } ?? "/var/tmp"
+  }
+
+  /// The seconds that a Call-Timeout such as `30s` says.
+  public static func callTimeout(_ text: String) throws(DFSError) -> Int {
+    try ConfigurationValue(key: "timeout", text: text).seconds(in: ConfigurationBounds.call)
+  }
+
+  /// A dfc.conf is at most this many bytes.
+  static let fileBytes = 1 << 20
+
+  /// Reads the file at `path`.
+  /// - Throws: `configuration`: the file cannot be read, or it holds a password and others can read
+  ///   it, or what it says is wrong (every problem, each on a line with the file and its line).
+  public static func read(path: String) throws(DFSError) -> ClientConfiguration {
+    let (bytes, exposure) = try SecretFile.read(path, bound: fileBytes)
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw DFSError(.configuration, "\(path.printable) is not text in UTF-8; convert it")
+    }
+    let configuration = try ConfigurationReader.read(text, path: path)
+    if configuration.password != nil, exposure != 0 {
+      throw SecretFile.exposed(path, "holds a password")
+    }
+    return configuration
+  }
+}

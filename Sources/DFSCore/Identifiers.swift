@@ -1,0 +1,169 @@
+/// The identifiers of the system. Each kind has a type of its own, so that one is never passed
+/// where another is meant.
+
+/// One of the four servers, by its place in the configuration: 0 is DFS1 … 3 is DFS4.
+public struct ServerIndex: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let value: Int
+
+  /// Traps if `value` is not in 0..<4; use `init(checking:)` for values from outside.
+  public init(_ value: Int) {
+    precondition((0..<Limits.serverCount).contains(value), "a server index is 0 to 3")
+    self.value = value
+  }
+
+  public init?(checking value: Int) {
+    guard (0..<Limits.serverCount).contains(value) else { return nil }
+    self.value = value
+  }
+
+  public static let all: [ServerIndex] = (0..<Limits.serverCount).map { ServerIndex($0) }
+  public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
+  public var description: String { "DFS\(value + 1)" }
+}
+
+/// One of the four parts of a version; people count them from 1, the code from 0.
+public struct PartIndex: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let value: Int
+
+  /// Traps if `value` is not in 0..<4; use `init(checking:)` for values from outside.
+  public init(_ value: Int) {
+    precondition((0..<Limits.partCount).contains(value), "a part index is 0 to 3")
+    self.value = value
+  }
+
+  public init?(checking value: Int) {
+    guard (0..<Limits.partCount).contains(value) else { return nil }
+    self.value = value
+  }
+
+  public static let all: [PartIndex] = (0..<Limits.partCount).map { PartIndex($0) }
+  public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
+
+  /// The number that people see: 1 to 4.
+  public var number: Int { value + 1 }
+  public var description: String { "\(number)" }
+}
+
+/// The number of an inode. It is derived from the change that made it, so it is never used twice.
+public struct InodeID: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let value: UInt64
+  public init(_ value: UInt64) { self.value = value }
+
+  /// The root directory of every namespace; it exists without a row.
+  public static let root = InodeID(1)
+
+  /// The `index`-th inode made by change `number`; one change makes at most 256.
+  public init(change number: UInt64, index: Int) {
+    precondition((0..<256).contains(index), "one change makes at most 256 inodes")
+    value = (number << 8) | UInt64(index)
+  }
+
+  public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
+  public var description: String { String(value) }
+}
+
+/// The identity of one immutable content of a file: 128 random bits, chosen by who publishes it.
+public struct VersionID: Hashable, Sendable, CustomStringConvertible {
+  public let high: UInt64
+  public let low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  public static func random() -> VersionID {
+    VersionID(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
+  }
+
+  /// 16 bytes, big-endian.
+  public var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
+
+  public init?(bytes: some Collection<UInt8>) {
+    guard bytes.count == 16 else { return nil }
+    high = UInt64(bigEndian: bytes.prefix(8))
+    low = UInt64(bigEndian: bytes.dropFirst(8))
+  }
+
+  /// 32 lower-case hexadecimal digits.
+  public var description: String { bytes.hexadecimal }
+}
+
+/// A part of a version: what a copy is a copy of.
+public struct PartID: Hashable, Sendable, CustomStringConvertible {
+  public let version: VersionID
+  public let part: PartIndex
+
+  public init(version: VersionID, part: PartIndex) {
+    self.version = version
+    self.part = part
+  }
+
+  public var description: String { "\(version).\(part)" }
+}
+
+/// One client process; random, so that no two views are the same.
+public struct ClientID: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let value: UInt64
+  public init(_ value: UInt64) { self.value = value }
+  public static func random() -> ClientID { ClientID(.random(in: 1 ... .max)) }
+  public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
+  public var description: String { value.bigEndianBytes.hexadecimal }
+}
+
+/// The name of an account: 1 to 64 of `A–Z a–z 0–9 . _ @ -`, not beginning with a dot.
+/// It names a directory on the servers, hence the narrow alphabet.
+public struct UserName: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let text: String
+
+  public init(_ text: String) throws(DFSError) {
+    let allowed = text.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
+        UInt8(ascii: "@"), UInt8(ascii: "-"):
+        true
+      default: false
+      }
+    }
+    guard allowed, (1...Limits.userNameBytes).contains(text.utf8.count), !text.hasPrefix(".")
+    else {
+      throw DFSError(
+        .invalidArgument,
+        "'\(text.printable)' is no user name: 1 to \(Limits.userNameBytes) of A–Z a–z 0–9 . _ @ -, "
+          + "not beginning with a dot")
+    }
+    self.text = text
+  }
+
+  public static func < (left: Self, right: Self) -> Bool { left.text < right.text }
+  public var description: String { text }
+}
+
+/// The name of a directory entry: 1 to 255 bytes, any but NUL and '/', not `.` or `..`.
+public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let bytes: [UInt8]
+
+  public init(_ bytes: some Collection<UInt8>) throws(DFSError) {
+    let bytes = Array(bytes)
+    guard bytes.count <= Limits.nameBytes else {
+      throw DFSError(
+        .nameTooLong, "a name of \(bytes.count) bytes; the bound is \(Limits.nameBytes)")
+    }
+    let dots = bytes == [UInt8(ascii: ".")] || bytes == [UInt8(ascii: "."), UInt8(ascii: ".")]
+    guard !bytes.isEmpty, !dots, !bytes.contains(0), !bytes.contains(UInt8(ascii: "/")) else {
+      throw DFSError(
+        .invalidArgument, "'\(String(decoding: bytes, as: UTF8.self).printable)' is no file name")
+    }
+    self.bytes = bytes
+  }
+
+  public init(_ text: String) throws(DFSError) { try self.init(Array(text.utf8)) }
+
+  public static func < (left: Self, right: Self) -> Bool {
+    left.bytes.lexicographicallyPrecedes(right.bytes)
+  }
+
+  /// For people; bytes that are not UTF-8 are replaced and control characters escaped.
+  public var description: String { String(decoding: bytes, as: UTF8.self).printable }
+}

@@ -1,0 +1,198 @@
+/// What an inode's row says, and its bytes (docs/FORMATS.md, "Inode rows").
+
+public enum FileKind: UInt8, Sendable, Hashable, CaseIterable {
+  case regular = 1
+  case directory, symlink, fifo, socket, characterDevice, blockDevice
+}
+
+/// Nanoseconds since 1970-01-01 UTC; may be negative.
+public struct Timestamp: Hashable, Sendable, Comparable {
+  public var nanoseconds: Int64
+  public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+  public init(seconds: Int, nanoseconds: Int) {
+    let (product, overflow) = Int64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, carry) = product.addingReportingOverflow(Int64(nanoseconds))
+    self.nanoseconds = overflow || carry ? (seconds < 0 ? .min : .max) : sum
+  }
+
+  /// Whole seconds, rounded down.
+  public var seconds: Int { Int(nanoseconds.flooredDivision(1_000_000_000)) }
+  /// 0 ..< 1,000,000,000, to be added to `seconds`.
+  public var fraction: Int {
+    let remainder = Int(nanoseconds % 1_000_000_000)
+    return remainder < 0 ? remainder + 1_000_000_000 : remainder
+  }
+
+  public static func < (left: Self, right: Self) -> Bool { left.nanoseconds < right.nanoseconds }
+}
+
+extension Int64 {
+  fileprivate func flooredDivision(_ divisor: Int64) -> Int64 {
+    let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
+    return remainder < 0 ? quotient - 1 : quotient
+  }
+}
+
+/// One immutable content of a file.
+public struct Version: Hashable, Sendable {
+  public let id: VersionID
+  /// Bytes.
+  public let size: UInt64
+  public let md5: MD5Digest
+  public var placement: Placement
+  /// The number of the server list that the version was placed under; 1 is the first.
+  public let serverList: UInt32
+  /// For each part the digest of its block checksums.
+  public let partDigests: [BlockChecksum]
+
+  public init(
+    id: VersionID, size: UInt64, md5: MD5Digest, placement: Placement, serverList: UInt32 = 1,
+    partDigests: [BlockChecksum]
+  ) {
+    precondition(partDigests.count == Limits.partCount, "a version has four parts")
+    self.id = id
+    self.size = size
+    self.md5 = md5
+    self.placement = placement
+    self.serverList = serverList
+    self.partDigests = partDigests
+  }
+
+  public var split: Split { Split(size: size) }
+}
+
+/// A file, directory or other object of a namespace.
+public struct Inode: Hashable, Sendable {
+  public var id: InodeID
+  public var kind: FileKind
+  /// The permission bits: 0 to 0o7777.
+  public var mode: UInt32
+  public var owner: UInt32
+  public var group: UInt32
+  public var links: UInt32
+  public var accessed: Timestamp
+  public var modified: Timestamp
+  public var changed: Timestamp
+  /// The device number of a device file.
+  public var device: UInt64
+  /// The directory that a directory is in; the inode's own id elsewhere and at the root.
+  public var parent: InodeID
+  /// What a symbolic link points to.
+  public var target: [UInt8]
+  /// The content of a regular file; nil as long as none was published.
+  public var version: Version?
+
+  public init(
+    id: InodeID, kind: FileKind, mode: UInt32, owner: UInt32, group: UInt32, links: UInt32 = 1,
+    time: Timestamp, device: UInt64 = 0, parent: InodeID? = nil, target: [UInt8] = [],
+    version: Version? = nil
+  ) {
+    self.id = id
+    self.kind = kind
+    self.mode = mode & 0o7777
+    self.owner = owner
+    self.group = group
+    self.links = links
+    self.accessed = time
+    self.modified = time
+    self.changed = time
+    self.device = device
+    self.parent = parent ?? id
+    self.target = target
+    self.version = version
+  }
+
+  /// Bytes: of the content, or of the link's target.
+  public var size: UInt64 {
+    switch kind {
+    case .regular: version?.size ?? 0
+    case .symlink: UInt64(target.count)
+    case .directory: 4096
+    default: 0
+    }
+  }
+
+  /// The row that holds this inode.
+  public var row: RowWrite {
+    RowWrite(.inode(id), RowValue(bytes: encoded, version: version?.id))
+  }
+}
+
+extension Inode {
+  private static let format: UInt8 = 1
+
+  var encoded: [UInt8] {
+    var bytes: [UInt8] = [Self.format, kind.rawValue]
+    for field in [mode, owner, group, links] { bytes += field.bigEndianBytes }
+    for time in [accessed, modified, changed] { bytes += time.nanoseconds.bigEndianBytes }
+    bytes += device.bigEndianBytes + parent.value.bigEndianBytes
+    bytes += UInt16(target.count).bigEndianBytes + target
+    guard let version else { return bytes + [0] }
+    bytes += [1] + version.id.bytes + version.size.bigEndianBytes + version.md5.bytes
+    bytes += version.serverList.bigEndianBytes
+    for part in PartIndex.all {
+      bytes.append(version.placement.holders(of: part).rawValue)
+      bytes += version.partDigests[part.value].value.bigEndianBytes
+    }
+    return bytes
+  }
+
+  /// Reads the row of inode `id`.
+  /// - Throws: `damaged` if the bytes are not an inode's.
+  public init(id: InodeID, row bytes: [UInt8]) throws(DFSError) {
+    var reader = ByteReader(bytes)
+    let format = try reader.integer(UInt8.self)
+    guard format == Self.format else {
+      throw DFSError(.damaged, "inode \(id) has format \(format); this program reads 1")
+    }
+    guard let kind = FileKind(rawValue: try reader.integer(UInt8.self)) else {
+      throw DFSError(.damaged, "inode \(id) is of no known kind")
+    }
+    let mode = try reader.integer(UInt32.self)
+    let owner = try reader.integer(UInt32.self)
+    let group = try reader.integer(UInt32.self)
+    let links = try reader.integer(UInt32.self)
+    let accessed = Timestamp(nanoseconds: try reader.integer(Int64.self))
+    let modified = Timestamp(nanoseconds: try reader.integer(Int64.self))
+    let changed = Timestamp(nanoseconds: try reader.integer(Int64.self))
+    let device = try reader.integer(UInt64.self)
+    let parent = InodeID(try reader.integer(UInt64.self))
+    let target = Array(try reader.take(Int(try reader.integer(UInt16.self))))
+    let hasVersion = try reader.integer(UInt8.self)
+    let version = hasVersion == 1 ? try Version(reading: &reader) : nil
+    guard reader.isAtEnd, hasVersion <= 1, mode <= 0o7777 else {
+      throw DFSError(.damaged, "inode \(id) has bytes after its end or fields out of their bounds")
+    }
+    self.init(
+      id: id, kind: kind, mode: mode, owner: owner, group: group, links: links, time: changed,
+      device: device, parent: parent, target: target, version: version)
+    self.accessed = accessed
+    self.modified = modified
+  }
+}
+
+extension Version {
+  fileprivate init(reading reader: inout ByteReader) throws(DFSError) {
+    let high = try reader.integer(UInt64.self)
+    let low = try reader.integer(UInt64.self)
+    let size = try reader.integer(UInt64.self)
+    guard size <= Limits.fileBytes, let md5 = MD5Digest(bytes: try reader.take(16)) else {
+      throw DFSError(.damaged, "a version of \(size) bytes; the bound is \(Limits.fileBytes)")
+    }
+    let serverList = try reader.integer(UInt32.self)
+    var holders: [ServerSet] = []
+    var digests: [BlockChecksum] = []
+    for _ in PartIndex.all {
+      let set = try reader.integer(UInt8.self)
+      guard set <= ServerSet.all.rawValue else {
+        throw DFSError(.damaged, "a part is held by servers \(set), of \(ServerSet.all.rawValue)")
+      }
+      holders.append(ServerSet(rawValue: set))
+      digests.append(BlockChecksum(try reader.integer(UInt64.self)))
+    }
+    self.init(
+      id: VersionID(high: high, low: low), size: size, md5: md5,
+      placement: Placement(holders: holders), serverList: serverList, partDigests: digests)
+  }
+}

@@ -1,0 +1,35 @@
+/// The bounds of the system. Whatever comes from outside is compared with one of these before
+/// memory is taken for it.
+public enum Limits {
+  public static let serverCount = 4
+  public static let partCount = 4
+  /// Servers that must accept a change, of four; any two such sets share at least two.
+  public static let quorum = 3
+
+  public static let nameBytes = 255
+  public static let pathBytes = 4095
+  public static let symlinkBytes = 4095
+  public static let userNameBytes = 64
+  /// As on ext4: <https://man7.org/linux/man-pages/man7/xattr.7.html>.
+  public static let attributeNameBytes = 255
+  public static let attributeValueBytes = 64 << 10
+
+  /// The largest file: 2^53 bytes (8 PiB), exact in every language's numbers.
+  public static let fileBytes: UInt64 = 1 << 53
+  /// Checksums are taken over blocks of this many bytes of a part.
+  public static let blockBytes = 64 << 10
+  /// A part of at most this many bytes travels inside the change and is kept in the database.
+  public static let inlinePartBytes = 32 << 10
+  /// Raw bytes of one frame: the piece in which parts are sent.
+  public static let chunkBytes = 1 << 20
+  /// The protobuf header of a frame.
+  public static let headerBytes = 4 << 20
+  /// A whole frame before login.
+  public static let loginFrameBytes = 4 << 10
+  /// Seconds that a connection has to log in.
+  public static let loginSeconds = 10
+  /// Row writes of one change.
+  public static let changeWrites = 4096
+  /// Encoded rows that one answer to a query, a log request or a page of a refill may hold.
+  public static let answerBytes = 1 << 20
+}

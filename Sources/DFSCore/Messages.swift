@@ -1,0 +1,110 @@
+/// What a client asks of one server about one namespace, and what the server answers: values,
+/// carried by DFSWire, decided by DFSReplication, performed by DFSStore.
+
+/// A step of the namespace protocol.
+public enum NamespaceRequest: Hashable, Sendable {
+  /// Promise to accept nothing of an earlier view.
+  case prepare(View)
+  /// Bring your rows from `from` to `to` by `changes` (numbers from.number + 1 …, none if your
+  /// rows are already those), and let `view` append after that. One atomic step.
+  case install(View, from: Head, changes: [Change], to: Head)
+  /// Append `change` as number `number` of `view`.
+  case apply(View, number: UInt64, Change)
+  /// Your log after number `after`.
+  case log(after: UInt64)
+  case head
+}
+
+public enum NamespaceReply: Hashable, Sendable {
+  /// To prepare: promised; this is my head.
+  case promised(Head)
+  /// To install: my head, which is now of that view.
+  case installed(Head)
+  /// To apply: my head after that change (the same answer when the change comes again).
+  case applied(Head)
+  /// To apply and install: I lack what comes before; this is my head.
+  case behind(Head)
+  /// To prepare, install and apply: I promised a later view, this one.
+  case refused(View)
+  /// To apply: my copies of the new version's parts are not all here.
+  case missingParts([PartID])
+  /// To log: the changes after `after`, as many as fit, the digest of my rows at `after`, and my
+  /// head. `base` is nil where my log does not reach back that far.
+  case log(base: RowDigest?, entries: [LogEntry], head: Head)
+  case head(Head)
+}
+
+/// A question about rows. Any number of them are answered together, from one state of the rows.
+public enum Query: Hashable, Sendable {
+  /// The row of an inode.
+  case inode(InodeID)
+  /// The entry and its inode's row.
+  case entry(parent: InodeID, name: FileName)
+  /// A directory's entries after `after` in byte order, each followed by its inode's row; as many
+  /// as fit.
+  case directory(InodeID, after: FileName?)
+  /// The extended attributes of an inode.
+  case attributes(InodeID)
+  /// Every row after `after` in the order of keys (inodes, entries, attributes), as many as fit:
+  /// a page of a refill.
+  case everything(after: RowKey?)
+}
+
+public struct QueryAnswer: Hashable, Sendable {
+  public let rows: [Row]
+  /// There are more than fit; ask again after the last row's key.
+  public let isPartial: Bool
+
+  public init(rows: [Row], isPartial: Bool) {
+    self.rows = rows
+    self.isPartial = isPartial
+  }
+}
+
+/// A copy of a small part, as it travels inside a change and is kept in the database.
+public struct InlinePart: Hashable, Sendable {
+  public let id: PartID
+  public let bytes: [UInt8]
+  /// Of `bytes`; verified by the server before it accepts.
+  public let checksum: BlockChecksum
+
+  public init(id: PartID, bytes: [UInt8], checksum: BlockChecksum) {
+    self.id = id
+    self.bytes = bytes
+    self.checksum = checksum
+  }
+}
+
+/// A piece of a copy: whole blocks (the last block of a part may be short) and their checksums.
+public struct PartExtent: Hashable, Sendable {
+  public let id: PartID
+  /// The length of the whole part in bytes.
+  public let length: UInt64
+  /// Where the piece begins: a multiple of `Limits.blockBytes`.
+  public let offset: UInt64
+  public let checksums: [BlockChecksum]
+
+  public init(id: PartID, length: UInt64, offset: UInt64, checksums: [BlockChecksum]) {
+    self.id = id
+    self.length = length
+    self.offset = offset
+    self.checksums = checksums
+  }
+}
+
+/// The space of a server, as one user sees it. Bytes.
+public struct SpaceReport: Hashable, Sendable {
+  public let total: UInt64
+  /// What this user can still write to this server.
+  public let available: UInt64
+  /// What this user's copies and tables take.
+  public let used: UInt64
+  public let inodes: UInt64
+
+  public init(total: UInt64, available: UInt64, used: UInt64, inodes: UInt64) {
+    self.total = total
+    self.available = available
+    self.used = used
+    self.inodes = inodes
+  }
+}

@@ -1,0 +1,97 @@
+/// Which bytes are in which part, and which servers hold it: the mission's rule.
+
+/// A set of servers, one bit each (bit 0 is DFS1).
+public struct ServerSet: OptionSet, Hashable, Sendable, CustomStringConvertible {
+  public let rawValue: UInt8
+  public init(rawValue: UInt8) { self.rawValue = rawValue & 0x0f }
+  public init(_ servers: some Sequence<ServerIndex>) {
+    self.init(rawValue: servers.reduce(0) { $0 | 1 << UInt8($1.value) })
+  }
+
+  public static let all = ServerSet(rawValue: 0x0f)
+  public var servers: [ServerIndex] { ServerIndex.all.filter(contains) }
+  public var count: Int { rawValue.nonzeroBitCount }
+  public func contains(_ server: ServerIndex) -> Bool { rawValue & 1 << UInt8(server.value) != 0 }
+  public mutating func insert(_ server: ServerIndex) { formUnion(ServerSet([server])) }
+  public mutating func remove(_ server: ServerIndex) { subtract(ServerSet([server])) }
+  /// `DFS1, DFS3`
+  public var description: String { servers.map(\.description).joined(separator: ", ") }
+}
+
+/// The four contiguous parts of a content of `size` bytes: parts 1–3 have ⌊size/4⌋ bytes, part 4
+/// has the rest.
+public struct Split: Hashable, Sendable {
+  public let size: UInt64
+  public init(size: UInt64) { self.size = size }
+
+  /// The bytes of the content that are in `part`.
+  public func range(of part: PartIndex) -> Range<UInt64> {
+    let quarter = size / UInt64(Limits.partCount)
+    let start = quarter * UInt64(part.value)
+    return start..<(part.value == Limits.partCount - 1 ? size : start + quarter)
+  }
+
+  /// The length of `part` in bytes.
+  public func length(of part: PartIndex) -> UInt64 { UInt64(range(of: part).count) }
+
+  /// A piece of one part.
+  public struct Piece: Hashable, Sendable {
+    public let part: PartIndex
+    /// Bytes within the part.
+    public let range: Range<UInt64>
+  }
+
+  /// The pieces of parts that together are `range` of the content, in order; `range` is clamped to
+  /// the content.
+  public func pieces(of range: Range<UInt64>) -> [Piece] {
+    PartIndex.all.compactMap { part in
+      let whole = self.range(of: part)
+      let common = whole.clamped(to: range)
+      guard !common.isEmpty else { return nil }
+      return Piece(
+        part: part,
+        range: common.lowerBound - whole.lowerBound..<common.upperBound - whole.lowerBound)
+    }
+  }
+
+  /// Whether the parts are small enough to travel inside the change.
+  public var isInline: Bool {
+    length(of: PartIndex(Limits.partCount - 1)) <= UInt64(Limits.inlinePartBytes)
+  }
+}
+
+/// Which servers hold each part of a version.
+public struct Placement: Hashable, Sendable {
+  /// For each part the servers that hold a copy.
+  public private(set) var holders: [ServerSet]
+
+  /// `holders` must have one set for each of the four parts.
+  public init(holders: [ServerSet]) {
+    precondition(holders.count == Limits.partCount, "a placement names the holders of four parts")
+    self.holders = holders
+  }
+
+  /// The table of the mission for x = MD5 mod 4: with x = 0 server i holds parts i and i + 1; each
+  /// step of x turns the table one server further.
+  public init(md5: MD5Digest) {
+    let x = md5.modulo4
+    self.init(
+      holders: PartIndex.all.map { part in
+        let first = (part.value + x) % Limits.serverCount
+        let second = (part.value + x + Limits.serverCount - 1) % Limits.serverCount
+        return ServerSet([ServerIndex(first), ServerIndex(second)])
+      })
+  }
+
+  public func holders(of part: PartIndex) -> ServerSet { holders[part.value] }
+
+  /// The parts that `server` holds, in the order of their numbers.
+  public func parts(on server: ServerIndex) -> [PartIndex] {
+    PartIndex.all.filter { holders(of: $0).contains(server) }
+  }
+
+  /// The parts of which no copy is on any of `servers`.
+  public func missingParts(on servers: ServerSet) -> [PartIndex] {
+    PartIndex.all.filter { holders(of: $0).isDisjoint(with: servers) }
+  }
+}

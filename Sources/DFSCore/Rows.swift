@@ -1,0 +1,147 @@
+/// A namespace as the servers keep it: rows under keys, written by changes.
+///
+/// Rows are opaque to the servers but for two columns: the child of an entry (so that a directory
+/// can be answered with its inodes) and the version of an inode (so that parts no row names can be
+/// collected).
+
+public enum RowKey: Hashable, Sendable {
+  case inode(InodeID)
+  case entry(parent: InodeID, name: FileName)
+  case attribute(InodeID, name: FileName)
+}
+
+/// A row: its key, the number of the change that wrote it, and its value.
+public struct Row: Hashable, Sendable {
+  public let key: RowKey
+  public let change: UInt64
+  public let value: RowValue
+
+  public init(key: RowKey, change: UInt64, value: RowValue) {
+    self.key = key
+    self.change = change
+    self.value = value
+  }
+
+  /// What the digest is taken over; see docs/FORMATS.md.
+  var digestBytes: [UInt8] {
+    var bytes: [UInt8] = []
+    switch key {
+    case .inode(let id):
+      bytes += [1] + id.value.bigEndianBytes
+    case .entry(let parent, let name):
+      bytes += [2] + parent.value.bigEndianBytes + [UInt8(name.bytes.count)] + name.bytes
+    case .attribute(let id, let name):
+      bytes += [3] + id.value.bigEndianBytes + [UInt8(name.bytes.count)] + name.bytes
+    }
+    bytes += change.bigEndianBytes
+    // Says which of the two follow, so that no two rows have the same bytes.
+    bytes.append((value.child == nil ? 0 : 1) | (value.version == nil ? 0 : 2))
+    bytes += value.child?.value.bigEndianBytes ?? []
+    bytes += value.version?.bytes ?? []
+    bytes += value.bytes
+    return bytes
+  }
+}
+
+/// What a row holds.
+public struct RowValue: Hashable, Sendable {
+  public let bytes: [UInt8]
+  /// The inode that an entry names; nil for other rows.
+  public let child: InodeID?
+  /// The version that an inode's row names; nil for other rows.
+  public let version: VersionID?
+
+  public init(bytes: [UInt8], child: InodeID? = nil, version: VersionID? = nil) {
+    self.bytes = bytes
+    self.child = child
+    self.version = version
+  }
+}
+
+/// One write of a change: the row's new value, or nil to delete it.
+public struct RowWrite: Hashable, Sendable {
+  public let key: RowKey
+  public let value: RowValue?
+
+  public init(_ key: RowKey, _ value: RowValue?) {
+    self.key = key
+    self.value = value
+  }
+}
+
+/// The identity of a change: who made it, and the how-manieth of its changes it is.
+public struct ChangeID: Hashable, Sendable {
+  public let client: ClientID
+  public let sequence: UInt64
+
+  public init(client: ClientID, sequence: UInt64) {
+    self.client = client
+    self.sequence = sequence
+  }
+}
+
+/// One atomic step of a namespace.
+public struct Change: Hashable, Sendable {
+  public let id: ChangeID
+  public let writes: [RowWrite]
+
+  public init(id: ChangeID, writes: [RowWrite]) {
+    self.id = id
+    self.writes = writes
+  }
+}
+
+/// A period in which one client may append changes. Ordered by round, then client.
+public struct View: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let round: UInt64
+  public let client: ClientID
+
+  public init(round: UInt64, client: ClientID) {
+    self.round = round
+    self.client = client
+  }
+
+  /// No view: what a blank server has.
+  public static let none = View(round: 0, client: ClientID(0))
+
+  public static func < (left: Self, right: Self) -> Bool {
+    (left.round, left.client) < (right.round, right.client)
+  }
+
+  public var description: String { "\(round)/\(client)" }
+}
+
+/// The last change that a server has applied, and the digest of all its rows after it.
+public struct Head: Hashable, Sendable, CustomStringConvertible {
+  public var view: View
+  public var number: UInt64
+  public var digest: RowDigest
+
+  public init(view: View, number: UInt64, digest: RowDigest) {
+    self.view = view
+    self.number = number
+    self.digest = digest
+  }
+
+  public static let blank = Head(view: .none, number: 0, digest: .empty)
+
+  /// Whether two servers have the same rows, whatever view they were told last.
+  public func hasSameRows(as other: Head) -> Bool {
+    number == other.number && digest == other.digest
+  }
+
+  public var description: String { "(\(view), \(number))" }
+}
+
+/// A change in a server's log, with the digest of the rows after it.
+public struct LogEntry: Hashable, Sendable {
+  public let number: UInt64
+  public let change: Change
+  public let digest: RowDigest
+
+  public init(number: UInt64, change: Change, digest: RowDigest) {
+    self.number = number
+    self.change = change
+    self.digest = digest
+  }
+}

@@ -1,0 +1,64 @@
+internal import Glibc
+
+/// Small text files that may hold a secret, read with the system's own calls.
+enum SecretFile {
+  /// The whole of a file.
+  /// - Parameter bound: bytes; a longer file is refused.
+  /// - Returns: the bytes, and the permission bits by which others could read them (0 for what is
+  ///   no regular file, such as a pipe).
+  static func read(_ path: String, bound: Int) throws(DFSError) -> (
+    bytes: [UInt8], exposure: UInt32
+  ) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw cannotRead(path) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw cannotRead(path) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 16 << 10)
+    while true {
+      let count = Glibc.read(descriptor, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw cannotRead(path) }
+      guard count > 0 else { break }
+      bytes += buffer.prefix(count)
+      guard bytes.count <= bound else {
+        throw DFSError(
+          .configuration, "\(path.printable) is longer than \(bound) bytes; is it the right file?")
+      }
+    }
+    let isRegular = status.st_mode & S_IFMT == S_IFREG
+    return (bytes, isRegular ? status.st_mode & 0o077 : 0)
+  }
+
+  /// The refusal of a file that holds a password and that others can read.
+  static func exposed(_ path: String, _ what: String) -> DFSError {
+    DFSError(
+      .configuration,
+      "\(path.printable) \(what) and others can read it; run: chmod 600 \(shellQuoted(path))")
+  }
+
+  private static func cannotRead(_ path: String) -> DFSError {
+    DFSError(.configuration, "cannot read \(path.printable): \(String(cString: strerror(errno)))")
+  }
+
+  /// The word as a shell reads it back.
+  static func shellQuoted(_ word: String) -> String {
+    let plain = word.utf8.allSatisfy { byte in
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/+=:@%".utf8.contains(byte)
+    }
+    if plain, !word.isEmpty { return word }
+    return "'"
+      + word.split(separator: "'", omittingEmptySubsequences: false)
+      .joined(separator: "'\\''") + "'"
+  }
+}
+
+/// The environment of the process.
+enum Environment {
+  /// The value of a variable; nil if it is unset or empty.
+  static subscript(_ name: String) -> String? {
+    guard let value = getenv(name), value.pointee != 0 else { return nil }
+    return String(cString: value)
+  }
+}

@@ -1,0 +1,69 @@
+internal import DFSCore
+internal import Foundation
+internal import Glibc
+
+/// Who asks.
+struct Caller: Hashable, Sendable {
+  let user: UInt32
+  let group: UInt32
+  let thread: Int32
+}
+
+/// What the process table tells of who asks; nothing here touches the mount.
+extension Caller {
+  /// Whether the thread was killed by a signal, and only waits for its answer to end.
+  ///
+  /// The kernel interrupts a request for any signal, but a call on a file is not expected to fail
+  /// for a mere timer: so only a signal that kills counts.
+  var isKilled: Bool { hasKillPending || endedBySignal }
+
+  private var hasKillPending: Bool {
+    guard let status = text("status"),
+      let line = status.split(separator: "\n").first(where: { $0.hasPrefix("SigPnd:") }),
+      let mask = UInt64(line.dropFirst("SigPnd:".count).drop { $0 == "\t" }, radix: 16)
+    else { return false }
+    return mask & 1 << UInt64(SIGKILL - 1) != 0
+  }
+
+  /// Already ending: the last field of `stat` is its exit code.
+  private var endedBySignal: Bool {
+    guard let stat = text("stat"),
+      let code = stat.split(whereSeparator: { $0 == " " || $0 == "\n" }).last.flatMap({ Int($0) })
+    else { return false }
+    return code & 0x7f != 0
+  }
+
+  /// Whether the process has another descriptor on this inode open for writing, so that another
+  /// close will come: a shell's redirection opens, duplicates and closes before it writes.
+  func hasWritableDescriptor(on inode: InodeID, mount: String) -> Bool {
+    guard let list = opendir("/proc/\(thread)/fdinfo") else { return false }
+    defer { closedir(list) }
+    while let entry = readdir(list) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) {
+        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      guard let info = text("fdinfo/\(name)") else { continue }
+      if Self.field("ino", info) == "\(inode)"[...], Self.field("mnt_id", info) == mount[...],
+        let flags = Self.field("flags", info).flatMap({ Int32($0, radix: 8) }),
+        flags & O_ACCMODE != O_RDONLY
+      {
+        return true
+      }
+    }
+    return false
+  }
+
+  private static func field(_ name: String, _ info: String) -> Substring? {
+    let line = info.split(separator: "\n").first { $0.hasPrefix(name + ":") }
+    return line?.dropFirst(name.utf8.count + 1).drop { $0 == "\t" || $0 == " " }
+  }
+
+  /// A file of the thread's in /proc.
+  private func text(_ file: String) -> String? {
+    guard thread > 0, let stream = fopen("/proc/\(thread)/\(file)", "r") else { return nil }
+    defer { fclose(stream) }
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    let count = fread(&buffer, 1, buffer.count, stream)
+    return String(decoding: buffer[..<count], as: UTF8.self)
+  }
+}

@@ -1,0 +1,178 @@
+internal import DFSClient
+internal import DFSCore
+internal import Glibc
+internal import Logging
+internal import Synchronization
+
+/// Files: opening, reading, writing, closing.
+extension FileSystem {
+  // MARK: Opening
+
+  /// A new open sees every version whose close returned before it, on any mount.
+  func open(_ id: InodeID, flags: Int32, progress: @escaping @Sendable () -> Void) async throws
+    -> Reply
+  {
+    let writes = flags & O_ACCMODE != O_RDONLY
+    if writes { try await context.checkWritable() }
+    let (file, isDivided) = try await openFile(id)
+    if flags & O_TRUNC != 0 {
+      do {
+        try await file.truncate(to: 0, progress: progress)
+      } catch {
+        await close(file)
+        throw error
+      }
+    }
+    return .opened(opened(file, flags: flags, isDivided: isDivided))
+  }
+
+  private func opened(_ file: OpenFile, flags: Int32, isDivided: Bool) -> Opened {
+    let handle = handles.add(FileHandle(file, appends: flags & O_APPEND != 0))
+    let version = isDivided ? nil : file.state.withLock { $0.base?.id }
+    return Opened(
+      handle: handle, keepCache: nodes.cache(version, of: file.id), isDirect: isDivided)
+  }
+
+  /// The open file of an inode as it is now, with one more handle.
+  func openFile(_ id: InodeID) async throws -> (file: OpenFile, isDivided: Bool) {
+    let mark = nodes.mark
+    do {
+      let inode = nodes.newest(try await current(id), since: mark)
+      guard inode.kind != .directory else { throw DFSError(.isDirectory, "it is a directory") }
+      return files.open(inode, context: context)
+    } catch let error as DFSError where error.isAbsence {
+      // A file without a name may be opened again through /proc.
+      guard let file = files[id], file.state.withLock({ $0.isRemoved }) else {
+        throw DFSError(.staleHandle, "inode \(id) has not that name any more", cause: error)
+      }
+      return files.open(file.state.withLock { $0.inode }, context: context)
+    }
+  }
+
+  /// The inode now; also if the kernel's name for it still means it.
+  private func current(_ id: InodeID) async throws -> Inode {
+    guard let name = nodes.name(of: id) else { return try await service.inode(id, .current) }
+    let inode = try await service.lookup(name.parent, name.name, .current)
+    guard inode.id == id else {
+      throw DFSError(.staleHandle, "'\(name.name)' is another file now")
+    }
+    return inode
+  }
+
+  func create(
+    _ parent: InodeID, _ name: FileName, mode: UInt32, flags: Int32, _ caller: Caller
+  ) async throws -> Reply {
+    try await context.checkWritable()
+    let mark = nodes.mark
+    do {
+      let new = NewInode(kind: .regular, mode: mode, caller)
+      let inode = try await service.create(parent, name, try await inheriting(parent, new))
+      let file = OpenFile(created: inode, context: context)
+      files.add(created: file)
+      let entry = entry(parent, name, inode, since: mark)
+      return .created(entry, opened(file, flags: flags, isDivided: false))
+    } catch let error as DFSError where error.code == .exists && flags & O_EXCL == 0 {
+      return try await openExisting(parent, name, flags: flags)
+    }
+  }
+
+  /// Another client made the file a moment ago.
+  private func openExisting(_ parent: InodeID, _ name: FileName, flags: Int32) async throws -> Reply
+  {
+    let mark = nodes.mark
+    let inode = try await service.lookup(parent, name, .current)
+    guard inode.kind == .regular else {
+      throw DFSError(.staleHandle, "'\(name)' was replaced by something that is no file")
+    }
+    let (file, isDivided) = files.open(inode, context: context)
+    if flags & O_TRUNC != 0 { try await file.truncate(to: 0) {} }
+    let entry = entry(parent, name, inode, since: mark)
+    return .created(entry, opened(file, flags: flags, isDivided: isDivided))
+  }
+
+  // MARK: Reading and writing
+
+  func read(_ handle: UInt64, at offset: UInt64, count: Int) async throws -> Reply {
+    let file = try handles.file(handle).file
+    let (spool, base) = file.state.withLock { ($0.spool, $0.base) }
+    if let spool {
+      return .data([
+        try await DiskQueue.run { () throws(DFSError) in
+          try spool.read(at: offset, count: count)[...]
+        }
+      ])
+    }
+    guard let base else { return .data([]) }
+    return .data(try await file.read(base, at: offset, count: count))
+  }
+
+  func write(
+    _ handle: UInt64, _ bytes: [UInt8], at offset: UInt64, isWriteback: Bool,
+    progress: @escaping @Sendable () -> Void
+  ) async throws -> Reply {
+    let handle = try handles.file(handle)
+    let place = handle.appends && !isWriteback ? nil : offset
+    try await handle.file.write(bytes, at: place, progress: progress)
+    return .written(bytes.count)
+  }
+
+  // MARK: Closing
+
+  /// On each close(2): stores what was written and tells what came of it. A file that was only
+  /// emptied waits for its last close.
+  @discardableResult
+  func flush(
+    _ handle: UInt64, _ caller: Caller, progress: @escaping @Sendable () -> Void
+  ) async throws -> Reply {
+    let file = try handles.file(handle).file
+    if file.isOnlyEmptied,
+      caller.hasWritableDescriptor(on: file.id, mount: mountID.withLock { $0 })
+    {
+      return .done
+    }
+    do {
+      try await file.publish(durable: false, progress: progress)
+    } catch {
+      if file.state.withLock({ $0.handles }) == 1 { await removeUnstored(file, error) }
+      throw error
+    }
+    return .done
+  }
+
+  func sync(_ handle: UInt64, progress: @escaping @Sendable () -> Void) async throws -> Reply {
+    try await handles.file(handle).file.publish(durable: true, progress: progress)
+    return .done
+  }
+
+  /// The last reference to a handle is gone. What was written through a mapping after close(2) is
+  /// stored now; nobody is left to be told of an error but the log.
+  @discardableResult
+  func release(_ handle: UInt64) async -> Reply {
+    if let handle = handles.removeFile(handle) { await close(handle.file) }
+    return .done
+  }
+
+  func close(_ file: OpenFile) async {
+    do {
+      try await file.publish(durable: false, onlyNew: true) {}
+    } catch { await removeUnstored(file, error) }
+    guard files.close(file) else { return }
+    if file.wasNeverPublished {
+      await removeUnstored(file, DFSError(.inputOutput, "it was never stored"))
+    }
+    file.letGo()
+  }
+
+  /// Removes the entry of a new file whose content could not be stored, as well as it can be.
+  private func removeUnstored(_ file: OpenFile, _ error: any Error) async {
+    guard file.wasNeverPublished, let name = nodes.name(of: file.id) else { return }
+    file.giveUp(DFSError(anyError: error))
+    do {
+      let inode = try await service.lookup(name.parent, name.name, .current)
+      guard inode.id == file.id, inode.version == nil else { return }
+      try await service.unlink(name.parent, name.name)
+    } catch {
+      logger.warning("the empty entry of \(file.name) stays: it could not be removed: \(error)")
+    }
+  }
+}

@@ -1,0 +1,188 @@
+internal import DFSClient
+internal import DFSCore
+internal import Glibc
+
+/// Names: looking up, making, removing and moving them.
+extension FileSystem {
+  func lookup(_ parent: InodeID, _ name: FileName) async throws -> Reply {
+    .entry(try await find(parent, name))
+  }
+
+  /// A cached entry is good as long as servers push; that there is none is asked for anew, since a
+  /// file that another client has just closed must be found.
+  private func find(_ parent: InodeID, _ name: FileName) async throws -> Entry {
+    let mark = nodes.mark
+    do {
+      let inode = try await service.lookup(parent, name, .pushed)
+      return entry(parent, name, inode, since: mark)
+    } catch let error as DFSError where error.code == .notFound {
+      let inode = try await service.lookup(parent, name, .current)
+      return entry(parent, name, inode, since: mark)
+    }
+  }
+
+  // MARK: Making
+
+  func makeDirectory(
+    _ parent: InodeID, _ name: FileName, mode: UInt32, _ caller: Caller
+  ) async throws -> Reply {
+    try await make(parent, name, NewInode(kind: .directory, mode: mode, caller))
+  }
+
+  func makeNode(
+    _ parent: InodeID, _ name: FileName, mode: UInt32, device: UInt64, _ caller: Caller
+  ) async throws -> Reply {
+    var new = NewInode(kind: try FileKind(fileType: mode), mode: mode, caller)
+    new.device = device
+    guard new.kind == .regular else { return try await make(parent, name, new) }
+    // Nobody will close it, so its empty content is published here.
+    let reply = try await create(parent, name, mode: mode, flags: O_WRONLY | O_EXCL, caller)
+    guard case .created(let entry, let opened) = reply else { return reply }
+    do {
+      try await flush(opened.handle, caller) {}
+    } catch {
+      await release(opened.handle)
+      throw error
+    }
+    await release(opened.handle)
+    return .entry(entry)
+  }
+
+  func makeLink(
+    _ parent: InodeID, _ name: FileName, target: [UInt8], _ caller: Caller
+  ) async throws -> Reply {
+    guard target.count <= Limits.symlinkBytes else {
+      throw DFSError(
+        .nameTooLong, "a link's target of \(target.count) bytes; the bound is 4095")
+    }
+    var new = NewInode(kind: .symlink, mode: 0o777, caller)
+    new.target = target
+    return try await make(parent, name, new)
+  }
+
+  private func make(_ parent: InodeID, _ name: FileName, _ new: NewInode) async throws -> Reply {
+    let mark = nodes.mark
+    let inode = try await service.create(parent, name, try await inheriting(parent, new))
+    return .entry(entry(parent, name, inode, since: mark))
+  }
+
+  /// In a directory with the setgid bit, what is made has the directory's group.
+  func inheriting(_ parent: InodeID, _ new: NewInode) async throws -> NewInode {
+    let directory = try await service.inode(parent, .pushed)
+    guard directory.mode & UInt32(S_ISGID) != 0 else { return new }
+    var new = new
+    new.group = directory.group
+    if new.kind == .directory { new.mode |= UInt32(S_ISGID) }
+    return new
+  }
+
+  func link(_ id: InodeID, to parent: InodeID, _ name: FileName) async throws -> Reply {
+    let mark = nodes.mark
+    let inode = try await service.link(id, to: parent, name)
+    files[id]?.learn(inode, modified: nil)
+    return .entry(entry(parent, name, inode, since: mark))
+  }
+
+  // MARK: Removing
+
+  func unlink(_ parent: InodeID, _ name: FileName) async throws -> Reply {
+    await holdOpenFile(parent, name)
+    let inode = try await service.unlink(parent, name)
+    forgetName(parent, name, inode)
+    return .done
+  }
+
+  func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Reply {
+    let inode = try await service.removeDirectory(parent, name)
+    nodes.drop(NodeName(parent: parent, name: name), of: inode.id)
+    return .done
+  }
+
+  /// If the name's file is open here, waits until the servers keep its copies.
+  /// - Returns: what the name means now.
+  @discardableResult
+  private func holdOpenFile(_ parent: InodeID, _ name: FileName) async -> Inode? {
+    guard !files.isEmpty else { return nil }
+    let inode = try? await service.lookup(parent, name, .pushed)
+    if let inode, let file = files[inode.id] { await file.untilHeld() }
+    return inode
+  }
+
+  /// - Parameter inode: as it was before it lost the name.
+  private func forgetName(_ parent: InodeID, _ name: FileName, _ inode: Inode) {
+    nodes.drop(NodeName(parent: parent, name: name), of: inode.id)
+    guard let file = files[inode.id] else { return }
+    if inode.links <= 1 {
+      file.markRemoved()
+    } else {
+      var left = inode
+      left.links -= 1
+      file.learn(left, modified: nil)
+    }
+  }
+
+  // MARK: Moving
+
+  func rename(
+    _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName, flags: UInt32
+  ) async throws -> Reply {
+    let mode = try RenameMode(flags: flags)
+    let replaced = mode == .replace ? await holdOpenFile(newParent, newName) : nil
+    let moved = try await service.lookup(parent, name, .pushed)
+    let other = mode == .exchange ? try await service.lookup(newParent, newName, .pushed) : nil
+    try await service.rename(parent, name, to: newParent, newName, mode)
+    if let replaced, replaced.id != moved.id, replaced.kind != .directory {
+      forgetName(newParent, newName, replaced)
+    }
+    nodes.rename(moved.id, to: NodeName(parent: newParent, name: newName))
+    if let other { nodes.rename(other.id, to: NodeName(parent: parent, name: name)) }
+    return .done
+  }
+}
+
+extension RenameMode {
+  /// From the flags of renameat2(2).
+  init(flags: UInt32) throws(DFSError) {
+    switch flags {
+    case 0: self = .replace
+    case 1: self = .noReplace
+    case 2: self = .exchange
+    default: throw DFSError(.invalidArgument, "renaming with the flags \(flags) is not known")
+    }
+  }
+}
+
+extension NewInode {
+  init(kind: FileKind, mode: UInt32, _ caller: Caller) {
+    self.init(kind: kind, mode: mode & 0o7777, owner: caller.user, group: caller.group)
+  }
+}
+
+extension FileKind {
+  /// From the type bits of a mode; none means a regular file.
+  init(fileType mode: UInt32) throws(DFSError) {
+    switch mode & UInt32(S_IFMT) {
+    case 0, UInt32(S_IFREG): self = .regular
+    case UInt32(S_IFDIR): self = .directory
+    case UInt32(S_IFLNK): self = .symlink
+    case UInt32(S_IFIFO): self = .fifo
+    case UInt32(S_IFSOCK): self = .socket
+    case UInt32(S_IFCHR): self = .characterDevice
+    case UInt32(S_IFBLK): self = .blockDevice
+    default: throw DFSError(.invalidArgument, "no file has the type \(mode & UInt32(S_IFMT))")
+    }
+  }
+
+  /// The type bits of a mode.
+  var fileType: UInt32 {
+    switch self {
+    case .regular: UInt32(S_IFREG)
+    case .directory: UInt32(S_IFDIR)
+    case .symlink: UInt32(S_IFLNK)
+    case .fifo: UInt32(S_IFIFO)
+    case .socket: UInt32(S_IFSOCK)
+    case .characterDevice: UInt32(S_IFCHR)
+    case .blockDevice: UInt32(S_IFBLK)
+    }
+  }
+}

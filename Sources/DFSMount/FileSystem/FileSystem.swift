@@ -1,0 +1,72 @@
+internal import DFSClient
+internal import DFSCore
+internal import Logging
+internal import Synchronization
+
+/// POSIX over a `FileService`: one method per operation of the kernel, each of which suspends, and
+/// returns or throws its only answer. It knows nothing of libfuse; the numbers of inodes are those
+/// of the namespace.
+final class FileSystem: Sendable {
+  let service: any FileService
+  let context: FileContext
+  let nodes = NodeTable()
+  let files = OpenFileTable()
+  let handles = HandleTable()
+  let space: SpaceCache
+  let logger: Logger
+  /// The kernel's number of the mount, as /proc shows it.
+  let mountID = Mutex("")
+
+  init(service: any FileService, configuration: MountConfiguration, logger: Logger) {
+    self.service = service
+    self.logger = logger
+    space = SpaceCache(service)
+    context = FileContext(
+      service: service, nodes: nodes,
+      spools: SpoolBudget(
+        directory: configuration.cacheDirectory, diskLimit: configuration.spoolBytes,
+        memoryPerFile: configuration.spoolMemoryBytes),
+      writes: configuration.writes, logger: logger)
+  }
+
+  /// The attributes of an inode that was asked for at `mark`, with what is newer here.
+  func attributes(_ inode: Inode, since mark: UInt64) -> Attributes {
+    let newest = nodes.newest(inode, since: mark)
+    return files[inode.id]?.overlay(newest) ?? Attributes(newest)
+  }
+
+  func entry(_ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: UInt64) -> Entry {
+    Entry(
+      name: NodeName(parent: parent, name: name), attributes: attributes(inode, since: mark))
+  }
+
+  // MARK: The kernel's counts; called by who delivers the answer
+
+  /// Notes what the kernel will know when it has this answer.
+  func willDeliver(_ reply: Reply) {
+    switch reply {
+    case .entry(let entry), .created(let entry, _):
+      nodes.remember(entry.attributes.inode.id, as: entry.name)
+    default: break
+    }
+  }
+
+  /// The kernel did not take the answer: it was killed, or answered otherwise, before.
+  func wasNotDelivered(_ reply: Reply, counted: Bool) {
+    switch reply {
+    case .entry(let entry) where counted: nodes.forget(entry.attributes.inode.id, 1)
+    case .created(let entry, let opened):
+      if counted { nodes.forget(entry.attributes.inode.id, 1) }
+      closeUndelivered(opened)
+    case .opened(let opened): closeUndelivered(opened)
+    default: break
+    }
+  }
+
+  private func closeUndelivered(_ opened: Opened) {
+    handles.removeDirectory(opened.handle)
+    Task { await self.release(opened.handle) }
+  }
+
+  func forget(_ id: InodeID, _ count: UInt64) { nodes.forget(id, count) }
+}

@@ -1,0 +1,105 @@
+internal import DFSCore
+internal import Synchronization
+
+/// The inodes that the kernel knows: how often it looked each up, under which name last, and which
+/// version its pages are of. An inode that is not here is unknown to the kernel, so nothing needs
+/// to be invalidated for it.
+///
+/// It also keeps the inodes as published here a short while ago: an answer that was asked for
+/// before a publish ended and comes after it would else take the file back in time.
+final class NodeTable: Sendable {
+  private struct Node {
+    var lookups: UInt64 = 0
+    var name: NodeName?
+    var cachedVersion: VersionID?
+  }
+
+  private struct State {
+    var nodes: [InodeID: Node] = [:]
+    var published: [InodeID: (mark: UInt64, inode: Inode)] = [:]
+    var publishedOrder: [InodeID] = []
+    var mark: UInt64 = 0
+  }
+
+  private static let publishedCount = 1024
+  private let state = Mutex(State())
+
+  // MARK: What the kernel knows
+
+  /// Counts one lookup under this name.
+  func remember(_ id: InodeID, as name: NodeName?) {
+    state.withLock { state in
+      state.nodes[id, default: Node()].lookups += 1
+      if let name { state.nodes[id]?.name = name }
+    }
+  }
+
+  func forget(_ id: InodeID, _ count: UInt64) {
+    state.withLock { state in
+      guard var node = state.nodes[id] else { return }
+      node.lookups -= min(count, node.lookups)
+      state.nodes[id] = node.lookups == 0 ? nil : node
+    }
+  }
+
+  func knows(_ id: InodeID) -> Bool {
+    id == .root || state.withLock { $0.nodes[id] != nil }
+  }
+
+  /// The name by which the kernel saw the inode last.
+  func name(of id: InodeID) -> NodeName? { state.withLock { $0.nodes[id]?.name } }
+
+  func rename(_ id: InodeID, to name: NodeName) {
+    state.withLock { if $0.nodes[id] != nil { $0.nodes[id]?.name = name } }
+  }
+
+  /// The inode no longer has this name.
+  func drop(_ name: NodeName, of id: InodeID) {
+    state.withLock { if $0.nodes[id]?.name == name { $0.nodes[id]?.name = nil } }
+  }
+
+  /// Everything known, for when anything may have changed.
+  var all: [(id: InodeID, name: NodeName?)] {
+    state.withLock { $0.nodes.map { ($0.key, $0.value.name) } }
+  }
+
+  var count: Int { state.withLock { $0.nodes.count } }
+
+  // MARK: The kernel's pages
+
+  /// Notes that the kernel's pages will be of `version` (nil: of none) from now on.
+  /// - Returns: whether they already are.
+  func cache(_ version: VersionID?, of id: InodeID) -> Bool {
+    state.withLock { state in
+      let same = version != nil && state.nodes[id]?.cachedVersion == version
+      if state.nodes[id] != nil { state.nodes[id]?.cachedVersion = version }
+      return same
+    }
+  }
+
+  // MARK: What was published here
+
+  /// A point in time, for `newest`.
+  var mark: UInt64 { state.withLock { $0.mark } }
+
+  func note(_ inode: Inode) {
+    state.withLock { state in
+      state.mark += 1
+      if state.published.updateValue((state.mark, inode), forKey: inode.id) == nil {
+        state.publishedOrder.append(inode.id)
+      }
+      guard state.publishedOrder.count > 2 * Self.publishedCount else { return }
+      let bound = state.mark - UInt64(Self.publishedCount)
+      state.published = state.published.filter { $0.value.mark > bound }
+      state.publishedOrder = state.publishedOrder.filter { state.published[$0] != nil }
+    }
+  }
+
+  /// The inode as asked for at `mark`, or as it was published here since.
+  func newest(_ inode: Inode, since mark: UInt64) -> Inode {
+    state.withLock { state in
+      guard let published = state.published[inode.id], published.mark > mark else { return inode }
+      return published.inode
+    }
+  }
+}

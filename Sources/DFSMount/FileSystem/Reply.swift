@@ -1,0 +1,78 @@
+internal import DFSClient
+internal import DFSCore
+
+/// What the kernel asks with and what it is answered, as values: FileSystem knows no libfuse.
+
+/// A name as the kernel knows it.
+struct NodeName: Hashable, Sendable {
+  let parent: InodeID
+  let name: FileName
+}
+
+/// What `stat` shows: an inode, and the size of its content with what is written but not published.
+struct Attributes: Hashable, Sendable {
+  var inode: Inode
+  /// Bytes.
+  var size: UInt64
+
+  init(_ inode: Inode) {
+    self.inode = inode
+    self.size = inode.size
+  }
+}
+
+/// An inode under a name; the kernel counts each as one lookup until it forgets.
+struct Entry: Hashable, Sendable {
+  let name: NodeName
+  let attributes: Attributes
+}
+
+/// An open file or directory.
+struct Opened: Hashable, Sendable {
+  let handle: UInt64
+  /// The pages that the kernel has of this file are those of this version.
+  var keepCache = false
+  /// Reads must not go through the kernel's pages.
+  var isDirect = false
+}
+
+/// The entries of an open directory from some place on; as many as fit are packed.
+struct DirectoryPage: Sendable {
+  struct Item: Sendable {
+    let name: [UInt8]
+    let attributes: Attributes
+    /// The name to remember, nil for `.` and `..`.
+    let entry: NodeName?
+  }
+  /// The place of the first item; the kernel continues after the last that fitted.
+  let first: Int
+  let items: ArraySlice<Item>
+  /// Bytes that the kernel takes.
+  let size: Int
+  let withAttributes: Bool
+}
+
+/// The answer to one operation.
+enum Reply: Sendable {
+  case done
+  case entry(Entry)
+  case created(Entry, Opened)
+  case attributes(Attributes)
+  case opened(Opened)
+  case target([UInt8])
+  /// Consecutive pieces of a content.
+  case data([ArraySlice<UInt8>])
+  /// Bytes taken.
+  case written(Int)
+  case directory(DirectoryPage)
+  case space(SpaceReport)
+  /// A value, to be given if it fits `limit` bytes; a limit of 0 asks for its length.
+  case value([UInt8], limit: Int)
+}
+
+/// What `setattr` asks to change.
+struct AttributeRequest: Sendable {
+  var change = AttributeChange()
+  /// Bytes.
+  var size: UInt64?
+}

@@ -1,0 +1,34 @@
+internal import DFSCore
+internal import Dispatch
+
+/// Bytes for calls that throw our error.
+extension ArraySlice<UInt8> {
+  /// `withUnsafeBytes` for a body that throws our error.
+  func withBytes<Result>(
+    _ body: (UnsafeRawBufferPointer) throws(DFSError) -> Result
+  ) throws(DFSError) -> Result {
+    try withUnsafeBytes { bytes in
+      Swift.Result { () throws(DFSError) in try body(bytes) }
+    }.get()
+  }
+}
+
+/// Threads for what blocks on the local disk, so that nothing blocks Swift's own few.
+enum DiskQueue {
+  private static let queue = DispatchQueue(label: "dfs.spool", attributes: .concurrent)
+
+  static func run<Result: Sendable>(
+    _ work: @escaping @Sendable () throws(DFSError) -> Result
+  ) async throws(DFSError) -> Result {
+    let result = await withCheckedContinuation { continuation in
+      queue.async {
+        do throws(DFSError) {
+          continuation.resume(returning: Swift.Result<Result, DFSError>.success(try work()))
+        } catch {
+          continuation.resume(returning: .failure(error))
+        }
+      }
+    }
+    return try result.get()
+  }
+}

@@ -1,0 +1,28 @@
+internal import DFSClient
+internal import DFSCore
+internal import Logging
+
+/// What the open files of one mount share.
+struct FileContext: Sendable {
+  let service: any FileService
+  let nodes: NodeTable
+  let spools: SpoolBudget
+  let writes: WritePolicy
+  let logger: Logger
+
+  /// Refuses a write at its begin where it could only fail at its end: with `writes = all` every
+  /// server must be up.
+  func checkWritable() async throws(DFSError) {
+    guard writes == .all else { return }
+    let down = await service.serverStates().filter { !$0.isUp }
+    guard !down.isEmpty else { return }
+    let reasons = down.map { state in
+      "\(state.server) (\(state.address.host):\(state.address.port))"
+        + (state.problem.map { ": \($0)" } ?? " is down")
+    }
+    throw DFSError(
+      .readOnly,
+      "with writes = all every server must be up; \(Limits.serverCount - down.count) of "
+        + "\(Limits.serverCount) are; " + reasons.joined(separator: "; "))
+  }
+}

@@ -1,0 +1,111 @@
+internal import DFSClient
+internal import DFSCore
+internal import Synchronization
+
+/// Reading and writing an open file.
+extension OpenFile {
+  // MARK: Reading
+
+  /// Reads without suspending, if the content is local.
+  func readNow(at offset: UInt64, count: Int) throws(DFSError) -> [UInt8]? {
+    let (spool, base) = state.withLock { ($0.spool, $0.base) }
+    if let spool { return try spool.read(at: offset, count: count) }
+    return base == nil ? [] : nil
+  }
+
+  /// The bytes of a range of a version, clamped to it, in consecutive pieces.
+  func read(_ version: Version, at offset: UInt64, count: Int) async throws -> [ArraySlice<UInt8>] {
+    let end = min(version.size, offset + UInt64(count))
+    var next = offset
+    var pieces: [ArraySlice<UInt8>] = []
+    while next < end {
+      let bytes = try await context.service.read(version, next..<end)
+      guard !bytes.isEmpty else {
+        throw DFSError(.damaged, "version \(version.id) ends at \(next) of \(version.size) bytes")
+      }
+      pieces.append(bytes[...])
+      next += UInt64(bytes.count)
+    }
+    return pieces
+  }
+
+  // MARK: Writing
+
+  /// Writes without suspending, if there is a spool and nobody needs it alone.
+  /// - Parameter offset: nil for the end.
+  /// - Returns: nil if it was not possible, else what is still to be hashed.
+  func writeNow(
+    _ bytes: UnsafeRawBufferPointer, at offset: UInt64?
+  ) throws(DFSError) -> Spool.Unhashed?? {
+    guard lane.tryEnter() else { return nil }
+    defer { lane.leave() }
+    guard let spool = state.withLock({ $0.spool }) else { return nil }
+    let unhashed = try spool.write(bytes, at: offset)
+    changed()
+    return .some(unhashed)
+  }
+
+  /// Writes after the old version was brought here.
+  func write(_ bytes: [UInt8], at offset: UInt64?, progress: @escaping @Sendable () -> Void)
+    async throws
+  {
+    try await lane.alone {
+      let spool = try await self.spool(limit: .max, progress)
+      try await DiskQueue.run { () throws(DFSError) in
+        try bytes[...].withBytes { bytes throws(DFSError) in
+          try spool.write(bytes, at: offset)?.hash(bytes)
+        }
+      }
+      self.changed()
+    }
+  }
+
+  /// Changes the size.
+  func truncate(to size: UInt64, progress: @escaping @Sendable () -> Void) async throws {
+    try await lane.alone {
+      let (spool, base) = self.state.withLock { ($0.spool, $0.base) }
+      guard (spool?.size ?? base?.size ?? 0) != size else { return }
+      let local = try await self.spool(limit: size, progress)
+      try await DiskQueue.run { () throws(DFSError) in try local.truncate(to: size) }
+      self.changed()
+    }
+  }
+
+  private func changed() {
+    state.withLock { state in
+      state.changes += 1
+      state.modified = .now
+    }
+  }
+
+  /// The spool; made from the first `limit` bytes of the version if there is none. With the lane.
+  private func spool(limit: UInt64, _ progress: @Sendable () -> Void) async throws -> Spool {
+    let (spool, base) = state.withLock { ($0.spool, $0.base) }
+    if let spool { return spool }
+    let made = Spool(budget: context.spools)
+    if let base { try await copy(base, limit: limit, into: made, progress) }
+    state.withLock { $0.spool = made }
+    return made
+  }
+
+  private func copy(
+    _ version: Version, limit: UInt64, into spool: Spool, _ progress: @Sendable () -> Void
+  ) async throws {
+    let end = min(limit, version.size)
+    var offset: UInt64 = 0
+    while offset < end {
+      try Task.checkCancellation()
+      let pieces = try await read(
+        version, at: offset, count: Int(min(end - offset, UInt64(Limits.chunkBytes))))
+      offset += UInt64(pieces.reduce(0) { $0 + $1.count })
+      try await DiskQueue.run { () throws(DFSError) in
+        for piece in pieces {
+          try piece.withBytes { bytes throws(DFSError) in
+            try spool.write(bytes, at: nil)?.hash(bytes)
+          }
+        }
+      }
+      progress()
+    }
+  }
+}

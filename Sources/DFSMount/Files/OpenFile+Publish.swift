@@ -1,0 +1,99 @@
+internal import DFSClient
+internal import DFSCore
+internal import Logging
+internal import Synchronization
+
+/// Publishing an open file: what close and fsync mean.
+extension OpenFile {
+  private struct Work: Sendable {
+    let spool: Spool
+    let modified: Timestamp
+    let changes: UInt64
+  }
+
+  /// Makes the spool the file's version, if there is anything that is not in it.
+  /// - Parameters:
+  ///   - durable: until it is on stable storage.
+  ///   - onlyNew: not what was already tried in vain.
+  func publish(
+    durable: Bool, onlyNew: Bool = false, progress: @escaping @Sendable () -> Void
+  ) async throws {
+    guard needsPublish(durable: durable, onlyNew: onlyNew) else { return try throwFailure() }
+    try await lane.alone {
+      try self.throwFailure()
+      guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
+      let content = await work.spool.content()
+      do {
+        let inode = try await self.context.service.publish(
+          content, to: .inode(self.id, modified: work.modified), durable: durable
+        ) { _ in progress() }
+        self.endPublish(inode, work, durable: durable)
+      } catch {
+        throw self.failed(DFSError(anyError: error), content.size)
+      }
+    }
+  }
+
+  /// Whether all that is to be published is that the file is empty.
+  var isOnlyEmptied: Bool {
+    state.withLock { $0.isDirty && $0.failure == nil && $0.spool?.size == 0 }
+  }
+
+  private func needsPublish(durable: Bool, onlyNew: Bool) -> Bool {
+    state.withLock { state in
+      guard !state.isRemoved, state.spool != nil else { return false }
+      if onlyNew, state.changes == state.tried { return false }
+      return state.changes != state.published || durable && !state.isDurable
+    }
+  }
+
+  private func throwFailure() throws(DFSError) {
+    if let failure = state.withLock({ $0.failure }) { throw failure }
+  }
+
+  private func beginPublish(durable: Bool, onlyNew: Bool) -> Work? {
+    guard needsPublish(durable: durable, onlyNew: onlyNew) else { return nil }
+    return state.withLock { state in
+      guard let spool = state.spool else { return nil }
+      state.tried = state.changes
+      return Work(spool: spool, modified: state.modified, changes: state.changes)
+    }
+  }
+
+  private func endPublish(_ inode: Inode, _ work: Work, durable: Bool) {
+    context.nodes.note(inode)
+    _ = context.nodes.cache(isDivided ? nil : inode.version?.id, of: id)
+    state.withLock { state in
+      state.inode = inode
+      state.base = inode.version
+      state.published = work.changes
+      state.isDurable = durable
+    }
+  }
+
+  /// One line that says which servers and why.
+  private func failed(_ error: DFSError, _ size: UInt64) -> DFSError {
+    var error = error
+    if error.isAbsence {
+      markRemoved()
+      error = DFSError(.staleHandle, "the file was removed by another client", cause: error)
+    }
+    context.logger.error(
+      "could not store \(name), \(size) bytes: \(error)",
+      metadata: ["inode": "\(id)", "error": "\(error.code.rawValue)"])
+    return error
+  }
+
+  /// The name for people.
+  var name: String {
+    context.nodes.name(of: id).map { "'\($0.name)' in directory \($0.parent)" } ?? "inode \(id)"
+  }
+
+  /// Whether no version of this file was ever published: then its entry should not stay.
+  var wasNeverPublished: Bool {
+    state.withLock { $0.base == nil && $0.changes != $0.published && !$0.isRemoved }
+  }
+
+  /// The entry was removed again, since its content could not be stored.
+  func giveUp(_ error: DFSError) { state.withLock { $0.failure = error } }
+}

@@ -1,0 +1,142 @@
+internal import DFSClient
+internal import DFSCore
+internal import Logging
+internal import Synchronization
+
+/// A file while it is open here, shared by all its handles: the version that was opened and, once
+/// it is written, a spool with the whole content.
+///
+/// Invariants:
+/// - Reads come from the spool if there is one, else from `base`.
+/// - `changes` counts the local changes; the file is dirty while they are not all published.
+/// - A spool appears, is truncated and is published only with the lane to itself.
+final class OpenFile: Sendable {
+  struct State: Sendable {
+    /// As last known here, without local changes.
+    var inode: Inode
+    /// The version that was opened, or published last.
+    var base: Version?
+    var spool: Spool?
+    /// The time of modification to publish.
+    var modified: Timestamp
+    var changes: UInt64 = 0
+    /// How many of the changes are in `base`.
+    var published: UInt64 = 0
+    /// How many of the changes were last tried to be published.
+    var tried: UInt64 = 0
+    /// Whether what was published is on stable storage.
+    var isDurable = true
+    var handles = 0
+    /// The inode has no name any more: it goes on here only.
+    var isRemoved = false
+    /// The file could not be published at all, and its entry was removed again.
+    var failure: DFSError?
+    /// The versions held at the servers for this file.
+    var held: [VersionID: Task<Void, Never>] = [:]
+
+    var isDirty: Bool { changes != published && !isRemoved }
+  }
+
+  let id: InodeID
+  let context: FileContext
+  /// Other handles of this inode read another version, through the kernel's pages; so these must
+  /// not use them.
+  let isDivided: Bool
+  let lane = Lane()
+  let state: Mutex<State>
+
+  init(_ inode: Inode, context: FileContext, isDivided: Bool) {
+    id = inode.id
+    self.context = context
+    self.isDivided = isDivided
+    state = Mutex(State(inode: inode, base: inode.version, modified: inode.modified))
+    if let version = inode.version { hold(version.id) }
+  }
+
+  /// A file that was just made here: it has an empty content that is still to be published.
+  init(created inode: Inode, context: FileContext) {
+    id = inode.id
+    self.context = context
+    isDivided = false
+    var state = State(inode: inode, modified: inode.modified)
+    state.spool = Spool(budget: context.spools)
+    state.changes = 1
+    self.state = Mutex(state)
+  }
+
+  var isDirty: Bool { state.withLock { $0.isDirty } }
+
+  // MARK: Attributes
+
+  /// `inode` with the local changes that are not published yet.
+  func overlay(_ inode: Inode) -> Attributes {
+    state.withLock { state in
+      var attributes = Attributes(inode)
+      guard state.isDirty || state.isRemoved, let spool = state.spool else { return attributes }
+      attributes.size = spool.size
+      attributes.inode.modified = state.modified
+      attributes.inode.changed = max(inode.changed, state.modified)
+      return attributes
+    }
+  }
+
+  /// The attributes from here alone, for a file without a name.
+  var ownAttributes: Attributes { overlay(state.withLock { $0.inode }) }
+
+  func learn(_ inode: Inode, modified: Timestamp?) {
+    state.withLock { state in
+      state.inode = inode
+      if let modified { state.modified = modified }
+    }
+  }
+
+  /// Changes the attributes of a file without a name, here only.
+  func change(_ change: AttributeChange) -> Attributes {
+    state.withLock { state in
+      state.inode.mode = change.mode.map { $0 & 0o7777 } ?? state.inode.mode
+      state.inode.owner = change.owner ?? state.inode.owner
+      state.inode.group = change.group ?? state.inode.group
+      state.inode.accessed = change.accessed ?? state.inode.accessed
+      state.inode.modified = change.modified ?? state.inode.modified
+      state.modified = change.modified ?? state.modified
+      state.inode.changed = .now
+    }
+    return ownAttributes
+  }
+
+  func markRemoved() {
+    state.withLock { state in
+      state.isRemoved = true
+      state.inode.links = 0
+    }
+  }
+
+  // MARK: Holding
+
+  /// Keeps the copies of a version while the file is open here.
+  private func hold(_ version: VersionID) {
+    let service = context.service
+    state.withLock { $0.held[version] = Task { await service.hold(version) } }
+  }
+
+  /// Returns when the servers keep the copies of what is open here.
+  func untilHeld() async {
+    for task in state.withLock({ Array($0.held.values) }) { await task.value }
+  }
+
+  /// The last handle is closed.
+  func letGo() {
+    let held = state.withLock { state in
+      defer { state.held = [:] }
+      return state.held
+    }
+    let service = context.service
+    guard !held.isEmpty else { return }
+    Task {
+      for (version, task) in held {
+        await task.value
+        await service.release(version)
+      }
+    }
+  }
+}

@@ -1,0 +1,53 @@
+internal import DFSCore
+internal import Synchronization
+
+/// What all spools of a mount may take together, on disk and in memory. Bytes.
+final class SpoolBudget: Sendable {
+  private struct Used {
+    var disk: UInt64 = 0
+    var memory = 0
+  }
+
+  let directory: String
+  /// One spool is kept in memory up to this size.
+  let memoryPerFile: Int
+  private let diskLimit: UInt64
+  private let memoryLimit: Int
+  private let used = Mutex(Used())
+
+  init(directory: String, diskLimit: UInt64, memoryPerFile: Int, memoryLimit: Int = 64 << 20) {
+    self.directory = directory
+    self.diskLimit = diskLimit
+    self.memoryPerFile = memoryPerFile
+    self.memoryLimit = memoryLimit
+  }
+
+  /// Changes what one spool takes on disk.
+  func charge(disk old: UInt64, to new: UInt64) throws(DFSError) {
+    let fits = used.withLock { used in
+      let total = used.disk - old + new
+      guard new <= old || total <= diskLimit else { return false }
+      used.disk = total
+      return true
+    }
+    guard fits else {
+      throw DFSError(
+        .noSpace,
+        "the spool in \(directory) is full (\(diskLimit) bytes): close written files or raise "
+          + "spoolBytes")
+    }
+  }
+
+  /// Changes what one spool takes in memory.
+  /// - Returns: whether that much may be taken.
+  func charge(memory old: Int, to new: Int) -> Bool {
+    used.withLock { used in
+      let total = used.memory - old + new
+      guard new <= old || total <= memoryLimit else { return false }
+      used.memory = total
+      return true
+    }
+  }
+
+  var bytesOnDisk: UInt64 { used.withLock { $0.disk } }
+}

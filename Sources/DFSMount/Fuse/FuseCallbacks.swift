@@ -1,0 +1,129 @@
+internal import CFuse
+internal import DFSClient
+internal import DFSCore
+internal import Glibc
+
+/// libfuse's table of operations: each entry copies its arguments, for they live only as long as
+/// the call, and hands them to `FuseSession.serve`. What is absent is answered by libfuse or the
+/// kernel itself (locks are the kernel's, local to the mount).
+enum FuseCallbacks {
+  static var table: fuse_lowlevel_ops {
+    var table = fuse_lowlevel_ops()
+    table.`init` = { _, connection in
+      guard let connection else { return }
+      FuseCallbacks.negotiate(&connection.pointee)
+    }
+    addNames(&table)
+    addAttributes(&table)
+    addFiles(&table)
+    addDirectories(&table)
+    return table
+  }
+
+  private static func negotiate(_ connection: inout fuse_conn_info) {
+    connection.max_write = 1 << 20
+    connection.max_readahead = 1 << 20
+    connection.max_background = 64
+    connection.time_gran = 1
+    // The mount says itself when pages are old: at open, and when servers push.
+    connection.want &= ~UInt32(FUSE_CAP_AUTO_INVAL_DATA)
+    let wanted =
+      UInt32(FUSE_CAP_EXPLICIT_INVAL_DATA) | UInt32(FUSE_CAP_ATOMIC_O_TRUNC)
+      | UInt32(FUSE_CAP_ASYNC_READ) | UInt32(FUSE_CAP_PARALLEL_DIROPS)
+      | UInt32(FUSE_CAP_READDIRPLUS) | UInt32(FUSE_CAP_READDIRPLUS_AUTO)
+      | UInt32(FUSE_CAP_CACHE_SYMLINKS)
+    connection.want |= wanted & connection.capable
+  }
+
+  /// The session that a request belongs to.
+  static func session(_ request: fuse_req_t?) -> FuseSession? {
+    guard let request, let data = fuse_req_userdata(request) else { return nil }
+    return Unmanaged<FuseSession>.fromOpaque(data).takeUnretainedValue()
+  }
+
+  static func serve(
+    _ request: fuse_req_t?, _ name: StaticString, _ kind: FuseRequest.Kind,
+    _ operation: @escaping @Sendable (FileSystem, FuseRequest) async throws -> Reply
+  ) {
+    session(request)?.serve(request, name, kind, operation)
+  }
+
+  /// A name, copied; the kernel's are never empty and have no '/'.
+  static func name(_ text: UnsafePointer<CChar>?) -> Result<FileName, DFSError> {
+    Result { () throws(DFSError) in try FileName(bytes(text)) }
+  }
+
+  static func bytes(_ text: UnsafePointer<CChar>?) -> [UInt8] {
+    guard let text else { return [] }
+    return Array(UnsafeRawBufferPointer(start: text, count: strlen(text)))
+  }
+}
+
+extension FuseCallbacks {
+  fileprivate static func addNames(_ table: inout fuse_lowlevel_ops) {
+    table.lookup = { request, parent, name in
+      let name = FuseCallbacks.name(name)
+      FuseCallbacks.serve(request, "lookup", .query) { files, _ in
+        try await files.lookup(InodeID(parent), name.get())
+      }
+    }
+    table.forget = { request, id, count in
+      FuseCallbacks.session(request)?.fileSystem.forget(InodeID(id), count)
+      fuse_reply_none(request)
+    }
+    table.forget_multi = { request, count, list in
+      let nodes = UnsafeBufferPointer(start: list, count: count)
+      for node in nodes {
+        FuseCallbacks.session(request)?.fileSystem.forget(InodeID(node.ino), node.nlookup)
+      }
+      fuse_reply_none(request)
+    }
+    table.mkdir = { request, parent, name, mode in
+      let name = FuseCallbacks.name(name)
+      FuseCallbacks.serve(request, "mkdir", .change) { files, request in
+        try await files.makeDirectory(
+          InodeID(parent), name.get(), mode: mode, request.caller)
+      }
+    }
+    table.mknod = { request, parent, name, mode, device in
+      let name = FuseCallbacks.name(name)
+      FuseCallbacks.serve(request, "mknod", .change) { files, request in
+        try await files.makeNode(
+          InodeID(parent), name.get(), mode: mode, device: UInt64(device), request.caller)
+      }
+    }
+    table.symlink = { request, target, parent, name in
+      let name = FuseCallbacks.name(name)
+      let target = FuseCallbacks.bytes(target)
+      FuseCallbacks.serve(request, "symlink", .change) { files, request in
+        try await files.makeLink(InodeID(parent), name.get(), target: target, request.caller)
+      }
+    }
+    table.link = { request, id, parent, name in
+      let name = FuseCallbacks.name(name)
+      FuseCallbacks.serve(request, "link", .change) { files, _ in
+        try await files.link(InodeID(id), to: InodeID(parent), name.get())
+      }
+    }
+    table.unlink = { request, parent, name in
+      let name = FuseCallbacks.name(name)
+      FuseCallbacks.serve(request, "unlink", .change) { files, _ in
+        try await files.unlink(InodeID(parent), name.get())
+      }
+    }
+    table.rmdir = { request, parent, name in
+      let name = FuseCallbacks.name(name)
+      FuseCallbacks.serve(request, "rmdir", .change) { files, _ in
+        try await files.removeDirectory(InodeID(parent), name.get())
+      }
+    }
+    table.rename = { request, parent, name, newParent, newName, flags in
+      let name = FuseCallbacks.name(name)
+      let newName = FuseCallbacks.name(newName)
+      FuseCallbacks.serve(request, "rename", .change) { files, _ in
+        try await files.rename(
+          InodeID(parent), name.get(), to: InodeID(newParent), newName.get(), flags: flags)
+      }
+    }
+  }
+}

@@ -1,0 +1,186 @@
+internal import CFuse
+internal import DFSCore
+internal import Glibc
+
+/// A request of the kernel as libfuse has it.
+///
+/// Unchecked: libfuse lets a request be answered from any thread, once; `FuseRequest` sees to the
+/// once.
+struct RawRequest: @unchecked Sendable {
+  let pointer: fuse_req_t
+
+  var caller: Caller {
+    guard let context = fuse_req_ctx(pointer) else { return Caller(user: 0, group: 0, thread: 0) }
+    return Caller(
+      user: context.pointee.uid, group: context.pointee.gid, thread: context.pointee.pid)
+  }
+
+  func fail(_ number: Int32) { fuse_reply_err(pointer, number) }
+}
+
+/// How answers are put into libfuse's words.
+struct FuseAnswers: Sendable {
+  let ownership: Ownership
+  let entryTimeout: Double
+  let attributeTimeout: Double
+
+  /// Sends any answer but a directory's.
+  /// - Returns: whether the kernel took it.
+  func send(_ reply: Reply, to request: RawRequest) -> Bool {
+    let raw = request.pointer
+    return switch reply {
+    case .done: fuse_reply_err(raw, 0) == 0
+    case .entry(let entry): with(entry) { fuse_reply_entry(raw, $0) == 0 }
+    case .created(let entry, let opened):
+      with(entry) { entry in with(opened) { fuse_reply_create(raw, entry, $0) == 0 } }
+    case .attributes(let attributes): send(attributes, to: raw)
+    case .opened(let opened): with(opened) { fuse_reply_open(raw, $0) == 0 }
+    case .target(let bytes):
+      (bytes + [0]).withUnsafeBufferPointer { bytes in
+        bytes.withMemoryRebound(to: CChar.self) { fuse_reply_readlink(raw, $0.baseAddress) == 0 }
+      }
+    case .data(let pieces): send(pieces, to: raw)
+    case .written(let count): fuse_reply_write(raw, count) == 0
+    case .space(let report): send(report, to: raw)
+    case .value(let bytes, let limit): send(bytes, limit: limit, to: raw)
+    case .directory: false
+    }
+  }
+
+  // MARK: Attributes
+
+  private func with<Result>(
+    _ entry: Entry, _ body: (UnsafePointer<fuse_entry_param>) -> Result
+  ) -> Result {
+    var parameters = parameters(entry.attributes)
+    return body(&parameters)
+  }
+
+  private func parameters(_ attributes: Attributes) -> fuse_entry_param {
+    var parameters = fuse_entry_param()
+    parameters.ino = attributes.inode.id.value
+    parameters.attr = status(attributes)
+    parameters.attr_timeout = attributeTimeout
+    parameters.entry_timeout = entryTimeout
+    return parameters
+  }
+
+  private func with<Result>(
+    _ opened: Opened, _ body: (UnsafePointer<fuse_file_info>) -> Result
+  ) -> Result {
+    var info = fuse_file_info()
+    dfs_file_info_set(&info, opened.handle, opened.keepCache ? 1 : 0, opened.isDirect ? 1 : 0)
+    return body(&info)
+  }
+
+  private func send(_ attributes: Attributes, to raw: fuse_req_t) -> Bool {
+    var status = status(attributes)
+    return fuse_reply_attr(raw, &status, attributeTimeout) == 0
+  }
+
+  /// What `stat` shows.
+  private func status(_ attributes: Attributes) -> stat {
+    let inode = attributes.inode
+    var status = stat()
+    status.st_ino = UInt(inode.id.value)
+    status.st_mode = inode.kind.fileType | inode.mode & ~ownership.mask
+    status.st_nlink = UInt(inode.links)
+    status.st_uid = ownership.user ?? inode.owner
+    status.st_gid = ownership.group ?? inode.group
+    status.st_rdev = UInt(inode.device)
+    status.st_size = Int(attributes.size)
+    status.st_blksize = 128 << 10
+    status.st_blocks = Int((attributes.size + 511) / 512)
+    status.st_atim = timespec(inode.accessed)
+    status.st_mtim = timespec(inode.modified)
+    status.st_ctim = timespec(inode.changed)
+    return status
+  }
+
+  // MARK: Contents
+
+  private func send(_ pieces: [ArraySlice<UInt8>], to raw: fuse_req_t) -> Bool {
+    var vectors: [iovec] = []
+    return withVectors(pieces[...], &vectors) { vectors in
+      fuse_reply_iov(raw, vectors.baseAddress, Int32(vectors.count)) == 0
+    }
+  }
+
+  private func withVectors(
+    _ pieces: ArraySlice<ArraySlice<UInt8>>, _ vectors: inout [iovec],
+    _ body: (UnsafeBufferPointer<iovec>) -> Bool
+  ) -> Bool {
+    guard let first = pieces.first else { return vectors.withUnsafeBufferPointer(body) }
+    return first.withUnsafeBytes { bytes in
+      vectors.append(
+        iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count))
+      return withVectors(pieces.dropFirst(), &vectors, body)
+    }
+  }
+
+  private func send(_ bytes: [UInt8], limit: Int, to raw: fuse_req_t) -> Bool {
+    if limit == 0 { return fuse_reply_xattr(raw, bytes.count) == 0 }
+    guard bytes.count <= limit else { return fuse_reply_err(raw, ERANGE) == 0 }
+    return bytes.withUnsafeBytes {
+      fuse_reply_buf(raw, $0.bindMemory(to: CChar.self).baseAddress, $0.count) == 0
+    }
+  }
+
+  private func send(_ report: SpaceReport, to raw: fuse_req_t) -> Bool {
+    let block: UInt64 = 4096
+    var statistics = statvfs()
+    statistics.f_bsize = UInt(block)
+    statistics.f_frsize = UInt(block)
+    statistics.f_blocks = UInt(report.total / block)
+    statistics.f_bfree = UInt(report.available / block)
+    statistics.f_bavail = UInt(report.available / block)
+    statistics.f_files = UInt(report.inodes + report.available / block)
+    statistics.f_ffree = UInt(report.available / block)
+    statistics.f_favail = UInt(report.available / block)
+    statistics.f_namemax = UInt(Limits.nameBytes)
+    return fuse_reply_statfs(raw, &statistics) == 0
+  }
+
+  // MARK: Directories
+
+  /// As many items as fit, packed; and those items.
+  func pack(
+    _ page: DirectoryPage, for request: RawRequest
+  ) -> (bytes: [UInt8], items: ArraySlice<DirectoryPage.Item>) {
+    var packed = page.items.startIndex
+    let bytes = [UInt8](unsafeUninitializedCapacity: page.size) { buffer, used in
+      for (index, item) in zip(page.items.indices, page.items) {
+        let rest = UnsafeMutableRawBufferPointer(
+          rebasing: UnsafeMutableRawBufferPointer(buffer)[used...])
+        let count = add(item, next: index + 1, page.withAttributes, to: rest, request.pointer)
+        guard count <= rest.count else { break }
+        used += count
+        packed = index + 1
+      }
+    }
+    return (bytes, page.items[..<packed])
+  }
+
+  /// - Returns: the bytes that the item needs; it was added if that many were left.
+  private func add(
+    _ item: DirectoryPage.Item, next: Int, _ withAttributes: Bool,
+    to rest: UnsafeMutableRawBufferPointer, _ raw: fuse_req_t
+  ) -> Int {
+    var parameters = parameters(item.attributes)
+    // No lookup is counted for `.` and `..`.
+    if item.entry == nil { parameters.entry_timeout = 0 }
+    return (item.name + [0]).withUnsafeBytes { name in
+      let name = name.bindMemory(to: CChar.self).baseAddress
+      let place = rest.bindMemory(to: CChar.self).baseAddress
+      return withAttributes
+        ? fuse_add_direntry_plus(raw, place, rest.count, name, &parameters, off_t(next))
+        : fuse_add_direntry(raw, place, rest.count, name, &parameters.attr, off_t(next))
+    }
+  }
+
+  func send(_ bytes: [UInt8], to request: RawRequest) -> Bool {
+    bytes.withUnsafeBytes {
+      fuse_reply_buf(request.pointer, $0.bindMemory(to: CChar.self).baseAddress, $0.count) == 0
+    }
+  }
+}

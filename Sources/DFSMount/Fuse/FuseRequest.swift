@@ -1,0 +1,107 @@
+internal import CFuse
+internal import DFSCore
+internal import Synchronization
+
+/// One operation of the kernel, from its arrival to its one answer: what the operation returns or
+/// throws, or, if that comes first, that its time is over or its process was killed.
+final class FuseRequest: Sendable {
+  private struct State {
+    /// Nil once answered: libfuse has freed it.
+    var raw: RawRequest?
+    var deadline: ContinuousClock.Instant
+    var task: Task<Void, Never>?
+  }
+
+  let serial: UInt64
+  let caller: Caller
+  /// For people: `write`, `flush`…
+  let name: StaticString
+  let kind: Kind
+  private let session: FuseSession
+  private let state: Mutex<State>
+
+  enum Kind: Sendable {
+    /// Changes nothing.
+    case query
+    case change
+    /// Changes something, and goes on though its process be killed.
+    case store
+  }
+
+  init(_ raw: RawRequest, serial: UInt64, name: StaticString, kind: Kind, session: FuseSession) {
+    self.serial = serial
+    self.name = name
+    self.kind = kind
+    self.session = session
+    caller = raw.caller
+    state = Mutex(State(raw: raw, deadline: .now + session.timeout))
+  }
+
+  /// Progress was made: the time begins anew.
+  func extend() { state.withLock { $0.deadline = .now + session.timeout } }
+
+  func started(_ task: Task<Void, Never>) {
+    state.withLock { if $0.raw != nil { $0.task = task } }
+  }
+
+  // MARK: The answer
+
+  func answer(_ reply: Reply) {
+    guard let raw = take() else {
+      return session.fileSystem.wasNotDelivered(reply, counted: false)
+    }
+    if case .directory(let page) = reply { return answer(page, raw) }
+    session.fileSystem.willDeliver(reply)
+    if !session.answers.send(reply, to: raw) {
+      session.fileSystem.wasNotDelivered(reply, counted: true)
+    }
+  }
+
+  func answer(_ error: DFSError) {
+    guard let raw = take() else { return }
+    let number = error.errno(isChange: kind != .query)
+    session.note(error, number, of: self)
+    raw.fail(number)
+  }
+
+  private func answer(_ page: DirectoryPage, _ raw: RawRequest) {
+    let nodes = session.fileSystem.nodes
+    let (bytes, items) = session.answers.pack(page, for: raw)
+    let entries = page.withAttributes ? items.filter { $0.entry != nil } : []
+    for item in entries { nodes.remember(item.attributes.inode.id, as: item.entry) }
+    guard !session.answers.send(bytes, to: raw) else { return }
+    for item in entries { nodes.forget(item.attributes.inode.id, 1) }
+  }
+
+  private func take() -> RawRequest? {
+    let raw = state.withLock { state in
+      defer {
+        state.raw = nil
+        state.task = nil
+      }
+      return state.raw
+    }
+    if raw != nil { session.finished(self) }
+    return raw
+  }
+
+  // MARK: Watching; see `FuseSession.watch`
+
+  /// Answers in place of an operation whose time is over or whose process was killed.
+  func check(_ now: ContinuousClock.Instant) {
+    let (isLate, isInterrupted, task) = state.withLock { state in
+      let isInterrupted =
+        if let raw = state.raw { fuse_req_interrupted(raw.pointer) != 0 } else { false }
+      return (now > state.deadline, isInterrupted, state.task)
+    }
+    if isLate {
+      answer(
+        DFSError(
+          .timedOut, "\(name) was not answered in \(session.timeout.components.seconds) s"))
+      task?.cancel()
+    } else if isInterrupted || kind == .store, caller.isKilled {
+      answer(DFSError(.cancelled, "the process was killed"))
+      if kind != .store { task?.cancel() }
+    }
+  }
+}

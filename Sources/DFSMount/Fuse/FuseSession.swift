@@ -1,0 +1,233 @@
+internal import CFuse
+internal import DFSCore
+internal import Dispatch
+internal import Foundation
+internal import Glibc
+internal import Logging
+internal import Synchronization
+
+/// The connection to the kernel: libfuse's session, the threads that read from it, and the requests
+/// that wait for their answer. Only the files of this folder know libfuse.
+///
+/// A reading thread runs an operation until it first suspends, so what is answered from memory is
+/// answered without a change of thread; it may block on the local disk, never on a server.
+final class FuseSession: Sendable {
+  private static let readers = 8
+  private static let tick = DispatchTimeInterval.milliseconds(100)
+
+  private struct State {
+    var pending: [UInt64: FuseRequest] = [:]
+    var nextSerial: UInt64 = 1
+    var isWatching = false
+    var readers = 0
+    var ended: [CheckedContinuation<Void, Never>] = []
+  }
+
+  /// Unchecked: a libfuse session may be used from any thread until it is destroyed, in `deinit`.
+  private struct RawSession: @unchecked Sendable { let pointer: OpaquePointer }
+
+  let fileSystem: FileSystem
+  let answers: FuseAnswers
+  /// No operation takes longer without progress.
+  let timeout: Duration
+  let mountpoint: String
+  private let logger: Logger
+  private let session = Mutex<RawSession?>(nil)
+  private let state = Mutex(State())
+  private let watch = DispatchQueue(label: "dfs.mount.watch")
+
+  init(_ fileSystem: FileSystem, _ configuration: MountConfiguration, logger: Logger) {
+    self.fileSystem = fileSystem
+    self.logger = logger
+    let options = configuration.options
+    answers = FuseAnswers(
+      ownership: options.ownership, entryTimeout: options.entryTimeoutSeconds,
+      attributeTimeout: options.attributeTimeoutSeconds)
+    timeout = .seconds(configuration.callTimeoutSeconds)
+    mountpoint = configuration.mountpoint
+  }
+
+  // MARK: Beginning and ending
+
+  /// Mounts and begins to answer.
+  func start(options: String) throws(DFSError) {
+    FuseLog.install(logger)
+    var arguments = ["dfs-mount", "-o", options].map { (text: String) in strdup(text) }
+    defer { for argument in arguments { free(argument) } }
+    let count = Int32(arguments.count)
+    let raw = arguments.withUnsafeMutableBufferPointer { arguments in
+      var list = fuse_args(argc: count, argv: arguments.baseAddress, allocated: 0)
+      defer { fuse_opt_free_args(&list) }
+      var operations = FuseCallbacks.table
+      return fuse_session_new(
+        &list, &operations, MemoryLayout<fuse_lowlevel_ops>.size,
+        Unmanaged.passUnretained(self).toOpaque())
+    }
+    guard let raw else {
+      throw DFSError(.configuration, "cannot begin to mount: \(FuseLog.last)")
+    }
+    guard fuse_session_mount(raw, mountpoint) == 0 else {
+      fuse_session_destroy(raw)
+      throw DFSError(.inputOutput, "cannot mount on \(mountpoint): \(FuseLog.last)")
+    }
+    session.withLock { $0 = RawSession(pointer: raw) }
+    startReaders(RawSession(pointer: raw))
+  }
+
+  private func startReaders(_ raw: RawSession) {
+    state.withLock { $0.readers = Self.readers }
+    for index in 0..<Self.readers {
+      let thread = Thread { self.readUntilEnd(raw) }
+      thread.name = "dfs-fuse-\(index)"
+      thread.stackSize = 1 << 20
+      thread.start()
+    }
+  }
+
+  private func readUntilEnd(_ raw: RawSession) {
+    var buffer = fuse_buf()
+    while fuse_session_exited(raw.pointer) == 0 {
+      let count = fuse_session_receive_buf(raw.pointer, &buffer)
+      if count == -EINTR { continue }
+      if count <= 0 { break }
+      fuse_session_process_buf(raw.pointer, &buffer)
+    }
+    free(buffer.mem)
+    let waiters = state.withLock { state in
+      state.readers -= 1
+      guard state.readers == 0 else { return [] as [CheckedContinuation<Void, Never>] }
+      defer { state.ended = [] }
+      return state.ended
+    }
+    waiters.forEach { $0.resume() }
+  }
+
+  /// Returns when the file system is unmounted, by whomever.
+  func untilUnmounted() async {
+    await withCheckedContinuation { continuation in
+      let isEnded = state.withLock { state in
+        if state.readers > 0 { state.ended.append(continuation) }
+        return state.readers == 0
+      }
+      if isEnded { continuation.resume() }
+    }
+  }
+
+  /// The same, but not for ever: files that are open keep a session that was lazily unmounted.
+  func untilUnmounted(within bound: Duration) async {
+    let end = ContinuousClock.now + bound
+    while state.withLock({ $0.readers }) > 0, ContinuousClock.now < end {
+      try? await Task.sleep(for: .milliseconds(10))
+    }
+  }
+
+  /// How many closes, fsyncs and releases are being performed.
+  var storesUnderWay: Int {
+    state.withLock { state in state.pending.values.count { $0.kind == .store } }
+  }
+
+  /// Frees libfuse's session, after `untilUnmounted`. What was not answered never will be.
+  func destroy() {
+    let left = state.withLock { Array($0.pending.values) }
+    for request in left { request.answer(DFSError(.cancelled, "the file system was unmounted")) }
+    // Readers that are left use the session; it goes with the process.
+    guard state.withLock({ $0.readers }) == 0 else {
+      _ = Unmanaged.passRetained(self)
+      return
+    }
+    let raw = session.withLock { session in
+      defer { session = nil }
+      return session
+    }
+    if let raw { fuse_session_destroy(raw.pointer) }
+  }
+
+  // MARK: Requests
+
+  /// Performs an operation and answers it. It begins on this thread.
+  func serve(
+    _ raw: fuse_req_t?, _ name: StaticString, _ kind: FuseRequest.Kind,
+    _ operation: @escaping @Sendable (FileSystem, FuseRequest) async throws -> Reply
+  ) {
+    guard let raw else { return }
+    let request = begin(RawRequest(pointer: raw), name, kind)
+    let body: @Sendable () async -> Void = { [fileSystem] in
+      do {
+        request.answer(try await operation(fileSystem, request))
+      } catch {
+        request.answer(DFSError(anyError: error))
+      }
+    }
+    #if compiler(>=6.2)
+      request.started(Task.immediate(operation: body))
+    #else
+      request.started(Task(operation: body))
+    #endif
+  }
+
+  private func begin(
+    _ raw: RawRequest, _ name: StaticString, _ kind: FuseRequest.Kind
+  ) -> FuseRequest {
+    let (request, startsWatch) = state.withLock { state in
+      let request = FuseRequest(
+        raw, serial: state.nextSerial, name: name, kind: kind, session: self)
+      state.pending[state.nextSerial] = request
+      state.nextSerial += 1
+      defer { state.isWatching = true }
+      return (request, !state.isWatching)
+    }
+    if startsWatch { scheduleWatch() }
+    return request
+  }
+
+  func finished(_ request: FuseRequest) {
+    state.withLock { $0.pending[request.serial] = nil }
+  }
+
+  /// Every tick, as long as any request waits.
+  private func scheduleWatch() {
+    watch.asyncAfter(deadline: .now() + Self.tick) {
+      let pending = self.state.withLock { state in
+        state.isWatching = !state.pending.isEmpty
+        return Array(state.pending.values)
+      }
+      guard !pending.isEmpty else { return }
+      let now = ContinuousClock.now
+      for request in pending { request.check(now) }
+      self.scheduleWatch()
+    }
+  }
+
+  /// One line for an error that is not an ordinary answer.
+  func note(_ error: DFSError, _ number: Int32, of request: FuseRequest) {
+    let level: Logger.Level =
+      switch error.code {
+      case .timedOut, .serversMissing, .disconnected, .damaged, .incomplete, .protocolViolation,
+        .inputOutput, .noSpace, .readOnly:
+        .warning
+      default: .trace
+      }
+    logger.log(level: level, "\(request.name): \(error)", metadata: ["errno": "\(number)"])
+  }
+
+  // MARK: What the kernel is told
+
+  /// Not from within an operation: the kernel may hold a lock until that is answered.
+  func invalidate(_ id: InodeID, pages: Bool) {
+    session.withLock { session in
+      guard let session else { return }
+      _ = fuse_lowlevel_notify_inval_inode(session.pointer, id.value, pages ? 0 : -1, 0)
+    }
+  }
+
+  func invalidate(_ name: NodeName) {
+    session.withLock { session in
+      guard let session else { return }
+      name.name.bytes.withUnsafeBytes { bytes in
+        _ = fuse_lowlevel_notify_inval_entry(
+          session.pointer, name.parent.value, bytes.bindMemory(to: CChar.self).baseAddress,
+          bytes.count)
+      }
+    }
+  }
+}

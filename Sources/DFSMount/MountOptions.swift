@@ -1,0 +1,125 @@
+public import DFSCore
+internal import Glibc
+
+/// The `-o` options of a mount.
+public struct MountOptions: Hashable, Sendable {
+  /// Others than who mounted may use the mount.
+  public var allowOther = false
+  /// The kernel checks owner and mode. (It always does here; said together with `allow_other` as
+  /// root it makes the stored owners count.)
+  public var defaultPermissions = false
+  public var isReadOnly = false
+  /// Whom all files seem to belong to.
+  public var user: UInt32?
+  public var group: UInt32?
+  /// Permission bits that are hidden.
+  public var mask: UInt32 = 0
+  public var sourceName: String?
+  public var subtype = "dfs"
+  /// Seconds for which the kernel may answer from its own memory.
+  public var entryTimeoutSeconds = 1.0
+  public var attributeTimeoutSeconds = 1.0
+  /// Nil: as dfc.conf says.
+  public var writes: WritePolicy?
+  /// What mount(8) itself understands.
+  public var flags: [String] = []
+
+  public init() {}
+
+  private static let knownFlags: Set<String> = [
+    "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "sync", "atime", "noatime",
+    "dirsync", "nodiratime", "relatime", "norelatime", "strictatime", "auto_unmount", "blkdev",
+  ]
+  /// What mount(8) and fstab say to themselves.
+  private static let ignored: Set<String> = [
+    "defaults", "auto", "noauto", "user", "nofail", "_netdev",
+  ]
+
+  /// Reads lists as `-o` takes them: `a,b=c,d`. Later ones win.
+  public init(parsing lists: [String]) throws(DFSError) {
+    for option in lists.flatMap({ $0.split(separator: ",", omittingEmptySubsequences: true) }) {
+      let words = option.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      try set(String(words[0]), words.count == 2 ? String(words[1]) : nil)
+    }
+  }
+
+  private mutating func set(_ key: String, _ value: String?) throws(DFSError) {
+    guard let value else { return try setFlag(key) }
+    switch key {
+    case "uid": user = try Self.number(key, value)
+    case "gid": group = try Self.number(key, value)
+    case "umask": mask = try Self.number(key, value, radix: 8)
+    case "fsname": sourceName = value
+    case "subtype": subtype = value
+    case "entry_timeout": entryTimeoutSeconds = try Self.seconds(key, value)
+    case "attr_timeout": attributeTimeoutSeconds = try Self.seconds(key, value)
+    case "writes":
+      guard let policy = WritePolicy(rawValue: value) else {
+        throw Self.wrong("writes=\(value)", "writes is 'all' or 'quorum'")
+      }
+      writes = policy
+    case _ where key.hasPrefix("x-"): break
+    default: throw Self.wrong("\(key)=\(value)", "dfs-mount --help lists the options")
+    }
+  }
+
+  private mutating func setFlag(_ key: String) throws(DFSError) {
+    switch key {
+    case "allow_other": allowOther = true
+    case "default_permissions": defaultPermissions = true
+    case "ro": isReadOnly = true
+    case "rw": isReadOnly = false
+    case _ where Self.knownFlags.contains(key): flags.append(key)
+    case _ where Self.ignored.contains(key) || key.hasPrefix("x-"): break
+    default: throw Self.wrong(key, "dfs-mount --help lists the options")
+    }
+  }
+
+  private static func wrong(_ option: String, _ remedy: String) -> DFSError {
+    DFSError(.configuration, "unknown mount option '\(option.printable)'; \(remedy)")
+  }
+
+  private static func number(
+    _ key: String, _ value: String, radix: Int = 10
+  ) throws(DFSError) -> UInt32 {
+    guard let number = UInt32(value, radix: radix) else {
+      throw wrong("\(key)=\(value)", "\(key) takes a number" + (radix == 8 ? " in octal" : ""))
+    }
+    return number
+  }
+
+  private static func seconds(_ key: String, _ value: String) throws(DFSError) -> Double {
+    guard let seconds = Double(value), seconds >= 0, seconds <= 86400 else {
+      throw wrong("\(key)=\(value)", "\(key) takes seconds, 0 to 86400")
+    }
+    return seconds
+  }
+
+  // MARK: What follows from them
+
+  /// What libfuse is told.
+  func fuseOptions(source: String) -> String {
+    let name = (sourceName ?? source).replacing(",", with: "_")
+    var words = ["fsname=\(name)", "subtype=\(subtype)", "default_permissions"]
+    if allowOther { words.append("allow_other") }
+    if isReadOnly { words.append("ro") }
+    return (words + flags).joined(separator: ",")
+  }
+
+  /// As whom files are shown.
+  var ownership: Ownership {
+    let keepsOwners =
+      allowOther && defaultPermissions && geteuid() == 0 && user == nil && group == nil
+    return Ownership(
+      user: keepsOwners ? nil : user ?? getuid(), group: keepsOwners ? nil : group ?? getgid(),
+      mask: mask)
+  }
+}
+
+/// Whom files are shown to belong to.
+struct Ownership: Hashable, Sendable {
+  /// Nil: whom the namespace says.
+  let user: UInt32?
+  let group: UInt32?
+  let mask: UInt32
+}

@@ -1,0 +1,58 @@
+internal import DFSClient
+internal import DFSCore
+internal import Dispatch
+internal import Synchronization
+
+/// Tells the kernel what other clients changed, on a thread of its own: the kernel may keep the
+/// telling waiting until an operation on the same directory is answered.
+final class Invalidator: Sendable {
+  private let session: FuseSession
+  private let nodes: NodeTable
+  private let service: any FileService
+  private let queue = DispatchQueue(label: "dfs.mount.invalidate")
+  private let task = Mutex<Task<Void, Never>?>(nil)
+
+  init(_ session: FuseSession, _ nodes: NodeTable, _ service: any FileService) {
+    self.session = session
+    self.nodes = nodes
+    self.service = service
+  }
+
+  func start() {
+    let invalidations = service.invalidations
+    task.withLock {
+      $0 = Task { [queue] in
+        for await invalidation in invalidations {
+          queue.async { self.perform(invalidation) }
+        }
+      }
+    }
+  }
+
+  func stop() { task.withLock { $0?.cancel() } }
+
+  private func perform(_ invalidation: Invalidation) {
+    switch invalidation {
+    case .rows(let keys): for key in keys { perform(key) }
+    case .everything:
+      for node in nodes.all {
+        session.invalidate(node.id, pages: true)
+        if let name = node.name { session.invalidate(name) }
+      }
+    }
+  }
+
+  private func perform(_ key: RowKey) {
+    switch key {
+    case .inode(let id):
+      if nodes.knows(id) { session.invalidate(id, pages: true) }
+    case .entry(let parent, let name):
+      guard nodes.knows(parent) else { return }
+      session.invalidate(NodeName(parent: parent, name: name))
+      // The directory's times changed with its entries.
+      session.invalidate(parent, pages: false)
+    case .attribute(let id, _):
+      if nodes.knows(id) { session.invalidate(id, pages: false) }
+    }
+  }
+}

@@ -1,0 +1,117 @@
+public import DFSClient
+public import DFSCore
+internal import Dispatch
+internal import Glibc
+public import Logging
+internal import Synchronization
+
+/// A mounted file system: from mounting to the end of its draining.
+public final class Mount: Sendable {
+  public let mountpoint: String
+  private let session: FuseSession
+  private let fileSystem: FileSystem
+  private let invalidator: Invalidator
+  private let logger: Logger
+
+  private init(_ service: any FileService, _ configuration: MountConfiguration, _ logger: Logger) {
+    mountpoint = configuration.mountpoint
+    self.logger = logger
+    fileSystem = FileSystem(service: service, configuration: configuration, logger: logger)
+    session = FuseSession(fileSystem, configuration, logger: logger)
+    invalidator = Invalidator(session, fileSystem.nodes, service)
+  }
+
+  /// Mounts `service` and returns once the mount answers. A mount that a killed process left there
+  /// is taken away first.
+  /// - Parameter source: what `df` shows as the file system, unless an option names it.
+  public static func start(
+    _ service: any FileService, _ configuration: MountConfiguration, source: String,
+    logger: Logger
+  ) async throws(DFSError) -> Mount {
+    let path = configuration.mountpoint
+    try await prepare(path, logger)
+    let mount = Mount(service, configuration, logger)
+    try await Blocking.run { () throws(DFSError) in
+      try mount.session.start(options: configuration.options.fuseOptions(source: source))
+    }
+    do {
+      try await mount.untilAnswering()
+    } catch {
+      await mount.stop(within: .seconds(1))
+      throw error
+    }
+    mount.invalidator.start()
+    logger.info("mounted on \(path)")
+    return mount
+  }
+
+  private static func prepare(_ path: String, _ logger: Logger) async throws(DFSError) {
+    let finding = try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
+      try Mountpoint.examine(path)
+    }
+    switch finding {
+    case .free: return
+    case .mounted:
+      throw DFSError(
+        .busy, "\(path) is mounted already; unmount it with: dfs-mount --unmount '\(path)'")
+    case .stale:
+      logger.warning("a mount that a killed process left on \(path) is taken away")
+      try await Blocking.run { () throws(DFSError) in
+        try Mountpoint.detach(path, lazily: true)
+      }
+    }
+  }
+
+  private func untilAnswering() async throws(DFSError) {
+    let path = mountpoint
+    try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
+      guard access(path, F_OK) == 0 else {
+        throw .system("\(path) was mounted, but does not answer")
+      }
+    }
+    raiseReadAhead()
+    if let number = Mountpoint.number(of: mountpoint) {
+      fileSystem.mountID.withLock { $0 = number }
+    }
+  }
+
+  /// The kernel reads ahead 128 KiB by default; only root may raise that.
+  private func raiseReadAhead() {
+    guard let device = Mountpoint.device(of: mountpoint),
+      let file = fopen("/sys/class/bdi/\(device)/read_ahead_kb", "w")
+    else { return }
+    fputs("1024", file)
+    fclose(file)
+  }
+
+  // MARK: Ending
+
+  /// Returns when the file system is unmounted, by whomever.
+  public func untilUnmounted() async { await session.untilUnmounted() }
+
+  /// Unmounts, though files be open, and waits for what is being stored.
+  public func stop(within bound: Duration) async {
+    let path = mountpoint
+    do {
+      try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
+        try Mountpoint.detach(path, lazily: true)
+      }
+    } catch { logger.warning("\(error)") }
+    await finish(within: bound)
+  }
+
+  /// Waits for what is being stored, and says what was not; after unmounting.
+  public func finish(within bound: Duration) async {
+    let end = ContinuousClock.now + bound
+    while session.storesUnderWay > 0, ContinuousClock.now < end {
+      try? await Task.sleep(for: .milliseconds(20))
+    }
+    for file in fileSystem.files.all where file.isDirty {
+      logger.error("\(file.name) was open and its last changes are not stored")
+    }
+    invalidator.stop()
+    await session.untilUnmounted(within: .milliseconds(500))
+    session.destroy()
+    logger.info("unmounted \(mountpoint)")
+  }
+}

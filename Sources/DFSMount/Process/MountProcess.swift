@@ -1,0 +1,104 @@
+internal import DFSClient
+public import DFSCore
+internal import Dispatch
+internal import Glibc
+public import Logging
+internal import Synchronization
+
+/// A process that serves one mount: connects, mounts, and serves until it is unmounted or told to
+/// end.
+public struct MountProcess: Sendable {
+  /// A mount with fewer servers could not even be read.
+  private static let minimumServers = 2
+
+  private var client: ClientConfiguration
+  private let mount: MountConfiguration
+  private let logger: Logger
+
+  public init(_ client: ClientConfiguration, _ mount: MountConfiguration, logger: Logger) {
+    self.client = client
+    self.client.writes = mount.writes
+    self.mount = mount
+    self.logger = logger
+  }
+
+  /// - Parameter ready: called when the mount answers.
+  public func run(_ credentials: Credentials, ready: @Sendable () -> Void) async throws {
+    prepare()
+    let signals = Signals([SIGTERM, SIGINT])
+    let service = try await DFSClient.connect(
+      client, credentials: credentials, minimumServers: Self.minimumServers, logger: logger)
+    let mounted: Mount
+    do {
+      mounted = try await Mount.start(
+        service, mount, source: "\(credentials.user)@\(client.cluster)", logger: logger)
+    } catch {
+      await service.close()
+      throw error
+    }
+    await noteServers(service)
+    ready()
+    await serve(mounted, signals)
+    await service.close()
+  }
+
+  /// A mount has many files open, and outlives the directory that it was started in.
+  private func prepare() {
+    signal(SIGPIPE, SIG_IGN)
+    var limit = rlimit()
+    if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
+      limit.rlim_cur = limit.rlim_max
+      _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+    chdir("/")
+  }
+
+  private func noteServers(_ service: DFSClient) async {
+    for state in await service.serverStates() where !state.isUp {
+      let problem = state.problem.map { "\($0)" } ?? "no answer"
+      logger.warning(
+        "\(state.server) at \(state.address.host):\(state.address.port) is not up: \(problem)")
+    }
+  }
+
+  private func serve(_ mounted: Mount, _ signals: Signals) async {
+    let bound = Duration.seconds(mount.callTimeoutSeconds)
+    let unmounted = Task {
+      await mounted.untilUnmounted()
+      signals.add(0)
+    }
+    for await number in signals.stream {
+      if number == 0 {
+        await mounted.finish(within: bound)
+      } else {
+        logger.notice("signal \(number): unmounting \(mounted.mountpoint)")
+        await mounted.stop(within: bound)
+      }
+      break
+    }
+    unmounted.cancel()
+  }
+}
+
+/// Signals as a stream.
+private final class Signals: Sendable {
+  let stream: AsyncStream<Int32>
+  private let continuation: AsyncStream<Int32>.Continuation
+  private let sources: Mutex<[any DispatchSourceSignal]>
+
+  init(_ numbers: [Int32]) {
+    let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
+    self.stream = stream
+    self.continuation = continuation
+    let sources = numbers.map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { continuation.yield(number) }
+      source.resume()
+      return source
+    }
+    self.sources = Mutex(sources)
+  }
+
+  func add(_ number: Int32) { continuation.yield(number) }
+}

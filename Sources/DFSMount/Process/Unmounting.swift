@@ -1,0 +1,62 @@
+public import DFSCore
+internal import Foundation
+
+/// `dfs-mount --unmount`.
+public enum Unmounting {
+  /// Unmounts, and waits until the process of the mount has stored what was written and ended.
+  /// - Parameter lazily: though files be open.
+  public static func run(
+    _ path: String, lazily: Bool, within bound: Duration = .seconds(40)
+  ) async throws(DFSError) {
+    let finding = try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
+      try Mountpoint.examine(path)
+    }
+    switch finding {
+    case .free: throw DFSError(.invalidArgument, "nothing is mounted on \(path)")
+    case .stale:
+      try await Blocking.run { () throws(DFSError) in
+        try Mountpoint.detach(path, lazily: true)
+      }
+    case .mounted:
+      let process = try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
+        ServingProcess.of(path)
+      }
+      try await detach(path, lazily: lazily)
+      if let process { try await waitForEnd(of: process, path, bound) }
+    }
+  }
+
+  private static func detach(_ path: String, lazily: Bool) async throws(DFSError) {
+    do {
+      try await Blocking.run { () throws(DFSError) in
+        try Mountpoint.detach(path, lazily: lazily)
+      }
+    } catch {
+      guard error.code == .busy else { throw error }
+      throw DFSError(
+        .busy, "files on \(path) are open, or it is a shell's directory; close them, or use --lazy",
+        cause: error)
+    }
+  }
+
+  private static func waitForEnd(
+    of process: Int32, _ path: String, _ bound: Duration
+  ) async throws(DFSError) {
+    let end = ContinuousClock.now + bound
+    while isServing(process) {
+      guard ContinuousClock.now < end else {
+        throw DFSError(
+          .timedOut,
+          "\(path) is unmounted, but its process \(process) is still storing what was written")
+      }
+      try? await Task.sleep(for: .milliseconds(10))
+    }
+  }
+
+  private static func isServing(_ process: Int32) -> Bool {
+    guard let stat = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8) else {
+      return false
+    }
+    return stat.contains("(dfs-mount)") && !stat.contains("(dfs-mount) Z")
+  }
+}

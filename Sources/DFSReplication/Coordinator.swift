@@ -1,0 +1,158 @@
+public import DFSCore
+
+/// One client's side of the namespace protocol: viewstamped replication with the client as primary
+/// (Liskov and Cowling, "Viewstamped Replication Revisited", 2012), as a state machine without I/O.
+///
+/// The driver (DFSClient, or the simulation) calls an event and performs the actions it returns, in
+/// order. One change is under way at a time. Taking a view is in CoordinatorView.swift, bringing
+/// servers along in CoordinatorCatchUp.swift, appending in CoordinatorAppend.swift.
+///
+/// Invariants:
+/// - While `phase` is `leading`, `head` is committed and three servers had `view` installed at it.
+/// - A change is reported committed only with three equal answers.
+/// - Within a view, a number is given to one change only; a change is sent under one number only.
+/// - After a view was lost, nothing is appended until another is taken.
+public struct Coordinator: Sendable {
+  public let client: ClientID
+  public internal(set) var phase: Phase = .idle
+  public internal(set) var view: View = .none
+  /// The committed head, while leading.
+  public internal(set) var head: Head = .blank
+
+  var highestRound: UInt64 = 0
+  var peers: [Peer] = Array(repeating: .unreachable, count: Limits.serverCount)
+  var outstanding: [UInt64: (server: ServerIndex, purpose: Purpose)] = [:]
+  var nextToken: UInt64 = 0
+  var sequence: UInt64 = 0
+  /// The server whose head is the truth of this view.
+  var source: ServerIndex?
+  var pending: Pending?
+  var fate: Fate?
+  var fateIsOpen = false
+  /// Servers that were asked for the fate of the open change.
+  var fateAsked: ServerSet = []
+
+  public init(client: ClientID) { self.client = client }
+
+  // MARK: What the driver may want to know
+
+  /// Reachable servers that are not at the committed head of this view. While there are some,
+  /// `retry` brings them along; call it now and then, also when nothing is appended.
+  public var laggards: ServerSet {
+    guard phase == .leading else { return [] }
+    return ServerSet(ServerIndex.all.filter { !isCurrent($0) && peers[$0.value] != .refused })
+  }
+
+  /// Whether a server has promised a later view, whose client may be gone: only a new view, taken
+  /// when nothing is under way, brings that server back.
+  public var needsNewView: Bool { phase == .leading && peers.contains(.refused) }
+
+  /// Whether a change was sent whose outcome is not known yet.
+  public var hasOpenChange: Bool { pending != nil }
+
+  // MARK: Events
+
+  /// Learns of a view that some server is in, so that the next one taken is greater. A later view
+  /// than this client's was promised by three servers, so that this client's is lost.
+  public mutating func saw(_ view: View) {
+    highestRound = max(highestRound, view.round)
+    if phase == .leading, pending == nil, view > self.view { abandon() }
+  }
+
+  /// An answer to the message with `token`.
+  public mutating func receive(_ reply: NamespaceReply, token: UInt64) -> [Action] {
+    guard let (server, purpose) = outstanding.removeValue(forKey: token) else { return [] }
+    if case .refused(let other) = reply { return refused(by: server, in: other, purpose) }
+    switch (purpose, reply) {
+    case (.prepare, .promised(let head)): return promised(server, head)
+    case (.install, .installed(let head)), (.probe, .head(let head)):
+      return installed(server, head)
+    case (.install, .behind(let head)): return promised(server, head)
+    case (.apply, .applied(let head)): return applied(server, head)
+    case (.apply, .behind(let head)): return behind(server, head)
+    case (.apply, .missingParts): return rejected(by: server)
+    case (.bring(let laggard), .log(let base, let entries, _)):
+      return bring(laggard, from: server, base: base, entries: entries)
+    case (.fate, .log(let base, let entries, _)): return learnFate(base: base, entries: entries)
+    default: return undelivered(server, purpose)
+    }
+  }
+
+  /// A message could not be delivered, its connection ended before the answer, or the server
+  /// failed to answer it.
+  public mutating func undelivered(token: UInt64) -> [Action] {
+    guard let (server, purpose) = outstanding.removeValue(forKey: token) else { return [] }
+    return undelivered(server, purpose)
+  }
+
+  private mutating func undelivered(_ server: ServerIndex, _ purpose: Purpose) -> [Action] {
+    peers[server.value] = .unreachable
+    let lost = checkLoss()
+    guard lost.isEmpty else { return lost }
+    switch purpose {
+    case .bring(let laggard): return bringAgain(laggard)
+    case .fate: return askFate() + settle()
+    default: return settle()
+    }
+  }
+
+  /// A refill that was asked for has ended.
+  public mutating func refilled(_ server: ServerIndex, head: Head?, in view: View) -> [Action] {
+    guard view == self.view, phase != .idle else { return [] }
+    if let head { return installed(server, head) }
+    peers[server.value] = .unreachable
+    return checkLoss()
+  }
+
+  /// Time has passed without an end, or servers came back: sends again to `reachable` what they
+  /// did not answer.
+  /// Late answers of those servers to earlier messages are ignored.
+  public mutating func retry(reachable: ServerSet) -> [Action] {
+    guard phase != .idle else { return [] }
+    outstanding = outstanding.filter { message in
+      if case .bring(let laggard) = message.value.purpose, reachable.contains(laggard) {
+        return false
+      }
+      return !reachable.contains(message.value.server)
+    }
+    let actions = reachable.servers.flatMap { retry($0) }
+    return actions + (fateIsOpen && phase == .installing ? askFate() : []) + settle()
+  }
+
+  private mutating func retry(_ server: ServerIndex) -> [Action] {
+    switch peers[server.value] {
+    case .silent, .unreachable: return prepare(server)
+    case .promised, .catchingUp: return bringAgain(server)
+    case .inView: return follow(server)
+    case .refused: return []
+    }
+  }
+
+  /// Gives the view up; what was under way stays open and is looked for when a view is taken again.
+  public mutating func abandon() {
+    phase = .idle
+    outstanding = [:]
+  }
+
+  /// Forgets a change whose outcome was reported as unknown. Its number may be taken on some
+  /// server, so nothing can follow it in this view, which is given up.
+  public mutating func forget() {
+    if pending != nil { abandon() }
+    pending = nil
+  }
+
+  // MARK: Small things
+
+  mutating func send(
+    _ server: ServerIndex, _ request: NamespaceRequest, for purpose: Purpose
+  ) -> Action {
+    nextToken += 1
+    outstanding[nextToken] = (server, purpose)
+    return .send(server, request, token: nextToken)
+  }
+
+  /// Whether `server` is in the view and has the committed head.
+  func isCurrent(_ server: ServerIndex) -> Bool {
+    if case .inView(let number) = peers[server.value] { number >= head.number } else { false }
+  }
+}

@@ -1,0 +1,40 @@
+public import DFSCore
+
+/// What the coordinator asks of its driver, and what it tells.
+extension Coordinator {
+  public enum Action: Hashable, Sendable {
+    case send(ServerIndex, NamespaceRequest, token: UInt64)
+    /// Copy all rows of `source` (whose head must be `to` while it is read) to `server` and have it
+    /// install `view`; report the end with `refilled`.
+    case refill(ServerIndex, source: ServerIndex, View, to: Head)
+    /// Three servers are in this client's view; changes may be appended. What became of a change
+    /// whose outcome was open is told, if there was one.
+    case viewTaken(Head, open: Fate?)
+    /// The change is on at least three servers.
+    case committed(Head, accepted: ServerSet)
+    /// The view was lost (or not got): another client has a later one. Take a view again after a
+    /// random pause.
+    case displaced
+    /// Too few servers can take part, for this reason.
+    case stuck(Obstacle)
+  }
+
+  /// What became of a change whose view was lost before it was acknowledged.
+  public enum Fate: Hashable, Sendable {
+    case committed
+    case dropped
+    /// So many changes came after it that the logs do not tell any more.
+    case unknown
+  }
+
+  public enum Obstacle: Hashable, Sendable {
+    /// Fewer than three servers answered.
+    case silent(ServerSet)
+    /// So few servers know the namespace that the truth cannot be told from a loss.
+    case blank(ServerSet)
+    /// These servers do not have the parts that the change names.
+    case missingParts(ServerSet)
+  }
+
+  public enum Phase: Hashable, Sendable { case idle, preparing, installing, leading }
+}

@@ -1,0 +1,47 @@
+internal import DFSCore
+
+/// What the coordinator knows of a server, of a message under way, and of the change under way.
+extension Coordinator {
+  enum Peer: Hashable {
+    /// Asked to promise this view; has not answered.
+    case silent
+    case unreachable
+    /// Promised this view, at this head; nothing is under way.
+    case promised(Head)
+    /// Has promised a later view.
+    case refused
+    case catchingUp(CatchUp)
+    /// In the view, with at least this number.
+    case inView(UInt64)
+  }
+
+  /// A server that promised the view is brought to its head.
+  struct CatchUp: Hashable {
+    enum Step: Hashable { case log, install, refill }
+    /// The server's head when it promised.
+    let from: Head
+    var step: Step
+    /// What was read so far of the changes after `from`.
+    var changes: [Change] = []
+    var pages = 0
+  }
+
+  enum Purpose: Hashable {
+    case prepare
+    case install
+    case apply(UInt64)
+    /// A log read from a source, to bring along another server.
+    case bring(ServerIndex)
+    /// A log read, to learn the fate of an open change.
+    case fate
+    /// A server says that it is in the view already: its head.
+    case probe
+  }
+
+  struct Pending: Hashable {
+    var change: Change
+    var number: UInt64
+    var answers: [ServerIndex: Head] = [:]
+    var rejected: ServerSet = []
+  }
+}

@@ -1,0 +1,159 @@
+public import DFSCore
+
+/// Taking a view: promises, the choice of the truth, the fate of an open change, and losing.
+extension Coordinator {
+  /// Begins to take a view, with the servers that are reachable.
+  public mutating func takeView(reachable: ServerSet) -> [Action] {
+    highestRound += 1
+    view = View(round: highestRound, client: client)
+    phase = .preparing
+    source = nil
+    outstanding = [:]
+    fate = nil
+    fateIsOpen = pending != nil
+    fateAsked = []
+    peers = Array(repeating: .unreachable, count: Limits.serverCount)
+    guard reachable.count >= Limits.quorum else {
+      phase = .idle
+      return [.stuck(.silent(ServerSet.all.subtracting(reachable)))]
+    }
+    return reachable.servers.flatMap { prepare($0) }
+  }
+
+  mutating func prepare(_ server: ServerIndex) -> [Action] {
+    peers[server.value] = .silent
+    return [send(server, .prepare(view), for: .prepare)]
+  }
+
+  /// The server has promised the view, and its rows are at `theirs`.
+  mutating func promised(_ server: ServerIndex, _ theirs: Head) -> [Action] {
+    saw(theirs.view)
+    peers[server.value] = .promised(theirs)
+    return phase == .preparing ? decideTruth() : bring(server)
+  }
+
+  private var promises: [(server: ServerIndex, head: Head)] {
+    ServerIndex.all.compactMap {
+      if case .promised(let head) = peers[$0.value] { ($0, head) } else { nil }
+    }
+  }
+
+  private mutating func decideTruth() -> [Action] {
+    let answers = promises
+    let voters = answers.filter { $0.head.view != .none }
+    let areAll = answers.count == Limits.serverCount
+    let neverWritten = areAll && answers.allSatisfy { $0.head.number == 0 }
+    // What was acknowledged was on three servers, so one of any two that are not blank has it.
+    let isEnough = voters.count >= (areAll ? Limits.serverCount - Limits.quorum + 1 : Limits.quorum)
+    guard isEnough || neverWritten else { return checkLoss() }
+    guard let truth = Self.greatest(voters.isEmpty ? answers : voters) else { return [] }
+    phase = .installing
+    source = truth.server
+    head = Head(view: view, number: truth.head.number, digest: truth.head.digest)
+    return decideFate() + answers.flatMap { bring($0.server) }
+  }
+
+  /// The greatest head, view first, then number. Where equal heads have different rows, one of them
+  /// is damaged: most servers are right.
+  private static func greatest(
+    _ answers: [(server: ServerIndex, head: Head)]
+  ) -> (server: ServerIndex, head: Head)? {
+    func agreement(_ head: Head) -> Int { answers.count { $0.head == head } }
+    return answers.max {
+      ($0.head.view, $0.head.number, agreement($0.head))
+        < ($1.head.view, $1.head.number, agreement($1.head))
+    }
+  }
+
+  // MARK: The fate of an open change
+
+  /// The change was sent as one number, in a view that has ended: it is there, or nowhere.
+  private mutating func decideFate() -> [Action] {
+    guard fateIsOpen, let pending else { return [] }
+    if pending.number <= head.number { return askFate() }
+    fate = .dropped
+    fateIsOpen = false
+    return []
+  }
+
+  /// Asks the next server that has the truth for its log; unknown when all were asked in vain.
+  mutating func askFate() -> [Action] {
+    guard fateIsOpen, phase == .installing, let pending else { return [] }
+    if outstanding.values.contains(where: { $0.purpose == .fate }) { return [] }
+    let knowing = ServerIndex.all.filter {
+      isCurrent($0) || ($0 == source && peers[$0.value] != .unreachable)
+    }
+    if let next = knowing.first(where: { !fateAsked.contains($0) }) {
+      fateAsked.insert(next)
+      return [send(next, .log(after: pending.number - 1), for: .fate)]
+    }
+    if knowing.count >= Limits.quorum {
+      fate = .unknown
+      fateIsOpen = false
+    }
+    return []
+  }
+
+  mutating func learnFate(base: RowDigest?, entries: [LogEntry]) -> [Action] {
+    guard fateIsOpen, let pending else { return [] }
+    guard base != nil, let entry = entries.first, entry.number == pending.number else {
+      return askFate() + settle()
+    }
+    fate = entry.change.id == pending.change.id ? .committed : .dropped
+    fateIsOpen = false
+    return settle()
+  }
+
+  // MARK: Winning and losing
+
+  /// Becomes the leader once three servers are in the view and no change's fate is open.
+  mutating func settle() -> [Action] {
+    guard phase == .installing, !fateIsOpen,
+      ServerIndex.all.count(where: { isCurrent($0) }) >= Limits.quorum
+    else { return [] }
+    phase = .leading
+    pending = nil
+    return [.viewTaken(head, open: fate)]
+  }
+
+  mutating func refused(by server: ServerIndex, in other: View, _ purpose: Purpose) -> [Action] {
+    highestRound = max(highestRound, other.round)
+    if other > view {
+      peers[server.value] = .refused
+      return checkLoss()
+    }
+    // It forgot its promise (a blank or restored disk).
+    if other < view { return prepare(server) }
+    switch purpose {
+    case .prepare:
+      // It is in the view already: an answer to an install was lost.
+      return [send(server, .head, for: .probe)]
+    case .apply(pending?.number):
+      // It has another change under this number: only a new view can mend it.
+      peers[server.value] = .refused
+      return checkLoss()
+    default: return []
+    }
+  }
+
+  /// Whether three servers can still be had for what is under way.
+  mutating func checkLoss() -> [Action] {
+    guard phase != .idle, phase != .leading || pending != nil else { return [] }
+    let gone = ServerSet(ServerIndex.all.filter { peers[$0.value] == .unreachable })
+    let refusing = ServerSet(ServerIndex.all.filter { peers[$0.value] == .refused })
+    let rejecting = phase == .leading ? pending?.rejected ?? [] : []
+    let lost = gone.union(refusing).union(rejecting)
+    if lost.count > Limits.serverCount - Limits.quorum {
+      abandon()
+      if !refusing.isEmpty { return [.displaced] }
+      return [.stuck(rejecting.isEmpty ? .silent(gone) : .missingParts(rejecting))]
+    }
+    let answers = promises
+    if phase == .preparing, answers.count + lost.count == Limits.serverCount {
+      let blank = ServerSet(answers.filter { $0.head.view == .none }.map(\.server))
+      abandon()
+      return [refusing.isEmpty ? .stuck(.blank(blank)) : .displaced]
+    }
+    return []
+  }
+}

@@ -1,0 +1,85 @@
+public import DFSCore
+
+/// One server's side of the namespace protocol, decided as pure values: what a server does with a
+/// request, given what it has on disk. DFSStore performs the decision in one transaction; the
+/// simulation performs it in memory.
+///
+/// Invariants:
+/// - `promised` never goes back, and is on stable storage before it is answered.
+/// - A view is installed once, and only at rows that are exactly those named.
+/// - A change is accepted only in the installed view, which must also be the promised one, and only
+///   as the number that follows the head's.
+public struct Replica: Hashable, Sendable {
+  public var promised: View
+  public var head: Head
+
+  public init(promised: View = .none, head: Head = .blank) {
+    self.promised = promised
+    self.head = head
+  }
+
+  /// A blank server (new, or its disk replaced) has no vote until a view is installed on it.
+  public var isBlank: Bool { head.view == .none }
+
+  /// What to do, in one transaction, before answering.
+  public enum Decision: Hashable, Sendable {
+    /// Store this promise, on stable storage.
+    case promise(View)
+    /// Apply `changes` from number head.number + 1; the digest must then be that of `to`, else
+    /// nothing happens (`Replica.mismatch`). Store promise and view, on stable storage.
+    case install(View, changes: [Change], to: Head)
+    /// Apply the change as `number`; stable storage may follow later.
+    case append(number: UInt64, Change)
+    /// Nothing to store; answer this.
+    case answer(NamespaceReply)
+  }
+
+  /// Decides `request`.
+  /// - Parameter logged: the log entry with a given number, nil where the log has none (any more).
+  public func decide(_ request: NamespaceRequest, logged: (UInt64) -> LogEntry?) -> Decision {
+    switch request {
+    case .prepare(let view): decidePrepare(view)
+    case .install(let view, let from, let changes, let to):
+      decideInstall(view, from: from, changes: changes, to: to)
+    case .apply(let view, let number, let change):
+      decideApply(view, number: number, change, logged: logged)
+    case .log, .head: .answer(.head(head))
+    }
+  }
+
+  /// Whether all rows may be replaced and `view` installed on them (a refill, for a server whose
+  /// rows cannot be brought along by changes). Nil if so, else the answer.
+  public func refusalOfRefill(_ view: View) -> NamespaceReply? {
+    if view < promised { return .refused(promised) }
+    return head.view == view ? .installed(head) : nil
+  }
+
+  private func decidePrepare(_ view: View) -> Decision {
+    if view > promised { return .promise(view) }
+    // The same prepare again, its view not installed yet: the same answer.
+    if view == promised, head.view != view { return .answer(.promised(head)) }
+    return .answer(.refused(promised))
+  }
+
+  private func decideInstall(_ view: View, from: Head, changes: [Change], to: Head) -> Decision {
+    if view < promised { return .answer(.refused(promised)) }
+    // A late copy of an install never undoes what was appended since.
+    if head.view == view { return .answer(.installed(head)) }
+    guard head.hasSameRows(as: from), from.number + UInt64(changes.count) == to.number else {
+      return .answer(.behind(head))
+    }
+    return .install(view, changes: changes, to: to)
+  }
+
+  private func decideApply(
+    _ view: View, number: UInt64, _ change: Change, logged: (UInt64) -> LogEntry?
+  ) -> Decision {
+    guard promised == view else { return .answer(.refused(promised)) }
+    guard head.view == view, number <= head.number + 1 else { return .answer(.behind(head)) }
+    if number == head.number + 1 { return .append(number: number, change) }
+    guard let entry = logged(number), entry.change.id == change.id else {
+      return .answer(.refused(promised))
+    }
+    return .answer(.applied(Head(view: view, number: number, digest: entry.digest)))
+  }
+}

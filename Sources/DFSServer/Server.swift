@@ -1,0 +1,128 @@
+internal import DFSCore
+internal import DFSStore
+internal import DFSWire
+internal import Glibc
+public import Logging
+internal import NIOCore
+internal import NIOPosix
+public import ServiceLifecycle
+
+/// A server: one directory, one port, many users. It listens from `start` to `stop`.
+///
+/// A stop takes no more connections, tells the clients, finishes the requests that are under way
+/// (within `drainSeconds`), closes the store and unlocks the directory.
+public final class Server: ServiceLifecycle.Service {
+  private let service: Service
+  private let listener: any Channel
+
+  /// The name in the cluster: the directory's last component.
+  public var name: String { service.store.identity.name }
+  public var address: String { listener.localAddress?.ipAddress ?? service.options.address }
+  /// The port that was bound.
+  public var port: Int { listener.localAddress?.port ?? service.options.port }
+
+  /// What requests and answers under way take, about. Bytes.
+  var bytesInUse: Int { service.bytes.bytes }
+
+  private init(service: Service, listener: any Channel) {
+    self.service = service
+    self.listener = listener
+  }
+
+  /// Opens the directory, binds the port and serves.
+  /// - Throws: `DFSError`: the directory belongs to others or is locked, the port is in use.
+  public static func start(_ options: ServerOptions, logger: Logger) async throws -> Server {
+    let directory = try ServerDirectory(options.directory)
+    let users = Users(
+      paths: options.usersFile.map { [$0] } ?? Users.defaultPaths(directory: directory.path),
+      logger: logger)
+    let store = try ServerStore.open(
+      directory: directory.path, name: directory.name, cluster: options.cluster,
+      options: options.store, logger: logger)
+    let service = Service(options: options, store: store, users: users, logger: logger)
+    do {
+      try await service.threads.runIfActive { try users.refresh() }
+      let server = Server(service: service, listener: try await listen(service))
+      server.warnOfNetwork()
+      return server
+    } catch {
+      await store.close()
+      throw failure(error, options)
+    }
+  }
+
+  /// Serves until a graceful shutdown is asked for, then stops.
+  public func run() async throws {
+    try? await gracefulShutdown()
+    await stop()
+  }
+
+  public func stop() async {
+    service.logger.info("stopping")
+    try? await listener.close()
+    let channels = service.channels
+    for channel in channels { channel.pipeline.fireUserInboundEventTriggered(Drain()) }
+    let loop = listener.eventLoop
+    let closed = EventLoopFuture.andAllComplete(channels.map(\.closeFuture), on: loop)
+    let deadline = loop.scheduleTask(in: .seconds(Int64(service.options.drainSeconds))) {
+      for channel in channels { channel.close(promise: nil) }
+    }
+    try? await closed.get()
+    deadline.cancel()
+    await service.store.close()
+    service.logger.info("stopped")
+  }
+
+  private static func listen(_ service: Service) async throws -> any Channel {
+    let options = service.options
+    return try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .serverChannelOption(.backlog, value: 1024)
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .childChannelOption(.socketOption(.so_keepalive), value: 1)
+      .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPIDLE)), value: 30)
+      .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPINTVL)), value: 10)
+      .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPCNT)), value: 6)
+      .childChannelOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 1 << 20))
+      // A channel keeps its receive buffers while it is idle: one, and not a large one.
+      .childChannelOption(.maxMessagesPerRead, value: 1)
+      .childChannelOption(
+        .recvAllocator,
+        value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 32 << 10)
+      )
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          let bound = FrameBound()
+          try channel.pipeline.syncOperations.addHandlers([
+            ByteToMessageHandler(FrameDecoder(bound: bound)), FrameEncoder(),
+            SessionHandler(service: service, bound: bound),
+          ])
+        }
+      }
+      .bind(host: options.address, port: options.port).get()
+  }
+
+  private func warnOfNetwork() {
+    guard !address.hasPrefix("127."), address != "::1" else { return }
+    service.logger.warning(
+      "\(address) is reached from other machines: passwords do not cross the network, but names and contents do, in the clear"
+    )
+  }
+
+  private static func failure(_ error: any Error, _ options: ServerOptions) -> any Error {
+    guard let error = error as? IOError else { return error }
+    let place = "\(options.address) port \(options.port)"
+    switch error.errnoCode {
+    case EADDRINUSE:
+      return DFSError(
+        .configuration, "\(place) is in use; stop what listens there, or take another port")
+    case EACCES:
+      return DFSError(.configuration, "\(place) may not be bound; take a port from 1024")
+    case EADDRNOTAVAIL:
+      return DFSError(.configuration, "\(options.address) is no address of this machine")
+    default:
+      return DFSError(
+        .configuration, "cannot listen on \(place): \(String(cString: strerror(error.errnoCode)))")
+    }
+  }
+}

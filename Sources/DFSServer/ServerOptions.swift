@@ -1,0 +1,33 @@
+internal import DFSCore
+public import DFSStore
+
+/// The settings of one server. What a peer may make it hold is bounded here and in `Limits`.
+public struct ServerOptions: Sendable {
+  /// The directory that the server keeps; its last component is the server's name.
+  public var directory: String
+  /// 0 takes a free port.
+  public var port: Int
+  public var address = "127.0.0.1"
+  /// Nil: `dfs.conf` beside the directory, else in it.
+  public var usersFile: String?
+  public var cluster = "default"
+  public var store = StoreOptions()
+
+  /// Connections, logged in or not; one more is refused.
+  public var connections = 4096
+  /// Requests of one connection that are under way; the next ones are not read before.
+  public var requestsPerConnection = 64
+  /// Bytes of one connection's requests under way and of the answers that it has not read.
+  public var bytesPerConnection = 8 << 20
+  /// Bytes of all connections' requests and answers; over it a connection has one at a time.
+  public var bytes = 512 << 20
+  /// How long a connection may take to log in.
+  public var loginSeconds = Limits.loginSeconds
+  /// How long a stop waits for what is under way.
+  public var drainSeconds = 10
+
+  public init(directory: String, port: Int) {
+    self.directory = directory
+    self.port = port
+  }
+}

@@ -1,0 +1,176 @@
+internal import DFSCore
+internal import DFSStore
+internal import DFSWire
+internal import Logging
+internal import NIOCore
+
+/// One connection, on its event loop: takes frames, has them performed, writes the answers.
+///
+/// Flow control: a request is begun only while the connection's window has room; its weight leaves
+/// the window when its answer has left for the socket. While requests wait, or the socket takes no
+/// more, nothing is read, and TCP stops the sender.
+///
+/// Invariants:
+/// - Before login one request is under way at a time, and only the login's.
+/// - Pushes of the changes that an answer's head has are written before it.
+/// - After a refusal nothing is performed any more.
+final class SessionHandler: ChannelDuplexHandler {
+  typealias InboundIn = Frame
+  typealias OutboundIn = Never
+  typealias OutboundOut = Frame
+
+  enum Phase {
+    case login(Login)
+    case loggedIn(LoggedIn)
+    /// The last answer was written; what still comes is thrown away.
+    case refused
+    case closed
+  }
+
+  let service: Service
+  let bound: FrameBound
+  var context: ChannelHandlerContext?
+  var session: SessionID = 0
+  var logger: Logger
+  var phase: Phase
+  var window: Window
+  var backlog = CircularBuffer<Frame>(initialCapacity: 0)
+  var lanes: [Lane: LaneTail] = [:]
+  var pushes: PushQueue?
+  var isReadWanted = false
+  var isDraining = false
+
+  init(service: Service, bound: FrameBound) {
+    self.service = service
+    self.bound = bound
+    logger = service.logger
+    phase = .login(Login(greeting: service.greeting))
+    window = Window(
+      requests: service.options.requestsPerConnection, bytes: service.options.bytesPerConnection,
+      all: service.bytes)
+  }
+
+  // MARK: Events of the channel
+
+  func channelActive(context: ChannelHandlerContext) {
+    self.context = context
+    let (id, isTooMany) = service.open(context.channel)
+    session = id
+    logger[metadataKey: "peer"] = "\(context.remoteAddress?.description ?? "unknown")"
+    logger.debug("connected")
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    let loop = context.eventLoop
+    pushes = PushQueue { loop.execute { bound.value.pushWhatWaits() } }
+    loop.scheduleTask(in: .seconds(Int64(service.options.loginSeconds))) {
+      bound.value.loginIsDue()
+    }
+    if isTooMany {
+      refuse(
+        DFSError(
+          .busy, "\(service.options.connections) connections are open, the bound; try again later"))
+    }
+    context.fireChannelActive()
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    guard !isOver else { return }
+    backlog.append(Self.unwrapInboundIn(data))
+    admit()
+  }
+
+  func read(context: ChannelHandlerContext) {
+    if mayRead { context.read() } else { isReadWanted = true }
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    if context.channel.isWritable {
+      pushWhatWaits()
+      readAgain()
+    }
+    context.fireChannelWritabilityChanged()
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    if case .loggedIn(let logged) = phase {
+      logged.audience.remove(session)
+      logged.session.store.endSession(session)
+    }
+    phase = .closed
+    backlog = CircularBuffer(initialCapacity: 0)
+    service.close(session)
+    logger.debug("disconnected")
+    self.context = nil
+    context.fireChannelInactive()
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard !isOver else { return }
+    if let error = error as? DFSError { return refuse(error) }
+    logger.debug("connection failed: \(error)")
+    context.close(promise: nil)
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if event is Drain { drain() } else { context.fireUserInboundEventTriggered(event) }
+  }
+
+  // MARK: Reading
+
+  var isOver: Bool {
+    switch phase {
+    case .refused, .closed: true
+    case .login, .loggedIn: false
+    }
+  }
+
+  private var mayRead: Bool {
+    guard let context else { return true }
+    if isOver { return true }
+    return backlog.isEmpty && context.channel.isWritable && !isDraining
+  }
+
+  func readAgain() {
+    guard isReadWanted, mayRead else { return }
+    isReadWanted = false
+    context?.read()
+  }
+
+  /// Begins the requests that the window has room for, in the order of their arrival.
+  func admit() {
+    while let frame = backlog.first, !isOver, !isDraining {
+      var weight = frame.weight
+      if case .login = phase {
+        guard window.requests == 0 else { break }
+        weight = 0
+      }
+      guard window.admits(weight) else { break }
+      backlog.removeFirst()
+      window.begin(weight)
+      begin(frame, weight)
+    }
+    readAgain()
+  }
+
+  private func begin(_ frame: Frame, _ weight: Int) {
+    switch frame.message {
+    case .request(let id, let request):
+      switch phase {
+      case .login(var login):
+        let action = login.receive(request)
+        phase = .login(login)
+        perform(action, Ticket(id: id, weight: weight))
+      case .loggedIn(let logged):
+        start(request, frame.body, Ticket(id: id, weight: weight), logged)
+      case .refused, .closed: break
+      }
+    case .unreadable(let id, let error) where id != 0:
+      answer(.failed(error), to: Ticket(id: id, weight: weight))
+    case .unreadable(_, let error):
+      window.end(weight)
+      refuse(error)
+    case .reply, .push:
+      window.end(weight)
+      refuse(DFSError(.protocolViolation, "a client asks; it does not answer or push"))
+    }
+  }
+}

@@ -1,0 +1,134 @@
+internal import DFSCore
+internal import DFSStore
+internal import DFSWire
+internal import Logging
+internal import NIOCore
+
+/// Requests of a logged-in user on their way through the store, and answers on their way out.
+extension SessionHandler {
+  /// What is known of a request until it is answered.
+  struct Ticket: Sendable {
+    let id: UInt64
+    let weight: Int
+  }
+
+  /// The last request of a lane, and how many of the lane are under way.
+  struct LaneTail {
+    var task: Task<Void, Never>
+    var count: Int
+  }
+
+  func start(_ request: Request, _ body: ByteBuffer?, _ ticket: Ticket, _ logged: LoggedIn) {
+    guard let context else { return }
+    if case .ping = request { return answer(.pong(logged.session.store.head()), to: ticket) }
+    let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+    let loop = context.eventLoop
+    if case .namespace(let step, let parts, let held, let durable) = request,
+      lanes[.namespace] == nil
+    {
+      // The store keeps the order of these by itself, and commits together what waits together.
+      return logged.session.store.submit(step, parts: parts, held: held, durable: durable) {
+        let answer = UserSession.Answer($0)
+        loop.execute { bound.value.finish(answer, ticket, nil) }
+      }
+    }
+    let lane = Lane(request)
+    let previous = lane.flatMap { lanes[$0]?.task }
+    let task = Task {
+      await previous?.value
+      let answer = await logged.session.perform(request, body: body)
+      loop.execute { bound.value.finish(answer, ticket, lane) }
+    }
+    if let lane { lanes[lane] = LaneTail(task: task, count: 1 + (lanes[lane]?.count ?? 0)) }
+  }
+
+  private func finish(_ answer: UserSession.Answer, _ ticket: Ticket, _ lane: Lane?) {
+    if let lane, let tail = lanes[lane] {
+      lanes[lane] = tail.count > 1 ? LaneTail(task: tail.task, count: tail.count - 1) : nil
+    }
+    if case .failed(let error) = answer.reply, error.code == .inputOutput || error.code == .damaged
+    {
+      logger.error("a request failed: \(error)")
+    }
+    self.answer(answer.reply, body: answer.body, to: ticket)
+  }
+
+  /// Writes an answer after the pushes that come before it.
+  func answer(_ reply: Reply, body: ByteBuffer? = nil, to ticket: Ticket) {
+    push()
+    send(reply, body: body, to: ticket)
+  }
+
+  func send(_ reply: Reply, body: ByteBuffer? = nil, to ticket: Ticket) {
+    guard let context, !isOver else { return window.end(ticket.weight) }
+    let promise = context.eventLoop.makePromise(of: Void.self)
+    promise.futureResult.assumeIsolated().whenComplete { self.left(ticket, $0) }
+    let frame = Frame(.reply(id: ticket.id, reply), body: body)
+    context.writeAndFlush(Self.wrapOutboundOut(frame), promise: promise)
+  }
+
+  /// An answer has left for the socket, or cannot.
+  private func left(_ ticket: Ticket, _ result: Result<Void, any Error>) {
+    if case .failure(let error as DFSError) = result, !isOver {
+      return send(.failed(error), to: ticket)
+    }
+    window.end(ticket.weight)
+    admit()
+    closeIfDrained()
+  }
+
+  // MARK: Pushes
+
+  /// Something was put into the queue, or the socket takes more.
+  func pushWhatWaits() {
+    if context?.channel.isWritable == true { push() }
+  }
+
+  private func push() {
+    guard let context, case .loggedIn = phase, let push = pushes?.take() else { return }
+    context.writeAndFlush(Self.wrapOutboundOut(Frame(.push(push))), promise: nil)
+  }
+
+  // MARK: The end
+
+  /// Answers with an error, and closes once the peer had a chance to read it: closing while bytes
+  /// are unread would have the peer's system throw the answer away.
+  func refuse(_ error: DFSError, to ticket: Ticket? = nil) {
+    guard let context, !isOver else { return }
+    logger.notice("refused: \(error.description.printable)")
+    leave()
+    phase = .refused
+    backlog = CircularBuffer(initialCapacity: 0)
+    let frame = Frame(.reply(id: ticket?.id ?? 0, .failed(error)))
+    let channel = context.channel
+    channel.writeAndFlush(frame).whenComplete { _ in channel.close(mode: .output, promise: nil) }
+    context.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    readAgain()
+  }
+
+  /// The user's store and audience forget this connection.
+  func leave() {
+    guard case .loggedIn(let logged) = phase else { return }
+    logged.audience.remove(session)
+    logged.session.store.endSession(session)
+  }
+
+  /// The server stops: nothing more is begun, and the connection ends with the last answer.
+  func drain() {
+    guard let context, !isDraining else { return }
+    isDraining = true
+    if case .loggedIn = phase {
+      push()
+      context.writeAndFlush(Self.wrapOutboundOut(Frame(.push(.goingAway))), promise: nil)
+    }
+    closeIfDrained()
+  }
+
+  private func closeIfDrained() {
+    guard isDraining, window.requests == 0, !isOver else { return }
+    context?.close(promise: nil)
+  }
+}
+
+/// Asks every connection to finish what is under way and to end.
+struct Drain: Sendable {}

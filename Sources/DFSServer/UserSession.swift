@@ -1,0 +1,106 @@
+internal import DFSCore
+internal import DFSReplication
+internal import DFSStore
+internal import DFSWire
+internal import NIOCore
+
+/// What one logged-in connection may do: everything in its user's store and nothing elsewhere.
+struct UserSession: Sendable {
+  let store: UserStore
+  let session: SessionID
+
+  struct Answer: Sendable {
+    let reply: Reply
+    let body: ByteBuffer?
+
+    init(reply: Reply, body: ByteBuffer? = nil) {
+      self.reply = reply
+      self.body = body
+    }
+
+    init(_ result: Result<NamespaceReply, DFSError>) {
+      switch result {
+      case .success(let reply): self.init(reply: .namespace(reply))
+      case .failure(let error): self.init(reply: .failed(error))
+      }
+    }
+  }
+
+  func perform(_ request: Request, body: ByteBuffer?) async -> Answer {
+    do {
+      return try await answer(request, body: body)
+    } catch let error as DFSError {
+      return Answer(reply: .failed(error))
+    } catch {
+      return Answer(reply: .failed(DFSError(.inputOutput, "the server failed", cause: error)))
+    }
+  }
+
+  private func answer(_ request: Request, body: ByteBuffer?) async throws -> Answer {
+    switch request {
+    case .ping: return Answer(reply: .pong(store.head()))
+    case .namespace(let step, let parts, let held, let durable):
+      let reply = try await store.namespace(step, parts: parts, held: held, durable: durable)
+      return Answer(reply: .namespace(reply))
+    case .query(let queries):
+      let (answers, head) = try await store.query(queries)
+      return Answer(reply: .query(answers, head: head))
+    case .refillBegin, .refillRows, .refillEnd: return try await refill(request)
+    case .putPart(let extent, let durable):
+      let bytes = (body ?? ByteBuffer()).readableBytesView
+      try await store.putPart(session: session, extent, bytes: bytes, durable: durable)
+      return Answer(reply: .done)
+    case .getPart(let id, let range):
+      let (extent, bytes) = try await store.getPart(id, range: range)
+      return Answer(reply: .part(extent), body: ByteBuffer(bytes: bytes))
+    case .syncParts, .dropParts, .copies, .hold, .release, .space:
+      return Answer(reply: try await keep(request))
+    case .hello, .loginBegin, .loginEnd:
+      throw DFSError(.protocolViolation, "this connection is logged in already")
+    }
+  }
+
+  private func refill(_ request: Request) async throws -> Answer {
+    switch request {
+    case .refillBegin(let view):
+      let refusal = try await store.refillBegin(session: session, view)
+      return Answer(reply: refusal.map { .namespace($0) } ?? .done)
+    case .refillRows(let rows):
+      try await store.refillRows(session: session, rows)
+      return Answer(reply: .done)
+    case .refillEnd(let view, let head):
+      return Answer(
+        reply: .namespace(try await store.refillEnd(session: session, view, to: head)))
+    default: throw DFSError(.protocolViolation, "no step of a refill")
+    }
+  }
+
+  private func keep(_ request: Request) async throws -> Reply {
+    switch request {
+    case .syncParts(let parts): try await store.syncParts(parts)
+    case .dropParts(let parts): try await store.dropParts(parts)
+    case .copies(let versions): return .copies(try await store.copies(versions))
+    case .hold(let versions): store.hold(session: session, versions)
+    case .release(let versions): store.release(session: session, versions)
+    default: return .space(try await store.space())
+    }
+    return .done
+  }
+}
+
+/// Requests that must be performed in the order in which they came on their connection.
+enum Lane: Hashable {
+  case namespace
+  case part(PartID)
+  case holds
+
+  /// Nil where the order does not matter.
+  init?(_ request: Request) {
+    switch request {
+    case .namespace, .refillBegin, .refillRows, .refillEnd: self = .namespace
+    case .putPart(let extent, _): self = .part(extent.id)
+    case .hold, .release: self = .holds
+    default: return nil
+    }
+  }
+}

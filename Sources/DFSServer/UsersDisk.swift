@@ -1,0 +1,114 @@
+public import DFSCore
+internal import Glibc
+
+/// A users file on disk: read as a whole, replaced as a whole.
+public enum UsersDisk {
+  /// What changes when the file does.
+  struct Stamp: Hashable, Sendable {
+    let device: UInt64
+    let inode: UInt64
+    let bytes: Int
+    let modified: Timestamp
+    let changed: Timestamp
+    /// The permission bits by which others can read or write it.
+    let exposure: UInt32
+  }
+
+  /// The stamp of the file at `path`; nil if there is none.
+  static func stamp(_ path: String) throws(DFSError) -> Stamp? {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      if errno == ENOENT { return nil }
+      throw failure("cannot look at", path)
+    }
+    return Stamp(
+      device: UInt64(status.st_dev), inode: UInt64(status.st_ino), bytes: Int(status.st_size),
+      modified: Timestamp(
+        seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec),
+      changed: Timestamp(seconds: status.st_ctim.tv_sec, nanoseconds: status.st_ctim.tv_nsec),
+      exposure: UInt32(status.st_mode) & 0o077)
+  }
+
+  /// The users in the file at `path`; none if there is no file.
+  public static func read(_ path: String) throws(DFSError) -> UsersFile {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      if errno == ENOENT { return UsersFile() }
+      throw failure("cannot read", path)
+    }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 64 << 10)
+    while true {
+      let count = Glibc.read(descriptor, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw failure("cannot read", path) }
+      guard count > 0 else { break }
+      bytes += buffer.prefix(count)
+      guard bytes.count <= UsersFile.bytesBound else {
+        throw DFSError(
+          .configuration,
+          "\(path.printable) is longer than \(UsersFile.bytesBound) bytes; is it the right file?")
+      }
+    }
+    return UsersFile(text: String(decoding: bytes, as: UTF8.self))
+  }
+
+  /// Reads the file, changes it and replaces it in one step: temporary file, fsync, rename, fsync
+  /// of the directory. Only its owner can read it after that. Another change waits for this one.
+  public static func change<Result>(
+    _ path: String, _ body: (inout UsersFile) throws(DFSError) -> Result
+  ) throws(DFSError) -> Result {
+    let path = resolved(path)
+    let parent = directory(of: path)
+    let directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard directory >= 0 else { throw failure("cannot open", parent) }
+    defer { close(directory) }
+    guard flock(directory, LOCK_EX) == 0 else { throw failure("cannot lock", parent) }
+    var file = try read(path)
+    let result = try body(&file)
+    let temporary = "\(path).\(getpid()).tmp"
+    do throws(DFSError) {
+      try write(Array(file.text.utf8), to: temporary)
+      guard rename(temporary, path) == 0 else { throw failure("cannot replace", path) }
+    } catch {
+      unlink(temporary)
+      throw error
+    }
+    guard fsync(directory) == 0 else { throw failure("cannot sync", parent) }
+    return result
+  }
+
+  private static func write(_ bytes: [UInt8], to path: String) throws(DFSError) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    guard descriptor >= 0 else { throw failure("cannot make", path) }
+    defer { close(descriptor) }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw failure("cannot write", path) }
+      rest = rest.dropFirst(count)
+    }
+    guard fchmod(descriptor, 0o600) == 0, fsync(descriptor) == 0 else {
+      throw failure("cannot sync", path)
+    }
+  }
+
+  /// Where a symbolic link leads, so that it stays one.
+  private static func resolved(_ path: String) -> String {
+    guard let real = realpath(path, nil) else { return path }
+    defer { free(real) }
+    return String(cString: real)
+  }
+
+  static func directory(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  private static func failure(_ what: String, _ path: String) -> DFSError {
+    DFSError(
+      .inputOutput, "\(what) \(path.printable): \(String(cString: strerror(errno)))")
+  }
+}

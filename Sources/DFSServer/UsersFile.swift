@@ -1,0 +1,173 @@
+internal import Crypto
+public import DFSCore
+internal import DFSWire
+
+/// The text of a users file (docs/OPERATIONS.md): one user a line, `NAME VERIFIER` with a verifier
+/// as in PostgreSQL, or the old `NAME PASSWORD`. Lines that begin with `#` are comments; the one
+/// that begins with `# secret:` seeds the salts that users who do not exist seem to have.
+///
+/// A line that cannot be read is kept, reported with its number, and does not harm the others.
+public struct UsersFile: Sendable {
+  /// Bytes of a users file; more are not read.
+  public static let bytesBound = 16 << 20
+
+  enum Secret: Hashable, Sendable {
+    case verifier(ScramVerifier)
+    /// An old line.
+    case password(String)
+  }
+
+  public struct Problem: Hashable, Sendable, CustomStringConvertible {
+    /// From 1.
+    public let line: Int
+    public let message: String
+    public var description: String { "line \(line): \(message)" }
+  }
+
+  private enum Line: Sendable {
+    case user(UserName, Secret)
+    case other(String)
+
+    var text: String {
+      switch self {
+      case .user(let name, .verifier(let verifier)): "\(name) \(verifier.text)"
+      case .user(let name, .password(let password)): "\(name) \(password)"
+      case .other(let text): text
+      }
+    }
+
+    /// Whether this is a line of that user, readable or not.
+    func names(_ name: UserName) -> Bool {
+      switch self {
+      case .user(let user, _): user == name
+      case .other(let text): text.split(whereSeparator: \.isWhitespace).first ?? "" == name.text
+      }
+    }
+  }
+
+  private static let secretPrefix = "# secret: "
+
+  private var lines: [Line] = []
+  public private(set) var problems: [Problem] = []
+
+  /// An empty file.
+  public init() {}
+
+  public init(text: String) {
+    var seen: Set<UserName> = []
+    var rows = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    if rows.last?.isEmpty == true { rows.removeLast() }
+    for (index, row) in rows.enumerated() {
+      do throws(DFSError) {
+        let line = try Self.line(String(row))
+        if case .user(let name, _) = line, !seen.insert(name).inserted {
+          throw DFSError(.configuration, "'\(name)' was on an earlier line, which is the one used")
+        }
+        lines.append(line)
+      } catch {
+        lines.append(.other(String(row)))
+        problems.append(Problem(line: index + 1, message: error.message))
+      }
+    }
+  }
+
+  public var text: String { lines.map { $0.text + "\n" }.joined() }
+
+  /// In the order of the file.
+  public var names: [UserName] { users.map(\.name) }
+
+  var users: [(name: UserName, secret: Secret)] {
+    lines.compactMap { if case .user(let name, let secret) = $0 { (name, secret) } else { nil } }
+  }
+
+  /// Whether there is a line for this user, even if it cannot be read.
+  public func contains(_ name: UserName) -> Bool { index(of: name) != nil }
+
+  /// Users whose password is readable in the file.
+  public var usersWithPasswords: [UserName] {
+    users.compactMap { if case .password = $0.secret { $0.name } else { nil } }
+  }
+
+  // MARK: Changing
+
+  /// Replaces a user's line (and drops further ones), or appends one.
+  public mutating func set(_ name: UserName, password: String) throws(DFSError) {
+    set(name, try ScramVerifier(password: password))
+  }
+
+  /// Replaces readable passwords by verifiers.
+  /// - Returns: how many there were.
+  public mutating func convert() throws(DFSError) -> Int {
+    var count = 0
+    for case (let name, .password(let password)) in users {
+      try set(name, password: password)
+      count += 1
+    }
+    return count
+  }
+
+  private mutating func set(_ name: UserName, _ verifier: ScramVerifier) {
+    ensureSecret()
+    let place = index(of: name) ?? lines.endIndex
+    lines.removeAll { $0.names(name) }
+    lines.insert(.user(name, .verifier(verifier)), at: place)
+  }
+
+  /// - Returns: whether the user was there.
+  public mutating func remove(_ name: UserName) -> Bool {
+    let isThere = contains(name)
+    lines.removeAll { $0.names(name) }
+    return isThere
+  }
+
+  private func index(of name: UserName) -> Int? { lines.firstIndex { $0.names(name) } }
+
+  private mutating func ensureSecret() {
+    guard writtenSecret == nil else { return }
+    var generator = SystemRandomNumberGenerator()
+    let digits = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }.hexadecimal
+    lines.insert(.other(Self.secretPrefix + digits), at: 0)
+  }
+
+  // MARK: Users who do not exist
+
+  /// What the salts of users who do not exist come from: the line for it, else all that the file
+  /// says. Servers that share the file answer alike.
+  public var secret: [UInt8] {
+    writtenSecret ?? Array(SHA256.hash(data: Array(text.utf8)))
+  }
+
+  private var writtenSecret: [UInt8]? {
+    for case .other(let text) in lines where text.hasPrefix(Self.secretPrefix) {
+      return [UInt8](hexadecimal: String(text.dropFirst(Self.secretPrefix.count)).trimmed)
+    }
+    return nil
+  }
+
+  private static func line(_ text: String) throws(DFSError) -> Line {
+    let trimmed = text.trimmed
+    if trimmed.isEmpty || trimmed.hasPrefix("#") { return .other(text) }
+    guard let end = trimmed.firstIndex(where: \.isWhitespace) else {
+      throw DFSError(.configuration, "a name without a password; remove the line or set one")
+    }
+    let name = try UserName(String(trimmed[..<end]))
+    let secret = String(trimmed[end...]).trimmed
+    guard secret.hasPrefix("SCRAM-") else { return .user(name, .password(secret)) }
+    guard let verifier = ScramVerifier(text: secret) else {
+      throw DFSError(
+        .configuration,
+        "the verifier of '\(name)' cannot be read; set the password again: dfs user passwd \(name)")
+    }
+    return .user(name, .verifier(verifier))
+  }
+}
+
+extension String {
+  /// Without white space at either end.
+  var trimmed: String {
+    guard let first = firstIndex(where: { !$0.isWhitespace }),
+      let last = lastIndex(where: { !$0.isWhitespace })
+    else { return "" }
+    return String(self[first...last])
+  }
+}

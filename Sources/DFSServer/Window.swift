@@ -1,0 +1,89 @@
+internal import DFSCore
+internal import DFSWire
+internal import NIOCore
+internal import Synchronization
+
+/// How much of one connection may be under way: a pure account of requests and bytes.
+///
+/// Invariant: one request is always admitted, however large, so that nothing can starve; the
+/// bounds on frames bound that one.
+struct Window {
+  private let requestsBound: Int
+  private let bytesBound: Int
+  private let all: BytesInUse
+  private(set) var requests = 0
+  private(set) var bytes = 0
+
+  init(requests: Int, bytes: Int, all: BytesInUse) {
+    requestsBound = requests
+    bytesBound = bytes
+    self.all = all
+  }
+
+  func admits(_ weight: Int) -> Bool {
+    requests == 0
+      || requests < requestsBound && bytes + weight <= bytesBound && all.admits(weight)
+  }
+
+  mutating func begin(_ weight: Int) {
+    requests += 1
+    bytes += weight
+    all.add(weight)
+  }
+
+  mutating func end(_ weight: Int) {
+    requests -= 1
+    bytes -= weight
+    all.add(-weight)
+  }
+}
+
+/// The bytes under way on all connections of a server.
+final class BytesInUse: Sendable {
+  private let bound: Int
+  private let count = Atomic<Int>(0)
+
+  init(bound: Int) { self.bound = bound }
+
+  var bytes: Int { count.load(ordering: .relaxed) }
+  func admits(_ weight: Int) -> Bool { bytes + weight <= bound }
+  func add(_ weight: Int) { count.wrappingAdd(weight, ordering: .relaxed) }
+}
+
+extension Frame {
+  /// About how many bytes the request takes, and its answer will take.
+  var weight: Int {
+    guard case .request(_, let request) = message else { return 256 }
+    return 256 + (body?.readableBytes ?? 0) + request.weight
+  }
+}
+
+extension Request {
+  fileprivate var weight: Int {
+    switch self {
+    case .namespace(let step, let parts, let held, _):
+      step.weight + parts.reduce(0) { $0 + $1.bytes.count } + held.count * 32
+    case .query(let queries): min(queries.count * 4096, Limits.answerBytes)
+    case .refillRows(let rows): rows.reduce(0) { $0 + $1.value.bytes.count + 64 }
+    case .getPart(_, let range): range.count + 2 * Limits.blockBytes
+    case .syncParts(let parts), .dropParts(let parts): parts.count * 32
+    case .copies(let versions), .hold(let versions), .release(let versions): versions.count * 32
+    case .hello, .loginBegin, .loginEnd, .ping, .refillBegin, .refillEnd, .putPart, .space: 0
+    }
+  }
+}
+
+extension NamespaceRequest {
+  fileprivate var weight: Int {
+    switch self {
+    case .install(_, _, let changes, _): changes.reduce(0) { $0 + $1.weight }
+    case .apply(_, _, let change): change.weight
+    case .log: Limits.answerBytes
+    case .prepare, .head: 0
+    }
+  }
+}
+
+extension Change {
+  fileprivate var weight: Int { writes.reduce(64) { $0 + 64 + ($1.value?.bytes.count ?? 0) } }
+}

@@ -1,0 +1,88 @@
+internal import DFSCore
+internal import Foundation
+internal import GRDB
+
+/// Between the values of the namespace and those of SQLite. 64-bit numbers without a sign are kept
+/// by their bits in SQLite's signed ones; where their order matters, `UnsignedRanges` has it.
+
+extension UInt64 {
+  var stored: Int64 { Int64(bitPattern: self) }
+  init(stored: Int64) { self = UInt64(bitPattern: stored) }
+}
+
+extension Array<UInt8> {
+  var stored: Data { Data(self) }
+}
+
+extension VersionID {
+  var stored: Data { bytes.stored }
+}
+
+extension RowDigest {
+  var stored: Data { (high.bigEndianBytes + low.bigEndianBytes).stored }
+
+  init?(bytes: [UInt8]) {
+    guard bytes.count == 16 else { return nil }
+    self.init(high: UInt64(bigEndian: bytes[..<8]), low: UInt64(bigEndian: bytes[8...]))
+  }
+}
+
+extension GRDB.Row {
+  /// The blob of a column; empty where it is NULL or has no bytes.
+  func bytes(_ column: Int) throws -> [UInt8] {
+    try withUnsafeData(atIndex: column) { data in data.map { [UInt8]($0) } ?? [] }
+  }
+
+  func number(_ column: Int) -> UInt64 { UInt64(stored: self[column] as Int64) }
+
+  func version(_ column: Int) throws -> VersionID? {
+    guard !hasNull(atIndex: column) else { return nil }
+    guard let version = VersionID(bytes: try bytes(column)) else {
+      throw DFSError(.damaged, "a version in the database does not have 16 bytes")
+    }
+    return version
+  }
+
+  func fileName(_ column: Int) throws -> FileName { try FileName(try bytes(column)) }
+
+  func digest(_ column: Int) throws -> RowDigest {
+    guard let digest = RowDigest(bytes: try bytes(column)) else {
+      throw DFSError(.damaged, "a digest in the database does not have 16 bytes")
+    }
+    return digest
+  }
+}
+
+/// The order of numbers without a sign in a column that has signed ones: first 0 … Int64.max, then
+/// those whose highest bit is set, which SQLite keeps as Int64.min … -1.
+enum UnsignedRanges {
+  /// The ranges that hold every number after `number` (every number, if nil), in order.
+  static func after(_ number: UInt64?) -> [ClosedRange<Int64>] {
+    guard let number else { return [0...Int64.max, Int64.min ... -1] }
+    guard number < .max else { return [] }
+    let next = (number + 1).stored
+    return next >= 0 ? [next...Int64.max, Int64.min ... -1] : [next ... -1]
+  }
+}
+
+extension DFSError {
+  /// An error of the database layer in our shape.
+  static func database(_ error: any Error, _ path: String) -> DFSError {
+    if let error = error as? DFSError { return error }
+    guard let failure = error as? DatabaseError else {
+      return DFSError(.inputOutput, "the database \(path)", cause: error)
+    }
+    switch failure.resultCode {
+    case .SQLITE_FULL:
+      return DFSError(.noSpace, "no space is left for the database \(path)", cause: error)
+    case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+      return DFSError(
+        .damaged,
+        "the database \(path) is damaged; stop the server, set the user's directory aside and start "
+          + "again: it is refilled from the other servers", cause: error)
+    case .SQLITE_READONLY:
+      return DFSError(.readOnly, "the database \(path) cannot be written", cause: error)
+    default: return DFSError(.inputOutput, "the database \(path)", cause: error)
+    }
+  }
+}

@@ -1,0 +1,96 @@
+internal import DFSCore
+internal import DFSReplication
+internal import GRDB
+
+/// The recent changes, in the table `log`.
+///
+/// Invariant: it holds the numbers logBase + 1 … head.number without a gap.
+enum ChangeLog {
+  /// Bytes counted for an entry besides its writes.
+  static let entryBytes = 64
+
+  static func append(_ entry: LogEntry, _ ledger: inout Ledger, _ db: Database) throws {
+    let writes = RowWriteCodec.encode(entry.change.writes)
+    let bytes = writes.count + entryBytes
+    try db.cachedStatement(sql: "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
+      entry.number.stored, entry.change.id.client.value.stored, entry.change.id.sequence.stored,
+      entry.digest.stored, bytes, writes.stored,
+    ])
+    ledger.logBytes += bytes
+  }
+
+  static func entry(_ number: UInt64, _ db: Database) throws -> LogEntry? {
+    let statement = try db.cachedStatement(
+      sql: "SELECT number, client, sequence, digest, writes FROM log WHERE number = ?")
+    return try GRDB.Row.fetchOne(statement, arguments: [number.stored]).map { try entry($0) }
+  }
+
+  private static func entry(_ row: GRDB.Row) throws -> LogEntry {
+    let id = ChangeID(client: ClientID(row.number(1)), sequence: row.number(2))
+    let change = Change(id: id, writes: try RowWriteCodec.decode(try row.bytes(4)))
+    return LogEntry(number: row.number(0), change: change, digest: try row.digest(3))
+  }
+
+  /// The answer to a request for the log after number `after`.
+  static func read(
+    after: UInt64, _ ledger: Ledger, _ db: Database
+  ) throws -> NamespaceReply {
+    let head = ledger.replica.head
+    guard let base = try digest(at: after, ledger, db) else {
+      return .log(base: nil, entries: [], head: head)
+    }
+    let statement = try db.cachedStatement(
+      sql: "SELECT number, client, sequence, digest, writes, bytes FROM log WHERE number > ?"
+        + " ORDER BY number")
+    let rows = try GRDB.Row.fetchCursor(statement, arguments: [after.stored])
+    var entries: [LogEntry] = []
+    var bytes = 0
+    while let row = try rows.next() {
+      bytes += row[5]
+      if !entries.isEmpty, bytes > Limits.answerBytes { break }
+      entries.append(try entry(row))
+    }
+    return .log(base: base, entries: entries, head: head)
+  }
+
+  /// The digest of the rows at `number`, where the log tells it.
+  private static func digest(
+    at number: UInt64, _ ledger: Ledger, _ db: Database
+  ) throws -> RowDigest? {
+    if number == ledger.replica.head.number { return ledger.replica.head.digest }
+    if number == ledger.logBase { return ledger.logBaseDigest }
+    guard number > ledger.logBase, number < ledger.replica.head.number else { return nil }
+    return try entry(number, db)?.digest
+  }
+
+  /// Bytes of all entries.
+  static func bytes(_ db: Database) throws -> Int {
+    try Int.fetchOne(db, sql: "SELECT coalesce(sum(bytes), 0) FROM log") ?? 0
+  }
+
+  /// Removes the oldest entries until the log is within its bounds again.
+  static func trim(_ ledger: inout Ledger, _ options: StoreOptions, _ db: Database) throws {
+    var count = Int(ledger.replica.head.number - ledger.logBase)
+    guard count > options.logChanges || ledger.logBytes > options.logBytes else { return }
+    let rows = try GRDB.Row.fetchCursor(
+      db.cachedStatement(sql: "SELECT number, digest, bytes FROM log ORDER BY number"))
+    while count > options.logChanges || ledger.logBytes > options.logBytes,
+      let row = try rows.next()
+    {
+      ledger.logBytes -= row[2] as Int
+      ledger.logBase = row.number(0)
+      ledger.logBaseDigest = try row.digest(1)
+      count -= 1
+    }
+    try db.cachedStatement(sql: "DELETE FROM log WHERE number <= ?")
+      .execute(arguments: [ledger.logBase.stored])
+  }
+
+  /// Forgets all changes: the rows were replaced as a whole, and the log begins after `head`.
+  static func clear(_ ledger: inout Ledger, _ db: Database) throws {
+    try db.execute(sql: "DELETE FROM log")
+    ledger.logBase = ledger.replica.head.number
+    ledger.logBaseDigest = ledger.replica.head.digest
+    ledger.logBytes = 0
+  }
+}

@@ -1,0 +1,102 @@
+internal import DFSCore
+internal import Synchronization
+
+/// A user's database, opened when it is used and closed when many others are.
+///
+/// Invariant: it is closed only while nobody uses it.
+final class DatabaseHandle: Sendable {
+  typealias Closed = @Sendable (Result<Void, any Error>) -> Void
+
+  private struct State {
+    var database: NamespaceDatabase?
+    var uses = 0
+    /// The server stops: nobody may begin to use it.
+    var isShut = false
+    var lastUse = ContinuousClock.now
+    /// Is told when the last user has closed the database.
+    var closed: Closed?
+
+    /// Closes the database, which nobody uses.
+    mutating func close() -> Result<Void, any Error> {
+      guard let database else { return .success(()) }
+      self.database = nil
+      return Result { try database.close() }
+    }
+  }
+
+  let directory: String
+  private let opened: @Sendable () -> Void
+  private let state = Mutex(State())
+
+  /// - Parameter opened: called each time after the database was opened.
+  init(directory: String, opened: @escaping @Sendable () -> Void) {
+    self.directory = directory
+    self.opened = opened
+  }
+
+  var path: String { "\(directory)/\(NamespaceDatabase.fileName)" }
+  var isOpen: Bool { state.withLock { $0.database != nil } }
+  var lastUse: ContinuousClock.Instant { state.withLock { $0.lastUse } }
+
+  /// Runs `body` with the open database. On a thread that may block.
+  func use<Value>(_ body: (NamespaceDatabase) throws -> Value) throws(DFSError) -> Value {
+    let database = try acquire()
+    defer { release() }
+    do {
+      return try body(database)
+    } catch {
+      throw .database(error, path)
+    }
+  }
+
+  private func release() {
+    let (tell, result) = state.withLock { state -> (Closed?, Result<Void, any Error>) in
+      state.uses -= 1
+      state.lastUse = .now
+      guard state.isShut, state.uses == 0 else { return (nil, .success(())) }
+      return (state.closed, state.close())
+    }
+    tell?(result)
+  }
+
+  private func acquire() throws(DFSError) -> NamespaceDatabase {
+    let result = state.withLock { state -> Result<(NamespaceDatabase, Bool), DFSError> in
+      guard !state.isShut else {
+        return .failure(DFSError(.cancelled, "the server stops"))
+      }
+      if let database = state.database {
+        state.uses += 1
+        return .success((database, false))
+      }
+      return Result { () throws(DFSError) in
+        let database = try NamespaceDatabase(directory: directory)
+        state.database = database
+        state.uses += 1
+        return (database, true)
+      }
+    }
+    let (database, isNew) = try result.get()
+    if isNew { opened() }
+    return database
+  }
+
+  /// Closes the database if it is open and nobody uses it.
+  func closeIfIdle() throws {
+    try state.withLock { $0.uses == 0 ? $0.close() : .success(()) }.get()
+  }
+
+  /// Ends the use of the database for good: nobody begins to use it any more, and `closed` is
+  /// called when its last user has left and it is closed. On a thread that may block.
+  func shut(_ closed: @escaping Closed) {
+    let result = state.withLock { state -> Result<Void, any Error>? in
+      state.isShut = true
+      if state.uses == 0 { return state.close() }
+      state.closed = closed
+      return nil
+    }
+    if let result { closed(result) }
+  }
+
+  /// Bytes on disk.
+  var usedBytes: UInt64 { NamespaceDatabase.usedBytes(path) }
+}

@@ -1,0 +1,197 @@
+internal import DFSCore
+internal import Glibc
+
+/// The one place where the store touches the operating system's files. Every refusal becomes a
+/// `DFSError` here; fault injection has one place to stand.
+///
+/// Invariant: after `sync` failed the descriptor is not trusted again: the kernel may have dropped
+/// the bytes and reported it once (https://lwn.net/Articles/752063/).
+final class File: Sendable {
+  let descriptor: Int32
+  let path: String
+
+  /// Opens `path`; `flags` as of open(2), close-on-exec is added.
+  init(_ path: String, flags: Int32, mode: mode_t = 0o600) throws(DFSError) {
+    let result = retrying { Glibc.open(path, flags | O_CLOEXEC, mode) }
+    guard result >= 0 else { throw .system("opening", path) }
+    descriptor = result
+    self.path = path
+  }
+
+  deinit { close(descriptor) }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DFSError) {
+    var done = 0
+    while done < bytes.count {
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+      let count = retrying {
+        pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset) + done)
+      }
+      guard count >= 0 else { throw .system("writing", path) }
+      done += count
+    }
+  }
+
+  /// Fills `bytes`.
+  /// - Throws: `damaged` if the file ends before.
+  func read(_ bytes: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(DFSError) {
+    var done = 0
+    while done < bytes.count {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[done...])
+      let count = retrying { pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + done) }
+      guard count >= 0 else { throw .system("reading", path) }
+      guard count > 0 else {
+        throw DFSError(.damaged, "\(path) ends at byte \(offset + UInt64(done)), too early")
+      }
+      done += count
+    }
+  }
+
+  func read(count: Int, at offset: UInt64) throws(DFSError) -> [UInt8] {
+    do {
+      return try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+        try read(UnsafeMutableRawBufferPointer(buffer), at: offset)
+        initialized = count
+      }
+    } catch let error as DFSError {
+      throw error
+    } catch {
+      throw DFSError(.inputOutput, "reading \(path)", cause: error)
+    }
+  }
+
+  /// Takes the space now, so that a full disk is told before the bytes are sent. File systems that
+  /// cannot do it are left alone.
+  func allocate(_ length: UInt64) throws(DFSError) {
+    while true {
+      let code = posix_fallocate(descriptor, 0, off_t(length))
+      if code == EINTR { continue }
+      guard code != 0, code != EOPNOTSUPP, code != EINVAL else { return }
+      throw .system("taking \(length) bytes for", path, errno: code)
+    }
+  }
+
+  /// Asks the kernel to begin writing what is not on the disk yet, without waiting. (It also lets go
+  /// of pages that are on the disk, which is no loss for a file that was just written.)
+  func beginWriting() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
+
+  func sync() throws(DFSError) {
+    guard retrying({ fdatasync(descriptor) }) == 0 else {
+      throw .system("bringing to stable storage", path)
+    }
+  }
+
+  func length() throws(DFSError) -> UInt64 {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw .system("examining", path) }
+    return UInt64(status.st_size)
+  }
+}
+
+/// Directories and names.
+enum FileSystem {
+  static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0
+  }
+
+  /// Size and time of the last change of a file, nil if there is none.
+  static func status(_ path: String) throws(DFSError) -> (bytes: UInt64, modifiedSeconds: Int64)? {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      if errno == ENOENT { return nil }
+      throw .system("examining", path)
+    }
+    return (UInt64(status.st_size), Int64(status.st_mtim.tv_sec))
+  }
+
+  /// Makes a directory if there is none; a new one is in its parent on stable storage.
+  static func makeDirectory(_ path: String) throws(DFSError) {
+    if try makeUnsyncedDirectory(path) { try syncDirectory(parent(of: path)) }
+  }
+
+  /// - Returns: whether there was none.
+  static func makeUnsyncedDirectory(_ path: String) throws(DFSError) -> Bool {
+    if mkdir(path, 0o700) == 0 { return true }
+    guard errno == EEXIST else { throw .system("making", path) }
+    return false
+  }
+
+  /// Puts the names in a directory on stable storage.
+  static func syncDirectory(_ path: String) throws(DFSError) {
+    let directory = try File(path, flags: O_RDONLY | O_DIRECTORY)
+    guard retrying({ fsync(directory.descriptor) }) == 0 else {
+      throw .system("bringing to stable storage", path)
+    }
+  }
+
+  static func rename(_ old: String, _ new: String) throws(DFSError) {
+    guard Glibc.rename(old, new) == 0 else { throw .system("renaming to", new) }
+  }
+
+  /// Removes a file; that there is none is fine.
+  static func remove(_ path: String) throws(DFSError) {
+    guard unlink(path) != 0, errno != ENOENT else { return }
+    throw .system("removing", path)
+  }
+
+  /// The names in a directory but `.` and `..`; nil if there is no such directory.
+  static func names(in path: String) throws(DFSError) -> [String]? {
+    guard let stream = opendir(path) else {
+      if errno == ENOENT { return nil }
+      throw .system("listing", path)
+    }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+  }
+
+  static func isDirectory(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// Bytes of the file system that holds `path`: all, and free for this process.
+  static func space(at path: String) throws(DFSError) -> (total: UInt64, available: UInt64) {
+    var status = statvfs()
+    guard statvfs(path, &status) == 0 else { throw .system("examining", path) }
+    let unit = UInt64(status.f_frsize)
+    return (UInt64(status.f_blocks) * unit, UInt64(status.f_bavail) * unit)
+  }
+}
+
+/// Repeats a system call that a signal interrupted.
+private func retrying<Result: SignedInteger>(_ call: () -> Result) -> Result {
+  while true {
+    let result = call()
+    if result != -1 || errno != EINTR { return result }
+  }
+}
+
+extension DFSError {
+  /// What errno says about `verb` (as "writing") a path.
+  static func system(_ verb: String, _ path: String, errno code: Int32 = errno) -> DFSError {
+    let kind: Code =
+      switch code {
+      case ENOSPC: .noSpace
+      case EDQUOT: .quotaExceeded
+      case EROFS: .readOnly
+      case EACCES, EPERM: .accessDenied
+      case EFBIG: .fileTooLarge
+      case ENOENT: .notFound
+      default: .inputOutput
+      }
+    return DFSError(kind, "\(verb) \(path): \(String(cString: strerror(code)))")
+  }
+}

@@ -1,0 +1,67 @@
+internal import DFSCore
+internal import DFSReplication
+internal import Synchronization
+
+/// The head as it was made known: what `head()` answers, and what a query waits for.
+///
+/// Invariants:
+/// - The observer is called for each change in order, before the head that has it is shown.
+/// - An answer with a head is given only after that head was shown, so that whoever reports it has
+///   been told of every change in it.
+final class HeadPublisher: Sendable {
+  typealias Observer = @Sendable (_ keys: [RowKey]?, _ head: Head, _ author: ClientID?) -> Void
+
+  private struct State {
+    var head = Head.blank
+    var generation: UInt64 = 0
+    var failure: DFSError?
+    var observer: Observer?
+    var waiting: [(generation: UInt64, turn: CheckedContinuation<Void, any Error>)] = []
+  }
+
+  private let state = Mutex(State())
+
+  var head: Head { state.withLock { $0.head } }
+
+  func observe(_ observer: @escaping Observer) { state.withLock { $0.observer = observer } }
+
+  /// Tells the observer, then shows the head of `ledger`. Called by the writer only.
+  func publish(_ announcements: [Announcement], _ ledger: Ledger) {
+    let observer = state.withLock { $0.observer }
+    for announcement in announcements {
+      observer?(announcement.keys, announcement.head, announcement.author)
+    }
+    let ready = state.withLock { state in
+      state.head = ledger.replica.head
+      state.generation = ledger.generation
+      let ready = state.waiting.filter { $0.generation <= ledger.generation }
+      state.waiting.removeAll { $0.generation <= ledger.generation }
+      return ready
+    }
+    ready.forEach { $0.turn.resume() }
+  }
+
+  /// Returns once the head of `generation` was shown.
+  func reached(_ generation: UInt64) async throws {
+    if state.withLock({ $0.generation >= generation && $0.failure == nil }) { return }
+    try await withCheckedThrowingContinuation { turn in
+      let now = state.withLock { state -> Result<Void, any Error>? in
+        if let failure = state.failure { return .failure(failure) }
+        if state.generation >= generation { return .success(()) }
+        state.waiting.append((generation, turn))
+        return nil
+      }
+      if let now { turn.resume(with: now) }
+    }
+  }
+
+  /// No further head will be shown.
+  func fail(_ error: DFSError) {
+    let waiting = state.withLock { state in
+      state.failure = error
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    waiting.forEach { $0.turn.resume(throwing: error) }
+  }
+}

@@ -1,0 +1,56 @@
+internal import DFSCore
+internal import DFSReplication
+internal import GRDB
+
+/// The one row of `state`: what the replica decides by, where the log begins, and counts. The
+/// writer keeps it in memory and stores it with each transaction that changed it.
+struct Ledger: Hashable, Sendable {
+  var replica = Replica()
+  /// The log holds the changes logBase + 1 … head.number; `logBaseDigest` is that of the rows at
+  /// `logBase`.
+  var logBase: UInt64 = 0
+  var logBaseDigest = RowDigest.empty
+  /// Bytes of the log; not stored, but counted when the writer begins.
+  var logBytes = 0
+  var inodes: UInt64 = 0
+  /// Every change up to this number is known to be on at least three servers: a client appends one
+  /// only after the one before was acknowledged by three.
+  var committed: UInt64 = 0
+  /// Counts the transactions that changed rows or head, so that a reader's snapshot can be compared
+  /// with what was made known.
+  var generation: UInt64 = 0
+
+  static func load(_ db: Database) throws -> Ledger {
+    let sql = """
+      SELECT promisedRound, promisedClient, viewRound, viewClient, number, digest, logBase,
+        logBaseDigest, inodes, generation, committed FROM state WHERE id = 1
+      """
+    guard let row = try GRDB.Row.fetchOne(db.cachedStatement(sql: sql)) else {
+      throw DFSError(.damaged, "the database has no state")
+    }
+    let head = Head(
+      view: View(round: row.number(2), client: ClientID(row.number(3))), number: row.number(4),
+      digest: try row.digest(5))
+    let promised = View(round: row.number(0), client: ClientID(row.number(1)))
+    return Ledger(
+      replica: Replica(promised: promised, head: head), logBase: row.number(6),
+      logBaseDigest: try row.digest(7), inodes: row.number(8), committed: row.number(10),
+      generation: row.number(9))
+  }
+
+  func save(_ db: Database) throws {
+    let sql = """
+      UPDATE state SET promisedRound = ?, promisedClient = ?, viewRound = ?, viewClient = ?,
+        number = ?, digest = ?, logBase = ?, logBaseDigest = ?, inodes = ?, generation = ?,
+        committed = ?
+        WHERE id = 1
+      """
+    let head = replica.head
+    try db.cachedStatement(sql: sql).execute(arguments: [
+      replica.promised.round.stored, replica.promised.client.value.stored, head.view.round.stored,
+      head.view.client.value.stored, head.number.stored, head.digest.stored, logBase.stored,
+      logBaseDigest.stored, inodes.stored, generation.stored,
+      committed.stored,
+    ])
+  }
+}

@@ -1,0 +1,158 @@
+internal import DFSCore
+internal import Foundation
+internal import GRDB
+internal import Glibc
+internal import Synchronization
+
+/// One user's SQLite database: opening, schema, and bringing its write-ahead log to stable storage.
+///
+/// Invariants:
+/// - SQLite never checkpoints by itself: the log reaches stable storage only through `Writer`, which
+///   first brings the copies there that the log's changes name.
+/// - A file that is not ours, or of a newer format, is not written.
+final class NamespaceDatabase: Sendable {
+  /// "DFSN".
+  static let applicationID: Int32 = 0x4446_534e
+  static let format: Int32 = 1
+  static let fileName = "namespace.sqlite"
+
+  let path: String
+  let pool: DatabasePool
+  /// A descriptor of our own for the write-ahead log. (Closing one releases no lock of SQLite's:
+  /// those are on the database and the shared-memory file.)
+  private let log: File
+  /// Whether the writing connection waits for stable storage at each commit.
+  private let isDurable = Mutex(false)
+
+  init(directory: String) throws(DFSError) {
+    path = "\(directory)/\(Self.fileName)"
+    do {
+      pool = try DatabasePool(path: path, configuration: Self.configuration)
+      try pool.writeWithoutTransaction { try Self.migrate($0) }
+      log = try File(path + "-wal", flags: O_RDWR)
+    } catch {
+      throw .database(error, path)
+    }
+    // The names of the database and its log.
+    try FileSystem.syncDirectory(directory)
+  }
+
+  private static var configuration: Configuration {
+    var configuration = Configuration()
+    configuration.maximumReaderCount = 2
+    configuration.foreignKeysEnabled = false
+    configuration.busyMode = .timeout(5)
+    configuration.prepareDatabase { db in
+      try db.execute(
+        sql: """
+          PRAGMA cache_size = -1000;
+          PRAGMA cell_size_check = ON;
+          PRAGMA wal_autocheckpoint = 0;
+          PRAGMA journal_size_limit = 67108864;
+          """)
+    }
+    return configuration
+  }
+
+  private static func migrate(_ db: Database) throws {
+    let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+    let format = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+    if application == Self.applicationID, format == Self.format { return }
+    guard application == 0, format == 0 else {
+      throw DFSError(
+        .configuration,
+        "the database \(db.description) has format \(format); this program reads \(Self.format)")
+    }
+    try db.inTransaction(.immediate) {
+      try db.execute(sql: Schema.text)
+      try db.execute(
+        sql: """
+          PRAGMA application_id = \(Self.applicationID);
+          PRAGMA user_version = \(Self.format);
+          """)
+      return .commit
+    }
+  }
+
+  // MARK: Stable storage
+
+  /// Whether commits wait for stable storage. Only between transactions.
+  func setDurable(_ durable: Bool, _ db: Database) throws {
+    guard isDurable.withLock({ $0 != durable }) else { return }
+    try db.execute(sql: "PRAGMA synchronous = \(durable ? "FULL" : "NORMAL")")
+    isDurable.withLock { $0 = durable }
+  }
+
+  /// Brings every commit to stable storage.
+  func syncLog() throws(DFSError) { try log.sync() }
+
+  /// Moves the log into the database file.
+  /// - Returns: whether all of it; a reader may be in the way.
+  func checkpoint(_ db: Database) throws -> Bool {
+    let (frames, moved) = try db.checkpoint(.passive)
+    return frames == moved
+  }
+
+  /// Moves the whole log into the database and closes it.
+  func close() throws(DFSError) {
+    do {
+      try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+      try pool.close()
+    } catch {
+      throw .database(error, path)
+    }
+  }
+
+  /// Bytes on disk of the database at `path` and its log.
+  static func usedBytes(_ path: String) -> UInt64 {
+    ["", "-wal"].reduce(0) { sum, suffix in
+      sum + ((try? FileSystem.status(path + suffix))?.bytes ?? 0)
+    }
+  }
+}
+
+/// The tables (docs/FORMATS.md, "Tables").
+enum Schema {
+  static let text = """
+    CREATE TABLE state (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      promisedRound INTEGER NOT NULL, promisedClient INTEGER NOT NULL,
+      viewRound INTEGER NOT NULL, viewClient INTEGER NOT NULL,
+      number INTEGER NOT NULL, digest BLOB NOT NULL,
+      logBase INTEGER NOT NULL, logBaseDigest BLOB NOT NULL,
+      inodes INTEGER NOT NULL, generation INTEGER NOT NULL, committed INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, zeroblob(16), 0, zeroblob(16), 0, 0, 0);
+    \(rows(in: "main"))
+    CREATE INDEX main.inodeVersion ON inode (version) WHERE version IS NOT NULL;
+    CREATE TABLE log (
+      number INTEGER PRIMARY KEY, client INTEGER NOT NULL, sequence INTEGER NOT NULL,
+      digest BLOB NOT NULL, bytes INTEGER NOT NULL, writes BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE part (
+      version BLOB NOT NULL, part INTEGER NOT NULL, checksum INTEGER NOT NULL, bytes BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX partKey ON part (version, part);
+    CREATE TABLE garbage (
+      version BLOB PRIMARY KEY, number INTEGER NOT NULL, since INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """
+
+  /// The three tables of rows, as the namespace and a staged refill have them.
+  static func rows(in database: String) -> String {
+    """
+    CREATE TABLE \(database).inode (
+      id INTEGER PRIMARY KEY, "change" INTEGER NOT NULL, version BLOB, value BLOB NOT NULL,
+      checksum INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE \(database).entry (
+      parent INTEGER NOT NULL, name BLOB NOT NULL, "change" INTEGER NOT NULL, child INTEGER,
+      value BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (parent, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE \(database).attribute (
+      inode INTEGER NOT NULL, name BLOB NOT NULL, "change" INTEGER NOT NULL, value BLOB NOT NULL,
+      checksum INTEGER NOT NULL, PRIMARY KEY (inode, name)
+    ) STRICT, WITHOUT ROWID;
+    """
+  }
+}

@@ -1,0 +1,101 @@
+internal import DFSCore
+internal import GRDB
+
+/// Answers to queries, all from the one state that a reader's transaction sees.
+///
+/// Invariants:
+/// - Answers with many rows hold at most `Limits.answerBytes` altogether; what does not fit is
+///   said to be partial.
+/// - Numbers are in the order without a sign, names in that of their bytes.
+struct NamespaceQueries {
+  /// Queries that are answered together. With `Limits.answerBytes` this keeps an answer below
+  /// `Limits.headerBytes`: a row of one inode has at most about 4.3 KB.
+  static let bound = 512
+
+  let db: Database
+  private var bytesLeft = Limits.answerBytes
+  /// Whether an answer with many rows was given: the first always has at least one row.
+  private var hasAnswered = false
+
+  init(db: Database) { self.db = db }
+
+  mutating func answer(_ query: Query) throws -> QueryAnswer {
+    switch query {
+    case .inode(let id): return try single([RowTables.row(.inode(id), db)])
+    case .entry(let parent, let name): return try entry(parent, name)
+    case .directory(let id, let after):
+      return try collect { [db] page in
+        try RowScan(db: db).directory(id, after: after, &page)
+      }
+    case .attributes(let id):
+      return try collect { [db] page in
+        _ = try RowScan(db: db).attributes(of: id, after: nil, &page)
+      }
+    case .everything(let after):
+      return try collect { [db] page in
+        try RowScan(db: db).everything(after: after, &page)
+      }
+    }
+  }
+
+  private func single(_ rows: [DFSCore.Row?]) -> QueryAnswer {
+    QueryAnswer(rows: rows.compactMap { $0 }, isPartial: false)
+  }
+
+  private func entry(_ parent: InodeID, _ name: FileName) throws -> QueryAnswer {
+    guard let entry = try RowTables.row(.entry(parent: parent, name: name), db) else {
+      return single([])
+    }
+    let inode = try entry.value.child.flatMap { try RowTables.row(.inode($0), db) }
+    return single([entry, inode])
+  }
+
+  private mutating func collect(
+    _ body: (inout RowPage) throws -> Void
+  ) throws -> QueryAnswer {
+    var page = RowPage(bytesLeft: bytesLeft, mayBeEmpty: hasAnswered)
+    try body(&page)
+    bytesLeft = page.bytesLeft
+    hasAnswered = true
+    return QueryAnswer(rows: page.rows, isPartial: page.isPartial)
+  }
+}
+
+/// The rows of an answer as far as they fit.
+struct RowPage {
+  private(set) var rows: [DFSCore.Row] = []
+  private(set) var bytesLeft: Int
+  private(set) var isPartial = false
+  /// Whether even the first rows may be left out.
+  let mayBeEmpty: Bool
+
+  init(bytesLeft: Int, mayBeEmpty: Bool) {
+    self.bytesLeft = bytesLeft
+    self.mayBeEmpty = mayBeEmpty
+  }
+
+  /// Adds rows that belong together.
+  /// - Returns: false if they do not fit any more.
+  mutating func add(_ group: [DFSCore.Row]) -> Bool {
+    let bytes = group.reduce(0) { $0 + $1.approximateBytes }
+    guard bytes <= bytesLeft || (rows.isEmpty && !mayBeEmpty) else {
+      isPartial = true
+      return false
+    }
+    bytesLeft = max(0, bytesLeft - bytes)
+    rows += group
+    return true
+  }
+}
+
+extension DFSCore.Row {
+  /// What the row takes in an encoded answer, rather too much.
+  var approximateBytes: Int {
+    let name =
+      switch key {
+      case .inode: 0
+      case .entry(_, let name), .attribute(_, let name): name.bytes.count
+      }
+    return value.bytes.count + name + (value.version == nil ? 0 : 24) + 48
+  }
+}

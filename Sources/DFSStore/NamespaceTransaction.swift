@@ -1,0 +1,201 @@
+internal import DFSCore
+internal import DFSReplication
+internal import GRDB
+
+/// What a namespace request brings along.
+struct NamespaceJob: Sendable {
+  let request: NamespaceRequest
+  var parts: [InlinePart] = []
+  var held: [PartID] = []
+  var isDurable = false
+
+  /// Whether the answer must wait for stable storage.
+  var needsStableStorage: Bool {
+    switch request {
+    case .prepare, .install: true
+    case .apply: isDurable
+    case .log, .head: false
+    }
+  }
+}
+
+/// A change of the rows that observers are told of.
+struct Announcement: Sendable {
+  /// nil: everything.
+  let keys: [RowKey]?
+  let head: Head
+  let author: ClientID?
+}
+
+/// What became of a request.
+struct Effect: Sendable {
+  let reply: NamespaceReply
+  var announcements: [Announcement] = []
+  /// Versions that rows name now.
+  var named: [VersionID] = []
+  /// Copies that the change names and that were here.
+  var held: [PartID] = []
+  /// Bytes of small copies that were stored.
+  var inlineBytes = 0
+}
+
+/// Performs the decisions of `Replica` on the tables, within one transaction of the writer.
+///
+/// Invariant: what `perform` throws or answers with a refusal has changed nothing: each request is
+/// in a savepoint, and the ledger goes back with it.
+struct NamespaceTransaction {
+  /// Keys of one announcement; where there are more, everything is said to have changed.
+  private static let announcedKeys = 4096
+
+  let db: Database
+  let copies: PartStore
+  let nowSeconds: Int64
+  /// The commit waits for stable storage, so the copies that it names must be there before.
+  let isDurable: Bool
+  var ledger: Ledger
+
+  mutating func perform(_ job: NamespaceJob) throws -> Effect {
+    let before = ledger
+    var effect: Effect?
+    do {
+      try db.inSavepoint {
+        let result = try decide(job)
+        effect = result
+        return result.changesNothing ? .rollback : .commit
+      }
+    } catch {
+      ledger = before
+      throw error
+    }
+    guard let effect else { throw DFSError(.inputOutput, "a request was left without an answer") }
+    if effect.changesNothing { ledger = before }
+    return effect
+  }
+
+  private mutating func decide(_ job: NamespaceJob) throws -> Effect {
+    if case .log(let after) = job.request {
+      return Effect(reply: try ChangeLog.read(after: after, ledger, db))
+    }
+    let logged = try loggedEntry(job.request)
+    switch ledger.replica.decide(job.request, logged: { $0 == logged?.number ? logged : nil }) {
+    case .promise(let view):
+      ledger.replica.promised = view
+      return Effect(reply: .promised(ledger.replica.head))
+    case .install(let view, let changes, let to):
+      return try install(view, changes, to: to)
+    case .append(let number, let change): return try append(number, change, job)
+    case .answer(let reply): return Effect(reply: reply)
+    }
+  }
+
+  /// The log entry that the decision may ask for.
+  private func loggedEntry(_ request: NamespaceRequest) throws -> LogEntry? {
+    guard case .apply(_, let number, _) = request, number <= ledger.replica.head.number else {
+      return nil
+    }
+    return try ChangeLog.entry(number, db)
+  }
+
+  // MARK: Install
+
+  private mutating func install(_ view: View, _ changes: [Change], to: Head) throws -> Effect {
+    let before = ledger.replica.head
+    var named: [VersionID] = []
+    for change in changes {
+      named += try write(change, number: ledger.replica.head.number + 1)
+    }
+    guard ledger.replica.head.digest == to.digest else { return Effect(reply: .behind(before)) }
+    ledger.replica.head.view = view
+    ledger.replica.promised = view
+    let keys = changes.flatMap { $0.writes.map(\.key) }
+    let announcement = Announcement(
+      keys: keys.count > Self.announcedKeys ? nil : keys, head: ledger.replica.head, author: nil)
+    return Effect(
+      reply: .installed(ledger.replica.head), announcements: [announcement], named: named)
+  }
+
+  // MARK: Append
+
+  private mutating func append(
+    _ number: UInt64, _ change: Change, _ job: NamespaceJob
+  ) throws -> Effect {
+    let missing = try missingCopies(job)
+    guard missing.isEmpty else { return Effect(reply: .missingParts(missing)) }
+    let named = try write(change, number: number)
+    ledger.committed = number - 1
+    try storeParts(job.parts, named: named)
+    let head = ledger.replica.head
+    let announcement = Announcement(
+      keys: change.writes.map(\.key), head: head, author: change.id.client)
+    return Effect(
+      reply: .applied(head), announcements: [announcement], named: named, held: job.held,
+      inlineBytes: job.parts.reduce(0) { $0 + $1.bytes.count })
+  }
+
+  /// The copies that must be here and are not; with a durable commit those too that could not be
+  /// brought to stable storage.
+  private func missingCopies(_ job: NamespaceJob) throws -> [PartID] {
+    if isDurable { copies.unsynced.sync(job.held) }
+    return try job.held.filter { id in
+      if copies.exists(id) { return false }
+      return try VersionTables.part(id, db) == nil
+    }
+  }
+
+  private func storeParts(_ parts: [InlinePart], named: [VersionID]) throws {
+    let named = Set(named)
+    for part in parts {
+      guard named.contains(part.id.version) else {
+        throw DFSError(
+          .protocolViolation, "part \(part.id) came with a change that does not name its version")
+      }
+      try VersionTables.put(part, db)
+    }
+  }
+
+  // MARK: Rows
+
+  /// Writes the rows of a change, keeping digest, counts, log and garbage.
+  /// - Returns: the versions that its rows name.
+  private mutating func write(_ change: Change, number: UInt64) throws -> [VersionID] {
+    guard change.writes.count <= Limits.changeWrites else {
+      throw DFSError(
+        .protocolViolation,
+        "a change of \(change.writes.count) rows; the bound is \(Limits.changeWrites)")
+    }
+    for write in change.writes { try self.write(write, number: number) }
+    ledger.replica.head.number = number
+    let entry = LogEntry(number: number, change: change, digest: ledger.replica.head.digest)
+    try ChangeLog.append(entry, &ledger, db)
+    return change.writes.compactMap { $0.value?.version }
+  }
+
+  private mutating func write(_ write: RowWrite, number: UInt64) throws {
+    let old = try RowTables.row(write.key, db)
+    if let old { ledger.replica.head.digest -= RowDigest(of: old) }
+    if let value = write.value {
+      try RowTables.check(write.key, value)
+      let row = DFSCore.Row(key: write.key, change: number, value: value)
+      let digest = RowDigest(of: row)
+      ledger.replica.head.digest += digest
+      try RowTables.put(row, digest, db)
+    } else if old != nil {
+      try RowTables.delete(write.key, db)
+    }
+    guard case .inode = write.key else { return }
+    if old == nil, write.value != nil { ledger.inodes += 1 }
+    if old != nil, write.value == nil { ledger.inodes -= 1 }
+    try VersionTables.replaced(
+      old?.value.version, by: write.value?.version, number: number, nowSeconds: nowSeconds, db)
+  }
+}
+
+extension Effect {
+  /// Answers after which what was tried in the savepoint is undone.
+  fileprivate var changesNothing: Bool {
+    switch reply {
+    case .behind, .refused, .missingParts, .log, .head: true
+    case .promised, .installed, .applied: false
+    }
+  }
+}

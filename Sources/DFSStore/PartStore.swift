@@ -1,0 +1,221 @@
+internal import DFSCore
+internal import Glibc
+internal import Logging
+internal import Synchronization
+
+/// A user's copies as plain files: `parts/ab/<version>.<part>`, `tmp/` for what is not complete and
+/// `damaged/` for what was set aside.
+///
+/// Invariants:
+/// - A file under its final name is complete: it got there by rename, its checksums verified.
+/// - Nothing of another user is reachable: a path is made only of a `PartID`.
+/// - Removing is for the user's writer only (Writer.swift), so that it never meets a change that
+///   names the version.
+final class PartStore: Sendable {
+  let directory: String
+  let unsynced: UnsyncedParts
+  private let folders: PartFolders
+  private let logger: Logger
+  private struct Count {
+    var bytes: Int64 = 0
+    var isCounted = false
+  }
+
+  /// Bytes of the copies here. Copies that come or go while they are counted may be counted wrongly
+  /// until the next sweep: the number is for people.
+  private let total = Mutex(Count())
+
+  init(directory: String, logger: Logger) {
+    self.directory = directory
+    self.logger = logger
+    folders = PartFolders(directory: directory + "/parts")
+    unsynced = UnsyncedParts(
+      folders: folders, damagedDirectory: directory + "/damaged", logger: logger)
+  }
+
+  var temporaryDirectory: String { directory + "/tmp" }
+  var usedBytes: UInt64 { UInt64(max(0, total.withLock { $0.bytes })) }
+
+  /// Makes the directories and removes what an ended process left in `tmp`.
+  func prepare() throws(DFSError) {
+    for name in ["parts", "tmp", "damaged"] {
+      try FileSystem.makeDirectory("\(directory)/\(name)")
+    }
+    // Folders that an ended process made may have been left unsynced.
+    try FileSystem.syncDirectory(directory + "/parts")
+    for name in try FileSystem.names(in: temporaryDirectory) ?? [] {
+      try FileSystem.remove("\(temporaryDirectory)/\(name)")
+    }
+  }
+
+  func path(of id: PartID) -> String { "\(folders.path(of: id.version))/\(id)" }
+
+  func exists(_ id: PartID) -> Bool { FileSystem.exists(path(of: id)) }
+
+  /// The parts of `version` that are here as files.
+  func parts(of version: VersionID) -> [PartIndex] {
+    PartIndex.all.filter { exists(PartID(version: version, part: $0)) }
+  }
+
+  // MARK: Reading
+
+  /// Whole blocks that cover `range`, at most `Limits.chunkBytes` of them, verified; nil if the
+  /// copy is not here as a file.
+  func read(_ id: PartID, range: Range<UInt64>) throws(DFSError) -> (PartExtent, [UInt8])? {
+    let file: File
+    do {
+      file = try File(path(of: id), flags: O_RDONLY)
+    } catch {
+      if error.code == .notFound { return nil }
+      throw error
+    }
+    let layout = try PartLayout.read(file, of: id)
+    let blocks = layout.blocks(covering: range).prefixOfOneChunk
+    let checksums = try layout.checksums(file, blocks: blocks)
+    let extent = layout.bytes(of: blocks)
+    let bytes = try file.read(count: extent.count, at: extent.lowerBound)
+    if let bad = Checksums.firstMismatch(bytes, checksums) {
+      let block = blocks.lowerBound + UInt64(bad)
+      throw PartLayout.damage(
+        file, "block \(block), bytes \(layout.bytes(of: block..<block + 1)) of \(id)")
+    }
+    return (
+      PartExtent(id: id, length: layout.length, offset: extent.lowerBound, checksums: checksums),
+      bytes
+    )
+  }
+
+  // MARK: Writing
+
+  /// Puts a written temporary file in its place. Each step and the crash that it is for:
+  /// 1. The data, checksums and footer are written and (durable) on stable storage: after a crash
+  ///    a file with the final name has all its bytes.
+  /// 2. Rename: a crash of the process leaves the whole copy or none; what is left in `tmp` is
+  ///    removed at the next start.
+  /// 3. The directory is on stable storage (durable): after a loss of power the name is there.
+  /// Without `durable`, 1 and 3 are done later by `unsynced`, before any change that names the copy
+  /// is on stable storage.
+  func complete(
+    _ file: File, _ layout: PartLayout, checksums: [BlockChecksum], durable: Bool
+  ) throws(DFSError) {
+    let path = path(of: layout.id)
+    try layout.tail(checksums).withUnsafeBytesOrError { bytes throws(DFSError) in
+      try file.write(bytes, at: layout.checksumsOffset)
+    }
+    try refuseDifferent(layout, checksums)
+    let folder = folders.path(of: layout.id.version)
+    try folders.make(folder)
+    let replaced = try FileSystem.status(path)?.bytes ?? 0
+    if durable {
+      try file.sync()
+      try FileSystem.rename(file.path, path)
+      try folders.sync(folder)
+      unsynced.forget(layout.id)
+    } else {
+      try unsynced.place(layout.id, file, path: path)
+    }
+    count(Int64(layout.fileBytes) - Int64(replaced))
+  }
+
+  /// A copy that is here and whole is never replaced by another content.
+  private func refuseDifferent(
+    _ layout: PartLayout, _ checksums: [BlockChecksum]
+  ) throws(DFSError) {
+    let present: [BlockChecksum]
+    do {
+      let file = try File(path(of: layout.id), flags: O_RDONLY)
+      present = try PartLayout.read(file, of: layout.id).verifiedChecksums(file)
+    } catch {
+      if error.code == .damaged { return try setAside(layout.id, because: error) }
+      if error.code == .notFound { return }
+      throw error
+    }
+    guard present == checksums else {
+      throw DFSError(
+        .exists, "part \(layout.id) is here with another content; a version never changes")
+    }
+  }
+
+  /// Removes the copies; that there is none is fine. For the writer only.
+  func remove(_ ids: [PartID]) throws(DFSError) {
+    for id in ids {
+      guard let size = try FileSystem.status(path(of: id))?.bytes else { continue }
+      try FileSystem.remove(path(of: id))
+      unsynced.forget(id)
+      count(-Int64(size))
+    }
+  }
+
+  /// Moves a damaged copy out of the way, for whoever wants to look at it: it is not here any more,
+  /// and a new one may take its place.
+  func setAside(_ id: PartID, because error: DFSError) throws(DFSError) {
+    logger.error(
+      "a damaged copy is set aside",
+      metadata: ["part": "\(id)", "file": "\(path(of: id))", "error": "\(error)"])
+    try FileSystem.rename(path(of: id), "\(directory)/damaged/\(id).\(WallClock.seconds)")
+    unsynced.forget(id)
+  }
+
+  // MARK: Counting
+
+  private func count(_ difference: Int64) { total.withLock { $0.bytes += difference } }
+
+  /// Sets what a walk over all folders found.
+  func setCount(_ bytes: UInt64) {
+    total.withLock { $0 = Count(bytes: Int64(bytes), isCounted: true) }
+  }
+
+  /// Counts the copies if that was not done since the start.
+  func countOnce() throws(DFSError) {
+    guard !total.withLock({ $0.isCounted }) else { return }
+    var bytes: UInt64 = 0
+    for folder in try folderNames() {
+      bytes += try files(inFolder: folder).reduce(0) { $0 + $1.bytes }
+    }
+    setCount(bytes)
+  }
+
+  /// The copies in one of the 256 folders.
+  func files(inFolder name: String) throws(DFSError) -> [StoredCopy] {
+    let folder = "\(directory)/parts/\(name)"
+    var copies: [StoredCopy] = []
+    for file in try FileSystem.names(in: folder) ?? [] {
+      guard let id = PartID(fileName: file) else { continue }
+      guard let status = try FileSystem.status("\(folder)/\(file)") else { continue }
+      copies.append(
+        StoredCopy(id: id, bytes: status.bytes, modifiedSeconds: status.modifiedSeconds))
+    }
+    return copies
+  }
+
+  func folderNames() throws(DFSError) -> [String] {
+    (try FileSystem.names(in: directory + "/parts") ?? []).filter { $0.utf8.count == 2 }
+  }
+}
+
+/// A part file as a directory lists it.
+struct StoredCopy: Hashable, Sendable {
+  let id: PartID
+  let bytes: UInt64
+  let modifiedSeconds: Int64
+}
+
+extension PartID {
+  /// Reads the name of a part file: 32 hexadecimal digits, a dot, 1 to 4.
+  init?(fileName: String) {
+    let pieces = fileName.split(separator: ".", omittingEmptySubsequences: false)
+    guard pieces.count == 2, pieces[0].utf8.count == 32, let number = Int(pieces[1]),
+      let bytes = [UInt8](hexadecimal: String(pieces[0])), let version = VersionID(bytes: bytes),
+      let part = PartIndex(checking: number - 1)
+    else { return nil }
+    self.init(version: version, part: part)
+    guard description == fileName else { return nil }
+  }
+}
+
+extension Range<UInt64> {
+  /// As many of these blocks as fit in one frame.
+  fileprivate var prefixOfOneChunk: Range<UInt64> {
+    lowerBound..<Swift.min(upperBound, lowerBound + UInt64(Limits.chunkBytes / Limits.blockBytes))
+  }
+}

@@ -1,0 +1,83 @@
+internal import DFSCore
+internal import GRDB
+internal import Synchronization
+
+/// The rows of a refill on their way: a database of its own in `tmp/`, so that an unfinished refill
+/// changes nothing and any number of rows fits. It need not survive a crash.
+final class RefillStage: Sendable {
+  let view: View
+  let path: String
+  private let state: Mutex<State>
+
+  private struct State {
+    /// nil once the rows were taken or dropped.
+    var queue: DatabaseQueue?
+    var digest = RowDigest.empty
+  }
+
+  init(view: View, path: String) throws(DFSError) {
+    self.view = view
+    self.path = path
+    do {
+      var configuration = Configuration()
+      configuration.prepareDatabase { db in
+        try db.execute(sql: "PRAGMA synchronous = OFF; PRAGMA cache_size = -2000")
+      }
+      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      try queue.write { try $0.execute(sql: Schema.rows(in: "main")) }
+      state = Mutex(State(queue: queue))
+    } catch {
+      throw .database(error, path)
+    }
+  }
+
+  deinit { try? FileSystem.remove(path) }
+
+  /// Adds a page; a row that comes again replaces the one before.
+  func add(_ rows: [DFSCore.Row]) throws(DFSError) {
+    do {
+      try state.withLock { state in
+        guard let queue = state.queue else {
+          throw DFSError(.cancelled, "the refill has ended; begin it again")
+        }
+        var digest = state.digest
+        try queue.write { db in
+          for row in rows { try Self.add(row, &digest, db) }
+        }
+        state.digest = digest
+      }
+    } catch {
+      throw .database(error, path)
+    }
+  }
+
+  private static func add(
+    _ row: DFSCore.Row, _ digest: inout RowDigest, _ db: Database
+  ) throws {
+    try RowTables.check(row.key, row.value)
+    if let old = try RowTables.row(row.key, db) { digest -= RowDigest(of: old) }
+    let new = RowDigest(of: row)
+    try RowTables.put(row, new, db)
+    digest += new
+  }
+
+  /// Ends the adding and closes the file.
+  /// - Returns: the digest of all rows.
+  func finish() throws(DFSError) -> RowDigest {
+    do {
+      return try state.withLock { state in
+        try state.queue?.close()
+        state.queue = nil
+        return state.digest
+      }
+    } catch {
+      throw .database(error, path)
+    }
+  }
+
+  /// The rows are not wanted any more.
+  func discard() {
+    state.withLock { $0.queue = nil }
+    try? FileSystem.remove(path)
+  }
+}

@@ -1,0 +1,133 @@
+internal import DFSCore
+internal import GRDB
+
+/// Reading many rows in order: numbers in their order without a sign, names in that of their bytes.
+struct RowScan {
+  let db: Database
+
+  /// A directory's entries, each with its inode.
+  func directory(_ id: InodeID, after: FileName?, _ page: inout RowPage) throws {
+    let statement = try db.cachedStatement(
+      sql: """
+        SELECT e.name, e."change", e.child, e.value, e.checksum,
+          i."change", i.version, i.value, i.checksum
+        FROM entry e LEFT JOIN inode i ON i.id = e.child
+        WHERE e.parent = ? AND e.name > ? ORDER BY e.name
+        """)
+    let rows = try GRDB.Row.fetchCursor(
+      statement, arguments: [id.value.stored, (after?.bytes ?? []).stored])
+    while let row = try rows.next() {
+      var group = [try row.entry(id, try row.fileName(0), at: 1)]
+      if let child = row.inodeID(2), !row.hasNull(atIndex: 5) {
+        group.append(try row.inode(child, at: 5))
+      }
+      guard page.add(group) else { return }
+    }
+  }
+
+  /// - Returns: whether all of them did fit.
+  func attributes(
+    of id: InodeID, after: FileName?, _ page: inout RowPage
+  ) throws -> Bool {
+    let statement = try db.cachedStatement(
+      sql: "SELECT name, \"change\", value, checksum FROM attribute"
+        + " WHERE inode = ? AND name > ? ORDER BY name")
+    let rows = try GRDB.Row.fetchCursor(
+      statement, arguments: [id.value.stored, (after?.bytes ?? []).stored])
+    while let row = try rows.next() {
+      guard page.add([try row.attribute(id, try row.fileName(0), at: 1)]) else { return false }
+    }
+    return true
+  }
+
+  // MARK: Everything
+
+  /// All rows after a key.
+  func everything(after key: RowKey?, _ page: inout RowPage) throws {
+    switch key {
+    case nil:
+      guard try inodes(after: nil, &page) else { return }
+      guard try entries(after: nil, &page) else { return }
+      _ = try attributes(after: nil, &page)
+    case .inode(let id):
+      guard try inodes(after: id, &page) else { return }
+      guard try entries(after: nil, &page) else { return }
+      _ = try attributes(after: nil, &page)
+    case .entry(let parent, let name):
+      guard try entries(of: parent, after: name, &page) else { return }
+      guard try entries(after: parent, &page) else { return }
+      _ = try attributes(after: nil, &page)
+    case .attribute(let id, let name):
+      guard try attributes(of: id, after: name, &page) else { return }
+      _ = try attributes(after: id, &page)
+    }
+  }
+
+  /// Every row, without holding more than a page.
+  func forEach(_ body: (DFSCore.Row) throws -> Void) throws {
+    var last: RowKey?
+    while true {
+      var page = RowPage(bytesLeft: Limits.answerBytes, mayBeEmpty: false)
+      try everything(after: last, &page)
+      try page.rows.forEach(body)
+      guard page.isPartial else { return }
+      last = page.rows.last?.key
+    }
+  }
+
+  private func inodes(after id: InodeID?, _ page: inout RowPage) throws -> Bool {
+    let statement = try db.cachedStatement(
+      sql: "SELECT id, \"change\", version, value, checksum FROM inode"
+        + " WHERE id BETWEEN ? AND ? ORDER BY id")
+    return try ranges(after: id, statement, &page) { row in
+      try row.inode(InodeID(row.number(0)), at: 1)
+    }
+  }
+
+  private func entries(
+    of parent: InodeID, after name: FileName, _ page: inout RowPage
+  ) throws -> Bool {
+    let statement = try db.cachedStatement(
+      sql: "SELECT name, \"change\", child, value, checksum FROM entry"
+        + " WHERE parent = ? AND name > ? ORDER BY name")
+    let rows = try GRDB.Row.fetchCursor(
+      statement, arguments: [parent.value.stored, name.bytes.stored])
+    while let row = try rows.next() {
+      guard page.add([try row.entry(parent, try row.fileName(0), at: 1)]) else { return false }
+    }
+    return true
+  }
+
+  private func entries(after parent: InodeID?, _ page: inout RowPage) throws -> Bool {
+    let statement = try db.cachedStatement(
+      sql: "SELECT parent, name, \"change\", child, value, checksum FROM entry"
+        + " WHERE parent BETWEEN ? AND ? ORDER BY parent, name")
+    return try ranges(after: parent, statement, &page) { row in
+      try row.entry(InodeID(row.number(0)), try row.fileName(1), at: 2)
+    }
+  }
+
+  private func attributes(after id: InodeID?, _ page: inout RowPage) throws -> Bool {
+    let statement = try db.cachedStatement(
+      sql: "SELECT inode, name, \"change\", value, checksum FROM attribute"
+        + " WHERE inode BETWEEN ? AND ? ORDER BY inode, name")
+    return try ranges(after: id, statement, &page) { row in
+      try row.attribute(InodeID(row.number(0)), try row.fileName(1), at: 2)
+    }
+  }
+
+  /// The rows of every number after `id`, until they do not fit any more.
+  private func ranges(
+    after id: InodeID?, _ statement: Statement, _ page: inout RowPage,
+    _ read: (GRDB.Row) throws -> DFSCore.Row
+  ) throws -> Bool {
+    for range in UnsignedRanges.after(id?.value) {
+      let rows = try GRDB.Row.fetchCursor(
+        statement, arguments: [range.lowerBound, range.upperBound])
+      while let row = try rows.next() {
+        guard page.add([try read(row)]) else { return false }
+      }
+    }
+    return true
+  }
+}

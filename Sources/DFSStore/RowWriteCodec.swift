@@ -1,0 +1,77 @@
+internal import DFSCore
+
+/// The writes of a change as the log keeps them (docs/FORMATS.md, "Log entries").
+enum RowWriteCodec {
+  private static let hasValue: UInt8 = 1
+  private static let hasChild: UInt8 = 2
+  private static let hasVersion: UInt8 = 4
+
+  static func encode(_ writes: [RowWrite]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for write in writes {
+      encode(write.key, &bytes)
+      guard let value = write.value else {
+        bytes.append(0)
+        continue
+      }
+      bytes.append(
+        hasValue | (value.child == nil ? 0 : hasChild) | (value.version == nil ? 0 : hasVersion))
+      if let child = value.child { bytes += child.value.bigEndianBytes }
+      if let version = value.version { bytes += version.bytes }
+      bytes += UInt32(value.bytes.count).bigEndianBytes + value.bytes
+    }
+    return bytes
+  }
+
+  private static func encode(_ key: RowKey, _ bytes: inout [UInt8]) {
+    switch key {
+    case .inode(let id): bytes += [1] + id.value.bigEndianBytes
+    case .entry(let parent, let name):
+      bytes += [2] + parent.value.bigEndianBytes + [UInt8(name.bytes.count)] + name.bytes
+    case .attribute(let id, let name):
+      bytes += [3] + id.value.bigEndianBytes + [UInt8(name.bytes.count)] + name.bytes
+    }
+  }
+
+  static func decode(_ bytes: [UInt8]) throws(DFSError) -> [RowWrite] {
+    var writes: [RowWrite] = []
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let key = try decodeKey(&rest)
+      let flags = try take(1, &rest).first ?? 0
+      guard flags & hasValue != 0 else {
+        writes.append(RowWrite(key, nil))
+        continue
+      }
+      let child = flags & hasChild == 0 ? nil : InodeID(UInt64(bigEndian: try take(8, &rest)))
+      let version = flags & hasVersion == 0 ? nil : VersionID(bytes: try take(16, &rest))
+      let count = Int(UInt32(bigEndian: try take(4, &rest)))
+      let value = RowValue(bytes: Array(try take(count, &rest)), child: child, version: version)
+      writes.append(RowWrite(key, value))
+    }
+    return writes
+  }
+
+  private static func decodeKey(_ rest: inout ArraySlice<UInt8>) throws(DFSError) -> RowKey {
+    let kind = try take(1, &rest).first
+    let id = InodeID(UInt64(bigEndian: try take(8, &rest)))
+    if kind == 1 { return .inode(id) }
+    let count = Int(try take(1, &rest).first ?? 0)
+    let name = try FileName(try take(count, &rest))
+    switch kind {
+    case 2: return .entry(parent: id, name: name)
+    case 3: return .attribute(id, name: name)
+    default: throw DFSError(.damaged, "a change in the log has a row of no known kind")
+    }
+  }
+
+  private static func take(
+    _ count: Int, _ rest: inout ArraySlice<UInt8>
+  ) throws(DFSError) -> ArraySlice<UInt8> {
+    guard count <= rest.count else {
+      throw DFSError(.damaged, "a change in the log ends \(count - rest.count) bytes early")
+    }
+    defer { rest = rest.dropFirst(count) }
+    return rest.prefix(count)
+  }
+}

@@ -1,0 +1,196 @@
+public import DFSCore
+internal import Dispatch
+public import Logging
+internal import Synchronization
+
+/// A server's directory: its identity, its lock, and one `UserStore` for each user who is active.
+///
+/// Invariants:
+/// - Nothing in a directory of another server, cluster or newer format is touched.
+/// - At most one process uses a directory, and at most one `UserStore` a user's.
+/// - A user's directory is `DIR/NAME`; our own files are in `DIR/.dfs`, where no user name leads.
+public final class ServerStore: Sendable {
+  private struct User {
+    let store: UserStore
+    let opening: Task<Void, any Error>
+  }
+
+  private struct State {
+    var users: [UserName: User] = [:]
+    var isClosed = false
+    var isTrimming = false
+  }
+
+  public let identity: StoreIdentity
+  public let directory: String
+  let options: StoreOptions
+  private let logger: Logger
+  private let lock: DirectoryLock
+  private let queues: StoreQueues
+  private let state = Mutex(State())
+
+  // MARK: Opening
+
+  /// Opens the directory of server `name`, making it if there is none. Blocks.
+  /// - Throws: `configuration` if it belongs to another server or cluster or has a newer format,
+  ///   `busy` if another process has it; nothing was touched then.
+  public static func open(
+    directory: String, name: String, cluster: String, options: StoreOptions, logger: Logger
+  ) throws -> ServerStore {
+    let path = "\(directory)/.dfs/identity"
+    let fresh = try StoreIdentity(newName: name, cluster: cluster)
+    try StoreIdentity.read(path)?.check(name: name, cluster: cluster, directory: directory)
+    if !FileSystem.exists(path) { try refuseForeign(directory) }
+    try makePath(directory)
+    try FileSystem.makeDirectory("\(directory)/.dfs")
+    let lock = try DirectoryLock("\(directory)/.dfs/lock", directory: directory)
+    // Again, now that nobody else can be making it.
+    let present = try StoreIdentity.read(path)
+    try present?.check(name: name, cluster: cluster, directory: directory)
+    if present == nil { try fresh.write(path) }
+    return ServerStore(directory, present ?? fresh, lock, options, logger)
+  }
+
+  /// A directory without identity may be taken only if no directories are in it: those would be
+  /// taken for users'.
+  private static func refuseForeign(_ directory: String) throws(DFSError) {
+    let foreign = (try FileSystem.names(in: directory) ?? []).filter { name in
+      name != "lost+found" && !name.hasPrefix(".") && FileSystem.isDirectory("\(directory)/\(name)")
+    }
+    guard let first = foreign.first else { return }
+    throw DFSError(
+      .configuration,
+      "\(directory) is not empty ('\(first.printable)') and has no identity of a server; name an empty "
+        + "or new directory, or restore \(directory)/.dfs/identity")
+  }
+
+  private static func makePath(_ directory: String) throws(DFSError) {
+    let parent = FileSystem.parent(of: directory)
+    if !FileSystem.exists(parent), parent != directory { try makePath(parent) }
+    try FileSystem.makeDirectory(directory)
+  }
+
+  private init(
+    _ directory: String, _ identity: StoreIdentity, _ lock: DirectoryLock,
+    _ options: StoreOptions, _ logger: Logger
+  ) {
+    self.directory = directory
+    self.identity = identity
+    self.lock = lock
+    self.options = options
+    self.logger = logger
+    queues = StoreQueues(options)
+    collectLater()
+  }
+
+  // MARK: Users
+
+  /// The store of a user; the first use makes the user's directory.
+  public func user(_ name: UserName) async throws -> UserStore {
+    let user = try state.withLock { state -> User in
+      guard !state.isClosed else { throw DFSError(.cancelled, "the server stops") }
+      if let user = state.users[name] { return user }
+      let store = makeStore(name)
+      let user = User(store: store, opening: Task { try await store.open() })
+      state.users[name] = user
+      return user
+    }
+    do {
+      try await user.opening.value
+      return user.store
+    } catch {
+      forget(name, user.store)
+      throw error
+    }
+  }
+
+  private func makeStore(_ name: UserName) -> UserStore {
+    UserStore(
+      name, directory: "\(directory)/\(name)", options: options, queues: queues, logger: logger
+    ) { [weak self] _ in self?.trimSoon() }
+  }
+
+  /// A store that could not be opened is tried anew at the next use.
+  private func forget(_ name: UserName, _ store: UserStore) {
+    state.withLock { state in
+      if state.users[name]?.store === store { state.users[name] = nil }
+    }
+  }
+
+  /// Databases that are open now.
+  var openDatabaseCount: Int { stores.count(where: \.handle.isOpen) }
+
+  private var stores: [UserStore] { state.withLock { $0.users.values.map(\.store) } }
+
+  // MARK: In the background
+
+  /// Closes the databases that were not used for the longest time, down to the bound.
+  private func trimSoon() {
+    guard openDatabaseCount > options.openDatabases else { return }
+    guard state.withLock({ $0.isTrimming.exchange(true) == false }) else { return }
+    Task {
+      while await trim() {}
+      state.withLock { $0.isTrimming = false }
+    }
+  }
+
+  /// - Returns: whether some were closed and more are open than the bound says: others may have
+  ///   been opened meanwhile. Where none could be closed, the next opening tries again.
+  private func trim() async -> Bool {
+    let open = stores.filter(\.handle.isOpen)
+    let surplus = open.count - options.openDatabases
+    guard surplus > 0 else { return false }
+    let idle = open.sorted { $0.handle.lastUse < $1.handle.lastUse }.prefix(surplus)
+    for store in idle {
+      await attempt("closing an idle database", store) { try await store.rest() }
+    }
+    return idle.contains { !$0.handle.isOpen }
+  }
+
+  private func collectLater() {
+    let delay = DispatchTimeInterval.seconds(options.collectSeconds)
+    DispatchQueue.global().asyncAfter(deadline: .now() + delay) { [weak self] in
+      guard let self, !self.state.withLock({ $0.isClosed }) else { return }
+      Task {
+        for store in self.stores where store.needsCollection {
+          await self.attempt("collecting", store) { try await store.collectAndSweep() }
+        }
+        self.collectLater()
+      }
+    }
+  }
+
+  private func attempt(
+    _ what: String, _ store: UserStore, _ body: @Sendable () async throws -> Void
+  ) async {
+    do {
+      try await body()
+    } catch {
+      logger.error("\(what) failed", metadata: ["user": "\(store.name)", "error": "\(error)"])
+    }
+  }
+
+  // MARK: Closing
+
+  /// Brings everything to stable storage, closes the databases and lets go of the directory.
+  public func close() async {
+    let users = state.withLock { state -> [User] in
+      state.isClosed = true
+      return Array(state.users.values)
+    }
+    for user in users {
+      // A store that never opened has nothing to bring anywhere.
+      guard (try? await user.opening.value) != nil else { continue }
+      await attempt("closing", user.store) { try await user.store.close() }
+    }
+    lock.unlock()
+  }
+}
+
+extension Bool {
+  /// Sets a new value and returns the one before.
+  fileprivate mutating func exchange(_ value: Bool) -> Bool {
+    defer { self = value }
+    return self
+  }
+}

@@ -1,0 +1,25 @@
+/// The settings of a server's store. Every duration is in the unit that its name ends in.
+public struct StoreOptions: Sendable, Hashable {
+  /// Every change and every copy is on stable storage before it is acknowledged.
+  public var syncAlways = false
+  /// What was acknowledged without stable storage is brought there after this long.
+  public var flushMilliseconds = 400
+  /// A version that was replaced is kept this long for readers that have it open elsewhere.
+  public var keepReplacedSeconds: Int64 = 60
+  /// A complete copy that no change ever named is removed after this long.
+  public var keepOrphansSeconds: Int64 = 3600
+  /// How often the collector looks for what may be removed.
+  public var collectSeconds = 10
+  /// The log keeps at least this many of the last changes, as long as they are within `logBytes`.
+  public var logChanges = 10_000
+  /// Bytes of changes that the log keeps.
+  public var logBytes = 16 << 20
+  /// Databases that are open at the same time; the least recently used idle one is closed.
+  public var openDatabases = 64
+  /// Threads for part files, for tables that are read, and for tables that are written.
+  public var bulkThreads = 6
+  public var queryThreads = 4
+  public var writerThreads = 8
+
+  public init() {}
+}

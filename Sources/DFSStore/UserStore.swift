@@ -1,0 +1,225 @@
+public import DFSCore
+internal import DFSReplication
+internal import GRDB
+internal import Logging
+internal import Synchronization
+
+/// The threads of a server's store, shared by its users.
+struct StoreQueues: Sendable {
+  let bulk: WorkQueue
+  let query: WorkQueue
+  let writer: WorkQueue
+
+  init(_ options: StoreOptions) {
+    bulk = WorkQueue(label: "dfs.bulk", width: options.bulkThreads)
+    query = WorkQueue(label: "dfs.query", width: options.queryThreads)
+    writer = WorkQueue(label: "dfs.writer", width: options.writerThreads)
+  }
+}
+
+/// One user's namespace and copies on this server. Everything below may be called from any thread;
+/// what blocks runs on the store's own threads.
+///
+/// Invariants:
+/// - Namespace requests are performed in the order in which `namespace` or `submit` was called.
+/// - What is acknowledged as durable is on stable storage; the rest is there within a second.
+public final class UserStore: Sendable {
+  public let name: UserName
+  let copies: PartStore
+  let sessions = Sessions()
+  let writer: Writer
+  let handle: DatabaseHandle
+  let queues: StoreQueues
+  let options: StoreOptions
+  let logger: Logger
+  /// When all copies were last walked over, if they were since the start.
+  let lastSweep = Mutex<ContinuousClock.Instant?>(nil)
+
+  init(
+    _ name: UserName, directory: String, options: StoreOptions, queues: StoreQueues,
+    logger: Logger, opened: @escaping @Sendable (UserName) -> Void
+  ) {
+    self.name = name
+    self.options = options
+    self.queues = queues
+    var logger = logger
+    logger[metadataKey: "user"] = "\(name)"
+    self.logger = logger
+    copies = PartStore(directory: directory, logger: logger)
+    handle = DatabaseHandle(directory: directory) { opened(name) }
+    writer = Writer(
+      handle: handle, copies: copies, sessions: sessions, options: options, queue: queues.writer,
+      logger: logger)
+  }
+
+  // MARK: Namespace
+
+  /// The last committed head, from memory.
+  public func head() -> Head { writer.publisher.head }
+
+  /// Sets who is told of changes: synchronously, in order, after a change is committed and before
+  /// `head()` or a query shows it. Keys nil: everything changed; no keys: only the view did.
+  public func setCommitObserver(
+    _ observer: @escaping @Sendable (_ keys: [RowKey]?, _ head: Head, _ author: ClientID?) -> Void
+  ) {
+    writer.publisher.observe(observer)
+  }
+
+  /// Performs a step of the namespace protocol; see `submit`.
+  public func namespace(
+    _ request: NamespaceRequest, parts: [InlinePart], held: [PartID], durable: Bool
+  ) async throws -> NamespaceReply {
+    try await withCheckedThrowingContinuation { continuation in
+      submit(request, parts: parts, held: held, durable: durable) { result in
+        continuation.resume(with: result.mapError { $0 as any Error })
+      }
+    }
+  }
+
+  /// Performs a step of the namespace protocol after all that were submitted before, and calls
+  /// `completion` on a thread of the store. With `apply`, `parts` are stored with the change and
+  /// `held` must be here; `durable` asks for stable storage before the answer.
+  public func submit(
+    _ request: NamespaceRequest, parts: [InlinePart], held: [PartID], durable: Bool,
+    completion: @escaping @Sendable (Result<NamespaceReply, DFSError>) -> Void
+  ) {
+    for part in parts {
+      if let error = part.defect { return completion(.failure(error)) }
+    }
+    let job = NamespaceJob(request: request, parts: parts, held: held, isDurable: durable)
+    writer.submit(.request(job, completion))
+  }
+
+  /// Answers all queries from one state; `head` is that of the state, and observers have been told
+  /// of all its changes.
+  public func query(_ queries: [Query]) async throws -> (answers: [QueryAnswer], head: Head) {
+    guard queries.count <= NamespaceQueries.bound else {
+      throw DFSError(
+        .invalidArgument,
+        "\(queries.count) queries at once; the bound is \(NamespaceQueries.bound): ask in turns")
+    }
+    let (answers, ledger) = try await read { db in
+      var reader = NamespaceQueries(db: db)
+      return (try queries.map { try reader.answer($0) }, try Ledger.load(db))
+    }
+    try await writer.publisher.reached(ledger.generation)
+    return (answers, ledger.replica.head)
+  }
+
+  /// Reads the database in one transaction; one that proves damaged is not used any more.
+  func read<Value: Sendable>(
+    _ body: @escaping @Sendable (Database) throws -> Value
+  ) async throws -> Value {
+    let (handle, writer) = (handle, writer)
+    do {
+      return try await queues.query.run {
+        try handle.use { database in try database.pool.read(body) }
+      }
+    } catch let error as DFSError where error.code == .damaged {
+      writer.condemn(error)
+      throw error
+    }
+  }
+
+  // MARK: Refill
+
+  /// Begins to stage rows that are to replace all rows here.
+  /// - Returns: nil if it may go on, else the answer.
+  public func refillBegin(session: UInt64, _ view: View) async throws -> NamespaceReply? {
+    if let refusal = try await writer.refusalOfRefill(view) { return refusal }
+    let path = "\(copies.temporaryDirectory)/refill.\(session).\(VersionID.random())"
+    let stage = try await queues.query.run { try RefillStage(view: view, path: path) }
+    setStage(session, stage)
+    return nil
+  }
+
+  public func refillRows(session: UInt64, _ rows: [DFSCore.Row]) async throws {
+    let stage = try sessions.refill(session)
+    try await queues.query.run { try stage.add(rows) }
+  }
+
+  /// Installs `view` on the staged rows if they are those of `to`, else changes nothing.
+  public func refillEnd(session: UInt64, _ view: View, to: Head) async throws -> NamespaceReply {
+    let stage = try sessions.refill(session)
+    guard stage.view == view else {
+      throw DFSError(.protocolViolation, "the refill was begun for view \(stage.view), not \(view)")
+    }
+    defer { setStage(session, nil) }
+    return try await writer.install(stage, to: to)
+  }
+
+  private func setStage(_ session: UInt64, _ stage: RefillStage?) {
+    guard let displaced = sessions.stage(session, stage) else { return }
+    queues.bulk.submit { displaced.discard() }
+  }
+
+  // MARK: Sessions
+
+  /// Keeps the versions' copies until they are released or the session ends.
+  public func hold(session: UInt64, _ versions: [VersionID]) { sessions.hold(session, versions) }
+
+  public func release(session: UInt64, _ versions: [VersionID]) {
+    sessions.release(session, versions)
+  }
+
+  /// Ends what the session has under way: holds, uploads, a staged refill.
+  public func endSession(_ session: UInt64) {
+    queues.bulk.submit(sessions.end(session))
+  }
+
+  // MARK: Opening and closing
+
+  /// Makes the directory if needed, opens the database and reads its state.
+  func open() async throws {
+    let copies = copies
+    try await queues.query.run {
+      try FileSystem.makeDirectory(copies.directory)
+      try copies.prepare()
+    }
+    try await writer.exclusive { _, _ in }
+    guard head() == .blank else { return }
+    let hasCopies = try await queues.query.run { try !copies.folderNames().isEmpty }
+    guard hasCopies else { return }
+    logger.warning(
+      "copies are here, but no rows: this server has no vote until a client has refilled it")
+  }
+
+  /// Brings everything that was acknowledged to stable storage.
+  func flush() async throws {
+    let (copies, writer) = (copies, writer)
+    try await queues.bulk.run { _ = copies.unsynced.sync(copies.unsynced.ids) }
+    try await writer.exclusive { state, database in try writer.flush(&state, database) }
+  }
+
+  /// Closes the database until it is used again, unless it is in use.
+  func rest() async throws {
+    try await flush()
+    let handle = handle
+    try await queues.query.run { try handle.closeIfIdle() }
+  }
+
+  /// Ends the use of this store for good.
+  func close() async throws {
+    try await flush()
+    let (handle, threads) = (handle, queues.query)
+    try await withCheckedThrowingContinuation { (closed: CheckedContinuation<Void, any Error>) in
+      threads.submit { handle.shut { closed.resume(with: $0) } }
+    }
+  }
+}
+
+extension InlinePart {
+  /// What is wrong with it, if something is.
+  fileprivate var defect: DFSError? {
+    guard bytes.count <= Limits.inlinePartBytes else {
+      return DFSError(
+        .protocolViolation,
+        "part \(id) has \(bytes.count) bytes; within a change the bound is \(Limits.inlinePartBytes)"
+      )
+    }
+    guard BlockChecksum.of(bytes) == checksum else {
+      return DFSError(.damaged, "part \(id) arrived damaged; send it again")
+    }
+    return nil
+  }
+}

@@ -1,0 +1,132 @@
+public import DFSCore
+internal import GRDB
+
+/// A user's copies: putting, getting, syncing and dropping.
+extension UserStore {
+  /// Stores a piece of a copy; pieces come in order from offset 0, the one that reaches the length
+  /// completes the copy (`durable`: on stable storage, and found under its name, before this
+  /// returns). A copy that is already here with the same content is a success.
+  public func putPart(
+    session: UInt64, _ extent: PartExtent, bytes: some Collection<UInt8> & Sendable, durable: Bool
+  ) async throws {
+    let upload = try sessions.upload(session, extent, directory: copies.temporaryDirectory)
+    try await upload.takeTurn(extent)
+    let durable = durable || options.syncAlways
+    try await queues.bulk.run {
+      do throws(DFSError) {
+        try self.write(upload, extent, bytes, durable, session)
+      } catch {
+        upload.fail(error)
+        throw error
+      }
+    }
+  }
+
+  private func write(
+    _ upload: Upload, _ extent: PartExtent, _ bytes: some Collection<UInt8>, _ durable: Bool,
+    _ session: UInt64
+  ) throws(DFSError) {
+    let written = bytes.withContiguousStorageIfAvailable { storage in
+      Result { () throws(DFSError) in
+        try write(upload, extent, UnsafeRawBufferPointer(storage), durable, session)
+      }
+    }
+    if let written { return try written.get() }
+    try Array(bytes).withUnsafeBytesOrError { storage throws(DFSError) in
+      try write(upload, extent, storage, durable, session)
+    }
+  }
+
+  private func write(
+    _ upload: Upload, _ extent: PartExtent, _ bytes: UnsafeRawBufferPointer, _ durable: Bool,
+    _ session: UInt64
+  ) throws(DFSError) {
+    if let (layout, file, checksums) = try upload.write(extent, bytes) {
+      // Before the name is there, so that the collector never takes the copy for an orphan.
+      sessions.completed(session, extent.id, nowSeconds: WallClock.seconds)
+      try copies.complete(file, layout, checksums: checksums, durable: durable)
+      if !durable { writer.flushSoon() }
+    }
+    upload.endTurn(at: extent.offset + UInt64(bytes.count))
+  }
+
+  /// The whole blocks that cover `range`, as many as fit in one frame, verified.
+  /// - Throws: `notFound` if the copy is not here, `damaged` if it is not what was stored.
+  public func getPart(
+    _ id: PartID, range: Range<UInt64>
+  ) async throws -> (extent: PartExtent, bytes: [UInt8]) {
+    let copies = copies
+    if let found = try await queues.bulk.run({ try copies.read(id, range: range) }) { return found }
+    guard let inline = try await read({ try VersionTables.part(id, $0) }) else {
+      throw DFSError(.notFound, "part \(id) is not on this server")
+    }
+    return try inline.whole
+  }
+
+  /// Puts these copies on stable storage, those that are kept in the database too.
+  public func syncParts(_ ids: [PartID]) async throws {
+    let copies = copies
+    let failed = try await queues.bulk.run { copies.unsynced.sync(ids) }
+    guard failed.isEmpty else {
+      throw DFSError(
+        .inputOutput,
+        "\(failed.count) of \(ids.count) copies could not be brought to stable storage: "
+          + failed.map(\.description).joined(separator: ", "))
+    }
+    let writer = writer
+    try await writer.exclusive { state, database in try writer.syncCommits(&state, database) }
+  }
+
+  /// Forgets uploaded copies that no change names.
+  public func dropParts(_ ids: [PartID]) async throws {
+    let copies = copies
+    try await writer.exclusive { _, database in
+      let unnamed = try database.pool.read { db in
+        try ids.filter { id in
+          try !VersionTables.isNamed(id.version, db) && !VersionTables.isGarbage(id.version, db)
+        }
+      }
+      try copies.remove(unnamed)
+    }
+  }
+
+  /// For each version the parts of which a copy is here.
+  public func copies(_ versions: [VersionID]) async throws -> [[PartIndex]] {
+    let copies = copies
+    let inline = try await read { db in try versions.map { try VersionTables.parts(of: $0, db) } }
+    return try await queues.query.run {
+      zip(versions, inline).map { version, inline in
+        let files = copies.parts(of: version)
+        return PartIndex.all.filter { files.contains($0) || inline.contains($0) }
+      }
+    }
+  }
+
+  /// The space of the file system, and what this user takes of it.
+  public func space() async throws -> SpaceReport {
+    let (copies, handle) = (copies, handle)
+    let inodes = try await read { try Ledger.load($0).inodes }
+    return try await queues.query.run {
+      try copies.countOnce()
+      let space = try FileSystem.space(at: copies.directory)
+      return SpaceReport(
+        total: space.total, available: space.available,
+        used: copies.usedBytes + handle.usedBytes, inodes: inodes)
+    }
+  }
+}
+
+extension InlinePart {
+  /// The part as one piece, verified.
+  fileprivate var whole: (PartExtent, [UInt8]) {
+    get throws(DFSError) {
+      guard BlockChecksum.of(bytes) == checksum else {
+        throw DFSError(.damaged, "the copy of part \(id) in the database is damaged")
+      }
+      let checksums = bytes.withUnsafeBytes { BlockChecksum.blocks(of: $0) }
+      return (
+        PartExtent(id: id, length: UInt64(bytes.count), offset: 0, checksums: checksums), bytes
+      )
+    }
+  }
+}

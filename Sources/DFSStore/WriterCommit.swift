@@ -1,0 +1,154 @@
+internal import DFSCore
+internal import GRDB
+internal import Logging
+internal import Synchronization
+
+/// One transaction of the writer, and what follows from it.
+extension Writer {
+  /// Performs `jobs` in one transaction.
+  /// - Returns: for each its answer, or its own failure.
+  /// - Throws: what failed all of them; nothing was changed then.
+  func commit(
+    _ jobs: [NamespaceJob], _ state: inout WriterState
+  ) throws(DFSError) -> [Result<NamespaceReply, DFSError>] {
+    let isDurable = options.syncAlways || jobs.contains(where: \.needsStableStorage)
+    return try handle.use { database in
+      try prepare(database, &state)
+      let effects = try guarding(&state) { state in
+        try database.pool.writeWithoutTransaction { db in
+          try database.setDurable(isDurable, db)
+          return try transact(jobs, isDurable: isDurable, &state, database, db)
+        }
+      }
+      sessions.named(effects.flatMap { (try? $0.get())?.named ?? [] })
+      return effects.map { $0.map(\.reply) }
+    }
+  }
+
+  private func transact(
+    _ jobs: [NamespaceJob], isDurable: Bool, _ state: inout WriterState,
+    _ database: NamespaceDatabase, _ db: Database
+  ) throws -> [Result<Effect, DFSError>] {
+    guard let before = state.ledger else { return [] }
+    var transaction = NamespaceTransaction(
+      db: db, copies: copies, nowSeconds: WallClock.seconds, isDurable: isDurable, ledger: before)
+    var effects: [Result<Effect, DFSError>] = []
+    try db.inTransaction(.immediate) {
+      effects = try jobs.map { try perform($0, &transaction) }
+      guard transaction.ledger != before else { return .commit }
+      transaction.ledger.generation += 1
+      try ChangeLog.trim(&transaction.ledger, options, db)
+      try transaction.ledger.save(db)
+      if isDurable { copies.unsynced.sync(Array(state.named)) }
+      return .commit
+    }
+    let succeeded = effects.compactMap { try? $0.get() }
+    try settle(succeeded, isDurable: isDurable, transaction.ledger, &state, database)
+    publisher.publish(succeeded.flatMap(\.announcements), transaction.ledger)
+    return effects
+  }
+
+  /// One request. Its own failure is its answer; one that ended the transaction is that of all.
+  private func perform(
+    _ job: NamespaceJob, _ transaction: inout NamespaceTransaction
+  ) throws -> Result<Effect, DFSError> {
+    do {
+      return .success(try transaction.perform(job))
+    } catch {
+      guard transaction.db.isInsideTransaction, !Self.isFatal(error) else { throw error }
+      return .failure(.database(error, handle.path))
+    }
+  }
+
+  /// After the commit: what is on stable storage now, and what has to go there.
+  private func settle(
+    _ effects: [Effect], isDurable: Bool, _ ledger: Ledger, _ state: inout WriterState,
+    _ database: NamespaceDatabase
+  ) throws {
+    let hasWritten = state.ledger != ledger
+    state.ledger = ledger
+    if hasWritten {
+      hasGarbage.store(true, ordering: .relaxed)
+      if effects.contains(where: \.isAppend) {
+        lastAppendSeconds.store(WallClock.seconds, ordering: .relaxed)
+      }
+      state.logBytes += effects.reduce(0) { $0 + $1.logBytes }
+    }
+    if isDurable {
+      // A commit that wrote nothing did not wait for stable storage.
+      if !hasWritten { try syncCommits(&state, database) }
+      state.isDirty = false
+      state.named = []
+    } else if hasWritten {
+      state.isDirty = true
+      state.named.formUnion(effects.flatMap(\.held).filter(copies.unsynced.contains))
+    }
+    if state.isDirty || state.logBytes > Self.checkpointBytes { flushSoon() }
+  }
+
+  /// Brings the commits so far, and before them the copies that they name, to stable storage.
+  func syncCommits(_ state: inout WriterState, _ database: NamespaceDatabase) throws(DFSError) {
+    guard state.isDirty else { return }
+    copies.unsynced.sync(Array(state.named))
+    do {
+      try database.syncLog()
+    } catch {
+      fail(error, &state)
+      throw error
+    }
+    state.isDirty = false
+    state.named = []
+  }
+
+  // MARK: Failure
+
+  /// Runs `body`; an error that leaves the database untrusted is remembered.
+  func guarding<Value>(
+    _ state: inout WriterState, _ body: (inout WriterState) throws -> Value
+  ) throws -> Value {
+    do {
+      return try body(&state)
+    } catch {
+      if Self.isFatal(error) { fail(.database(error, handle.path), &state) }
+      throw error
+    }
+  }
+
+  /// A failed fsync (it is never tried again: what it should have written may be gone) and a
+  /// damaged database.
+  private static func isFatal(_ error: any Error) -> Bool {
+    if let error = error as? DFSError { return error.code == .damaged }
+    guard let error = error as? DatabaseError else { return false }
+    switch error.extendedResultCode {
+    case .SQLITE_IOERR_FSYNC, .SQLITE_IOERR_DIR_FSYNC: return true
+    default: return error.resultCode == .SQLITE_CORRUPT || error.resultCode == .SQLITE_NOTADB
+    }
+  }
+
+  /// Somebody else found the database damaged.
+  func condemn(_ error: DFSError) {
+    submit(.exclusive { state, _ in self.fail(error, &state) })
+  }
+
+  private func fail(_ error: DFSError, _ state: inout WriterState) {
+    guard state.failure == nil else { return }
+    logger.critical(
+      "this user's database is not used any more until the server is started again",
+      metadata: ["database": "\(handle.path)", "error": "\(error)"])
+    let failure = DFSError(
+      error.code,
+      "the database \(handle.path) failed and is not used any more; see to the disk, then start the "
+        + "server again: \(error.message)")
+    state.failure = failure
+    publisher.fail(failure)
+  }
+}
+
+extension Effect {
+  fileprivate var isAppend: Bool { if case .applied = reply { true } else { false } }
+
+  /// About how many bytes of the write-ahead log it took: pages of 4 KiB.
+  fileprivate var logBytes: Int {
+    announcements.reduce(0) { $0 + 4096 * (4 + 2 * ($1.keys?.count ?? 0)) } + inlineBytes
+  }
+}

@@ -1,0 +1,92 @@
+internal import DFSCore
+internal import DFSReplication
+internal import GRDB
+internal import Synchronization
+
+/// Replacing all rows by staged ones, in one transaction.
+extension Writer {
+  /// - Returns: nil if a refill for `view` may begin, else the answer.
+  func refusalOfRefill(_ view: View) async throws -> NamespaceReply? {
+    try await exclusive { state, _ in state.ledger?.replica.refusalOfRefill(view) }
+  }
+
+  /// Installs `stage.view` on the staged rows if they have the digest of `to`.
+  func install(_ stage: RefillStage, to: Head) async throws -> NamespaceReply {
+    try await exclusive { state, database in
+      guard let ledger = state.ledger else { throw Self.unread }
+      if let refusal = ledger.replica.refusalOfRefill(stage.view) { return refusal }
+      guard try stage.finish() == to.digest else { return .behind(ledger.replica.head) }
+      return try self.guarding(&state) { state in
+        try self.replaceRows(stage, to: to, ledger, &state, database)
+      }
+    }
+  }
+
+  private static let unread = DFSError(.inputOutput, "the state of the database was not read")
+
+  private func replaceRows(
+    _ stage: RefillStage, to: Head, _ before: Ledger, _ state: inout WriterState,
+    _ database: NamespaceDatabase
+  ) throws -> NamespaceReply {
+    copies.unsynced.sync(Array(state.named))
+    let head = Head(view: stage.view, number: to.number, digest: to.digest)
+    var ledger = before
+    ledger.replica = Replica(promised: stage.view, head: head)
+    ledger.generation += 1
+    ledger.committed = min(before.committed, to.number)
+    try database.pool.writeWithoutTransaction { db in
+      try database.setDurable(true, db)
+      try db.execute(sql: "ATTACH DATABASE ? AS refill", arguments: [stage.path])
+      defer { try? db.execute(sql: "DETACH DATABASE refill") }
+      try db.inTransaction(.immediate) {
+        try Self.replaceRows(number: to.number, db)
+        ledger.inodes = UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM inode") ?? 0)
+        try ChangeLog.clear(&ledger, db)
+        try ledger.save(db)
+        return .commit
+      }
+    }
+    state.ledger = ledger
+    state.isDirty = false
+    state.named = []
+    hasGarbage.store(true, ordering: .relaxed)
+    state.logBytes = Self.checkpointBytes + 1
+    publisher.publish([Announcement(keys: nil, head: head, author: nil)], ledger)
+    flushSoon()
+    return .installed(head)
+  }
+
+  /// Only rows that differ are written; versions that are named no longer become garbage.
+  private static func replaceRows(number: UInt64, _ db: Database) throws {
+    try db.execute(
+      sql: """
+        INSERT OR IGNORE INTO garbage SELECT DISTINCT version, ?, ? FROM main.inode
+          WHERE version IS NOT NULL AND version NOT IN
+            (SELECT version FROM refill.inode WHERE version IS NOT NULL)
+        """, arguments: [number.stored, WallClock.seconds])
+    try db.execute(
+      sql: "UPDATE garbage SET number = ? WHERE number > ?",
+      arguments: [number.stored, number.stored])
+    try db.execute(
+      sql: """
+        DELETE FROM main.inode WHERE id NOT IN (SELECT id FROM refill.inode);
+        INSERT OR REPLACE INTO main.inode SELECT s.* FROM refill.inode s
+          LEFT JOIN main.inode i ON i.id = s.id
+          WHERE i.id IS NULL OR i."change" <> s."change" OR i.version IS NOT s.version
+            OR i.value <> s.value;
+        DELETE FROM main.entry WHERE NOT EXISTS (SELECT 1 FROM refill.entry s
+          WHERE s.parent = entry.parent AND s.name = entry.name);
+        INSERT OR REPLACE INTO main.entry SELECT s.* FROM refill.entry s
+          LEFT JOIN main.entry e ON e.parent = s.parent AND e.name = s.name
+          WHERE e.name IS NULL OR e."change" <> s."change" OR e.child IS NOT s.child
+            OR e.value <> s.value;
+        DELETE FROM main.attribute WHERE NOT EXISTS (SELECT 1 FROM refill.attribute s
+          WHERE s.inode = attribute.inode AND s.name = attribute.name);
+        INSERT OR REPLACE INTO main.attribute SELECT s.* FROM refill.attribute s
+          LEFT JOIN main.attribute a ON a.inode = s.inode AND a.name = s.name
+          WHERE a.name IS NULL OR a."change" <> s."change" OR a.value <> s.value;
+        DELETE FROM garbage WHERE version IN
+          (SELECT version FROM main.inode WHERE version IS NOT NULL);
+        """)
+  }
+}

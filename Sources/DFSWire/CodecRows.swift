@@ -1,0 +1,157 @@
+internal import DFSCore
+internal import FoundationEssentials
+internal import SwiftProtobuf
+
+/// Views, heads, rows and changes. An absent message reads as zeros, as protobuf has it.
+
+extension View {
+  var wire: ProtoView {
+    .with {
+      $0.round = round
+      $0.client = client.value
+    }
+  }
+
+  init(_ view: ProtoView) { self.init(round: view.round, client: ClientID(view.client)) }
+}
+
+extension RowDigest {
+  var wire: ProtoDigest {
+    .with {
+      $0.high = high
+      $0.low = low
+    }
+  }
+
+  init(_ digest: ProtoDigest) { self.init(high: digest.high, low: digest.low) }
+}
+
+extension Head {
+  var wire: ProtoHead {
+    .with {
+      $0.view = view.wire
+      $0.number = number
+      $0.digest = digest.wire
+    }
+  }
+
+  init(_ head: ProtoHead) {
+    self.init(view: View(head.view), number: head.number, digest: RowDigest(head.digest))
+  }
+}
+
+extension VersionID {
+  var wire: ProtoVersionId {
+    .with {
+      $0.high = high
+      $0.low = low
+    }
+  }
+
+  init(_ id: ProtoVersionId) { self.init(high: id.high, low: id.low) }
+}
+
+extension RowKey {
+  var wire: ProtoRowKey {
+    .with {
+      switch self {
+      case .inode(let id):
+        $0.table = .inode
+        $0.inode = id.value
+      case .entry(let parent, let name):
+        $0.table = .entry
+        $0.inode = parent.value
+        $0.name = Data(name.bytes)
+      case .attribute(let id, let name):
+        $0.table = .attribute
+        $0.inode = id.value
+        $0.name = Data(name.bytes)
+      }
+    }
+  }
+
+  init(_ key: ProtoRowKey) throws(DFSError) {
+    let inode = InodeID(key.inode)
+    switch key.table {
+    case .inode:
+      guard key.name.isEmpty else { throw .violation("the key of an inode with a name") }
+      self = .inode(inode)
+    case .entry: self = .entry(parent: inode, name: try FileName(key.name))
+    case .attribute: self = .attribute(inode, name: try FileName(key.name))
+    case .unknown, .UNRECOGNIZED: throw .violation("a key of no known table")
+    }
+  }
+}
+
+extension RowValue {
+  var wire: ProtoRowValue {
+    .with {
+      $0.bytes = Data(bytes)
+      if let child { $0.child = child.value }
+      if let version { $0.version = version.wire }
+    }
+  }
+
+  init(_ value: ProtoRowValue) throws(DFSError) {
+    guard value.bytes.count <= Wire.rowBytes else {
+      throw .violation("a row of \(value.bytes.count) bytes; the bound is \(Wire.rowBytes)")
+    }
+    self.init(
+      bytes: Array(value.bytes), child: value.hasChild ? InodeID(value.child) : nil,
+      version: value.hasVersion ? VersionID(value.version) : nil)
+  }
+}
+
+extension Row {
+  var wire: ProtoRow {
+    .with {
+      $0.key = key.wire
+      $0.change = change
+      $0.value = value.wire
+    }
+  }
+
+  init(_ row: ProtoRow) throws(DFSError) {
+    self.init(
+      key: try RowKey(row.key), change: row.change, value: try RowValue(row.value))
+  }
+}
+
+extension Change {
+  var wire: ProtoChange {
+    .with {
+      $0.client = id.client.value
+      $0.sequence = id.sequence
+      $0.writes = writes.map { write in
+        .with {
+          $0.key = write.key.wire
+          if let value = write.value { $0.value = value.wire }
+        }
+      }
+    }
+  }
+
+  init(_ change: ProtoChange) throws(DFSError) {
+    let writes = try list(change.writes, atMost: Limits.changeWrites, of: "writes") {
+      write throws(DFSError) in
+      RowWrite(try RowKey(write.key), write.hasValue ? try RowValue(write.value) : nil)
+    }
+    self.init(
+      id: ChangeID(client: ClientID(change.client), sequence: change.sequence), writes: writes)
+  }
+}
+
+extension LogEntry {
+  var wire: ProtoLogEntry {
+    .with {
+      $0.number = number
+      $0.change = change.wire
+      $0.digest = digest.wire
+    }
+  }
+
+  init(_ entry: ProtoLogEntry) throws(DFSError) {
+    self.init(
+      number: entry.number, change: try Change(entry.change), digest: RowDigest(entry.digest))
+  }
+}

@@ -1,0 +1,36 @@
+public import DFSCore
+public import NIOCore
+
+/// What a frame carries. `id` matches a reply with its request; it is chosen by the client.
+public enum Message: Hashable, Sendable {
+  /// `id` is not 0.
+  case request(id: UInt64, Request)
+  /// `id` 0: a failure of the connection as a whole, which is closed after it.
+  case reply(id: UInt64, Reply)
+  case push(Push)
+  /// The frame is whole, but its message is of an unknown kind or has a value out of bounds. A
+  /// server answers with the error; a client fails the request of that id with it.
+  case unreadable(id: UInt64, DFSError)
+}
+
+/// A message, and the raw bytes that come with `putPart` and `part` (nil where there are none).
+public struct Frame: Hashable, Sendable {
+  public let message: Message
+  public let body: ByteBuffer?
+
+  public init(_ message: Message, body: ByteBuffer? = nil) {
+    self.message = message
+    self.body = body.flatMap { $0.readableBytes == 0 ? nil : $0 }
+  }
+}
+
+extension Wire {
+  /// Ids (of parts, of versions) and queries that one message may list.
+  public static let listItems = 4096
+  /// Rows, or changes, that one list holds.
+  public static let listRows = 65_536
+  /// Bytes of a row's value.
+  public static let rowBytes = Limits.attributeValueBytes + 1024
+  /// Before the header: the length of the frame and the length of the header.
+  static let prefixBytes = 8
+}

@@ -1,0 +1,75 @@
+internal import DFSCore
+public import NIOCore
+
+/// Cuts a stream of bytes into frames (docs/FORMATS.md, "Frames"). Both lengths are compared with
+/// their bounds as soon as they are here, before memory is taken for what they announce.
+///
+/// A frame that breaks a bound throws, and nothing after it can be read. A whole frame with an
+/// unknown or wrong message is delivered as `.unreadable`.
+public struct FrameDecoder: ByteToMessageDecoder {
+  public typealias InboundOut = Frame
+
+  private let bound: FrameBound
+
+  public init(bound: FrameBound) { self.bound = bound }
+
+  public mutating func decode(context: ChannelHandlerContext, buffer: inout ByteBuffer) throws
+    -> DecodingState
+  {
+    guard let frame = try next(from: &buffer) else { return .needMoreData }
+    context.fireChannelRead(Self.wrapInboundOut(frame))
+    return .continue
+  }
+
+  public mutating func decodeLast(
+    context: ChannelHandlerContext, buffer: inout ByteBuffer, seenEOF: Bool
+  ) throws -> DecodingState {
+    try decode(context: context, buffer: &buffer)
+  }
+
+  /// Takes the next whole frame off the front of `buffer`; nil if it is not all here.
+  func next(from buffer: inout ByteBuffer) throws(DFSError) -> Frame? {
+    let start = buffer.readerIndex
+    guard let frameLength = buffer.getInteger(at: start, as: UInt32.self) else { return nil }
+    try check(frame: frameLength)
+    guard let headerLength = buffer.getInteger(at: start + 4, as: UInt32.self) else { return nil }
+    let body = try check(header: headerLength, in: frameLength)
+    guard buffer.readableBytes >= 4 + Int(frameLength) else {
+      // Room for all of it at once, now that its length is known to be within the bound.
+      buffer.reserveCapacity(minimumWritableBytes: 4 + Int(frameLength) - buffer.readableBytes)
+      return nil
+    }
+    buffer.moveReaderIndex(forwardBy: Wire.prefixBytes)
+    guard let header = buffer.readBytes(length: Int(headerLength)),
+      let body = buffer.readSlice(length: body)
+    else { return nil }
+    return try Frame(header: header, body: body)
+  }
+
+  private func check(frame length: UInt32) throws(DFSError) {
+    guard length >= 4 else {
+      throw DFSError(.protocolViolation, "a frame of \(length) bytes; the least is 4")
+    }
+    guard length <= bound.frameBytes else {
+      throw DFSError(
+        .protocolViolation,
+        "a frame of \(length) bytes; the bound \(bound.isLoggedIn ? "" : "before login ")is "
+          + "\(bound.frameBytes)")
+    }
+  }
+
+  /// The length of the body.
+  private func check(header length: UInt32, in frame: UInt32) throws(DFSError) -> Int {
+    guard length <= frame - 4, length <= Limits.headerBytes else {
+      throw DFSError(
+        .protocolViolation,
+        "a header of \(length) bytes in a frame of \(frame); the bound is \(Limits.headerBytes)")
+    }
+    let body = Int(frame - 4 - length)
+    guard body <= Limits.chunkBytes else {
+      throw DFSError(
+        .protocolViolation, "a body of \(body) bytes; the bound is \(Limits.chunkBytes)")
+    }
+    return body
+  }
+}

@@ -1,0 +1,49 @@
+internal import DFSCore
+public import NIOCore
+
+/// Writes frames: the lengths and the header as one buffer, the body as it is, so that both leave
+/// in one vectored write and no bulk byte is copied here.
+///
+/// A frame that cannot be encoded (a header over the bound) fails its write and leaves the stream
+/// as it was.
+public final class FrameEncoder: ChannelOutboundHandler {
+  public typealias OutboundIn = Frame
+  public typealias OutboundOut = ByteBuffer
+
+  public init() {}
+
+  public func write(
+    context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
+  ) {
+    let frame = Self.unwrapOutboundIn(data)
+    do {
+      let head = try frame.encodedHead(allocator: context.channel.allocator)
+      guard let body = frame.body else {
+        return context.write(Self.wrapOutboundOut(head), promise: promise)
+      }
+      context.write(Self.wrapOutboundOut(head), promise: nil)
+      context.write(Self.wrapOutboundOut(body), promise: promise)
+    } catch {
+      promise?.fail(error)
+    }
+  }
+}
+
+extension Frame {
+  /// The lengths and the header; the body follows them on the wire.
+  func encodedHead(allocator: ByteBufferAllocator) throws(DFSError) -> ByteBuffer {
+    let header = try encodedHeader()
+    let bodyBytes = body?.readableBytes ?? 0
+    guard header.count <= Limits.headerBytes, bodyBytes <= Limits.chunkBytes else {
+      throw DFSError(
+        .invalidArgument,
+        "a message of \(header.count) bytes and a body of \(bodyBytes); the bounds are "
+          + "\(Limits.headerBytes) and \(Limits.chunkBytes)")
+    }
+    var buffer = allocator.buffer(capacity: Wire.prefixBytes + header.count)
+    buffer.writeInteger(UInt32(4 + header.count + bodyBytes))
+    buffer.writeInteger(UInt32(header.count))
+    buffer.writeBytes(header)
+    return buffer
+  }
+}

@@ -1,0 +1,117 @@
+public import DFSCore
+
+/// What travels in frames: a request from a client, its one reply, or a push from a server.
+/// `Codec.swift` maps these to protobuf and checks every value that comes in.
+
+public enum Request: Hashable, Sendable {
+  // Before login.
+  case hello(Hello)
+  /// The SCRAM client-first message (RFC 5802).
+  case loginBegin(scram: String)
+  /// The SCRAM client-final message.
+  case loginEnd(scram: String)
+
+  // After login: the namespace of who logged in.
+  /// An answer proves that the server lives and that all its earlier pushes have been delivered.
+  case ping
+  /// A step of the namespace protocol. With `apply`, `parts` are the copies of small parts that this
+  /// server is to keep with the change, `held` the copies that it must already have, and `durable`
+  /// asks for stable storage before the answer.
+  case namespace(NamespaceRequest, parts: [InlinePart], held: [PartID], durable: Bool)
+  /// The answers to all queries, from one state, with the head of that state.
+  case query([Query])
+  /// Replace all rows: begin, then pages of `refillRows`, then the end, which installs `view` if
+  /// the rows have the digest of `to`. An unfinished refill changes nothing.
+  case refillBegin(View)
+  case refillRows([Row])
+  case refillEnd(View, to: Head)
+
+  // Copies.
+  /// A piece of a copy, with its bytes in the frame's body; pieces come in order from offset 0, the
+  /// one that reaches `length` completes the copy (durable: on stable storage before the answer).
+  case putPart(PartExtent, durable: Bool)
+  /// The blocks that cover `range` (bytes of the part); the reply's body has whole blocks.
+  case getPart(PartID, range: Range<UInt64>)
+  /// Puts the copies (and their directory) on stable storage.
+  case syncParts([PartID])
+  /// Forgets uploaded copies that no change names.
+  case dropParts([PartID])
+  /// Which parts of these versions are here.
+  case copies([VersionID])
+  /// The versions that this connection has open: their copies are kept as long as it lives.
+  case hold([VersionID])
+  case release([VersionID])
+  case space
+}
+
+public enum Reply: Hashable, Sendable {
+  case hello(ServerGreeting)
+  /// The SCRAM server-first message.
+  case loginContinue(scram: String)
+  /// The SCRAM server-final message: logged in.
+  case loginDone(scram: String)
+  case done
+  case pong(Head)
+  case namespace(NamespaceReply)
+  case query([QueryAnswer], head: Head)
+  /// The bytes are in the frame's body: whole blocks, from `extent.offset`.
+  case part(PartExtent)
+  /// For each version asked, in order, the parts that are here.
+  case copies([[PartIndex]])
+  case space(SpaceReport)
+  case failed(DFSError)
+}
+
+/// From a server, without being asked.
+public enum Push: Hashable, Sendable {
+  /// Rows under these keys were written by another client of this user, up to `head`.
+  case changed([RowKey], head: Head)
+  /// Anything may have changed.
+  case everythingChanged(head: Head)
+  /// The server stops; finish and reconnect later.
+  case goingAway
+}
+
+public struct Hello: Hashable, Sendable {
+  /// The version of the wire that the client speaks: `Wire.version`.
+  public let version: UInt32
+  public let cluster: String
+  /// The server that the client believes it has reached.
+  public let server: String
+  public let client: ClientID
+  /// Whether this connection is to receive pushes.
+  public let wantsPushes: Bool
+
+  public init(
+    version: UInt32, cluster: String, server: String, client: ClientID, wantsPushes: Bool
+  ) {
+    self.version = version
+    self.cluster = cluster
+    self.server = server
+    self.client = client
+    self.wantsPushes = wantsPushes
+  }
+}
+
+public struct ServerGreeting: Hashable, Sendable {
+  public let version: UInt32
+  public let cluster: String
+  public let server: String
+  /// The server's persistent identity: 32 hexadecimal digits.
+  public let identity: String
+  /// The release of the program, for people.
+  public let software: String
+
+  public init(version: UInt32, cluster: String, server: String, identity: String, software: String)
+  {
+    self.version = version
+    self.cluster = cluster
+    self.server = server
+    self.identity = identity
+    self.software = software
+  }
+}
+
+public enum Wire {
+  public static let version: UInt32 = 1
+}

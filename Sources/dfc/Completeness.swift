@@ -1,0 +1,47 @@
+import DFSClient
+import DFSCore
+
+/// Which parts of files are on no server that is up.
+enum Completeness {
+  /// Versions asked about at once.
+  private static let batch = 1_000
+
+  /// - Returns: for each version that is incomplete the parts that were not found.
+  static func missingParts(of versions: [Version], on service: any FileService) async throws
+    -> [VersionID: [PartIndex]]
+  {
+    var missing: [VersionID: [PartIndex]] = [:]
+    for start in stride(from: 0, to: versions.count, by: batch) {
+      let some = versions[start..<min(start + batch, versions.count)]
+      let found = try await service.copies(some.map(\.id))
+      for version in some {
+        let parts = absent(of: version, found[version.id])
+        if !parts.isEmpty { missing[version.id] = parts }
+      }
+    }
+    return missing
+  }
+
+  /// A part without bytes is nowhere needed.
+  private static func absent(of version: Version, _ found: Placement?) -> [PartIndex] {
+    PartIndex.all.filter { part in
+      version.split.length(of: part) > 0 && found?.holders(of: part).isEmpty ?? true
+    }
+  }
+
+  /// What to say of a file that cannot be read whole: which parts are missing, where they should
+  /// be, and why those servers do not give them.
+  static func explanation(of version: Version, on service: any FileService) async -> DFSError {
+    let down = await service.serverStates().filter { !$0.isUp }
+    let found = (try? await service.copies([version.id]))?[version.id]
+    let parts = absent(of: version, found).map { part in
+      "part \(part) (\(version.placement.holders(of: part)))"
+    }
+    let problems = down.map { $0.problem?.message ?? "\($0.server)" }
+    let reason =
+      down.isEmpty
+      ? "All servers are up, but have lost it" : "Down: " + problems.joined(separator: "; ")
+    return DFSError(
+      .incomplete, "File is incomplete. Missing: \(parts.joined(separator: ", ")). \(reason)")
+  }
+}

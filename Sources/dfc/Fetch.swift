@@ -1,0 +1,151 @@
+import DFSClient
+import DFSCore
+import Glibc
+
+/// Files and trees of the servers on their way to the local disk.
+struct Fetch: Sendable {
+  /// Files of a directory under way at once.
+  private static let width = 4
+  /// How often a file that is replaced while it is fetched is begun again.
+  private static let attempts = 5
+
+  let session: Session
+  let service: any FileService
+  let results: ResultOptions
+  let meter: Meter
+  let outcome: Outcome
+
+  init(session: Session, service: any FileService, results: ResultOptions, isSingle: Bool) {
+    self.session = session
+    self.service = service
+    self.results = results
+    meter = results.meter(session, isSingle: isSingle, verb: "getting")
+    outcome = Outcome(of: "get", in: session, isJSON: results.isJSON(session))
+  }
+
+  // MARK: One file
+
+  /// - Parameter local: nil is standard output.
+  func getFile(_ inode: Inode, at path: RemotePath, to local: LocalPath?) async throws {
+    guard inode.kind == .regular else {
+      let isDirectory = inode.kind == .directory
+      throw DFSError(
+        isDirectory ? .isDirectory : .invalidArgument,
+        isDirectory ? "is a directory; get -r fetches a tree" : "is no regular file")
+    }
+    meter.expect(inode.size, path)
+    meter.begin("getting")
+    let fetched = try await content(of: inode, to: local)
+    meter.finishFile()
+    try await tell(path, fetched, local)
+  }
+
+  /// Fetches the version that the file has; if it is replaced meanwhile and its copies are gone,
+  /// the one that it has then.
+  private func content(of inode: Inode, to local: LocalPath?) async throws -> Inode {
+    var (inode, attempt) = (inode, 1)
+    while true {
+      do {
+        try await fetch(inode, to: local)
+        return inode
+      } catch let error as DFSError where error.code != .noSpace {
+        let now = try? await service.inode(inode.id, .current)
+        if let now, now.version != inode.version, attempt < Self.attempts, local != nil {
+          (inode, attempt) = (now, attempt + 1)
+        } else if error.code == .incomplete, let version = inode.version {
+          throw await Completeness.explanation(of: version, on: service)
+        } else {
+          throw error
+        }
+      }
+    }
+  }
+
+  private func fetch(_ inode: Inode, to local: LocalPath?) async throws {
+    guard let local else { return try await stream(inode, to: STDOUT_FILENO, "standard output") }
+    if let status = try local.status(), !status.isRegular {
+      // A device or a pipe is written to; a directory refuses that.
+      let file = try await offload { try OpenFile(local, O_WRONLY) }
+      return try await stream(inode, to: file.descriptor, local.description)
+    }
+    let temporary = try await offload { try TemporaryFile(for: local, mode: inode.mode) }
+    guard let version = inode.version else { return try await offload { try temporary.commit() } }
+    try await holding(version) {
+      try await Download(service: service, version: version, meter: meter).write(to: temporary)
+    }
+  }
+
+  private func stream(_ inode: Inode, to descriptor: Int32, _ name: String) async throws {
+    guard let version = inode.version else { return }
+    try await holding(version) {
+      try await Download(service: service, version: version, meter: meter)
+        .write(toStream: descriptor, named: name)
+    }
+  }
+
+  /// The copies stay for as long as `work` reads them, though the file be replaced.
+  private func holding(_ version: Version, _ work: () async throws -> Void) async throws {
+    await service.hold(version.id)
+    do {
+      try await work()
+      await service.release(version.id)
+    } catch {
+      await service.release(version.id)
+      throw error
+    }
+  }
+
+  private func tell(_ path: RemotePath, _ inode: Inode, _ local: LocalPath?) async throws {
+    guard let local else { return }
+    guard results.isJSON(session) else {
+      if !results.isQuiet(session) { session.note("\(local): \(Progress.size(inode.size))") }
+      return
+    }
+    var object = JSONObject()
+    object["command"] = "get"
+    object["name"] = path.description
+    object["destination"] = local.description
+    object["size"] = inode.size
+    object["md5"] = inode.version?.md5.description
+    try await session.console.write(object.line())
+  }
+
+  // MARK: Trees
+
+  func getTree(_ inode: Inode, at path: RemotePath, to local: LocalPath) async throws {
+    let items = try await service.list(inode.id, .current)
+    try makeDirectory(local, mode: inode.mode)
+    try await inOrder(items.lazy.filter { $0.inode.kind != .directory }, width: Self.width) {
+      item in
+      let itemPath = path.appending(item.name)
+      try await outcome.of(itemPath.description) {
+        try await getItem(item.inode, at: itemPath, to: local.appending(item.name))
+      }
+    } take: { _ in
+    }
+    for item in items where item.inode.kind == .directory {
+      let itemPath = path.appending(item.name)
+      try await outcome.of(itemPath.description) {
+        try await getTree(item.inode, at: itemPath, to: local.appending(item.name))
+      }
+    }
+  }
+
+  private func getItem(_ inode: Inode, at path: RemotePath, to local: LocalPath) async throws {
+    guard inode.kind == .symlink else { return try await getFile(inode, at: path, to: local) }
+    let target = LocalPath(inode.target)
+    if try local.status(following: false)?.kind == S_IFLNK { unlink(local.cString) }
+    guard symlink(target.cString, local.cString) == 0 else {
+      throw DFSError.system("cannot make the link \(local)")
+    }
+  }
+
+  /// A directory that is there already is kept; a link to one is not followed out of the tree.
+  private func makeDirectory(_ path: LocalPath, mode: UInt32) throws(DFSError) {
+    guard mkdir(path.cString, mode & 0o777 | 0o700) != 0 else { return }
+    let number = errno
+    guard number == EEXIST, try path.status(following: false)?.isDirectory == true else {
+      throw .system("cannot make the directory \(path)", number)
+    }
+  }
+}

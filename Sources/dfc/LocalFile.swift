@@ -1,0 +1,119 @@
+import DFSCore
+import Glibc
+
+/// A path of the local file system: bytes, since names need not be UTF-8.
+struct LocalPath: Hashable, Sendable, CustomStringConvertible {
+  let bytes: [UInt8]
+
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  init(_ text: String) { bytes = Array(text.utf8) }
+
+  /// For the system's calls.
+  var cString: [CChar] { bytes.map(CChar.init(bitPattern:)) + [0] }
+  /// For people.
+  var description: String { String(decoding: bytes, as: UTF8.self).printable }
+  var endsWithSlash: Bool { bytes.last == UInt8(ascii: "/") }
+
+  func appending(_ name: FileName) -> LocalPath {
+    LocalPath(bytes + (endsWithSlash || bytes.isEmpty ? [] : [UInt8(ascii: "/")]) + name.bytes)
+  }
+
+  /// The path of the directory that this is in.
+  var directory: LocalPath {
+    guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return LocalPath(".") }
+    return LocalPath(Array(bytes[...slash]))
+  }
+
+  /// The last component; of `.`, `..` and the like that of the directory they stand for.
+  func baseName() throws(DFSError) -> FileName {
+    let last = bytes.split(separator: UInt8(ascii: "/")).last.map(Array.init) ?? []
+    if last != Array(".".utf8), last != Array("..".utf8), !last.isEmpty {
+      return try FileName(last)
+    }
+    guard let real = realpath(cString, nil) else { throw .system("cannot find \(self)") }
+    defer { free(real) }
+    let resolved = String(cString: real).utf8.split(separator: UInt8(ascii: "/")).last
+    guard let resolved else {
+      throw DFSError(.invalidArgument, "\(self) is the root directory and has no name to store")
+    }
+    return try FileName(Array(resolved))
+  }
+
+  /// What is there; nil if nothing is.
+  func status(following: Bool = true) throws(DFSError) -> stat? {
+    var status = stat()
+    let result = fstatat(AT_FDCWD, cString, &status, following ? 0 : AT_SYMLINK_NOFOLLOW)
+    if result == 0 { return status }
+    if errno == ENOENT { return nil }
+    throw .system("cannot look at \(self)")
+  }
+}
+
+extension stat {
+  var kind: mode_t { st_mode & S_IFMT }
+  var isDirectory: Bool { kind == S_IFDIR }
+  var isRegular: Bool { kind == S_IFREG }
+}
+
+/// An open file; closed with the value's last use.
+final class OpenFile: Sendable {
+  let descriptor: Int32
+  let path: LocalPath
+
+  init(_ path: LocalPath, _ flags: Int32, mode: mode_t = 0) throws(DFSError) {
+    descriptor = open(path.cString, flags | O_CLOEXEC, mode)
+    self.path = path
+    guard descriptor >= 0 else { throw .system("cannot open \(path)") }
+  }
+
+  init(owning descriptor: Int32, path: LocalPath) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  deinit { close(descriptor) }
+
+  func status() throws(DFSError) -> stat {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw .system("cannot look at \(path)") }
+    return status
+  }
+
+  /// Reads at most the buffer's bytes at `offset`; fewer at the end of the file only.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(DFSError) -> Int {
+    var done = 0
+    while done < buffer.count {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+      let count = pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw .system("cannot read \(path)") }
+      if count == 0 { break }
+      done += count
+    }
+    return done
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DFSError) {
+    var done = 0
+    while done < bytes.count {
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+      let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw .system("cannot write \(path)") }
+      done += count
+    }
+  }
+}
+
+extension DFSError {
+  /// What the system refused, from `errno`.
+  static func system(_ fact: String, _ number: Int32 = errno) -> DFSError {
+    let codes: [Int32: Code] = [
+      ENOENT: .notFound, EEXIST: .exists, ENOTDIR: .notDirectory, EISDIR: .isDirectory,
+      ENOTEMPTY: .notEmpty, ENAMETOOLONG: .nameTooLong, ENOSPC: .noSpace, EDQUOT: .quotaExceeded,
+      EROFS: .readOnly, EACCES: .accessDenied, EPERM: .notPermitted, ELOOP: .loop,
+    ]
+    return DFSError(
+      codes[number] ?? .inputOutput, "\(fact): \(String(cString: strerror(number)))")
+  }
+}

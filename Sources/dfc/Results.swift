@@ -1,0 +1,90 @@
+import DFSCore
+import Foundation
+import Glibc
+
+/// One object of `--json`: a line of JSON with its keys in order.
+struct JSONObject: Encodable {
+  private struct Key: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+
+  private var fields: [(key: String, value: any Encodable)] = []
+
+  subscript(_ key: String) -> (any Encodable)? {
+    get { fields.first { $0.key == key }?.value }
+    set { if let newValue { fields.append((key, newValue)) } }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: Key.self)
+    for field in fields {
+      try container.encode(field.value, forKey: Key(stringValue: field.key))
+    }
+  }
+
+  func line() throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+    return Array(try encoder.encode(self)) + [UInt8(ascii: "\n")]
+  }
+}
+
+extension JSONObject {
+  /// A command's failure, for who reads its results.
+  static func failure(_ command: String, _ name: String, _ error: any Error) -> JSONObject {
+    var object = JSONObject()
+    object["command"] = command
+    object["name"] = name
+    object["error"] = (error as? DFSError)?.code.rawValue ?? "failed"
+    object["message"] = "\(error)"
+    return object
+  }
+}
+
+extension Timestamp {
+  /// `2026-11-23 05:54`, in the time zone of the process.
+  var local: String {
+    var (seconds, parts) = (time_t(seconds), tm())
+    localtime_r(&seconds, &parts)
+    return Self.format("%Y-%m-%d %H:%M", parts)
+  }
+
+  /// `2026-11-23T05:54:12Z`
+  var universal: String {
+    var (seconds, parts) = (time_t(seconds), tm())
+    gmtime_r(&seconds, &parts)
+    return Self.format("%Y-%m-%dT%H:%M:%SZ", parts)
+  }
+
+  static var now: Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(seconds: time.tv_sec, nanoseconds: time.tv_nsec)
+  }
+
+  private static func format(_ format: String, _ parts: tm) -> String {
+    var (parts, buffer) = (parts, [CChar](repeating: 0, count: 64))
+    let count = strftime(&buffer, buffer.count, format, &parts)
+    return String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+}
+
+extension Inode {
+  /// `drwxr-xr-x`
+  var modeText: String {
+    let kinds: [FileKind: String] = [
+      .regular: "-", .directory: "d", .symlink: "l", .fifo: "p", .socket: "s",
+      .characterDevice: "c", .blockDevice: "b",
+    ]
+    let bits = (0..<9).map { index in
+      mode & (0o400 >> UInt32(index)) != 0 ? ["r", "w", "x"][index % 3] : "-"
+    }
+    return (kinds[kind] ?? "?") + bits.joined()
+  }
+
+  /// `file`, `directory`, `link` …, for JSON.
+  var kindText: String { kind == .regular ? "file" : "\(kind)" }
+}

@@ -1,0 +1,107 @@
+import DFSClient
+import DFSCore
+import Logging
+
+/// What the commands of one dfc process share: the configuration, the account, the connections.
+///
+/// Connections are made when a command first needs them, and kept. If they could not be made, the
+/// next command tries again.
+actor Session {
+  nonisolated let configuration: ClientConfiguration
+  nonisolated let console: Console
+  nonisolated let isQuiet: Bool
+  nonisolated let isJSON: Bool
+  /// Where the commands come from: nothing may read standard input beside them.
+  nonisolated let inputIsCommands: Bool
+
+  private let user: UserName?
+  private let source: PasswordSource?
+  /// Who logs in unless a command says otherwise; found out when it is first needed.
+  private var account: Credentials?
+  private var services: [Credentials: any FileService] = [:]
+  private let logger: Logger
+
+  init(
+    _ configuration: ClientConfiguration, _ options: GlobalOptions, console: Console,
+    inputIsCommands: Bool, logger: Logger
+  ) {
+    self.configuration = configuration
+    self.console = console
+    self.inputIsCommands = inputIsCommands
+    self.logger = logger
+    isQuiet = options.quiet
+    isJSON = options.json
+    user = options.user
+    source = options.passwordSource
+  }
+
+  /// The service of the account that words of a command name, if they name one.
+  func service(of account: Credentials?) async throws -> any FileService {
+    do {
+      return try await service(account)
+    } catch let error as DFSError where error.code == .loginFailed && account != nil {
+      let user = account?.user.text ?? ""
+      let status = report(error)
+      console.problem("dfc: the second word, '\(user)', was read as a user name; see 'help put'")
+      throw Reported(status: status)
+    }
+  }
+
+  /// The service of an account: by default of the one that the options and the configuration name.
+  func service(_ other: Credentials? = nil) async throws -> any FileService {
+    let credentials = if let other { other } else { try await defaultAccount() }
+    if let service = services[credentials] { return service }
+    do {
+      let service = try await DFSClient.connect(
+        configuration, credentials: credentials, logger: logger)
+      services[credentials] = service
+      return service
+    } catch let error as DFSError where error.code == .loginFailed {
+      // What was typed wrong is asked for again.
+      if other == nil { account = nil }
+      throw error
+    }
+  }
+
+  private func defaultAccount() async throws -> Credentials {
+    if let account { return account }
+    let (configuration, user, source) = (configuration, user, source)
+    let credentials = try await offload {
+      try Credentials.of(configuration, user: user, source: source)
+    }
+    account = credentials
+    return credentials
+  }
+
+  /// Whether a wrong password was typed, so that another may be.
+  var canAskAgain: Bool {
+    source == nil && configuration.password == nil && configuration.passwordFile == nil
+  }
+
+  func close() async {
+    for service in services.values { await service.close() }
+    services = [:]
+  }
+
+  // MARK: Problems
+
+  /// Shows an error, as every command does.
+  nonisolated func report(_ error: any Error, about subject: String? = nil) -> ExitStatus {
+    let status = ExitStatus(of: error)
+    if error is Reported { return status }
+    let code = (error as? DFSError)?.code
+    if code == .loginFailed {
+      console.problem("Invalid Username/Password. Please try again.")
+    } else if status != .interrupted {
+      let text = "\(error)"
+      let subject = subject.flatMap { text.contains($0) ? nil : "\($0): " } ?? ""
+      console.problem("dfc: \(subject)\(text)")
+    }
+    return status
+  }
+
+  /// Something worth knowing for who sits in front of it.
+  nonisolated func note(_ text: String) {
+    if console.isErrorTerminal, !isQuiet { console.problem(text) }
+  }
+}

@@ -1,0 +1,56 @@
+import DFSCore
+import Glibc
+
+/// What comes through standard input, kept in an unlinked file until it is published: its MD5 says
+/// where it goes, and that is known only at its end.
+enum Spool {
+  /// Reads standard input to its end. Blocks.
+  /// - Throws: `noSpace` above `configuration.spoolBytes`.
+  static func standardInput(_ configuration: ClientConfiguration, _ progress: (Int) -> Void) throws
+    -> FileSource
+  {
+    let file = try unlinkedFile(in: configuration.spoolDirectory)
+    var hasher = MD5Hasher()
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: FileSource.pieceBytes, alignment: 16)
+    defer { buffer.deallocate() }
+    while true {
+      let count = Glibc.read(STDIN_FILENO, buffer.baseAddress, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw DFSError.system("cannot read standard input") }
+      guard count > 0 else { break }
+      let piece = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+      guard hasher.count + UInt64(count) <= configuration.spoolBytes else {
+        throw DFSError(
+          .noSpace,
+          "standard input has more than the \(configuration.spoolBytes) bytes of Spool-Size; "
+            + "put a file instead, which needs no spool")
+      }
+      try file.write(piece, at: hasher.count)
+      hasher.update(piece)
+      progress(count)
+    }
+    return FileSource(file, try file.status(), md5: hasher.finish())
+  }
+
+  /// A file without a name, which goes with its descriptor.
+  private static func unlinkedFile(in directory: String) throws(DFSError) -> OpenFile {
+    try makeDirectories(directory)
+    var template = LocalPath(directory + "/put-XXXXXX").cString
+    let descriptor = mkstemp(&template)
+    guard descriptor >= 0 else { throw .system("cannot spool in \(directory.printable)") }
+    unlink(template)
+    return OpenFile(owning: descriptor, path: LocalPath("the spool in \(directory)"))
+  }
+
+  /// Makes a directory and those above it, for their owner only.
+  static func makeDirectories(_ path: String) throws(DFSError) {
+    var made = path.hasPrefix("/") ? "" : "."
+    for component in path.split(separator: "/") {
+      made += "/" + component
+      if mkdir(made, 0o700) != 0, errno != EEXIST {
+        throw .system("cannot make the directory \(made.printable)")
+      }
+    }
+  }
+}

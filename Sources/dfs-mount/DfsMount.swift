@@ -1,0 +1,148 @@
+public import ArgumentParser
+internal import DFSCore
+internal import DFSMount
+internal import Foundation
+public import Logging
+
+/// The door of the mount: arguments in, exit status out.
+@main
+struct DfsMount: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "dfs-mount",
+    abstract: "Mounts a user's files, which four servers keep.",
+    usage: """
+      dfs-mount CONF MOUNTPOINT [-f] [-o OPTION[,OPTION]…] …
+      dfs-mount --unmount MOUNTPOINT [--lazy]
+      """,
+    discussion: """
+      Goes to the background once the mount answers; what hinders it is said within 10 seconds. A \
+      mount that a killed process left is replaced. SIGTERM and SIGINT unmount.
+
+      Closing a written file stores it on the servers and returns the error if that fails; the log \
+      says which servers and why.
+
+      OPTIONS of -o: ro; allow_other; default_permissions (with allow_other, as root: the stored \
+      owners count; else all files belong to who mounted); uid=N, gid=N, umask=OCTAL (what is \
+      shown); writes=all|quorum; entry_timeout=S, attr_timeout=S (seconds for which the kernel \
+      answers from its memory; 1); fsname=NAME, subtype=NAME; and the flags of mount(8): nosuid, \
+      nodev, noexec, noatime, sync, dirsync, auto_unmount, …
+
+      \(ExitStatus.help)
+      """)
+
+  @Argument(help: "dfc.conf, which names the servers and the user.", completion: .file())
+  var conf: String?
+
+  @Argument(help: "The directory to mount on.", completion: .directory)
+  var mountpoint: String?
+
+  @Flag(name: [.customShort("f"), .long], help: "Stay in the foreground; log to standard error.")
+  var foreground = false
+
+  @Option(
+    name: [.customShort("o"), .customLong("options")],
+    help: ArgumentHelp("Mount options, as above.", valueName: "option,…"))
+  var options: [String] = []
+
+  @Option(help: "The log. (default: a file in the cache directory; with -f standard error)")
+  var logFile: String?
+
+  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel = Logger.Level.info
+
+  @Option(help: "Read the password from the first line of this file.")
+  var passwordFile: String?
+
+  @Option(help: "Read the password from this file descriptor.")
+  var passwordFd: Int32?
+
+  @Option(help: ArgumentHelp("Report to this descriptor when mounted.", visibility: .hidden))
+  var statusFd: Int32?
+
+  @Option(help: ArgumentHelp("Unmount this directory.", valueName: "mountpoint"))
+  var unmount: String?
+
+  @Flag(help: "With --unmount: though files be open; they go on until they are closed.")
+  var lazy = false
+
+  func validate() throws {
+    if unmount == nil, conf == nil || mountpoint == nil {
+      throw ValidationError("give the configuration and the directory to mount on")
+    }
+    if unmount != nil, conf != nil {
+      throw ValidationError("--unmount takes one directory, and no configuration")
+    }
+  }
+
+  func run() async throws {
+    do {
+      if let unmount {
+        try await Unmounting.run(Mountpoint.resolve(unmount), lazily: lazy)
+      } else if let conf, let mountpoint {
+        try await mount(Self.absolute(conf), on: Mountpoint.resolve(mountpoint))
+      }
+    } catch let error as DFSError {
+      try end(ExitStatus.of(error), "\(error)")
+    }
+  }
+
+  private func mount(_ conf: String, on mountpoint: String) async throws {
+    let client = try ClientConfiguration.read(path: conf)
+    var configuration = try MountConfiguration(mountpoint: mountpoint, client: client)
+    configuration.options = try MountOptions(parsing: options)
+    configuration.writes = configuration.options.writes ?? client.writes
+    let credentials = try Credentials.of(client, source: passwordSource)
+    if foreground {
+      try await serve(client, configuration, credentials)
+    } else {
+      let log = logFile.map(Self.absolute) ?? configuration.defaultLogFile
+      let background = Background(
+        arguments: backgroundArguments(conf, mountpoint, log), mountpoint: mountpoint, logFile: log)
+      let (status, message) = try background.start(password: credentials.password)
+      if status != 0 { try end(status, message) }
+    }
+  }
+
+  private func serve(
+    _ client: ClientConfiguration, _ configuration: MountConfiguration, _ credentials: Credentials
+  ) async throws {
+    let logger = try LogFile.logger(to: logFile, level: logLevel)
+    let report = statusFd.map { StatusPipe(descriptor: $0) }
+    do {
+      try await MountProcess(client, configuration, logger: logger).run(credentials) {
+        report?.report(0, "mounted")
+      }
+    } catch {
+      let error = error as? DFSError ?? DFSError(.inputOutput, "\(error)")
+      logger.error("\(error)")
+      report?.report(ExitStatus.of(error), "\(error)")
+      throw error
+    }
+  }
+
+  /// The same mount, served in the foreground of a process of its own.
+  private func backgroundArguments(
+    _ conf: String, _ mountpoint: String, _ log: String
+  ) -> [String] {
+    [
+      "--foreground", "--status-fd=\(Background.statusDescriptor)",
+      "--password-fd=\(Background.passwordDescriptor)", conf, mountpoint, "--log-file=\(log)",
+      "--log-level=\(logLevel)",
+    ] + options.flatMap { ["-o", $0] }
+  }
+
+  private var passwordSource: PasswordSource? {
+    passwordFd.map(PasswordSource.descriptor) ?? passwordFile.map(PasswordSource.file)
+  }
+
+  private static func absolute(_ path: String) -> String {
+    path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+  }
+
+  private func end(_ status: Int32, _ message: String) throws -> Never {
+    FileHandle.standardError.write(Data("dfs-mount: \(message)\n".utf8))
+    throw ExitCode(status)
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}

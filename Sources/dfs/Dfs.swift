@@ -1,0 +1,54 @@
+internal import ArgumentParser
+internal import DFSCore
+internal import Glibc
+
+/// The door of the server: arguments in, exit status out.
+@main
+struct Dfs: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "dfs",
+    abstract: "Keeps files for users: one of four servers.",
+    usage: """
+      dfs DIR PORT [options]
+      dfs user add|remove|passwd|list|convert …
+      """,
+    discussion: """
+      `dfs ./DFS1 10001` makes the directory if needed, calls itself DFS1 after it, and serves its \
+      users until it gets SIGTERM or SIGINT: then it finishes what is under way and ends. Killed \
+      at any moment it loses nothing that it acknowledged. `dfs help serve` shows the options.
+
+      \(ExitStatus.help)
+      """,
+    version: "dfs \(versionText)",
+    subcommands: [Serve.self, User.self], defaultSubcommand: Serve.self)
+}
+
+/// The exit statuses of this program.
+enum ExitStatus {
+  static let failed = ExitCode(1)
+  static let help = """
+    EXIT STATUS: 0 stopped as asked, or done; 1 failed (the message says why: the port is in use, \
+    the directory is locked or belongs to another server, …); 64 wrong usage.
+    """
+}
+
+extension ParsableCommand {
+  /// Runs `body`; its error goes to standard error as `dfs: …`, and the status is 1.
+  func reporting(_ body: () async throws -> Void) async throws {
+    do {
+      try await body()
+    } catch let error as ExitCode {
+      throw error
+    } catch {
+      StandardError.write("dfs: \(error)\n")
+      throw ExitStatus.failed
+    }
+  }
+}
+
+enum StandardError {
+  static func write(_ text: String) {
+    let bytes = Array(text.utf8)
+    _ = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  }
+}

@@ -1,0 +1,125 @@
+public import ArgumentParser
+internal import DFSCore
+internal import DFSServer
+internal import DFSStore
+internal import Glibc
+public import Logging
+internal import ServiceLifecycle
+internal import UnixSignals
+
+// Serving a directory: the arguments of `dfs DIR PORT`, and its life from start to signal.
+
+let versionText = Release.version
+
+/// `dfs DIR PORT`
+struct Serve: AsyncParsableCommand {
+  enum Sync: String, ExpressibleByArgument, CaseIterable { case close, always }
+  enum LogFormat: String, ExpressibleByArgument, CaseIterable { case text, json }
+
+  static let configuration = CommandConfiguration(
+    commandName: "serve",
+    abstract: "Serve a directory on a port (what `dfs DIR PORT` does).",
+    usage: "dfs DIR PORT [options]", discussion: ExitStatus.help)
+
+  @Argument(help: "The directory; its last component is the server's name.", completion: .directory)
+  var directory: String
+
+  @Argument(help: "The TCP port; 0 takes a free one.")
+  var port: UInt16
+
+  @Option(help: "Listen on this address of the machine.")
+  var address = "127.0.0.1"
+
+  @Option(help: "The users file. (default: dfs.conf beside DIR, else in DIR)")
+  var users: String?
+
+  @Option(help: "The name of the cluster; clients must name the same.")
+  var cluster = "default"
+
+  @Option(
+    help: """
+      close: what was closed without fsync is on stable storage within one second; always: before \
+      it is acknowledged.
+      """)
+  var sync = Sync.close
+
+  @Option(help: "Connections at the same time (1 to 1000000).")
+  var connections = 4096
+
+  @Option(help: "MiB of requests and answers of one connection under way (1 to 1024).")
+  var windowMebibytes = 8
+
+  @Option(help: "MiB of requests and answers of all connections under way (16 to 1048576).")
+  var memoryMebibytes = 512
+
+  @Option(help: "Seconds that a stop waits for what is under way (0 to 3600).")
+  var drainSeconds = 10
+
+  @Option(help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel = Logger.Level.info
+
+  @Option(help: "text or json: one line an event, on standard error.")
+  var logFormat = LogFormat.text
+
+  func validate() throws {
+    try check("--connections", connections, 1...1_000_000)
+    try check("--window-mebibytes", windowMebibytes, 1...1024)
+    try check("--memory-mebibytes", memoryMebibytes, 16...1_048_576)
+    try check("--drain-seconds", drainSeconds, 0...3600)
+  }
+
+  private func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws {
+    guard range.contains(value) else {
+      throw ValidationError(
+        "\(name) \(value): it must be \(range.lowerBound) to \(range.upperBound)")
+    }
+  }
+
+  func run() async throws {
+    let logger = LogOutput.logger(level: logLevel, isJSON: logFormat == .json)
+    signal(SIGPIPE, SIG_IGN)
+    raiseDescriptorLimit()
+    try await reporting {
+      let server = try await Server.start(options, logger: logger)
+      let group = ServiceGroup(
+        configuration: ServiceGroupConfiguration(
+          services: [.init(service: Announced(server: server))],
+          gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+      try await group.run()
+    }
+  }
+
+  private var options: ServerOptions {
+    var options = ServerOptions(directory: directory, port: Int(port))
+    options.address = address
+    options.usersFile = users
+    options.cluster = cluster
+    options.store.syncAlways = sync == .always
+    options.connections = connections
+    options.bytesPerConnection = windowMebibytes << 20
+    options.bytes = memoryMebibytes << 20
+    options.drainSeconds = drainSeconds
+    return options
+  }
+
+  /// Connections and open files each take a descriptor.
+  private func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}
+
+/// The server, which says where it listens once a signal would stop it gracefully.
+private struct Announced: ServiceLifecycle.Service {
+  let server: Server
+
+  func run() async throws {
+    print("\(server.name) listens on \(server.address):\(server.port)")
+    fflush(nil)
+    try await server.run()
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}

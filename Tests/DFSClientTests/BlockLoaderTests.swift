@@ -1,0 +1,138 @@
+import DFSCore
+import DFSTestSupport
+import Synchronization
+import Testing
+
+@testable import DFSClient
+
+@Suite struct BlockLoaderTests {
+  private let part = PartID(version: VersionID(high: 0, low: 1), part: PartIndex(0))
+
+  private func id(_ index: Int) -> BlockID { BlockID(part: part, index: index) }
+
+  @Test func theCacheKeepsWhatWasUsedLast() {
+    var cache = BlockCache(bytesBound: 30)
+    for index in 0..<3 { cache.insert(id(index), Array(repeating: 0, count: 10)) }
+    #expect(cache.block(id(0)) != nil)
+    cache.insert(id(3), Array(repeating: 0, count: 10))
+    #expect(cache.contains(id(0)) && !cache.contains(id(1)))
+    #expect(cache.bytes == 30)
+  }
+
+  @Test func theCacheStaysWithinItsBound() {
+    var cache = BlockCache(bytesBound: 1000)
+    var random = SystemRandomNumberGenerator()
+    for _ in 0..<10_000 {
+      let block = id(Int.random(in: 0..<100, using: &random))
+      if cache.block(block) == nil {
+        cache.insert(block, Array(repeating: 1, count: Int.random(in: 1..<100, using: &random)))
+      }
+      #expect(cache.bytes <= 1000)
+    }
+    cache.insert(id(1000), Array(repeating: 0, count: 1001))
+    #expect(!cache.contains(id(1000)))
+  }
+
+  @Test func runsAreConsecutiveAndAtMostAMegabyte() {
+    #expect(BlockLoader.runs([]) == [])
+    #expect(BlockLoader.runs([3, 4, 6, 7, 8]) == [3..<5, 6..<9])
+    #expect(BlockLoader.runs(Array(0..<33)) == [0..<16, 16..<32, 32..<33])
+  }
+
+  @Test func manyReadersLoadABlockOnce() async throws {
+    let loader = BlockLoader(cacheBytes: 1 << 20)
+    let loads = Mutex<[Range<Int>]>([])
+    let gate = Shared<Void>()
+    let load: @Sendable (Range<Int>) async throws(DFSError) -> [[UInt8]] = {
+      (blocks: Range<Int>) async throws(DFSError) in
+      loads.withLock { $0.append(blocks) }
+      try await gate.value()
+      return blocks.map { [UInt8($0)] }
+    }
+    try await withThrowingTaskGroup(of: [[UInt8]].self) { group in
+      group.addTask { [part] in try await loader.blocks(part, 0..<4, load: load) }
+      try await eventually("the first load") { loads.withLock { $0.count } == 1 }
+      group.addTask { [part] in try await loader.blocks(part, 2..<6, load: load) }
+      try await eventually("the second load") { loads.withLock { $0.count } == 2 }
+      gate.fulfil(.success(()))
+      var found: [[[UInt8]]] = []
+      for try await blocks in group { found.append(blocks) }
+      found.sort { $0[0][0] < $1[0][0] }
+      let expected: [[[UInt8]]] = [[[0], [1], [2], [3]], [[2], [3], [4], [5]]]
+      #expect(found == expected)
+    }
+    #expect(loads.withLock { $0 } == [0..<4, 4..<6])
+    _ = try await loader.blocks(part, 0..<6, load: load)
+    #expect(loads.withLock { $0.count } == 2)
+  }
+
+  @Test func aFailureIsNotKept() async throws {
+    let loader = BlockLoader(cacheBytes: 1 << 20)
+    let failing: @Sendable (Range<Int>) async throws(DFSError) -> [[UInt8]] = {
+      (_: Range<Int>) async throws(DFSError) in
+      throw DFSError(.damaged, "no")
+    }
+    let working: @Sendable (Range<Int>) async throws(DFSError) -> [[UInt8]] = {
+      (_: Range<Int>) async throws(DFSError) in
+      [[7]]
+    }
+    do {
+      _ = try await loader.blocks(part, 0..<1, load: failing)
+      Issue.record("a failed load was answered")
+    } catch {
+      #expect(error == DFSError(.damaged, "no"))
+    }
+    let found = try await loader.blocks(part, 0..<1, load: working)
+    #expect(found == [[7]])
+  }
+}
+
+@Suite struct ReadAheadTests {
+  private let size: UInt64 = 1 << 30
+  private let step: UInt64 = 128 << 10
+
+  @Test func aHeadFetchesLittleOrNothing() {
+    var ahead = ReadAhead(windowBound: 4 << 20)
+    #expect(ahead.accessed(0..<step, size: size) == nil)
+    #expect(ahead.accessed(step..<2 * step, size: size) == 2 * step..<2 * step + 512 << 10)
+  }
+
+  @Test func aLongSequenceStaysUpToFourMegabytesAheadWithoutGapsOrRepeats() {
+    var ahead = ReadAhead(windowBound: 4 << 20)
+    var fetched: UInt64 = 0
+    for start in stride(from: 0, to: 64 << 20, by: UInt64.Stride(step)) {
+      let range = UInt64(start)..<UInt64(start) + step
+      guard let next = ahead.accessed(range, size: size) else { continue }
+      if fetched > 0 { #expect(next.lowerBound == fetched) }
+      #expect(next.upperBound <= range.upperBound + 4 << 20)
+      fetched = next.upperBound
+    }
+    #expect(fetched >= 64 << 20)
+  }
+
+  @Test func randomReadsFetchNothingAhead() {
+    var ahead = ReadAhead(windowBound: 4 << 20)
+    for start in stride(from: UInt64(0), to: 512 << 20, by: 5 << 20).reversed() {
+      #expect(ahead.accessed(start..<start + 4096, size: size) == nil)
+    }
+  }
+
+  @Test func fourStreamsAreFollowedAtOnce() {
+    var ahead = ReadAhead(windowBound: 4 << 20)
+    var hits = 0
+    for round in 0..<10 {
+      for stream in 0..<4 {
+        let start = UInt64(stream) * (256 << 20) + UInt64(round) * step
+        if ahead.accessed(start..<start + step, size: size) != nil { hits += 1 }
+      }
+    }
+    #expect(hits >= 12)
+  }
+
+  @Test func theEndIsNotPassed() {
+    var ahead = ReadAhead(windowBound: 4 << 20)
+    _ = ahead.accessed(0..<step, size: 3 * step)
+    #expect(ahead.accessed(step..<2 * step, size: 3 * step) == 2 * step..<3 * step)
+    #expect(ahead.accessed(2 * step..<3 * step, size: 3 * step) == nil)
+  }
+}

@@ -1,0 +1,76 @@
+import DFSCore
+import Testing
+
+@testable import DFSClient
+
+@Suite struct FetchPlanTests {
+  private let id = PartID(version: VersionID(high: 0, low: 1), part: PartIndex(1))
+  private let first = ServerIndex(1)
+  private let twin = ServerIndex(0)
+  private let lost = DFSError(.disconnected, "lost")
+  private let damaged = DFSError(.damaged, "damaged")
+
+  private func plan(_ candidates: [ServerIndex], absent: [ServerIndex] = []) -> FetchPlan {
+    FetchPlan(id: id, candidates: candidates, absent: absent.map { ($0, lost) })
+  }
+
+  private func code(_ step: FetchPlan.Step) -> DFSError.Code? {
+    if case .fail(let error) = step { error.code } else { nil }
+  }
+
+  @Test func asksTheTwinWhenTheFirstFails() {
+    var plan = plan([first, twin])
+    #expect(plan.begin() == .ask(first))
+    #expect(plan.failed(first, damaged) == .ask(twin))
+    #expect(code(plan.failed(twin, damaged)) == .damaged)
+  }
+
+  @Test func asksTheTwinWhenTheFirstTakesLongAndWaitsForBoth() {
+    var plan = plan([first, twin])
+    _ = plan.begin()
+    #expect(plan.overdue() == .ask(twin))
+    #expect(plan.overdue() == .wait)
+    #expect(plan.failed(twin, lost) == .wait)
+    #expect(code(plan.failed(first, lost)) == .incomplete)
+  }
+
+  @Test func aSingleCopyIsWaitedFor() {
+    var plan = plan([first], absent: [twin])
+    _ = plan.begin()
+    #expect(plan.overdue() == .wait)
+    #expect(code(plan.failed(first, damaged)) == .incomplete)
+  }
+
+  @Test func nobodyReachableIsIncompleteAtOnceAndSaysWho() {
+    var plan = plan([], absent: [twin, first])
+    guard case .fail(let error) = plan.begin() else { return #expect(Bool(false)) }
+    #expect(error.code == .incomplete)
+    #expect(error.message.contains("part 2"))
+  }
+
+  @Test func oneDamagedAndOneLostMayComeBack() {
+    var plan = plan([first, twin])
+    _ = plan.begin()
+    _ = plan.failed(first, damaged)
+    #expect(code(plan.failed(twin, lost)) == .incomplete)
+  }
+
+  @Test func allTooSlowIsATimeout() {
+    var plan = plan([first, twin])
+    _ = plan.begin()
+    _ = plan.overdue()
+    _ = plan.failed(first, DFSError(.timedOut, "slow"))
+    #expect(code(plan.failed(twin, DFSError(.timedOut, "slow"))) == .timedOut)
+  }
+
+  @Test(arguments: 0..<4)
+  func everyServerIsPreferredForOnePart(x: Int) throws {
+    var bytes = [UInt8](repeating: 0, count: 16)
+    bytes[15] = UInt8(x)
+    let placement = Placement(md5: try #require(MD5Digest(bytes: bytes)))
+    let preferred = PartIndex.all.compactMap { placement.holders(of: $0).preferred }
+    #expect(Set(preferred) == Set(ServerIndex.all))
+    #expect(ServerSet([ServerIndex(2)]).preferred == ServerIndex(2))
+    #expect(ServerSet().preferred == nil)
+  }
+}

@@ -1,0 +1,125 @@
+import DFSCore
+import DFSReplication
+import DFSWire
+import Synchronization
+
+@testable import DFSClient
+
+/// A server in memory: the decisions that ship (`Replica`), rows and a log, and pushes to whoever
+/// watches.
+final class MemoryServer: Sendable {
+  typealias Watcher = @Sendable (_ keys: [RowKey]?, _ head: Head) -> Void
+
+  fileprivate struct State {
+    var replica = Replica()
+    var table = RowTable()
+    var log: [LogEntry] = []
+    var stage: (view: View, table: RowTable)?
+    var watchers: [ClientID: Watcher] = [:]
+    /// Refuse applies with this.
+    var refusal: DFSError?
+  }
+
+  private let state = Mutex(State())
+
+  var head: Head { state.withLock { $0.replica.head } }
+  var rows: [RowKey: Row] { state.withLock { $0.table.rows } }
+
+  /// A page of rows in an answer.
+  func limit(pageRows: Int) { state.withLock { $0.table.pageRows = pageRows } }
+  func refuse(with error: DFSError?) { state.withLock { $0.refusal = error } }
+  /// The disk was replaced.
+  func becomeBlank() {
+    state.withLock {
+      $0.replica = Replica()
+      $0.table = RowTable()
+      $0.log = []
+    }
+  }
+
+  func watch(_ client: ClientID, _ watcher: Watcher?) {
+    state.withLock { $0.watchers[client] = watcher }
+  }
+
+  func handle(_ request: Request, from client: ClientID) -> Reply {
+    state.withLock { state in
+      switch request {
+      case .ping: return .pong(state.replica.head)
+      case .query(let queries):
+        return .query(queries.map { state.table.answer($0) }, head: state.replica.head)
+      case .namespace(.log(let after), _, _, _): return .namespace(state.logReply(after: after))
+      case .namespace(let request, _, _, _):
+        if case .apply = request, let refusal = state.refusal { return .failed(refusal) }
+        return .namespace(state.perform(request, from: client))
+      case .refillBegin(let view):
+        if let reply = state.replica.refusalOfRefill(view) { return .namespace(reply) }
+        state.stage = (view, RowTable())
+        state.stage?.table.pageRows = state.table.pageRows
+        return .done
+      case .refillRows(let rows):
+        for row in rows { state.stage?.table.put(row, under: row.key) }
+        return .done
+      case .refillEnd(let view, let head): return state.endRefill(view, head)
+      default: return .failed(DFSError(.unsupported, "\(request)"))
+      }
+    }
+  }
+}
+
+extension MemoryServer.State {
+  fileprivate mutating func perform(
+    _ request: NamespaceRequest, from client: ClientID
+  ) -> NamespaceReply {
+    switch replica.decide(request, logged: { number in log.first { $0.number == number } }) {
+    case .answer(let reply): return reply
+    case .promise(let view):
+      replica.promised = view
+      return .promised(replica.head)
+    case .append(let number, let change):
+      apply(change, number: number, view: replica.head.view, from: client)
+      return .applied(replica.head)
+    case .install(let view, let changes, let to):
+      let before = self
+      for change in changes {
+        apply(change, number: replica.head.number + 1, view: view, from: client)
+      }
+      guard table.digest == to.digest else {
+        self = before
+        return .behind(replica.head)
+      }
+      replica.promised = view
+      replica.head = Head(view: view, number: to.number, digest: table.digest)
+      return .installed(replica.head)
+    }
+  }
+
+  private mutating func apply(_ change: Change, number: UInt64, view: View, from: ClientID) {
+    table.perform(change.writes, number: number)
+    log.append(LogEntry(number: number, change: change, digest: table.digest))
+    replica.head = Head(view: view, number: number, digest: table.digest)
+    for (client, watcher) in watchers where client != change.id.client {
+      watcher(change.writes.map(\.key), replica.head)
+    }
+  }
+
+  fileprivate func logReply(after: UInt64) -> NamespaceReply {
+    let entries = log.filter { $0.number > after }
+    let base = after == 0 ? RowDigest.empty : log.first { $0.number == after }?.digest
+    return .log(
+      base: entries.first.map { $0.number == after + 1 } ?? true ? base : nil,
+      entries: Array(entries.prefix(50)), head: replica.head)
+  }
+
+  fileprivate mutating func endRefill(_ view: View, _ head: Head) -> Reply {
+    if let reply = replica.refusalOfRefill(view) { return .namespace(reply) }
+    guard let stage, stage.view == view, stage.table.digest == head.digest else {
+      return .failed(DFSError(.damaged, "the rows of the refill have another digest"))
+    }
+    table = stage.table
+    log = []
+    replica = Replica(
+      promised: view, head: Head(view: view, number: head.number, digest: head.digest))
+    for watcher in watchers.values { watcher(nil, replica.head) }
+    return .namespace(.installed(replica.head))
+  }
+}

@@ -1,0 +1,113 @@
+import DFSCore
+import Testing
+
+@testable import DFSClient
+
+@Suite struct RowCacheTests {
+  private let view = View(round: 3, client: ClientID(7))
+  private let dfs1 = ServerIndex(0)
+  private func head(_ number: UInt64) -> Head { Head(view: view, number: number, digest: .empty) }
+  private func file(_ id: UInt64) -> Inode {
+    Inode(
+      id: InodeID(id), kind: .regular, mode: 0o644, owner: 0, group: 0,
+      time: Timestamp(nanoseconds: 0))
+  }
+
+  private func cache(bound: Int = 1000) -> RowCache {
+    let cache = RowCache(bound: bound)
+    for server in ServerIndex.all {
+      cache.connected(server)
+      cache.told(head(1), by: server, generation: cache.generation(of: server))
+    }
+    return cache
+  }
+
+  @Test func keepsWhatIsTheTruth() {
+    let cache = cache()
+    cache.keep([.inode(InodeID(5), file(5)), .inode(InodeID(6), nil)], at: head(1))
+    #expect(cache.inode(InodeID(5)).value == file(5))
+    #expect(cache.inode(InodeID(6)).isKnown && cache.inode(InodeID(6)).value == nil)
+    #expect(!cache.inode(InodeID(7)).isKnown)
+  }
+
+  @Test func aPushRemovesAndBarsOlderAnswers() {
+    let cache = cache()
+    cache.keep([.inode(InodeID(5), file(5))], at: head(1))
+    cache.pushed([.inode(InodeID(5))], head: head(2), by: dfs1)
+    #expect(!cache.inode(InodeID(5)).isKnown)
+    cache.keep([.inode(InodeID(5), file(5))], at: head(1))
+    #expect(!cache.inode(InodeID(5)).isKnown)
+    cache.keep([.inode(InodeID(5), file(5))], at: head(2))
+    #expect(cache.inode(InodeID(5)).isKnown)
+  }
+
+  @Test func aConnectionThatTellsMoreThanIsKnownDropsEverything() {
+    let cache = cache()
+    cache.keep([.inode(InodeID(5), file(5))], at: head(1))
+    cache.told(head(2), by: dfs1, generation: cache.generation(of: dfs1))
+    #expect(cache.inode(InodeID(5)).isKnown, "all its pushes came before")
+    cache.connected(dfs1)
+    #expect(!cache.inode(InodeID(5)).isKnown, "a connection is new")
+    cache.keep([.inode(InodeID(5), file(5))], at: head(2))
+    cache.told(head(3), by: dfs1, generation: cache.generation(of: dfs1))
+    #expect(!cache.inode(InodeID(5)).isKnown, "its first head is above what was heard of")
+  }
+
+  @Test func anAnswerOfAnEarlierConnectionProvesNothing() {
+    let cache = cache()
+    let earlier = cache.generation(of: dfs1)
+    cache.disconnected(dfs1)
+    cache.connected(dfs1)
+    cache.keep([.inode(InodeID(5), file(5))], at: head(1))
+    cache.told(head(1), by: dfs1, generation: earlier)
+    cache.told(head(2), by: dfs1, generation: cache.generation(of: dfs1))
+    #expect(!cache.inode(InodeID(5)).isKnown)
+  }
+
+  @Test func ownChangesReplaceWhatIsKept() throws {
+    let cache = cache()
+    let (parent, name) = (InodeID(4), try FileName("a"))
+    var directory = file(4)
+    directory.kind = .directory
+    cache.keep(
+      [.inode(parent, directory), .listing(parent, [:])], at: head(1))
+    let made = Inode(
+      id: InodeID(change: 2, index: 0), kind: .directory, mode: 0, owner: 0, group: 0,
+      time: Timestamp(nanoseconds: 0))
+    let writes = [
+      made.row, RowWrite(.entry(parent: parent, name: name), RowValue(bytes: [], child: made.id)),
+    ]
+    cache.appending(writes, as: head(2))
+    #expect(!cache.child(parent, name).isKnown)
+    cache.keep([.entry(parent: parent, name, nil)], at: head(1))
+    #expect(!cache.child(parent, name).isKnown, "what was read before the change is not kept")
+    cache.committed(writes, as: head(2))
+    #expect(cache.child(parent, name).value == made)
+    #expect(cache.listing(made.id) == [])
+    #expect(cache.attributes(made.id) == [:])
+  }
+
+  @Test func completeListingsKnowWhatIsNotThere() throws {
+    let cache = cache()
+    let (parent, name, other) = (InodeID(4), try FileName("a"), try FileName("b"))
+    cache.keep(
+      [.inode(InodeID(5), file(5)), .listing(parent, [name: InodeID(5)])], at: head(1))
+    #expect(cache.listing(parent) == [DirectoryItem(name: name, inode: file(5))])
+    #expect(cache.child(parent, other).isKnown && cache.child(parent, other).value == nil)
+    cache.pushed([.entry(parent: parent, name: other)], head: head(2), by: dfs1)
+    #expect(cache.listing(parent) == nil)
+    #expect(!cache.child(parent, other).isKnown)
+    #expect(cache.child(parent, name).value == file(5))
+  }
+
+  @Test func isBoundedAndForgetsTheOldest() {
+    let cache = cache(bound: 100)
+    for id in UInt64(1)...1000 {
+      cache.keep([.inode(InodeID(id), file(id))], at: head(1))
+      _ = cache.inode(InodeID(1))
+    }
+    let kept = (UInt64(1)...1000).count { cache.inode(InodeID($0)).isKnown }
+    #expect(kept <= 100 && kept >= 80)
+    #expect(cache.inode(InodeID(1)).isKnown && cache.inode(InodeID(1000)).isKnown)
+  }
+}

@@ -1,0 +1,89 @@
+import DFSCore
+import NIOCore
+import Testing
+
+@testable import DFSClient
+
+@Suite struct ServerLinkStateTests {
+  private let refused = DFSError(.disconnected, "DFS1: Connection refused")
+  private let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
+
+  private func up() -> ServerLinkState {
+    var state = ServerLinkState(peer: "DFS1")
+    _ = state.started()
+    _ = state.ready(now: now)
+    return state
+  }
+
+  @Test func isReachableOnceItsObserversWereTold() {
+    var state = ServerLinkState(peer: "DFS1")
+    #expect(state.started() == [.connect])
+    #expect(!state.isReachable)
+    #expect(state.ready(now: now) == [.tellConnected, .log(.up), .settled])
+    #expect(state.isReachable)
+    #expect(state.problem == nil)
+  }
+
+  @Test func anAbsenceIsLoggedOnceAndTriedForEver() {
+    var state = up()
+    let first = state.ended(refused, now: now, random: 0.5)
+    #expect(first.prefix(3) == [.tellDisconnected, .closeBulk(refused), .log(.away(refused))])
+    #expect(first.last == .wait(.milliseconds(50)))
+    for _ in 0..<20 {
+      #expect(state.retryIsDue() == [.connect])
+      let actions = state.ended(refused, now: now, random: 0.5)
+      #expect(actions.count == 2 && actions[0] == .settled)
+    }
+    _ = state.retryIsDue()
+    #expect(state.ready(now: now) == [.tellConnected, .log(.back), .settled])
+  }
+
+  @Test func onlyAConnectionThatLastedMakesTheNextOneQuick() {
+    var state = up()
+    _ = state.ended(refused, now: now + .seconds(1), random: 0.5)
+    _ = state.retryIsDue()
+    _ = state.ready(now: now)
+    #expect(
+      state.ended(refused, now: now + .seconds(1), random: 0.5).last == .wait(.milliseconds(100)))
+    _ = state.retryIsDue()
+    _ = state.ready(now: now)
+    #expect(
+      state.ended(refused, now: now + .seconds(6), random: 0.5).last == .wait(.milliseconds(50)))
+  }
+
+  @Test func aWrongPasswordIsSaidAndTriedRarely() {
+    let wrong = DFSError(.loginFailed, "Invalid Username/Password. Please try again.")
+    var state = ServerLinkState(peer: "DFS1")
+    _ = state.started()
+    let actions = state.ended(wrong, now: now, random: 0.5)
+    #expect(actions == [.log(.away(wrong)), .settled, .wait(.seconds(30))])
+    #expect(state.problem == wrong)
+  }
+
+  @Test func aSilentServerIsSetAsideUntilItAnswers() {
+    var state = up()
+    let actions = state.fellSilent()
+    #expect(actions.last == .log(.silent))
+    #expect(!state.isReachable)
+    #expect(state.fellSilent() == [])
+    #expect(state.answers() == [.log(.answering)])
+    #expect(state.isReachable)
+    #expect(state.answers() == [])
+  }
+
+  @Test func aStoppingServerIsNotAskedAnyMore() {
+    var state = up()
+    _ = state.leaves()
+    #expect(!state.isReachable)
+    #expect(state.ended(refused, now: now).first == .tellDisconnected)
+  }
+
+  @Test func nothingHappensAfterTheStop() {
+    var state = up()
+    #expect(state.stopped().first == .tellDisconnected)
+    #expect(state.ended(refused, now: now) == [])
+    #expect(state.retryIsDue() == [])
+    #expect(state.ready(now: now) == [])
+    #expect(!state.isReachable)
+  }
+}

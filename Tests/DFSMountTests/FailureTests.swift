@@ -1,0 +1,131 @@
+import DFSClient
+import DFSCore
+import DFSMount
+import Synchronization
+import Testing
+
+extension OnAMount {
+  /// What happens when storing fails, and when nothing answers.
+  @Suite struct Failures {
+    @Test(.needsFuse) func closeTellsTheTruth() async throws {
+      try await Mounted.run { mounted in
+        try await mounted.succeed("echo old > $M/old; echo new > $LOCAL/new")
+        mounted.files.set { $0.refusal = DFSError(.noSpace, "DFS2 is full") }
+        let refused = try await mounted.fail("cp $LOCAL/new $M/new")
+        #expect(refused.contains("No space left"))
+        try await mounted.fail("cp $LOCAL/new $M/old")
+        try await mounted.fail("dd if=$LOCAL/new of=$M/old oflag=append conv=notrunc,fsync")
+        #expect(mounted.log.text.contains("DFS2 is full"))
+        #expect(mounted.log.text.contains("'new'"))
+        mounted.files.set { $0.refusal = nil }
+        try await mounted.succeed("[ ! -e $M/new ]; [ $(cat $M/old) = old ]; echo new > $M/new")
+      }
+    }
+
+    @Test(.needsFuse) func errorsMeanWhatTheySay() async throws {
+      let cases: [(DFSError.Code, String)] = [
+        (.serversMissing, "Read-only file system"), (.readOnly, "Read-only file system"),
+        (.timedOut, "timed out"), (.quotaExceeded, "quota exceeded"),
+        (.inputOutput, "Input/output error"), (.damaged, "Input/output error"),
+      ]
+      try await Mounted.run { mounted in
+        try await mounted.succeed("echo new > $LOCAL/x")
+        for (code, words) in cases {
+          mounted.files.set { $0.refusal = DFSError(code, "a reason") }
+          #expect(try await mounted.fail("cp $LOCAL/x $M/x").contains(words), "\(code)")
+          mounted.files.set { $0.refusal = nil }
+          try await mounted.succeed("echo x > $M/x; rm $M/x")
+        }
+      }
+    }
+
+    @Test(.needsFuse) func aServerDownRefusesAWriteAtItsBegin() async throws {
+      try await Mounted.run { mounted in
+        try await mounted.succeed("echo old > $M/old")
+        mounted.files.set { state in
+          state.states = ServerIndex.all.map { server in
+            ServerState(
+              server: server,
+              address: ServerAddress(name: "\(server)", host: "127.0.0.1", port: 1000),
+              isUp: server.value != 2,
+              problem: server.value == 2 ? DFSError(.disconnected, "refused") : nil)
+          }
+        }
+        for script in ["echo x > $M/new", "echo x >> $M/old", "truncate -s 1 $M/old"] {
+          #expect(try await mounted.fail(script).contains("Read-only file system"), "\(script)")
+        }
+        #expect(mounted.log.text.contains("DFS3 (127.0.0.1:1000): refused"))
+        try await mounted.succeed("[ $(cat $M/old) = old ]; [ ! -e $M/new ]; mkdir $M/d")
+      }
+    }
+
+    @Test(.needsFuse) func aFullSpoolIsNoSpace() async throws {
+      try await Mounted.run(configure: { $0.spoolBytes = 3 << 20 }) { mounted in
+        try await mounted.succeed("head -c 2000000 /dev/urandom > $M/fits")
+        let full = try await mounted.fail("head -c 4000000 /dev/urandom > $M/full")
+        #expect(full.contains("No space left"))
+        try await mounted.succeed(
+          "head -c 2500000 /dev/zero > $M/again; [ $(stat -c %s $M/again) = 2500000 ]")
+      }
+    }
+
+    @Test(.needsFuse) func aCallEndsInTime() async throws {
+      try await Mounted.run(configure: { $0.callTimeoutSeconds = 1 }) { mounted in
+        try await mounted.succeed("head -c 100000 /dev/urandom > $M/f; cp $M/f $LOCAL/g")
+        mounted.files.set { $0.readDelay = .seconds(8) }
+        try await mounted.succeed("dd if=$M/f iflag=nocache count=0 status=none")
+        mounted.files.set { $0.publishDelay = .seconds(8) }
+        let late = try await mounted.fail("cp $LOCAL/g $M/late", seconds: 4)
+        #expect(late.contains("timed out"))
+        mounted.files.set {
+          $0.publishDelay = .zero
+          $0.readDelay = .zero
+        }
+        try await mounted.succeed("echo x > $M/x; [ $(cat $M/x) = x ]")
+      }
+    }
+
+    @Test(.needsFuse) func aWaitingCallCanBeKilled() async throws {
+      try await Mounted.run { mounted in
+        mounted.files.set { $0.publishDelay = .seconds(6) }
+        try await mounted.succeed(
+          """
+          bash -c 'echo x > $M/slow' & process=$!
+          sleep 0.5
+          kill -KILL $process
+          begin=$(date +%s%N)
+          wait $process || true
+          [ $((($(date +%s%N) - begin) / 1000000)) -lt 2000 ]
+          """)
+        mounted.files.set { $0.publishDelay = .zero }
+      }
+    }
+
+    @Test(.needsFuse) func onlyChangesAreStored() async throws {
+      try await Mounted.run { mounted in
+        try await mounted.succeed("echo x > $M/f")
+        let before = mounted.files.state.withLock { $0.publishes }
+        try await mounted.succeed(
+          "cat $M/f; : < $M/f; exec 3<> $M/f; exec 3>&-; exec 3>> $M/f; exec 3>&-")
+        #expect(mounted.files.state.withLock { $0.publishes } == before)
+        try await mounted.succeed("dd if=/dev/zero of=$M/g bs=1k count=1 conv=fsync status=none")
+        #expect(
+          mounted.files.state.withLock { ($0.publishes - before, $0.durablePublishes) } == (1, 1))
+      }
+    }
+
+    @Test(.needsFuse) func aHeadReadsLittleAndASequenceReadsAhead() async throws {
+      let files = MemoryFiles()
+      try await Mounted.run(files) { mounted in
+        try await mounted.succeed("head -c 30000000 /dev/urandom > $M/f; cp $M/f $LOCAL/f")
+      }
+      try await Mounted.run(files) { mounted in
+        let before = files.state.withLock { $0.bytesRead }
+        try await mounted.succeed("head -c 1000 $M/f > /dev/null")
+        #expect(files.state.withLock { $0.bytesRead } - before <= 4 << 20)
+        try await mounted.succeed("cat $M/f | md5sum > $LOCAL/a; [ $(stat -c %s $M/f) = 30000000 ]")
+        #expect(files.state.withLock { $0.bytesRead } - before < 50_000_000)
+      }
+    }
+  }
+}

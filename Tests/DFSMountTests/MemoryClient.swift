@@ -1,0 +1,214 @@
+import DFSClient
+import DFSCore
+import Synchronization
+
+/// One client of `MemoryFiles`.
+final class MemoryClient: FileService {
+  let files: MemoryFiles
+  let invalidations: AsyncStream<Invalidation>
+  private let tell: AsyncStream<Invalidation>.Continuation
+
+  init(_ files: MemoryFiles) {
+    self.files = files
+    (invalidations, tell) = AsyncStream.makeStream()
+    files.observe(self) { [tell] keys in tell.yield(.rows(keys)) }
+  }
+
+  private func change<Value: Sendable>(
+    _ keys: [RowKey], _ body: (inout MemoryFiles.State) throws(DFSError) -> Value
+  ) throws(DFSError) -> Value {
+    let value = try files.state.withLock { state throws(DFSError) in try body(&state) }
+    files.changed(keys, by: self)
+    return value
+  }
+
+  func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
+    try files.state.withLock { state throws(DFSError) in try state.inode(id) }
+  }
+
+  func lookup(_ parent: InodeID, _ name: FileName, _ freshness: Freshness) async throws -> Inode {
+    try files.state.withLock { state throws(DFSError) in try state.lookup(parent, name) }
+  }
+
+  func list(_ directory: InodeID, _ freshness: Freshness) async throws -> [DirectoryItem] {
+    try files.state.withLock { state throws(DFSError) in
+      let entries = try state.directory(directory)
+      return entries.keys.sorted().compactMap { name in
+        entries[name].flatMap { state.inodes[$0] }.map { DirectoryItem(name: name, inode: $0) }
+      }
+    }
+  }
+
+  func create(_ parent: InodeID, _ name: FileName, _ new: NewInode) async throws -> Inode {
+    try change([.entry(parent: parent, name: name)]) { state throws(DFSError) in
+      try state.create(parent, name, new)
+    }
+  }
+
+  func unlink(_ parent: InodeID, _ name: FileName) async throws -> Inode {
+    try change([.entry(parent: parent, name: name)]) { state throws(DFSError) in
+      let inode = try state.lookup(parent, name)
+      guard inode.kind != .directory else { throw DFSError(.isDirectory, "a directory") }
+      state.drop(parent, name, inode)
+      return inode
+    }
+  }
+
+  func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Inode {
+    try change([.entry(parent: parent, name: name)]) { state throws(DFSError) in
+      let inode = try state.lookup(parent, name)
+      guard try state.directory(inode.id).isEmpty else { throw DFSError(.notEmpty, "not empty") }
+      state.drop(parent, name, inode)
+      return inode
+    }
+  }
+
+  func rename(
+    _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName,
+    _ mode: RenameMode
+  ) async throws {
+    let keys = [RowKey.entry(parent: parent, name: name), .entry(parent: newParent, name: newName)]
+    try change(keys) { state throws(DFSError) in
+      let inode = try state.lookup(parent, name)
+      let old = try? state.lookup(newParent, newName)
+      if let old, old.id == inode.id { return }
+      if mode == .exchange {
+        guard let old else { throw DFSError(.notFound, "nothing to exchange with") }
+        state.entries[parent]?[name] = old.id
+      } else {
+        if let old {
+          guard mode == .replace else { throw DFSError(.exists, "'\(newName)' exists") }
+          let isFull = (try? state.directory(old.id))?.isEmpty == false
+          guard !isFull else { throw DFSError(.notEmpty, "not empty") }
+          state.drop(newParent, newName, old)
+        }
+        state.entries[parent]?[name] = nil
+      }
+      state.entries[newParent]?[newName] = inode.id
+      if inode.kind == .directory {
+        state.inodes[inode.id]?.parent = newParent
+        state.inodes[parent]?.links -= 1
+        state.inodes[newParent]?.links += 1
+      }
+      state.touch(parent)
+      state.touch(newParent)
+    }
+  }
+
+  func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode {
+    try change([.entry(parent: parent, name: name), .inode(inode)]) { state throws(DFSError) in
+      guard try state.directory(parent)[name] == nil else { throw DFSError(.exists, "exists") }
+      state.entries[parent]?[name] = inode
+      state.inodes[inode]?.links += 1
+      return try state.inode(inode)
+    }
+  }
+
+  func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode {
+    try change([.inode(inode)]) { state throws(DFSError) in
+      var changed = try state.inode(inode)
+      changed.mode = attributes.mode ?? changed.mode
+      changed.owner = attributes.owner ?? changed.owner
+      changed.group = attributes.group ?? changed.group
+      changed.accessed = attributes.accessed ?? changed.accessed
+      changed.modified = attributes.modified ?? changed.modified
+      changed.changed = state.time()
+      state.inodes[inode] = changed
+      return changed
+    }
+  }
+
+  func extendedAttributes(_ inode: InodeID) async throws -> [FileName: [UInt8]] {
+    files.state.withLock { $0.attributes[inode] ?? [:] }
+  }
+
+  func setExtendedAttribute(
+    _ inode: InodeID, _ name: FileName, _ value: [UInt8], _ mode: AttributeSetMode
+  ) async throws {
+    try change([.attribute(inode, name: name)]) { state throws(DFSError) in
+      let old = state.attributes[inode]?[name]
+      if mode == .create, old != nil { throw DFSError(.exists, "the attribute exists") }
+      if mode == .replace, old == nil { throw DFSError(.noAttribute, "no such attribute") }
+      state.attributes[inode, default: [:]][name] = value
+    }
+  }
+
+  func removeExtendedAttribute(_ inode: InodeID, _ name: FileName) async throws {
+    try change([.attribute(inode, name: name)]) { state throws(DFSError) in
+      guard state.attributes[inode]?.removeValue(forKey: name) != nil else {
+        throw DFSError(.noAttribute, "no such attribute")
+      }
+    }
+  }
+
+  func publish(
+    _ content: any ContentSource, to target: PublishTarget, durable: Bool,
+    progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> Inode {
+    let (refusal, delay) = files.state.withLock { ($0.refusal, $0.publishDelay) }
+    if delay > .zero { try await Task.sleep(for: delay) }
+    if let refusal { throw refusal }
+    var bytes = [UInt8](repeating: 0, count: Int(content.size))
+    try bytes.withUnsafeMutableBytes { try content.read(into: $0, at: 0) }
+    let md5 = MD5Digest.of(bytes)
+    if let given = content.md5, given != md5 { throw DFSError(.damaged, "the MD5 is wrong") }
+    guard case .inode(let id, let modified) = target else { throw DFSError(.unsupported, "") }
+    let stored = bytes
+    return try change([.inode(id)]) { state throws(DFSError) in
+      let version = Version(
+        id: .random(), size: UInt64(stored.count), md5: md5, placement: Placement(md5: md5),
+        partDigests: Array(repeating: BlockChecksum(0), count: 4))
+      state.publishes += 1
+      state.durablePublishes += durable ? 1 : 0
+      var inode = try state.inode(id)
+      let old = inode.version?.id
+      inode.version = version
+      inode.modified = modified
+      inode.changed = state.time()
+      state.inodes[id] = inode
+      state.contents[version.id] = stored
+      state.collect(old)
+      return inode
+    }
+  }
+
+  func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {
+    let delay = files.state.withLock { $0.readDelay }
+    if delay > .zero { try await Task.sleep(for: delay) }
+    return try files.state.withLock { state throws(DFSError) in
+      guard let content = state.contents[version.id] else {
+        throw DFSError(.incomplete, "the content is gone")
+      }
+      let start = min(Int(range.lowerBound), content.count)
+      let end = min(Int(range.upperBound), content.count, start + 1 << 20)
+      state.reads += 1
+      state.bytesRead += end - start
+      return Array(content[start..<end])
+    }
+  }
+
+  func hold(_ version: VersionID) async {
+    files.state.withLock { $0.holds[version, default: 0] += 1 }
+  }
+
+  func release(_ version: VersionID) async {
+    files.state.withLock { state in
+      state.holds[version, default: 1] -= 1
+      if state.holds[version] == 0 { state.holds[version] = nil }
+      let isNamed = state.inodes.values.contains { $0.version?.id == version }
+      if !isNamed { state.collect(version) }
+    }
+  }
+
+  func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] { [:] }
+
+  func space() async throws -> SpaceReport {
+    SpaceReport(
+      total: 100 << 30, available: 60 << 30, used: 40 << 30,
+      inodes: files.state.withLock { UInt64($0.inodes.count) })
+  }
+
+  func serverStates() async -> [ServerState] { files.state.withLock { $0.states } }
+
+  func close() async { tell.finish() }
+}

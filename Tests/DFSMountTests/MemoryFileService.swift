@@ -1,0 +1,128 @@
+import DFSClient
+import DFSCore
+import Synchronization
+
+/// A user's namespace and contents in memory: what `FileService` promises, without servers. Several
+/// mounts may share one; each uses its own `MemoryClient`.
+final class MemoryFiles: Sendable {
+  struct State: Sendable {
+    var inodes: [InodeID: Inode] = [:]
+    var entries: [InodeID: [FileName: InodeID]] = [.root: [:]]
+    var attributes: [InodeID: [FileName: [UInt8]]] = [:]
+    var contents: [VersionID: [UInt8]] = [:]
+    var holds: [VersionID: Int] = [:]
+    var nextID: UInt64 = 256
+    var publishes = 0
+    var durablePublishes = 0
+    var reads = 0
+    var bytesRead = 0
+    /// What every publish is refused with, as if servers were away.
+    var refusal: DFSError?
+    var states: [ServerState] = []
+    /// Publishing waits until this is over.
+    var publishDelay: Duration = .zero
+    var readDelay: Duration = .zero
+  }
+
+  let state: Mutex<State>
+  private let observers = Mutex<[ObjectIdentifier: @Sendable ([RowKey]) -> Void]>([:])
+
+  init() {
+    let root = Inode(
+      id: .root, kind: .directory, mode: 0o755, owner: 0, group: 0, links: 2,
+      time: Timestamp(nanoseconds: 0))
+    state = Mutex(State(inodes: [.root: root]))
+  }
+
+  func set(_ change: @Sendable (inout State) -> Void) { state.withLock { change(&$0) } }
+
+  func observe(_ client: AnyObject, _ tell: @escaping @Sendable ([RowKey]) -> Void) {
+    observers.withLock { $0[ObjectIdentifier(client)] = tell }
+  }
+
+  func changed(_ keys: [RowKey], by client: AnyObject) {
+    for (other, tell) in observers.withLock({ $0 }) where other != ObjectIdentifier(client) {
+      tell(keys)
+    }
+  }
+}
+
+extension MemoryFiles.State {
+  func inode(_ id: InodeID) throws(DFSError) -> Inode {
+    guard let inode = inodes[id] else { throw DFSError(.notFound, "no inode \(id)") }
+    return inode
+  }
+
+  func directory(_ id: InodeID) throws(DFSError) -> [FileName: InodeID] {
+    guard try inode(id).kind == .directory, let entries = entries[id] else {
+      throw DFSError(.notDirectory, "inode \(id) is no directory")
+    }
+    return entries
+  }
+
+  func lookup(_ parent: InodeID, _ name: FileName) throws(DFSError) -> Inode {
+    guard let id = try directory(parent)[name] else {
+      throw DFSError(.notFound, "no entry '\(name)'")
+    }
+    return try inode(id)
+  }
+
+  mutating func create(
+    _ parent: InodeID, _ name: FileName, _ new: NewInode
+  ) throws(DFSError) -> Inode {
+    guard try directory(parent)[name] == nil else { throw DFSError(.exists, "'\(name)' exists") }
+    let id = InodeID(nextID)
+    nextID += 1
+    var inode = Inode(
+      id: id, kind: new.kind, mode: new.mode, owner: new.owner, group: new.group, time: time(),
+      device: new.device, target: new.target)
+    if new.kind == .directory {
+      inode.links = 2
+      inode.parent = parent
+      entries[id] = [:]
+      inodes[parent]?.links += 1
+    }
+    inodes[id] = inode
+    entries[parent]?[name] = id
+    touch(parent)
+    return inode
+  }
+
+  mutating func touch(_ id: InodeID) {
+    let now = time()
+    inodes[id]?.modified = now
+    inodes[id]?.changed = now
+  }
+
+  func time() -> Timestamp {
+    let since = ContinuousClock.now - MemoryFiles.State.epoch
+    return Timestamp(
+      nanoseconds: 1_700_000_000_000_000_000 + since.components.seconds * 1_000_000_000
+        + since.components.attoseconds / 1_000_000_000)
+  }
+
+  private static let epoch = ContinuousClock.now
+
+  /// Takes one name of an inode away.
+  mutating func drop(_ parent: InodeID, _ name: FileName, _ inode: Inode) {
+    entries[parent]?[name] = nil
+    touch(parent)
+    if inode.kind == .directory {
+      inodes[parent]?.links -= 1
+      entries[inode.id] = nil
+      inodes[inode.id] = nil
+    } else if inode.links <= 1 {
+      inodes[inode.id] = nil
+      attributes[inode.id] = nil
+      collect(inode.version?.id)
+    } else {
+      inodes[inode.id]?.links -= 1
+    }
+  }
+
+  /// Forgets a content that nobody names or holds.
+  mutating func collect(_ version: VersionID?) {
+    guard let version, holds[version] == nil else { return }
+    contents[version] = nil
+  }
+}

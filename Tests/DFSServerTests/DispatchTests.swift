@@ -1,0 +1,112 @@
+import DFSCore
+import DFSTestSupport
+import DFSWire
+import NIOCore
+import Testing
+
+/// What a logged-in user can ask, over a real socket, of a real store.
+@Suite struct DispatchTests {
+  @Test func aCopyIsPutInPiecesAndReadBack() async throws {
+    try await withServer { server in
+      let alice = try await TestClient.loggedIn(port: server.port)
+      let part = PartID(version: .random(), part: PartIndex(2))
+      let bytes = (0..<2_500_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
+      try await alice.put(part, bytes, durable: true)
+      #expect(try await alice.get(part, count: bytes.count) == bytes)
+      let answer = try await alice.ask(.getPart(part, range: 70_000..<70_001))
+      #expect(answer.body.map { Array($0.readableBytesView) } == Array(bytes[65_536..<131_072]))
+      guard case .copies(let copies) = try await alice.ask(.copies([part.version])).reply else {
+        throw DFSError(.protocolViolation, "no copies")
+      }
+      #expect(copies == [[PartIndex(2)]])
+      try await alice.ask(.syncParts([part]))
+    }
+  }
+
+  @Test func oneUserReachesNothingOfAnother() async throws {
+    try await withServer { server in
+      let alice = try await TestClient.loggedIn(port: server.port)
+      let bob = try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other")
+      let part = PartID(version: .random(), part: PartIndex(0))
+      try await alice.put(part, [1, 2, 3], durable: false)
+      let error = await #expect(throws: DFSError.self) {
+        try await bob.ask(.getPart(part, range: 0..<3))
+      }
+      #expect(error?.code == .notFound)
+      let view = try await alice.takeView()
+      _ = try await alice.append(view, number: 1, inode: 1000)
+      #expect(try await bob.rows(of: .inode(InodeID(1000))) == [])
+      #expect(try await alice.rows(of: .inode(InodeID(1000))).count == 1)
+    }
+  }
+
+  @Test func badBytesOfACopyAreRefused() async throws {
+    try await withServer { server in
+      let alice = try await TestClient.loggedIn(port: server.port)
+      let part = PartID(version: .random(), part: PartIndex(0))
+      let extent = PartExtent(id: part, length: 3, offset: 0, checksums: [BlockChecksum(1)])
+      let error = await #expect(throws: DFSError.self) {
+        try await alice.ask(
+          .putPart(extent, durable: false), body: ByteBuffer(bytes: [1, 2, 3] as [UInt8]))
+      }
+      #expect(error?.code == .damaged)
+      try await alice.ask(.ping)
+    }
+  }
+
+  @Test func anUnreadableRequestIsAnsweredAndTheConnectionGoesOn() async throws {
+    try await withServer { server in
+      let alice = try await TestClient.loggedIn(port: server.port)
+      var unknown = ByteBuffer(integer: UInt32(9))
+      unknown.writeInteger(UInt32(5))
+      unknown.writeBytes([0x08, 77, 0xba, 0x05, 0] as [UInt8])
+      alice.channel.pipeline.syncSend(unknown)
+      let answer = try await alice.answer(to: 77)
+      guard case .failed(let error) = answer.reply else {
+        throw DFSError(.protocolViolation, "no refusal")
+      }
+      #expect(error.message.hasPrefix("unknown message"))
+      try await alice.ask(.ping)
+    }
+  }
+
+  @Test func spaceIsReported() async throws {
+    try await withServer { server in
+      let alice = try await TestClient.loggedIn(port: server.port)
+      guard case .space(let report) = try await alice.ask(.space).reply else {
+        throw DFSError(.protocolViolation, "no space")
+      }
+      #expect(report.total > 0)
+    }
+  }
+
+  @Test func manyRequestsAtOnceAreAllAnswered() async throws {
+    try await withServer { server in
+      let alice = try await TestClient.loggedIn(port: server.port)
+      let view = try await alice.takeView()
+      let ids = (1...500).map { number in
+        alice.send(alice.apply(view, number: UInt64(number), inode: UInt64(1000 + number)))
+      }
+      for (index, id) in ids.enumerated() {
+        guard case .namespace(.applied(let head)) = try await alice.answer(to: id).reply else {
+          throw DFSError(.protocolViolation, "change \(index + 1) was not applied")
+        }
+        #expect(head.number == UInt64(index + 1))
+      }
+    }
+  }
+
+  @Test func aRefillReplacesTheRows() async throws {
+    try await withServer { server in
+      let alice = try await TestClient.loggedIn(port: server.port)
+      let view = View(round: 5, client: ClientID(9))
+      let row = Row(key: .inode(InodeID(77)), change: 3, value: RowValue(bytes: [1]))
+      let to = Head(view: view, number: 3, digest: RowDigest(of: row))
+      try await alice.ask(.refillBegin(view))
+      try await alice.ask(.refillRows([row]))
+      let end = try await alice.ask(.refillEnd(view, to: to))
+      #expect(end.reply == .namespace(.installed(to)))
+      #expect(try await alice.rows(of: .inode(InodeID(77))) == [row])
+    }
+  }
+}

@@ -1,0 +1,166 @@
+import DFSCore
+import DFSTestSupport
+import DFSWire
+import NIOCore
+import NIOPosix
+import Synchronization
+
+/// A client of one connection over a real socket, which does only what a test says.
+final class TestClient: Sendable {
+  struct Answer: Sendable {
+    let reply: Reply
+    let body: ByteBuffer?
+  }
+
+  let channel: any Channel
+  private let inbox: Inbox
+  private let nextID = Atomic<UInt64>(1)
+
+  private init(channel: any Channel, inbox: Inbox) {
+    self.channel = channel
+    self.inbox = inbox
+  }
+
+  /// - Parameter reads: whether what arrives is read from the beginning; else after `resume`.
+  static func connect(port: Int, reads: Bool = true) async throws -> TestClient {
+    let inbox = Inbox()
+    let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .channelOption(.autoRead, value: reads)
+      .channelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          let decoder = FrameDecoder(bound: FrameBound(isLoggedIn: true))
+          try channel.pipeline.syncOperations.addHandlers([
+            ByteToMessageHandler(decoder), FrameEncoder(), InboxHandler(inbox: inbox),
+          ])
+        }
+      }
+      .connect(host: "127.0.0.1", port: port).get()
+    return TestClient(channel: channel, inbox: inbox)
+  }
+
+  func pause() async throws { try await channel.setOption(.autoRead, value: false).get() }
+
+  func resume() async throws {
+    try await channel.setOption(.autoRead, value: true).get()
+    channel.read()
+  }
+
+  /// Writes a request, without waiting for anything.
+  @discardableResult
+  func send(_ request: Request, body: ByteBuffer? = nil) -> UInt64 {
+    let id = nextID.wrappingAdd(1, ordering: .relaxed).oldValue
+    channel.writeAndFlush(Frame(.request(id: id, request), body: body), promise: nil)
+    return id
+  }
+
+  func answer(to id: UInt64, within limit: Duration = .seconds(20)) async throws -> Answer {
+    try await eventually("an answer to request \(id)", within: limit) {
+      inbox.answer(to: id) != nil || inbox.isClosed
+    }
+    guard let answer = inbox.answer(to: id) else {
+      throw DFSError(.disconnected, "closed without an answer; \(inbox.answers)")
+    }
+    return answer
+  }
+
+  /// Asks and waits; `failed` is thrown.
+  @discardableResult
+  func ask(
+    _ request: Request, body: ByteBuffer? = nil, within limit: Duration = .seconds(20)
+  ) async throws -> Answer {
+    let answer = try await answer(to: send(request, body: body), within: limit)
+    if case .failed(let error) = answer.reply { throw error }
+    return answer
+  }
+
+  /// The frames that came, without bodies, in order.
+  var messages: [Message] { inbox.messages }
+  var pushes: [Push] {
+    messages.compactMap { if case .push(let push) = $0 { push } else { nil } }
+  }
+  /// The answer to the connection as a whole.
+  var refusal: DFSError? {
+    if case .failed(let error) = inbox.answer(to: 0)?.reply { error } else { nil }
+  }
+  var isClosed: Bool { inbox.isClosed }
+
+  func close() async throws { try await channel.close() }
+
+  // MARK: Login
+
+  func hello(
+    server: String = "DFS1", cluster: String = "default", version: UInt32 = Wire.version,
+    client: ClientID = .random(), wantsPushes: Bool = false
+  ) async throws {
+    let hello = Hello(
+      version: version, cluster: cluster, server: server, client: client, wantsPushes: wantsPushes)
+    try await ask(.hello(hello))
+  }
+
+  func logIn(
+    _ user: String, _ password: String, cache: ScramCache = ScramCache(),
+    within limit: Duration = .seconds(20)
+  ) async throws {
+    var scram = ScramClient(user: user, password: password, cache: cache)
+    guard case .loginContinue(let first) = try await ask(.loginBegin(scram: scram.first())).reply
+    else { throw DFSError(.protocolViolation, "no SCRAM answer") }
+    let end = try await ask(.loginEnd(scram: try scram.respond(to: first)), within: limit)
+    guard case .loginDone(let final) = end.reply else {
+      throw DFSError(.protocolViolation, "no SCRAM end")
+    }
+    try scram.verify(serverFinal: final)
+  }
+
+  /// Connects, says hello and logs in.
+  static func loggedIn(
+    port: Int, user: String = "Alice", password: String = "secret", client: ClientID = .random(),
+    wantsPushes: Bool = false, cache: ScramCache = ScramCache()
+  ) async throws -> TestClient {
+    let connection = try await connect(port: port)
+    try await connection.hello(client: client, wantsPushes: wantsPushes)
+    try await connection.logIn(user, password, cache: cache)
+    return connection
+  }
+}
+
+/// What has arrived on one connection.
+private final class Inbox: Sendable {
+  private struct State {
+    var answers: [UInt64: TestClient.Answer] = [:]
+    var messages: [Message] = []
+    var isClosed = false
+  }
+
+  private let state = Mutex(State())
+
+  func take(_ frame: Frame) {
+    state.withLock { state in
+      state.messages.append(frame.message)
+      if case .reply(let id, let reply) = frame.message {
+        state.answers[id] = TestClient.Answer(reply: reply, body: frame.body)
+      }
+    }
+  }
+
+  func close() { state.withLock { $0.isClosed = true } }
+  func answer(to id: UInt64) -> TestClient.Answer? { state.withLock { $0.answers[id] } }
+  var answers: [UInt64: TestClient.Answer] { state.withLock { $0.answers } }
+  var messages: [Message] { state.withLock { $0.messages } }
+  var isClosed: Bool { state.withLock { $0.isClosed } }
+}
+
+private final class InboxHandler: ChannelInboundHandler {
+  typealias InboundIn = Frame
+  private let inbox: Inbox
+
+  init(inbox: Inbox) { self.inbox = inbox }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    inbox.take(Self.unwrapInboundIn(data))
+  }
+
+  func channelInactive(context: ChannelHandlerContext) { inbox.close() }
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    context.close(promise: nil)
+  }
+}

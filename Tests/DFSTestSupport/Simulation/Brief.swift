@@ -1,0 +1,109 @@
+internal import DFSCore
+
+/// One line for a message of a trace.
+extension SimulatedRequest {
+  var brief: String {
+    switch self {
+    case .connect: "connect"
+    case .ping: "ping"
+    case .query(let keys, _): keys.isEmpty ? "ping" : "query of \(keys.count)"
+    case .namespace(let request): request.brief
+    case .everything(let skip): "rows from \(skip)"
+    case .refillBegin(let refill, let view): "refill \(refill) begin \(view.brief)"
+    case .refillRows(let refill, let page, let rows, _):
+      "refill \(refill) page \(page), \(rows.count) rows"
+    case .refillEnd(let refill, _, let view, let to):
+      "refill \(refill) end \(view.brief) to \(to.brief)"
+    }
+  }
+}
+
+extension SimulatedReply {
+  var brief: String {
+    switch self {
+    case .connected(let session, let head): "session \(session), \(head.brief)"
+    case .rows(let rows, let head, let session, let pushes):
+      "changes \(rows.values.map(\.change).sorted()) at \(head.brief), session \(session), "
+        + "pushes \(pushes ?? -1)"
+    case .namespace(let reply): reply.brief
+    case .page(let rows, let isLast, let head, _):
+      "\(rows.count) rows\(isLast ? ", the last" : "") at \(head.brief)"
+    case .done: "done"
+    case .failed: "failed"
+    }
+  }
+}
+
+extension View {
+  fileprivate var brief: String { "\(round)/\(client.value)" }
+}
+
+extension Head {
+  var brief: String { "(\(view.brief), \(number), \(digest.low & 0xffff))" }
+}
+
+extension NamespaceRequest {
+  fileprivate var brief: String {
+    switch self {
+    case .prepare(let view): "prepare \(view.brief)"
+    case .install(let view, let from, let changes, let to):
+      "install \(view.brief) from \(from.brief) by \(changes.count) to \(to.brief)"
+    case .apply(let view, let number, let change):
+      "apply \(view.brief) \(number): \(change.id.sequence) of \(change.id.client.value)"
+    case .log(let after): "log after \(after)"
+    case .head: "head"
+    }
+  }
+}
+
+extension NamespaceReply {
+  fileprivate var brief: String {
+    switch self {
+    case .promised(let head): "promised, \(head.brief)"
+    case .installed(let head): "installed, \(head.brief)"
+    case .applied(let head): "applied, \(head.brief)"
+    case .behind(let head): "behind, \(head.brief)"
+    case .refused(let view): "refused for \(view.brief)"
+    case .missingParts(let parts): "missing \(parts.count) parts"
+    case .log(let base, let entries, let head):
+      "log \(base == nil ? "too short" : "of \(entries.count)"), \(head.brief)"
+    case .head(let head): "\(head.brief)"
+    }
+  }
+}
+
+extension RowKey {
+  fileprivate var brief: String {
+    switch self {
+    case .inode(let id): "inode \(id)"
+    case .entry(_, let name): "\(name)"
+    case .attribute(let id, let name): "\(name) \(id)"
+    }
+  }
+}
+
+extension SimulatedOperation.Kind {
+  var brief: String {
+    func list(_ keys: [RowKey]) -> String { keys.map(\.brief).joined(separator: " and ") }
+    return switch self {
+    case .increment(let keys): "increment of \(list(keys))"
+    case .create(let key): "creation of \(key.brief)"
+    case .delete(let key): "deletion of \(key.brief)"
+    case .read(let keys): "read of \(list(keys))"
+    case .cachedRead(let keys): "cached read of \(list(keys))"
+    }
+  }
+}
+
+extension History.Outcome {
+  var brief: String {
+    func list(_ keys: [RowKey], _ rows: [RowKey: Row]) -> String {
+      keys.map { "\($0.brief) of change \(rows[$0]?.change ?? 0)" }.joined(separator: ", ")
+    }
+    return switch self {
+    case .committed(_, let number): "committed as \(number)"
+    case .observed(let keys, let rows, let head): "\(list(keys, rows)) at \(head.brief)"
+    case .cached(let keys, let rows): "\(list(keys, rows)), cached"
+    }
+  }
+}

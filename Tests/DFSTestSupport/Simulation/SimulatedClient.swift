@@ -1,0 +1,287 @@
+internal import DFSCore
+internal import DFSReplication
+
+/// One client: drives a `Coordinator` and reads, as DFSClient does, one operation at a time, and
+/// heals between them. What it does in an operation is in SimulatedClientSteps.swift.
+final class SimulatedClient {
+  /// A change that was sent, as long as nobody has told what became of it.
+  struct Open {
+    let id: ChangeID
+    let number: UInt64
+    let isOfOperation: Bool
+  }
+
+  enum Event {
+    case leading
+    case committed(ChangeID, number: UInt64)
+    case lost
+  }
+
+  let slot: Int
+  unowned let world: World
+  var coordinator = Coordinator(client: ClientID(1))
+  var cache = SimulatedCache()
+  var operation: SimulatedOperation?
+  var open: Open?
+  /// What the operation does when the coordinator tells something.
+  var next: ((Event) -> Void)?
+  /// Goes up whenever the operation goes on to something else; what a former attempt waits for is
+  /// nothing to the next.
+  var attempt = 0
+  /// How often this client has begun anew; what an earlier life waits for is nothing to this one.
+  private(set) var life = 0
+  /// How often in a row a view was lost or not got; the pause before the next grows with it, so that
+  /// of several clients one gets through, though bringing servers along may take long.
+  private var losses = 0
+  private var healsAfter = 0
+  private var believedDown: ServerSet = []
+  private var last: SimulatedOperation?
+  private var heads: [Head?] = Array(repeating: nil, count: Limits.serverCount)
+  private var operationsLeft: Int
+  /// Operations that were begun after the faults and succeeded: a change and a read are wanted.
+  private var proofs = 0
+  private var sequence: UInt64 = 0
+
+  init(slot: Int, world: World) {
+    self.slot = slot
+    self.world = world
+    operationsLeft = world.settings.operations
+  }
+
+  var isBusy: Bool { operation != nil || open != nil || coordinator.hasOpenChange }
+  var isDone: Bool { proofs == 2 && !isBusy }
+  var reachable: ServerSet { .all.subtracting(believedDown) }
+
+  // MARK: Life
+
+  func start() {
+    life += 1
+    sequence = 0
+    coordinator = Coordinator(client: world.nextClientID())
+    cache = SimulatedCache()
+    believedDown = []
+    heads = Array(repeating: nil, count: Limits.serverCount)
+    world.trace("client \(slot) starts as \(coordinator.client.value)")
+    for server in ServerIndex.all { connect(server) }
+    later(1 + world.random.below(5_000)) { [self] in tick() }
+    pause()
+  }
+
+  func crash() {
+    world.trace("client \(slot) stops")
+    life += 1
+    attempt += 1
+    if operation != nil, open != nil { world.counts.unknown += 1 }
+    (operation, open, next) = (nil, nil, nil)
+    coordinator = Coordinator(client: ClientID(1))
+    later(1 + world.random.below(20_000)) { [self] in start() }
+  }
+
+  /// Later, if this life goes on.
+  func later(_ delay: Int, _ action: @escaping () -> Void) {
+    let life = life
+    world.after(delay) { [self] in if self.life == life { action() } }
+  }
+
+  func call(
+    _ server: ServerIndex, _ request: SimulatedRequest,
+    _ answer: @escaping (SimulatedReply?) -> Void
+  ) {
+    let life = life
+    world.send(request, from: slot, to: server) { [self] reply in
+      guard self.life == life else { return }
+      if reply == nil { believedDown.insert(server) } else { believedDown.remove(server) }
+      answer(reply)
+    }
+  }
+
+  // MARK: Operations, one after the other
+
+  private func pause() {
+    later(1 + world.random.below(8_000)) { [self] in beginOperation() }
+  }
+
+  private func beginOperation() {
+    if operationsLeft > 0 {
+      operationsLeft -= 1
+      operation = .random(&world.random, now: world.now, after: last)
+      last = operation
+    } else if world.areFaultsOver, proofs < 2 {
+      let keys = [SimulatedOperation.counter(UInt64(slot % 2))]
+      operation = SimulatedOperation(
+        kind: proofs == 0 ? .increment(keys) : .read(keys), began: world.now,
+        deadline: world.now + 120_000, isProof: true)
+    } else {
+      return pause()
+    }
+    step()
+  }
+
+  /// Ends the operation; without an outcome it failed, or its outcome is unknown.
+  func finish(_ outcome: History.Outcome?, isUnknown: Bool = false) {
+    guard let done = operation else { return }
+    (operation, next) = (nil, nil)
+    attempt += 1
+    if let outcome {
+      world.history.ended(outcome, slot: slot, began: done.began, at: world.now)
+      count(outcome)
+      if done.isProof { proofs += 1 }
+    } else if isUnknown {
+      world.counts.unknown += 1
+    } else {
+      world.counts.failed += 1
+    }
+    let end = outcome?.brief ?? (isUnknown ? "unknown" : "failed")
+    world.trace("client \(slot): \(done.kind.brief) from \(done.began): \(end)")
+    pause()
+  }
+
+  private func count(_ outcome: History.Outcome) {
+    switch outcome {
+    case .committed: world.counts.acknowledged += 1
+    case .observed: world.counts.reads += 1
+    case .cached: world.counts.cachedReads += 1
+    }
+  }
+
+  // MARK: The coordinator
+
+  func perform(_ actions: [Coordinator.Action]) {
+    for action in actions {
+      switch action {
+      case .send(let server, let request, let token): send(request, to: server, token)
+      case .refill(let server, let source, let view, let to):
+        SimulatedRefill(server, source: source, view, to: to, client: self).begin { [self] head in
+          perform(coordinator.refilled(server, head: head, in: view))
+        }
+      case .viewTaken(_, let fate):
+        world.counts.views += 1
+        losses = 0
+        learn(fate)
+        tell(.leading)
+      case .committed(let head, _):
+        guard let done = open else { return world.fail("a change was committed that was not sent") }
+        open = nil
+        tell(.committed(done.id, number: head.number))
+      case .displaced, .stuck:
+        losses += 1
+        healsAfter = world.now + viewPause
+        tell(.lost)
+      }
+    }
+  }
+
+  private func send(_ request: NamespaceRequest, to server: ServerIndex, _ token: UInt64) {
+    var request = request
+    if world.mistake == .changesWithoutIdentity,
+      case .apply(let view, let number, let change) = request
+    {
+      let writes = change.writes.filter { $0.key != Coordinator.identityKey }
+      request = .apply(view, number: number, Change(id: change.id, writes: writes))
+    }
+    call(server, .namespace(request)) { [self] reply in
+      if case .namespace(let reply) = reply {
+        perform(coordinator.receive(reply, token: token))
+      } else {
+        perform(coordinator.undelivered(token: token))
+      }
+    }
+  }
+
+  private func tell(_ event: Event) {
+    let next = next
+    self.next = nil
+    next?(event)
+  }
+
+  var viewPause: Int { 1 + world.random.below(8_000 << min(losses, 6)) }
+
+  func takeView() {
+    perform(coordinator.takeView(reachable: reachable))
+  }
+
+  func append(_ intent: History.Intent, _ writes: [RowWrite]) {
+    sequence += 1
+    let id = ChangeID(client: coordinator.client, sequence: sequence)
+    world.history.attempted(id, intent, began: world.now)
+    open = Open(id: id, number: coordinator.head.number + 1, isOfOperation: true)
+    perform(coordinator.append(writes))
+  }
+
+  /// What became of an open change; whether it was of this operation or of one that was given up.
+  private func learn(_ fate: Coordinator.Fate?) {
+    guard let fate, let open else { return }
+    self.open = nil
+    switch fate {
+    case .dropped: world.history.dropped(open.id)
+    case .unknown: if open.isOfOperation { finish(nil, isUnknown: true) }
+    case .committed:
+      if open.isOfOperation { finish(.committed(open.id, number: open.number)) }
+    }
+  }
+
+  // MARK: Sessions
+
+  private func connect(_ server: ServerIndex) {
+    call(server, .connect(coordinator.client)) { [self] reply in
+      guard case .connected(let session, let head) = reply else { return }
+      cache.opened(session, with: server)
+      coordinator.saw(head.view)
+    }
+  }
+
+  func pushed(_ keys: SimulatedPush, number: Int, from server: ServerIndex, session: Int) {
+    for action in cache.pushed(keys, number: number, session: session, server: server) { action() }
+  }
+
+  /// Asks for rows and the head; `isWhole` tells whether all pushes of a living session came before.
+  func ask(
+    _ server: ServerIndex, _ keys: [RowKey],
+    _ answer: @escaping (_ rows: [RowKey: Row], _ head: Head) -> Void,
+    whole: (() -> Void)? = nil
+  ) {
+    let asked = cache.session(server)
+    call(server, .query(keys, session: asked ?? -1)) { [self] reply in
+      guard case .rows(let rows, let head, let session, let pushes) = reply else { return }
+      coordinator.saw(head.view)
+      heads[server.value] = head
+      if let pushes {
+        if let whole, cache.wait(for: pushes, from: server, session: session, whole) { whole() }
+      } else if cache.session(server) == session {
+        cache.closed(server)
+        connect(server)
+      }
+      answer(rows, head)
+    }
+  }
+
+  /// An answer or a push has not come for long: the connection is taken for broken.
+  func reconnect(_ server: ServerIndex) {
+    cache.closed(server)
+    connect(server)
+  }
+
+  // MARK: Between operations
+
+  private func tick() {
+    believedDown = []
+    for server in ServerIndex.all where cache.session(server) == nil { connect(server) }
+    if coordinator.phase != .leading || isBusy || !coordinator.laggards.isEmpty {
+      perform(coordinator.retry(reachable: reachable))
+    }
+    heal()
+    later(3_000 + world.random.below(4_000)) { [self] in tick() }
+  }
+
+  /// Brings servers along that no change brings along.
+  private func heal() {
+    guard operation == nil, world.now >= healsAfter else { return }
+    if world.random.chance(30) { for server in ServerIndex.all { ask(server, [], { _, _ in }) } }
+    let differ = heads.contains { $0 != heads[0] }
+    if coordinator.phase == .leading {
+      if coordinator.needsNewView, world.random.chance(20) { takeView() }
+    } else if coordinator.phase == .idle, differ || open != nil, world.random.chance(15) {
+      takeView()
+    }
+  }
+}

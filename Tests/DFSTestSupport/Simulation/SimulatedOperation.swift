@@ -1,0 +1,84 @@
+internal import DFSCore
+
+/// What a client wants to do. Counters show lost updates, names show double creates; neither has
+/// anything of its writer in it, so that two clients' changes look alike.
+struct SimulatedOperation {
+  enum Kind {
+    case increment([RowKey])
+    case create(RowKey)
+    case delete(RowKey)
+    case read([RowKey])
+    case cachedRead([RowKey])
+  }
+
+  let kind: Kind
+  let began: Int
+  let deadline: Int
+  /// Whether it shows that a client gets on when the faults are over.
+  var isProof = false
+  var tries = 0
+
+  var keys: [RowKey] {
+    switch kind {
+    case .increment(let keys), .read(let keys), .cachedRead(let keys): keys
+    case .create(let key), .delete(let key): [key]
+    }
+  }
+
+  /// The writes, given the rows; nil if there is nothing to write, which is an answer too.
+  func writes(on rows: [RowKey: Row], number: UInt64) -> (History.Intent, [RowWrite])? {
+    switch kind {
+    case .increment(let keys):
+      let writes = keys.map { key in
+        let count = UInt64(bigEndian: rows[key]?.value.bytes ?? [])
+        return RowWrite(key, RowValue(bytes: (count + 1).bigEndianBytes))
+      }
+      return (.increment(keys), writes)
+    case .create(let key):
+      guard rows[key] == nil else { return nil }
+      let child = InodeID(change: number, index: 0)
+      return (.create(key), [RowWrite(key, RowValue(bytes: [], child: child))])
+    case .delete(let key):
+      return rows[key] == nil ? nil : (.delete(key), [RowWrite(key, nil)])
+    case .read, .cachedRead: return nil
+    }
+  }
+
+  /// - Parameter last: the client's operation before; rows that were read are often read again.
+  static func random(
+    _ random: inout SplitMix64, now: Int, after last: SimulatedOperation?
+  ) -> SimulatedOperation {
+    if case .read(let keys)? = last?.kind, random.chance(60) {
+      return SimulatedOperation(kind: .cachedRead(keys), began: now, deadline: now + 120_000)
+    }
+    if case .cachedRead(let keys)? = last?.kind, random.chance(60) {
+      return SimulatedOperation(kind: .cachedRead(keys), began: now, deadline: now + 120_000)
+    }
+    let counters = [counter(0), counter(1)]
+    let one = [random.pick(counters)]
+    let name = entry(random.below(2))
+    let kind: Kind =
+      switch random.below(100) {
+      case ..<30: .increment(one)
+      case ..<36: .increment(counters)
+      case ..<46: .create(name)
+      case ..<56: .delete(name)
+      case ..<75: .read(random.chance(50) ? one + [name] : counters)
+      default: .cachedRead(random.chance(50) ? one : [name])
+      }
+    return SimulatedOperation(kind: kind, began: now, deadline: now + 120_000)
+  }
+
+  static func counter(_ index: UInt64) -> RowKey {
+    .attribute(InodeID(10 + index), name: name("count"))
+  }
+
+  private static func entry(_ index: Int) -> RowKey {
+    .entry(parent: .root, name: name("name\(index)"))
+  }
+
+  private static func name(_ text: String) -> FileName {
+    guard let name = try? FileName(text) else { preconditionFailure("\(text) is no name") }
+    return name
+  }
+}

@@ -1,0 +1,197 @@
+internal import DFSCore
+internal import DFSReplication
+
+/// What a client may ask of a simulated server; the shapes of DFSWire's requests that matter here.
+enum SimulatedRequest {
+  case connect(ClientID)
+  case ping(session: Int)
+  case query([RowKey], session: Int)
+  case namespace(NamespaceRequest)
+  /// A page of all rows after the first `skip`.
+  case everything(skip: Int)
+  case refillBegin(refill: Int, View)
+  case refillRows(refill: Int, page: Int, [Row], archive: [Change])
+  case refillEnd(refill: Int, pages: Int, View, to: Head)
+}
+
+enum SimulatedReply {
+  case connected(session: Int, Head)
+  /// `pushes` were sent on this session before this answer; nil if the session is unknown.
+  case rows([RowKey: Row], Head, session: Int, pushes: Int?)
+  case namespace(NamespaceReply)
+  case page([Row], isLast: Bool, Head, archive: [Change])
+  case done
+  case failed
+}
+
+/// Rows that a server says have changed; nil for all.
+typealias SimulatedPush = [RowKey]?
+
+/// One server: performs what `Replica` decides, keeps sessions, pushes changes.
+final class SimulatedServer {
+  struct Session {
+    let id: Int
+    let client: ClientID
+    let slot: Int
+    var pushes = 0
+  }
+
+  private struct Refill {
+    var rows: [Row] = []
+    var pages = 0
+    var archive: [Change] = []
+  }
+
+  let index: ServerIndex
+  var disk: SimulatedDisk
+  var isUp = true
+  /// Until then it stands still.
+  var stillUntil = 0
+  private var sessions: [Session] = []
+  private var refills: [Int: Refill] = [:]
+  private unowned let world: World
+
+  init(_ index: ServerIndex, world: World) {
+    self.index = index
+    self.world = world
+    disk = SimulatedDisk(logLength: world.settings.logLength)
+  }
+
+  var head: Head { disk.current.replica.head }
+
+  func stop() {
+    isUp = false
+    sessions = []
+    refills = [:]
+  }
+
+  func handle(_ request: SimulatedRequest, from slot: Int) -> SimulatedReply {
+    switch request {
+    case .connect(let client):
+      world.lastSession += 1
+      sessions.removeAll { $0.client == client }
+      sessions.append(Session(id: world.lastSession, client: client, slot: slot))
+      return .connected(session: world.lastSession, head)
+    case .ping(let session): return answer([], session)
+    case .query(let keys, let session): return answer(keys, session)
+    case .namespace(let request): return .namespace(perform(request))
+    case .everything(let skip): return page(skip)
+    case .refillBegin(let refill, let view):
+      if let refusal = disk.current.replica.refusalOfRefill(view) { return .namespace(refusal) }
+      refills[refill] = Refill()
+      return .done
+    case .refillRows(let refill, let page, let rows, let archive):
+      guard var open = refills[refill], open.pages == page else { return .failed }
+      open.rows += rows
+      open.pages += 1
+      open.archive = archive
+      refills[refill] = open
+      return .done
+    case .refillEnd(let refill, let pages, let view, let to):
+      return endRefill(refill, pages, view, to)
+    }
+  }
+
+  private func answer(_ keys: [RowKey], _ session: Int) -> SimulatedReply {
+    var rows: [RowKey: Row] = [:]
+    for key in keys { rows[key] = disk.current.rows[key] }
+    let pushes = sessions.first { $0.id == session }?.pushes
+    return .rows(rows, head, session: session, pushes: pushes)
+  }
+
+  // MARK: The namespace protocol
+
+  private func perform(_ request: NamespaceRequest) -> NamespaceReply {
+    if let reply = performWrongly(request) { return reply }
+    let decision = disk.current.replica.decide(request) { disk.current.entry($0) }
+    switch decision {
+    case .answer(let reply):
+      if case .log(let after) = request { return log(after: after) }
+      return reply
+    case .promise(let view):
+      disk.promise(view, syncs: world.mistake != .promisesNotSynced)
+      return .promised(head)
+    case .append(_, let change):
+      disk.append(change, syncs: world.syncsAppend())
+      changed(change.writes.map(\.key), author: change.id.client)
+      return .applied(head)
+    case .install(let view, let changes, let to):
+      let syncs = world.mistake != .promisesNotSynced
+      guard let head = disk.install(view, changes, to: to, syncs: syncs) else {
+        return .behind(head)
+      }
+      changed(changes.flatMap { $0.writes.map(\.key) }, author: nil)
+      return .installed(head)
+    }
+  }
+
+  /// The mistakes that a server can make.
+  private func performWrongly(_ request: NamespaceRequest) -> NamespaceReply? {
+    switch (world.mistake, request) {
+    case (.installTwice, .install(let view, _, _, _))
+    where head.view == view && disk.current.replica.promised == view:
+      disk.installAgain()
+      return .installed(head)
+    case (.promisesNotKept, .apply(let view, let number, let change))
+    where head.view == view && number == head.number + 1:
+      disk.append(change, syncs: false)
+      changed(change.writes.map(\.key), author: change.id.client)
+      return .applied(head)
+    default: return nil
+    }
+  }
+
+  private func log(after number: UInt64) -> NamespaceReply {
+    let state = disk.current
+    guard number <= head.number, let base = state.digest(after: number) else {
+      return .log(base: nil, entries: [], head: head)
+    }
+    let entries = state.log.filter { $0.number > number }.prefix(world.settings.logPage)
+    return .log(base: base, entries: Array(entries), head: head)
+  }
+
+  // MARK: Refills
+
+  private func page(_ skip: Int) -> SimulatedReply {
+    let rows = disk.current.rows.values.sorted { $0.key.order < $1.key.order }
+    let page = rows.dropFirst(skip).prefix(world.settings.refillPage)
+    return .page(
+      Array(page), isLast: skip + page.count >= rows.count, head, archive: disk.current.archive)
+  }
+
+  private func endRefill(_ refill: Int, _ pages: Int, _ view: View, _ to: Head) -> SimulatedReply {
+    if let refusal = disk.current.replica.refusalOfRefill(view) { return .namespace(refusal) }
+    guard let open = refills.removeValue(forKey: refill), open.pages == pages,
+      let head = disk.refill(view, rows: open.rows, to: to, archive: open.archive)
+    else { return .failed }
+    world.counts.refills += 1
+    changed(nil, author: nil)
+    return .namespace(.installed(head))
+  }
+
+  // MARK: Pushes
+
+  /// Tells every session, also the author's (whose change may be taken up when it has given it up);
+  /// before anybody can ask for the head.
+  private func changed(_ keys: SimulatedPush, author: ClientID?) {
+    world.observe(head, of: self)
+    for index in sessions.indices {
+      if let keys, keys.isEmpty { continue }
+      if world.mistake == .authorIsNotTold, sessions[index].client == author { continue }
+      let number = sessions[index].pushes
+      sessions[index].pushes += 1
+      world.push(keys, number: number, from: self, on: sessions[index])
+    }
+  }
+}
+
+extension RowKey {
+  /// The order of a refill.
+  var order: String {
+    switch self {
+    case .inode(let id): "1 \(id.value.bigEndianBytes.hexadecimal)"
+    case .entry(let parent, let name): "2 \(parent.value.bigEndianBytes.hexadecimal) \(name)"
+    case .attribute(let id, let name): "3 \(id.value.bigEndianBytes.hexadecimal) \(name)"
+    }
+  }
+}

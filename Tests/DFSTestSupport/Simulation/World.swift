@@ -1,0 +1,201 @@
+internal import DFSCore
+internal import DFSReplication
+
+/// One seed's world: the clock, the network between clients and servers, and what happened.
+final class World {
+  let seed: UInt64
+  let mistake: Simulation.Mistake?
+  let settings: WorldSettings
+  var random: SplitMix64
+  private(set) var now = 0
+  private var events = EventQueue()
+  private(set) var servers: [SimulatedServer] = []
+  private(set) var clients: [SimulatedClient] = []
+  let history = History()
+  var counts = SimulationCounts()
+  var lastSession = 0
+  var lastRefill = 0
+  private var nextClient: UInt64 = 0
+  private(set) var violation: String?
+  private let keepsTrace: Bool
+  private(set) var traceLines: [String] = []
+  private var fingerprint: UInt64 = 0xcbf2_9ce4_8422_2325
+  private var digests: [HeadKey: RowDigest] = [:]
+  /// Links that are cut, from client slot to server and back.
+  var cutThere: Set<Link> = []
+  var cutBack: Set<Link> = []
+
+  struct Link: Hashable {
+    let slot: Int
+    let server: Int
+  }
+
+  private struct HeadKey: Hashable {
+    let view: View
+    let number: UInt64
+  }
+
+  init(seed: UInt64, mistake: Simulation.Mistake?, keepsTrace: Bool) {
+    self.seed = seed
+    self.mistake = mistake
+    self.keepsTrace = keepsTrace
+    var random = SplitMix64(seed: seed)
+    settings = WorldSettings(&random, mistake: mistake)
+    self.random = random
+    servers = ServerIndex.all.map { SimulatedServer($0, world: self) }
+    clients = (0..<settings.clients).map { SimulatedClient(slot: $0, world: self) }
+  }
+
+  // MARK: Running
+
+  func run() -> SimulationReport {
+    trace("world \(settings)")
+    for client in clients { after(random.below(5_000)) { client.start() } }
+    Faults(world: self).begin()
+    let end = settings.quietAfter + Simulation.patience
+    var nextLook = settings.quietAfter
+    while violation == nil, let (time, action) = events.next(), time <= end {
+      now = time
+      mix(UInt64(truncatingIfNeeded: time))
+      action()
+      if now > nextLook {
+        nextLook = now + 10_000
+        if isQuiet { break }
+      }
+    }
+    judge()
+    // The actions that are left hold what holds them.
+    events = EventQueue()
+    return SimulationReport(
+      seed: seed, violation: violation, counts: counts, trace: traceLines,
+      fingerprint: fingerprint)
+  }
+
+  /// Whether all is done and right.
+  private var isQuiet: Bool {
+    clients.allSatisfy(\.isDone) && areServersEqual && servers[0].head.number > 0
+  }
+
+  var areServersEqual: Bool {
+    servers.allSatisfy { $0.isUp && $0.head == servers[0].head }
+  }
+
+  private func judge() {
+    if violation == nil, !isQuiet {
+      let undone = clients.filter { !$0.isDone }.map { "client \($0.slot)" }
+      fail(
+        "no progress after the faults: \(undone) not done, heads "
+          + servers.map { "\($0.isUp ? "" : "down ")\($0.head)" }.joined(separator: " "))
+    }
+    if violation == nil, let problem = rowsProblem ?? history.problem(in: servers[0].disk.current) {
+      fail(problem)
+    }
+  }
+
+  private var rowsProblem: String? {
+    let first = servers[0].disk.current
+    for server in servers where server.disk.current.rows != first.rows {
+      return "\(server.index) and DFS1 have equal heads and different rows"
+    }
+    return nil
+  }
+
+  func fail(_ problem: String) {
+    trace("VIOLATION \(problem)")
+    violation = violation ?? problem
+  }
+
+  /// Equal heads must have equal digests, whenever and on whichever server they are seen.
+  func observe(_ head: Head, of server: SimulatedServer) {
+    let key = HeadKey(view: head.view, number: head.number)
+    let known = digests[key]
+    if let known, known != head.digest {
+      fail("\(server.index) has other rows at head \(head) than were seen at it before")
+    }
+    digests[key] = head.digest
+    mix(head.digest.low)
+  }
+
+  // MARK: Time
+
+  func after(_ delay: Int, _ action: @escaping () -> Void) {
+    events.schedule(at: now + max(1, delay), action)
+  }
+
+  var areFaultsOver: Bool { now >= settings.quietAfter }
+
+  private func delay() -> Int {
+    let mean = settings.meanDelay
+    let slow = settings.hasSlowMessages && !areFaultsOver && random.chance(20) ? 10 : 1
+    return (1 + random.below(2 * mean)) * slow
+  }
+
+  func trace(_ line: @autoclosure () -> String) {
+    if keepsTrace { traceLines.append("\(now) \(line())") }
+  }
+
+  private func mix(_ value: UInt64) { fingerprint = (fingerprint ^ value) &* 0x100_0000_01b3 }
+
+  func nextClientID() -> ClientID {
+    nextClient += 1
+    return ClientID(nextClient)
+  }
+
+  /// Whether a server syncs an append before it answers.
+  func syncsAppend() -> Bool {
+    if settings.forgetting == .everyPower { return mistake != .appendsNotSynced }
+    return random.chance(settings.syncs)
+  }
+
+  // MARK: The network
+
+  private func isLost() -> Bool { !areFaultsOver && random.chance(settings.loss) }
+  private func isDoubled() -> Bool { !areFaultsOver && random.chance(settings.doubling) }
+
+  /// Sends a request; `answer` is called once, many times or never, with nil if the server is known
+  /// not to have got it.
+  func send(
+    _ request: SimulatedRequest, from slot: Int, to server: ServerIndex,
+    _ answer: @escaping (SimulatedReply?) -> Void
+  ) {
+    counts.messages += 1
+    if isLost() { return }
+    after(delay()) { [self] in deliver(request, slot, servers[server.value], answer) }
+    if isDoubled() {
+      after(delay()) { [self] in deliver(request, slot, servers[server.value], answer) }
+    }
+  }
+
+  private func deliver(
+    _ request: SimulatedRequest, _ slot: Int, _ server: SimulatedServer,
+    _ answer: @escaping (SimulatedReply?) -> Void
+  ) {
+    let link = Link(slot: slot, server: server.index.value)
+    if cutThere.contains(link) { return }
+    guard server.isUp else {
+      if random.chance(50), !cutBack.contains(link) { after(delay()) { answer(nil) } }
+      return
+    }
+    if server.stillUntil > now {
+      after(server.stillUntil - now + random.below(100)) { [self] in
+        deliver(request, slot, server, answer)
+      }
+      return
+    }
+    let reply = server.handle(request, from: slot)
+    trace("\(server.index) from client \(slot): \(request.brief) -> \(reply.brief)")
+    if isLost() || cutBack.contains(link) { return }
+    after(delay()) { answer(reply) }
+  }
+
+  func push(
+    _ keys: SimulatedPush, number: Int, from server: SimulatedServer,
+    on session: SimulatedServer.Session
+  ) {
+    let link = Link(slot: session.slot, server: server.index.value)
+    if isLost() || cutBack.contains(link) { return }
+    after(delay()) { [self] in
+      clients[session.slot].pushed(keys, number: number, from: server.index, session: session.id)
+    }
+  }
+}

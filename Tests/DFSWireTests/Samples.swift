@@ -1,0 +1,107 @@
+import DFSCore
+import DFSWire
+import NIOCore
+
+/// One or more of every message, with every optional field present and absent.
+enum Samples {
+  static let view = View(round: 7, client: ClientID(0x0102_0304_0506_0708))
+  static let head = Head(view: view, number: 41, digest: RowDigest(high: .max, low: 1))
+  static let version = VersionID(high: 0xdead_beef, low: .max)
+  static let part = PartID(version: version, part: PartIndex(3))
+  static let name = fileName(Array("Übung ,\"\n.txt".utf8))
+
+  static let keys: [RowKey] = [
+    .inode(.root), .entry(parent: InodeID(1 << 40), name: name),
+    .attribute(InodeID(.max), name: fileName([0xff, 0xfe])),
+  ]
+  static let values = [
+    RowValue(bytes: []), RowValue(bytes: [1, 2], child: InodeID(0)),
+    RowValue(bytes: Array(repeating: 9, count: 300), version: version),
+  ]
+  static let rows = zip(keys, values).map { Row(key: $0, change: 12, value: $1) }
+  static let change = Change(
+    id: ChangeID(client: view.client, sequence: 3),
+    writes: zip(keys, values).map { RowWrite($0, $1) } + [RowWrite(keys[0], nil)])
+  static let entry = LogEntry(number: 42, change: change, digest: head.digest)
+  static let inline = InlinePart(id: part, bytes: [5, 6, 7], checksum: BlockChecksum(.max))
+  static let hello = Hello(
+    version: Wire.version, cluster: "default", server: "DFS1", client: view.client,
+    wantsPushes: true)
+  static let greeting = ServerGreeting(
+    version: 1, cluster: "default", server: "DFS1",
+    identity: "00112233445566778899aabbccddeeff", software: "dfs 1")
+
+  static let namespaceRequests: [NamespaceRequest] = [
+    .prepare(view), .prepare(.none), .install(view, from: .blank, changes: [], to: head),
+    .install(view, from: head, changes: [change, change], to: head),
+    .apply(view, number: .max, change), .log(after: 0), .log(after: 9), .head,
+  ]
+  static let namespaceReplies: [NamespaceReply] = [
+    .promised(head), .installed(head), .applied(head), .behind(.blank), .refused(view),
+    .missingParts([part]), .missingParts([]), .log(base: nil, entries: [], head: head),
+    .log(base: .empty, entries: [entry, entry], head: head), .head(head),
+  ]
+  static let queries: [Query] = [
+    .inode(.root), .inode(InodeID(0)), .entry(parent: .root, name: name),
+    .directory(.root, after: nil), .directory(InodeID(5), after: name), .attributes(.root),
+    .everything(after: nil), .everything(after: keys[1]),
+  ]
+  static let answers = [
+    QueryAnswer(rows: rows, isPartial: true), QueryAnswer(rows: [], isPartial: false),
+  ]
+
+  private static func fileName(_ bytes: [UInt8]) -> FileName {
+    do { return try FileName(bytes) } catch { preconditionFailure("\(error)") }
+  }
+
+  /// A piece of a part, and its bytes.
+  static func piece(offset: UInt64, count: Int, length: UInt64) -> (PartExtent, ByteBuffer) {
+    let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0) }
+    let checksums = bytes.withUnsafeBytes { BlockChecksum.blocks(of: $0) }
+    let extent = PartExtent(id: part, length: length, offset: offset, checksums: checksums)
+    return (extent, ByteBuffer(bytes: bytes))
+  }
+
+  static let pieces: [(PartExtent, ByteBuffer)] = [
+    piece(offset: 0, count: 0, length: 0), piece(offset: 0, count: 5, length: 5),
+    piece(offset: 65536, count: 65536, length: 200_000),
+    piece(offset: 65536, count: 70_000, length: 135_536),
+    piece(offset: 0, count: Limits.chunkBytes, length: Limits.fileBytes),
+  ]
+
+  static var requests: [Request] {
+    let namespace: [Request] =
+      namespaceRequests.map { .namespace($0, parts: [], held: [], durable: false) } + [
+        .namespace(namespaceRequests[4], parts: [inline], held: [part, part], durable: true)
+      ]
+    return namespace + [
+      .hello(hello), .loginBegin(scram: "n,,n=a,r=b"), .loginEnd(scram: ""), .ping,
+      .query(queries), .query([]), .refillBegin(view), .refillRows(rows),
+      .refillEnd(view, to: head), .getPart(part, range: 0..<0), .getPart(part, range: 100..<65537),
+      .getPart(part, range: 65536..<65536 + UInt64(Limits.chunkBytes)), .syncParts([part]),
+      .dropParts([part, part]), .copies([version]), .hold([version]), .release([]), .space,
+    ]
+  }
+
+  static var replies: [Reply] {
+    namespaceReplies.map { .namespace($0) } + [
+      .hello(greeting), .loginContinue(scram: "r=b"), .loginDone(scram: "v=c"), .done, .pong(head),
+      .query(answers, head: head), .copies([PartIndex.all, [], [PartIndex(2)]]),
+      .space(SpaceReport(total: .max, available: 1, used: 2, inodes: 3)),
+      .failed(DFSError(.noSpace, "full")),
+      .failed(DFSError(.damaged, "a", cause: CancellationError())),
+    ] + DFSError.Code.allCases.map { .failed(DFSError($0, "")) }
+  }
+
+  static let pushes: [Push] = [
+    .changed(keys, head: head), .changed([], head: .blank), .everythingChanged(head: head),
+    .goingAway,
+  ]
+
+  static var frames: [Frame] {
+    requests.map { Frame(.request(id: 1, $0)) } + replies.map { Frame(.reply(id: .max, $0)) }
+      + pushes.map { Frame(.push($0)) }
+      + pieces.map { Frame(.request(id: 300, .putPart($0.0, durable: true)), body: $0.1) }
+      + pieces.map { Frame(.reply(id: 300, .part($0.0)), body: $0.1) }
+  }
+}

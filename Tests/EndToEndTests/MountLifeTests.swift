@@ -1,0 +1,94 @@
+import DFSCore
+import DFSTestSupport
+import Foundation
+import Testing
+
+extension EndToEnd {
+  /// Mounting, failing to mount, a mount that died, and unmounting.
+  @Suite struct MountLife {
+    @Test(.needsFuse) func unmountEndsTheProcessAndKeepsTheFiles() async throws {
+      try await MountedCluster.run { cluster in
+        try await cluster.shell.succeed("echo kept > $M/f; mountpoint -q $M")
+        let process = try #require(try await cluster.mountProcess(cluster.mount))
+        try await cluster.endMount(cluster.mount)
+        try await cluster.shell.fail("mountpoint -q $M")
+        try await eventually("the process ends", within: .seconds(10)) {
+          !FileManager.default.fileExists(atPath: "/proc/\(process)")
+        }
+        try await cluster.startMount(cluster.mount)
+        try await cluster.shell.succeed("[ $(cat $M/f) = kept ]")
+      }
+    }
+
+    @Test(.needsFuse) func startsOverAStaleMount() async throws {
+      try await MountedCluster.run { cluster in
+        try await cluster.shell.succeed("echo kept > $M/f")
+        for _ in 1...3 {
+          try await cluster.shell.succeed("kill -KILL $(mount_pid $M)")
+          try await cluster.shell.fail("ls $M")
+          try await cluster.startMount(cluster.mount)
+          try await cluster.shell.succeed(
+            "[ $(cat $M/f) = kept ]; [ $(grep -c $M /proc/mounts) = 1 ]")
+        }
+        try await cluster.shell.succeed("kill -KILL $(mount_pid $M)")
+        try await cluster.endMount(cluster.mount)
+        try await cluster.shell.fail("grep -q $M /proc/mounts")
+      }
+    }
+
+    @Test(.needsFuse) func aWrongPasswordIsRefused() async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        try await cluster.endMount(cluster.mounts[1])
+        try await cluster.shell.succeed(
+          "sed 's/^Password:.*/Password: wrong/' $CONF > $DIR/wrong.conf; chmod 600 $DIR/wrong.conf"
+        )
+        let mount = try await cluster.shell.fail("dfs-mount $DIR/wrong.conf $M2", seconds: 10)
+        #expect(mount.errors.contains("Invalid Username/Password"))
+        let dfc = try await cluster.shell.fail("dfc $DIR/wrong.conf list", seconds: 10, status: 3)
+        #expect(
+          (dfc.output + dfc.errors).contains("Invalid Username/Password. Please try again."))
+        try await cluster.shell.fail("mountpoint -q $M2")
+      }
+    }
+
+    @Test(.needsFuse) func fewerThanTwoServersAreRefused() async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        try await cluster.endMount(cluster.mounts[1])
+        for server in ServerIndex.all.prefix(3) { try await cluster.servers.kill(server) }
+        let mount = try await cluster.shell.fail("dfs-mount $CONF $M2", seconds: 10)
+        #expect(mount.errors.contains("DFS1"), "\(mount)")
+        try await cluster.shell.fail("mountpoint -q $M2")
+        try await cluster.servers.restart(ServerIndex(0))
+        try await cluster.startMount(cluster.mounts[1])
+        try await cluster.shell.succeed("ls $M2")
+      }
+    }
+
+    @Test(.needsFuse) func aReadableConfigurationIsRefused() async throws {
+      try await MountedCluster.run { cluster in
+        let refused = try await cluster.shell.fail(
+          "cp $CONF $DIR/open.conf; chmod 644 $DIR/open.conf; dfc $DIR/open.conf list")
+        #expect(refused.errors.contains("chmod"))
+      }
+    }
+
+    @Test(.needsFuse) func readOnlyAndInFront() async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        try await cluster.shell.succeed("echo there > $M/f")
+        try await cluster.endMount(cluster.mounts[1])
+        try await cluster.shell.succeed("dfs-mount -o ro $CONF $M2; [ $(cat $M2/f) = there ]")
+        try await cluster.shell.fail("echo no > $M2/g")
+        try await cluster.endMount(cluster.mounts[1])
+        try await cluster.shell.succeed(
+          """
+          dfs-mount -f $CONF $M2 > $LOCAL/front 2>&1 & process=$!
+          for i in $(seq 100); do mountpoint -q $M2 && break; sleep 0.1; done
+          [ $(cat $M2/f) = there ]
+          kill -TERM $process
+          wait $process
+          ! mountpoint -q $M2
+          """)
+      }
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import Foundation
+import Testing
+
+/// Why a test of real processes may be skipped on a machine; each reason is printed with the test.
+enum Requirements {
+  /// `/dev/fuse` can be opened and fusermount3 is there.
+  static let fuse: Bool = {
+    let handle = FileHandle(forUpdatingAtPath: "/dev/fuse")
+    try? handle?.close()
+    return handle != nil && FileManager.default.isExecutableFile(atPath: "/usr/bin/fusermount3")
+  }()
+
+  /// Tests of files of gigabytes take minutes and 15 GiB of disk.
+  static let large = ProcessInfo.processInfo.environment["DFS_TEST_LARGE"] == "1"
+}
+
+extension Trait where Self == ConditionTrait {
+  static var needsFuse: Self {
+    .enabled(if: Requirements.fuse, "needs a mount, and /dev/fuse cannot be opened here")
+  }
+
+  static var large: Self {
+    .enabled(if: Requirements.large, "5 GiB files; run scripts/test --all (or DFS_TEST_LARGE=1)")
+  }
+}
+
+/// Everything that runs real processes, one after the other: the machine's ports, disk and
+/// processors are shared.
+@Suite(.serialized) enum EndToEnd {}
