@@ -17,6 +17,7 @@ final class CopyWatch: Sendable {
   private struct State {
     var slowUntil: [ServerIndex: NIODeadline] = [:]
     var reported: Set<Bad> = []
+    var observer: (@Sendable () -> Void)?
   }
 
   private let logger: Logger
@@ -36,6 +37,11 @@ final class CopyWatch: Sendable {
     state.withLock { _ = $0.slowUntil.removeValue(forKey: server) }
   }
 
+  /// Sets who is told when a bad copy was met for the first time.
+  func observe(_ observer: @escaping @Sendable () -> Void) {
+    state.withLock { $0.observer = observer }
+  }
+
   /// A copy could not be used; each is logged once.
   func bad(_ id: PartID, on server: ServerIndex, _ error: DFSError) {
     let isNews = state.withLock { state in
@@ -44,6 +50,7 @@ final class CopyWatch: Sendable {
     }
     if isNews {
       logger.warning("the copy of part \(id) on \(server) is no good: \(error)")
+      state.withLock { $0.observer }?()
     }
   }
 }

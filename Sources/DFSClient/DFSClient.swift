@@ -16,6 +16,8 @@ public final class DFSClient: FileService {
   let namespace: Namespace
   let transfer: Transfer
   let holds: DFSClientHolds
+  let healer: Healer
+  let healing = HealingTask()
   let configuration: ClientConfiguration
   private let feed: InvalidationFeed
 
@@ -57,15 +59,18 @@ public final class DFSClient: FileService {
     self.holds = holds
     self.feed = feed
     transfer = Transfer(cluster: cluster, configuration: configuration)
+    healer = Healer(
+      namespace, transfer, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
     invalidations = feed.stream
     // The cluster must not keep alive what keeps the cluster alive.
-    cluster.observe { [weak namespace, weak holds] server, event in
+    cluster.observe { [weak namespace, weak holds, healing] server, event in
       cache.note(event, of: server)
       feed.note(event)
       guard case .connected = event else { return }
       Task {
         await namespace?.returned(server)
         await holds?.renew(on: server)
+        healing.wake()
       }
     }
   }
@@ -111,6 +116,7 @@ public final class DFSClient: FileService {
   }
 
   public func close() async {
+    await healing.stop()
     await namespace.finish()
     feed.finish()
     await cluster.shutdown()

@@ -1,4 +1,5 @@
 public import DFSCore
+internal import Logging
 
 /// The contents of the file service: publishing a version is upload, then one change that names it.
 extension DFSClient {
@@ -18,17 +19,45 @@ extension DFSClient {
       durable: durable)
     do {
       let (version, parts) = try await upload.run(transfer, progress)
-      let inode = try await namespace.transact(parts) {
+      // Who was there at the beginning and is lost since does not undo what three servers take.
+      let inode = try await namespace.transact(parts, policy: .quorum) {
         try await $0.publish(version, to: target)
       }
       progress?(content.size)
-      return inode
+      return await mended(inode, version, upload)
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
       throw error
     } catch {
       await upload.undo(transfer)
       throw error
+    }
+  }
+
+  /// If a holder was lost while the version was published, lets the server opposite stand in for it
+  /// before anybody is told: three servers have the change, and every part has two copies.
+  private func mended(_ inode: Inode, _ version: Version, _ upload: DFSClientUpload) async -> Inode
+  {
+    let holders = ServerSet(ServerIndex.all.filter { !version.placement.parts(on: $0).isEmpty })
+    let lost = holders.subtracting(cluster.reachable)
+    guard lost.count == 1 else { return inode }
+    let placement = version.placement.standingIn(for: lost)
+    do {
+      try await transfer.store(
+        upload.content, version.id, placement.copies(missingIn: version.placement),
+        durable: upload.durable)
+      _ = try await namespace.transact(ChangeParts(durable: upload.durable), policy: .quorum) {
+        try await $0.place(inode.id, version.id, placement)
+      }
+      cluster.logger.warning("\(lost) was lost while a file was stored; another stands in for it")
+      var mended = inode
+      mended.version?.placement = placement
+      return mended
+    } catch {
+      cluster.logger.warning(
+        "\(lost) was lost while a file was stored: it is stored with reduced redundancy",
+        metadata: ["cause": "\(error)"])
+      return inode
     }
   }
 
@@ -60,6 +89,8 @@ struct DFSClientUpload: Sendable {
     _ transfer: Transfer, _ progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> (Version, ChangeParts) {
     var parts = ChangeParts(durable: durable)
+    let id = version
+    var placement = placement
     let digests: [BlockChecksum]
     if split.isInline {
       let (inline, found) = try await transfer.inlineParts(content, version: version)
@@ -68,9 +99,11 @@ struct DFSClientUpload: Sendable {
         parts.inline[server] = placement.parts(on: server).map { inline[$0.value] }
       }
     } else {
-      digests = try await transfer.upload(
+      (digests, placement) = try await transfer.upload(
         content, version: version, placement: placement, durable: durable, progress: progress)
-      for server in ServerIndex.all { parts.held[server] = ids(on: server) }
+      for server in ServerIndex.all {
+        parts.held[server] = placement.parts(on: server).map { PartID(version: id, part: $0) }
+      }
     }
     let version = Version(
       id: version, size: content.size, md5: md5, placement: placement, partDigests: digests)
@@ -83,23 +116,5 @@ struct DFSClientUpload: Sendable {
     let ids = PartIndex.all.map { PartID(version: version, part: $0) }
     // Also if the caller was cancelled.
     await Task { await transfer.drop(ids, on: .all) }.value
-  }
-
-  private func ids(on server: ServerIndex) -> [PartID] {
-    placement.parts(on: server).map { PartID(version: version, part: $0) }
-  }
-}
-
-extension Placement {
-  /// The placement while `missing` is away: the copies that it would hold go to the server opposite,
-  /// which holds neither of those parts. With more than one server missing nothing can be done.
-  func standingIn(for missing: ServerSet) -> Placement {
-    guard missing.count == 1, let away = missing.servers.first else { return self }
-    let opposite = ServerIndex((away.value + 2) % Limits.serverCount)
-    return Placement(
-      holders: holders.map { set in
-        guard set.contains(away) else { return set }
-        return set.subtracting(missing).union(ServerSet([opposite]))
-      })
   }
 }

@@ -71,11 +71,31 @@ public protocol FileService: Sendable {
   /// The servers that are up and logged in, and why the others are not.
   func serverStates() async -> [ServerState]
 
+  // MARK: Health
+
+  /// Brings the namespace and the copies of all servers that are up back to what they should be, as
+  /// far as that can be done now.
+  func heal(_ progress: @escaping @Sendable (HealReport) -> Void) async throws -> HealReport
+  /// What each server that is up tells of this user's copies; nothing for the others.
+  func health() async -> ClusterHealth
+  /// Lets the servers that are up read back all copies of this user.
+  /// - Returns: those that began.
+  func scrub() async -> ServerSet
+
   /// What other clients changed, as servers push it. One stream for the life of the service.
   var invalidations: AsyncStream<Invalidation> { get }
 
   /// Finishes what is under way and disconnects.
   func close() async
+}
+
+/// A service without servers has nothing to heal.
+extension FileService {
+  public func heal(
+    _ progress: @escaping @Sendable (HealReport) -> Void
+  ) async throws -> HealReport { HealReport() }
+  public func health() async -> ClusterHealth { ClusterHealth() }
+  public func scrub() async -> ServerSet { [] }
 }
 
 public enum Freshness: Sendable, Hashable {

@@ -67,15 +67,16 @@ final class Namespace: Sendable {
   /// Performs one atomic change.
   /// - Parameters:
   ///   - parts: what travels with it.
+  ///   - policy: how many servers must answer before anything is tried; by default as configured.
   ///   - body: computes the change; may run several times.
   /// - Throws: what `body` throws; `serversMissing` if too few servers answer; `timedOut` if it is not
   ///   known whether the change happened.
   func transact<Value: Sendable>(
-    _ parts: ChangeParts = ChangeParts(),
+    _ parts: ChangeParts = ChangeParts(), policy: WritePolicy? = nil,
     _ body: @Sendable (inout Transaction) async throws -> Value
   ) async throws -> Value {
     let deadline = deadline
-    try await servers.requireWritable(settings.policy)
+    try await servers.requireWritable(policy ?? settings.policy)
     try await turn.take(until: deadline)
     defer { turn.pass() }
     await waitForRefill(until: deadline)

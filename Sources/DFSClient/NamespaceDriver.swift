@@ -102,7 +102,7 @@ actor NamespaceDriver {
   /// A server is there (again): it is brought along if this client leads.
   func returned(_ server: ServerIndex) {
     guard coordinator.phase != .idle, owing[server.value] == 0 else { return }
-    perform(coordinator.retry(reachable: ServerSet([server])))
+    perform(coordinator.reconnected(server))
     bringAlong()
   }
 
@@ -233,6 +233,11 @@ actor NamespaceDriver {
   private var isEven: Bool {
     late.formIntersection(coordinator.laggards)
     return lagging.isSubset(of: late)
+  }
+
+  /// The servers that are known to be at the committed head of this client's view.
+  var current: ServerSet {
+    coordinator.phase == .leading ? ServerSet.all.subtracting(coordinator.lacking) : []
   }
 
   private var lagging: ServerSet { coordinator.laggards.intersection(servers.reachable) }

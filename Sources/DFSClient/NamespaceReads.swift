@@ -118,7 +118,7 @@ extension Namespace {
 
   /// Rows with every change that was acknowledged before the call; with fewer than three servers,
   /// those of the server that has most.
-  private func read(_ queries: [Query]) async throws -> NamespacePage {
+  func read(_ queries: [Query]) async throws -> NamespacePage {
     let deadline = deadline
     var reading = NamespaceReading(servers: servers, queries: queries, hedge: settings.hedge)
     var tries = 0

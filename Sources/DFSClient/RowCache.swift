@@ -146,7 +146,7 @@ final class RowCache: Sendable {
       }
     case .directory(let id, _): state.withLock { $0.table.emptiness(id) }
     case .attributes(let id): attributes(id).map { [.attributes(id, $0)] }
-    case .everything: nil
+    case .everything, .standIns: nil
     }
   }
 }

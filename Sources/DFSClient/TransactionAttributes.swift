@@ -14,6 +14,17 @@ extension Transaction {
     return inode
   }
 
+  /// Notes where the copies of a version are now, if the inode still has it.
+  /// - Returns: whether it has.
+  mutating func place(
+    _ id: InodeID, _ version: VersionID, _ placement: Placement
+  ) async throws -> Bool {
+    guard var inode = try await inode(id), inode.version?.id == version else { return false }
+    inode.version?.placement = placement
+    put(inode)
+    return true
+  }
+
   // MARK: Extended attributes
 
   /// Bytes that the names and values of one inode's attributes may take together, each counted with

@@ -29,7 +29,7 @@ enum Finding: Hashable, Sendable {
         if case .attribute(id, let name) = row.key { (name, row.value.bytes) } else { nil }
       }
       return [.attributes(id, Dictionary(attributes) { $1 })]
-    case .everything: break
+    case .everything, .standIns: break
     }
     return findings
   }

@@ -8,6 +8,7 @@ internal import NIOCore
 /// - A piece is read once; all holders are sent the same bytes.
 /// - At most `piecesUnderWay` pieces are read and not yet stored by all holders.
 /// - The pieces go to a holder in order, on one connection; the last one completes the copy.
+/// - A holder that is lost on the way gets no more, and the others go on, if `losses` allows it.
 struct PartUpload: Sendable {
   static let piecesUnderWay = 3
   /// What a disk is expected to do at least, when a whole part is put on stable storage.
@@ -20,6 +21,7 @@ struct PartUpload: Sendable {
   let range: Range<UInt64>
   let holders: [ServerIndex]
   let durable: Bool
+  let losses: UploadLosses
 
   /// The way to one holder.
   struct Lane: Sendable {
@@ -46,9 +48,10 @@ struct PartUpload: Sendable {
     var checksums: [BlockChecksum] = []
     var underWay = CircularBuffer<Sent>()
     var offset: UInt64 = 0
+    var lanes = lanes
     repeat {
       if underWay.count == Self.piecesUnderWay {
-        stored(try await finish(underWay.removeFirst()))
+        stored(try await finish(underWay.removeFirst(), &lanes))
       }
       if Task.isCancelled { throw .cancelled }
       let piece = try await read(at: offset)
@@ -56,7 +59,7 @@ struct PartUpload: Sendable {
       underWay.append(send(piece, on: lanes))
       offset += UInt64(piece.bytes.readableBytes)
     } while offset < length
-    while let oldest = underWay.popFirst() { stored(try await finish(oldest)) }
+    while let oldest = underWay.popFirst() { stored(try await finish(oldest, &lanes)) }
     return BlockChecksum.digest(of: checksums)
   }
 
@@ -69,8 +72,11 @@ struct PartUpload: Sendable {
         let connection = try await transfer.cluster.connection(server, .stream(stream))
         lanes.append(Lane(server: server, connection: connection))
       } catch {
-        throw failure(error, on: server)
+        try lose(server, error)
       }
+    }
+    guard !lanes.isEmpty else {
+      throw DFSError(.serversMissing, "no holder of part \(id.part) can be reached")
     }
     return lanes
   }
@@ -110,19 +116,30 @@ struct PartUpload: Sendable {
     return transfer.callTimeout + .seconds(Int64(length / Self.syncBytesPerSecond))
   }
 
-  /// Waits until all holders have stored a piece.
-  private func finish(_ sent: Sent) async throws(DFSError) -> Int {
-    for (server, submission) in sent.submissions {
+  /// Waits until all holders have stored a piece; those that are lost leave `lanes`.
+  private func finish(_ sent: Sent, _ lanes: inout [Lane]) async throws(DFSError) -> Int {
+    for (server, submission) in sent.submissions
+    where lanes.contains(where: { $0.server == server }) {
       do throws(DFSError) {
         let answer = try await submission.answer()
         guard case .done = answer.reply else {
           throw DFSError(.protocolViolation, "an answer that does not fit the question")
         }
       } catch {
-        throw failure(error, on: server)
+        try lose(server, error)
+        lanes.removeAll { $0.server == server }
       }
     }
+    guard !lanes.isEmpty else {
+      throw DFSError(.serversMissing, "all holders of part \(id.part) were lost")
+    }
     return sent.count
+  }
+
+  /// Goes on without a server that does not answer any more, or throws.
+  private func lose(_ server: ServerIndex, _ error: DFSError) throws(DFSError) {
+    let isLoss = error.code == .disconnected || error.code == .timedOut
+    guard isLoss, losses.note(server) else { throw failure(error, on: server) }
   }
 
   /// The error of one server, with its name; a lost server is a missing one.

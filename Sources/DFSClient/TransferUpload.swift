@@ -1,43 +1,71 @@
 internal import DFSCore
 internal import DFSWire
+internal import Logging
 internal import NIOCore
 internal import Synchronization
 
 /// Upload: four parts at once, each read once from the source and sent to all its holders.
 extension Transfer {
-  /// Stores every part of a content on the servers that `placement` names.
+  /// Stores every part of a content on the servers that `placement` names. If one of them is lost on
+  /// the way, the server opposite stands in for it, so that each part still has two copies.
   ///
   /// Memory: at most `PartUpload.piecesUnderWay` + 1 pieces of 1 MiB a part, whatever the size.
   /// - Parameters:
   ///   - durable: on stable storage of the holders, before returning.
   ///   - progress: told the bytes that all their holders have; called in order, and not for long.
-  /// - Returns: the digests of the parts.
+  /// - Returns: the digests of the parts, and where the copies are.
   /// - Throws: an error that names the server, if a part could not be stored somewhere. What was
   ///   stored is left there; see `drop`.
   func upload(
     _ source: any ContentSource, version: VersionID, placement: Placement, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)? = nil
-  ) async throws -> [BlockChecksum] {
+  ) async throws -> (digests: [BlockChecksum], placement: Placement) {
     try checkReachable(placement)
+    let losses = UploadLosses(absent: placement.absent)
+    let parts = partUploads(source, version, placement, durable: durable, losses)
+    let digests = try await store(parts, StoredBytes(progress))
+    guard let lost = losses.lost else { return (digests, placement) }
+    let standIn = placement.standingIn(for: ServerSet([lost]))
+    try await store(source, version, standIn.copies(missingIn: placement), durable: durable)
+    cluster.logger.warning("\(lost) was lost on the way; \(lost.opposite) stands in for it")
+    return (digests, standIn)
+  }
+
+  /// Stores more copies of a content that is at hand.
+  func store(
+    _ source: any ContentSource, _ version: VersionID,
+    _ copies: [(part: PartIndex, server: ServerIndex)], durable: Bool
+  ) async throws {
+    let holders = PartIndex.all.map { part in
+      ServerSet(copies.filter { $0.part == part }.map(\.server))
+    }
+    let parts = partUploads(
+      source, version, Placement(holders: holders), durable: durable, UploadLosses(absent: .all))
+    _ = try await store(parts.filter { !$0.holders.isEmpty }, StoredBytes(nil))
+  }
+
+  private func partUploads(
+    _ source: any ContentSource, _ version: VersionID, _ placement: Placement, durable: Bool,
+    _ losses: UploadLosses
+  ) -> [PartUpload] {
     let split = Split(size: source.size)
-    let uploads = PartIndex.all.map { part in
+    return PartIndex.all.map { part in
       PartUpload(
         transfer: self, source: source, id: PartID(version: version, part: part),
         range: split.range(of: part), holders: placement.holders(of: part).servers,
-        durable: durable)
+        durable: durable, losses: losses)
     }
+  }
+
+  private func store(
+    _ uploads: [PartUpload], _ stored: StoredBytes
+  ) async throws -> [BlockChecksum] {
     var lanes: [[PartUpload.Lane]] = []
     for upload in uploads { lanes.append(try await upload.openLanes()) }
     // Until all are done: a server may forget what a connection that ended has sent it.
     for lane in lanes.joined() { lane.connection.retain() }
     defer { for lane in lanes.joined() { lane.connection.release() } }
-    return try await run(uploads, on: lanes, StoredBytes(progress))
-  }
-
-  private func run(
-    _ uploads: [PartUpload], on lanes: [[PartUpload.Lane]], _ stored: StoredBytes
-  ) async throws -> [BlockChecksum] {
-    try await withThrowingTaskGroup(of: (Int, BlockChecksum).self) { group in
+    return try await withThrowingTaskGroup(of: (Int, BlockChecksum).self) { group in
       for (index, upload) in uploads.enumerated() {
         let lanes = lanes[index]
         group.addTask { (index, try await upload.run(on: lanes) { stored.add($0) }) }
@@ -61,6 +89,37 @@ extension Transfer {
           + reasons.joined(separator: "; "))
     }
   }
+}
+
+extension Placement {
+  /// The servers that hold nothing.
+  fileprivate var absent: ServerSet {
+    ServerSet(ServerIndex.all.filter { parts(on: $0).isEmpty })
+  }
+}
+
+/// The servers that were lost while a content was stored: one may be, another one stands in for it.
+final class UploadLosses: Sendable {
+  private let servers: Mutex<ServerSet>
+  private let before: ServerSet
+
+  /// - Parameter absent: those that were away from the beginning; then none may be lost besides.
+  init(absent: ServerSet) {
+    before = absent
+    servers = Mutex(absent)
+  }
+
+  /// Notes a loss.
+  /// - Returns: whether the others can go on without it.
+  func note(_ server: ServerIndex) -> Bool {
+    servers.withLock { servers in
+      servers.insert(server)
+      return servers.count <= 1
+    }
+  }
+
+  /// The one that was lost, if one was.
+  var lost: ServerIndex? { servers.withLock { $0.subtracting(before).servers.first } }
 }
 
 /// Counts what was stored, and tells it in order.

@@ -22,6 +22,8 @@ public enum WritePolicy: String, Sendable, Hashable, CaseIterable {
   case quorum
 }
 
+public enum Switch: String, Sendable, Hashable, CaseIterable { case on, off }
+
 public struct Credentials: Hashable, Sendable {
   public let user: UserName
   public let password: String
@@ -57,6 +59,11 @@ public struct ClientConfiguration: Hashable, Sendable {
   public var connectTimeoutSeconds = 5
   /// After this many milliseconds without an answer a read is sent to the other copy too.
   public var hedgeMilliseconds = 500
+
+  /// Whether a mount heals in the background.
+  public var heals = true
+  /// Bytes a second that healing in the background may move; nil for no bound.
+  public var healBytesPerSecond: Int? = 64 << 20
 
   public init(servers: [ServerAddress]) { self.servers = servers }
 }

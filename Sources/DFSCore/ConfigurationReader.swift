@@ -23,6 +23,8 @@ struct ConfigurationReader {
     case callTimeout = "Call-Timeout"
     case connectTimeout = "Connect-Timeout"
     case hedge = "Hedge"
+    case heal = "Heal"
+    case healRate = "Heal-Rate"
 
     init?(word: some StringProtocol) {
       let plain = Self.plain(word)
@@ -121,6 +123,9 @@ struct ConfigurationReader {
       configuration.callTimeoutSeconds = try setting.seconds(in: ConfigurationBounds.call)
     case .connectTimeout:
       configuration.connectTimeoutSeconds = try setting.seconds(in: ConfigurationBounds.connect)
+    case .heal: configuration.heals = try setting.choice(of: Switch.self) == .on
+    case .healRate:
+      configuration.healBytesPerSecond = Int(try setting.bytes(in: ConfigurationBounds.healRate))
     case .hedge:
       configuration.hedgeMilliseconds = try setting.milliseconds(in: ConfigurationBounds.hedge)
     }

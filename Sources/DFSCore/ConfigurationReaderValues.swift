@@ -4,6 +4,7 @@ enum ConfigurationBounds {
   static let spool: ClosedRange<UInt64> = 16 << 20...8 << 50
   static let spoolMemory: ClosedRange<UInt64> = 0...1 << 30
   static let readCache: ClosedRange<UInt64> = 4 << 20...64 << 30
+  static let healRate: ClosedRange<UInt64> = 1 << 20...64 << 30
   static let rows = 1_000...100_000_000
   /// Milliseconds.
   static let call = 2_000...3_600_000

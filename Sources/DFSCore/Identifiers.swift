@@ -16,6 +16,14 @@ public struct ServerIndex: Hashable, Sendable, Comparable, CustomStringConvertib
     self.value = value
   }
 
+  /// DFS1 to DFS4, in any case of letters.
+  public init?(name: String) {
+    guard let server = Self.all.first(where: { $0.description == name.uppercased() }) else {
+      return nil
+    }
+    self = server
+  }
+
   public static let all: [ServerIndex] = (0..<Limits.serverCount).map { ServerIndex($0) }
   public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
   public var description: String { "DFS\(value + 1)" }
@@ -63,13 +71,17 @@ public struct InodeID: Hashable, Sendable, Comparable, CustomStringConvertible {
 }
 
 /// The identity of one immutable content of a file: 128 random bits, chosen by who publishes it.
-public struct VersionID: Hashable, Sendable, CustomStringConvertible {
+public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible {
   public let high: UInt64
   public let low: UInt64
 
   public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
+  }
+
+  public static func < (left: Self, right: Self) -> Bool {
+    (left.high, left.low) < (right.high, right.low)
   }
 
   public static func random() -> VersionID {

@@ -115,7 +115,10 @@ public struct Inode: Hashable, Sendable {
 
   /// The row that holds this inode.
   public var row: RowWrite {
-    RowWrite(.inode(id), RowValue(bytes: encoded, version: version?.id))
+    let content = version.map {
+      RowContent(version: $0.id, placement: $0.placement, home: Placement(md5: $0.md5))
+    }
+    return RowWrite(.inode(id), RowValue(bytes: encoded, content: content))
   }
 }
 

@@ -48,6 +48,9 @@ public enum Query: Hashable, Sendable {
   /// Every row after `after` in the order of keys (inodes, entries, attributes), as many as fit:
   /// a page of a refill.
   case everything(after: RowKey?)
+  /// The inodes after `after` of whose content some copies are not where the rule puts them, as
+  /// many as fit.
+  case standIns(after: InodeID?)
 }
 
 public struct QueryAnswer: Hashable, Sendable {
@@ -107,4 +110,51 @@ public struct SpaceReport: Hashable, Sendable {
     self.used = used
     self.inodes = inodes
   }
+}
+
+/// A copy that a server should have and has not.
+public struct WantedCopy: Hashable, Sendable {
+  public let id: PartID
+  /// The inode whose content it is of.
+  public let inode: InodeID
+  /// Where the copies of that content belong.
+  public let content: RowContent
+
+  public init(id: PartID, inode: InodeID, content: RowContent) {
+    self.id = id
+    self.inode = inode
+    self.content = content
+  }
+}
+
+/// How one user's copies are on one server.
+public struct HealthReport: Hashable, Sendable {
+  public var head: Head
+  /// Counts of the files that have a content, by `RowContent.copies`.
+  public var placements: [UInt32: UInt64] = [:]
+  /// Copies that are here of those that the rows ask for.
+  public var copies: UInt64 = 0
+  /// Copies that the rows ask for and that are not here, or damaged.
+  public var wanted: UInt64 = 0
+  /// Copies that were set aside because their bytes were wrong.
+  public var damaged: UInt64 = 0
+  public var scrub = ScrubReport()
+  public var space = SpaceReport(total: 0, available: 0, used: 0, inodes: 0)
+  /// The release of the server's program, for people.
+  public var software = ""
+
+  public init(head: Head) { self.head = head }
+}
+
+/// Where the reading back of all copies is.
+public struct ScrubReport: Hashable, Sendable {
+  public var isRunning = false
+  public var checkedBytes: UInt64 = 0
+  public var totalBytes: UInt64 = 0
+  /// When the last round ended, in seconds since 1970; 0 if none has.
+  public var lastEndSeconds: Int64 = 0
+  /// Copies that the last round (or the one that is running) found damaged or missing.
+  public var damaged: UInt64 = 0
+
+  public init() {}
 }

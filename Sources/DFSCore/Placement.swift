@@ -83,7 +83,22 @@ public struct Placement: Hashable, Sendable {
       })
   }
 
+  /// In 16 bits: the holders of part 1 in the lowest four, those of part 4 in the highest.
+  public var packed: UInt16 { holders.reversed().reduce(0) { $0 << 4 | UInt16($1.rawValue) } }
+
+  public init(packed: UInt16) {
+    self.init(
+      holders: PartIndex.all.map { ServerSet(rawValue: UInt8(packed >> (4 * $0.value) & 15)) })
+  }
+
   public func holders(of part: PartIndex) -> ServerSet { holders[part.value] }
+
+  /// The placement with one more holder of a part.
+  public func adding(_ server: ServerIndex, to part: PartIndex) -> Placement {
+    var placement = self
+    placement.holders[part.value].insert(server)
+    return placement
+  }
 
   /// The parts that `server` holds, in the order of their numbers.
   public func parts(on server: ServerIndex) -> [PartIndex] {
@@ -93,5 +108,30 @@ public struct Placement: Hashable, Sendable {
   /// The parts of which no copy is on any of `servers`.
   public func missingParts(on servers: ServerSet) -> [PartIndex] {
     PartIndex.all.filter { holders(of: $0).isDisjoint(with: servers) }
+  }
+}
+
+extension ServerIndex {
+  /// The server across the circle, which holds neither of the parts that this one holds.
+  public var opposite: ServerIndex { ServerIndex((value + 2) % Limits.serverCount) }
+}
+
+extension Placement {
+  /// The placement while `missing` is away: the copies that it would hold go to the server opposite.
+  /// With more than one server missing nothing can be done.
+  public func standingIn(for missing: ServerSet) -> Placement {
+    guard missing.count == 1, let away = missing.servers.first else { return self }
+    return Placement(
+      holders: holders.map { set in
+        guard set.contains(away) else { return set }
+        return set.subtracting(missing).union(ServerSet([away.opposite]))
+      })
+  }
+
+  /// The copies that this placement has and `other` has not: for each part the servers.
+  public func copies(missingIn other: Placement) -> [(part: PartIndex, server: ServerIndex)] {
+    PartIndex.all.flatMap { part in
+      holders(of: part).subtracting(other.holders(of: part)).servers.map { (part, $0) }
+    }
   }
 }

@@ -1,8 +1,8 @@
 /// A namespace as the servers keep it: rows under keys, written by changes.
 ///
 /// Rows are opaque to the servers but for two columns: the child of an entry (so that a directory
-/// can be answered with its inodes) and the version of an inode (so that parts no row names can be
-/// collected).
+/// can be answered with its inodes) and the content of an inode (so that a server knows which copies
+/// are asked of it, which it lacks and which nobody needs any more).
 
 public enum RowKey: Hashable, Sendable {
   case inode(InodeID)
@@ -35,9 +35,9 @@ public struct Row: Hashable, Sendable {
     }
     bytes += change.bigEndianBytes
     // Says which of the two follow, so that no two rows have the same bytes.
-    bytes.append((value.child == nil ? 0 : 1) | (value.version == nil ? 0 : 2))
+    bytes.append((value.child == nil ? 0 : 1) | (value.content == nil ? 0 : 2))
     bytes += value.child?.value.bigEndianBytes ?? []
-    bytes += value.version?.bytes ?? []
+    bytes += value.content?.bytes ?? []
     bytes += value.bytes
     return bytes
   }
@@ -48,14 +48,45 @@ public struct RowValue: Hashable, Sendable {
   public let bytes: [UInt8]
   /// The inode that an entry names; nil for other rows.
   public let child: InodeID?
-  /// The version that an inode's row names; nil for other rows.
-  public let version: VersionID?
+  /// What a server must know of the content of an inode; nil for other rows.
+  public let content: RowContent?
 
-  public init(bytes: [UInt8], child: InodeID? = nil, version: VersionID? = nil) {
+  /// The version that an inode's row names.
+  public var version: VersionID? { content?.version }
+
+  public init(bytes: [UInt8], child: InodeID? = nil, content: RowContent? = nil) {
     self.bytes = bytes
     self.child = child
-    self.version = version
+    self.content = content
   }
+}
+
+/// A version, and where its copies belong.
+public struct RowContent: Hashable, Sendable {
+  public let version: VersionID
+  /// The holders now.
+  public let placement: Placement
+  /// The holders by the mission's rule: others than `placement` while servers stand in for one that
+  /// was away when the version was published.
+  public let home: Placement
+
+  public init(version: VersionID, placement: Placement, home: Placement) {
+    self.version = version
+    self.placement = placement
+    self.home = home
+  }
+
+  /// Both placements in 32 bits: `home` in the high half, each as `Placement.packed`.
+  public var copies: UInt32 { UInt32(home.packed) << 16 | UInt32(placement.packed) }
+
+  public init(version: VersionID, copies: UInt32) {
+    self.init(
+      version: version, placement: Placement(packed: UInt16(truncatingIfNeeded: copies)),
+      home: Placement(packed: UInt16(copies >> 16)))
+  }
+
+  /// 20 bytes: the version, and `copies` as a big-endian number.
+  public var bytes: [UInt8] { version.bytes + copies.bigEndianBytes }
 }
 
 /// One write of a change: the row's new value, or nil to delete it.

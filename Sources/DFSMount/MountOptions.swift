@@ -21,6 +21,8 @@ public struct MountOptions: Hashable, Sendable {
   public var attributeTimeoutSeconds = 1.0
   /// Nil: as dfc.conf says.
   public var writes: WritePolicy?
+  /// Nil: as dfc.conf says.
+  public var heals: Bool?
   /// What mount(8) itself understands.
   public var flags: [String] = []
 
@@ -58,6 +60,11 @@ public struct MountOptions: Hashable, Sendable {
         throw Self.wrong("writes=\(value)", "writes is 'all' or 'quorum'")
       }
       writes = policy
+    case "heal":
+      guard let heal = Switch(rawValue: value) else {
+        throw Self.wrong("heal=\(value)", "heal is 'on' or 'off'")
+      }
+      heals = heal == .on
     case _ where key.hasPrefix("x-"): break
     default: throw Self.wrong("\(key)=\(value)", "dfs-mount --help lists the options")
     }

@@ -43,6 +43,9 @@ public struct Coordinator: Sendable {
     return ServerSet(ServerIndex.all.filter { !isCurrent($0) && peers[$0.value] != .refused })
   }
 
+  /// Servers, reachable or not, that are not known to be at the committed head of this view.
+  public var lacking: ServerSet { ServerSet(ServerIndex.all.filter { !isCurrent($0) }) }
+
   /// Whether a server has promised a later view, whose client may be gone: only a new view, taken
   /// when nothing is under way, brings that server back.
   public var needsNewView: Bool { phase == .leading && peers.contains(.refused) }
@@ -117,6 +120,13 @@ public struct Coordinator: Sendable {
     }
     let actions = reachable.servers.flatMap { retry($0) }
     return actions + (fateIsOpen && phase == .installing ? askFate() : []) + settle()
+  }
+
+  /// A connection to the server was made anew: its process may be another one, that has forgotten
+  /// what it had (a blank or restored disk, lost power). It is asked where it is.
+  public mutating func reconnected(_ server: ServerIndex) -> [Action] {
+    if case .inView = peers[server.value] { peers[server.value] = .unreachable }
+    return retry(reachable: ServerSet([server]))
   }
 
   private mutating func retry(_ server: ServerIndex) -> [Action] {

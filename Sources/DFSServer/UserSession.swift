@@ -55,6 +55,7 @@ struct UserSession: Sendable {
       return Answer(reply: .part(extent), body: ByteBuffer(bytes: bytes))
     case .syncParts, .dropParts, .copies, .hold, .release, .space:
       return Answer(reply: try await keep(request))
+    case .wanted, .health, .scrub: return Answer(reply: try await tend(request))
     case .hello, .loginBegin, .loginEnd:
       throw DFSError(.protocolViolation, "this connection is logged in already")
     }
@@ -72,6 +73,23 @@ struct UserSession: Sendable {
       return Answer(
         reply: .namespace(try await store.refillEnd(session: session, view, to: head)))
     default: throw DFSError(.protocolViolation, "no step of a refill")
+    }
+  }
+
+  /// What healers ask.
+  private func tend(_ request: Request) async throws -> Reply {
+    switch request {
+    case .wanted(let after, let limit, let claims):
+      let (copies, total) = try await store.wanted(
+        session: session, after: after, limit: limit, claims: claims)
+      return .wanted(copies, total: total)
+    case .scrub:
+      store.beginScrub()
+      return .done
+    default:
+      var report = try await store.health()
+      report.software = "dfs \(Release.version)"
+      return .health(report)
     }
   }
 

@@ -68,7 +68,10 @@ extension Request {
     case .getPart(_, let range): range.count + 2 * Limits.blockBytes
     case .syncParts(let parts), .dropParts(let parts): parts.count * 32
     case .copies(let versions), .hold(let versions), .release(let versions): versions.count * 32
-    case .hello, .loginBegin, .loginEnd, .ping, .refillBegin, .refillEnd, .putPart, .space: 0
+    case .wanted(_, let limit, _): limit * 64
+    case .hello, .loginBegin, .loginEnd, .ping, .refillBegin, .refillEnd, .putPart, .space, .health,
+      .scrub:
+      0
     }
   }
 }

@@ -20,12 +20,12 @@ enum Checksums {
 
 extension Array<UInt8> {
   /// `withUnsafeBytes` for a body with a typed error.
-  func withUnsafeBytesOrError(
-    _ body: (UnsafeRawBufferPointer) throws(DFSError) -> Void
-  ) throws(DFSError) {
+  func withUnsafeBytesOrError<Value>(
+    _ body: (UnsafeRawBufferPointer) throws(DFSError) -> Value
+  ) throws(DFSError) -> Value {
     let result = withUnsafeBytes { bytes in
       Result { () throws(DFSError) in try body(bytes) }
     }
-    try result.get()
+    return try result.get()
   }
 }

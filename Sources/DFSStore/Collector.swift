@@ -1,25 +1,26 @@
 internal import DFSCore
 internal import GRDB
+internal import Logging
 internal import Synchronization
 
-/// Removing what is no longer needed: versions that no row names any more, and copies that no
-/// change ever named.
+/// Removing what is no longer needed: copies that no row asks for any more, and those that no change
+/// ever asked for; and noticing copies that are asked for and are not here.
 ///
 /// Invariants:
-/// - All removing is done by the writer, between two transactions: no change can name a version
-///   while its copies are removed.
-/// - Before a version is removed, the change that replaced it is known to be committed (a later
-///   change was accepted) and is on stable storage here, with the copies that it names.
-/// - A copy that no row names is removed only by a server whose rows are current: one that was
-///   refilled, restored or left behind may lack the change that names it.
+/// - All removing is done by the writer, between two transactions: no change can ask for a copy
+///   while it is removed.
+/// - Before a copy is removed, the change that let go of it is known to be committed (a later change
+///   was accepted) and is on stable storage here, with the copies that it asks for (`CopyRelease`).
+/// - A copy that no row asks for is removed only by a server whose rows are current: one that was
+///   refilled, restored or left behind may lack the change that asks for it.
 /// - Files go first, then the row that lists them: a crash in between removes them again.
 extension UserStore {
-  /// Versions that are removed while the writer's line stands still.
+  /// Copies that are removed while the writer's line stands still.
   private static let batch = 64
 
   /// Whether a pass may find something; idle users' databases are not opened for nothing.
   var needsCollection: Bool {
-    needsSweep || writer.hasGarbage.load(ordering: .relaxed) || sessions.hasUnnamed
+    needsSweep || writer.hasGarbage.load(ordering: .relaxed) || sessions.hasUnasked
   }
 
   /// What the server does from time to time.
@@ -42,9 +43,9 @@ extension UserStore {
   func collect(nowSeconds now: Int64) async throws {
     if writer.hasGarbage.load(ordering: .relaxed) {
       try await flush()
-      while try await removeReplaced(before: now - options.keepReplacedSeconds, now) {}
+      while try await removeGarbage(now) {}
     }
-    try await removeOrphans(sessions.unnamed(completedBefore: orphanBound))
+    try await removeOrphans(sessions.unasked(completedBefore: orphanBound))
   }
 
   /// A copy is an orphan only if it was complete, for as long as the options say, when the last
@@ -54,70 +55,97 @@ extension UserStore {
   }
 
   /// - Returns: whether there may be more.
-  private func removeReplaced(before seconds: Int64, _ now: Int64) async throws -> Bool {
-    let (copies, held, writer) = (copies, sessions.held, writer)
+  private func removeGarbage(_ now: Int64) async throws -> Bool {
+    let (copies, held, writer, options) = (copies, sessions.held, writer, options)
     return try await writer.exclusive { state, database in
       try writer.syncCommits(&state, database)
       let committed = state.ledger?.committed ?? 0
       return try writer.guarding(&state) { _ in
         try database.pool.writeWithoutTransaction { db in
           try database.setDurable(false, db)
-          let versions = try VersionTables.garbage(
-            since: seconds, number: committed, except: held, limit: Self.batch, db)
-          for version in versions { try copies.remove(PartID.all(of: version)) }
+          let tables = CopyTables(db: db, duty: copies.duty)
+          let ids = try tables.removable(
+            committed: committed, graceSeconds: options.keepReplacedSeconds, nowSeconds: now,
+            except: held, limit: Self.batch)
+          try copies.remove(ids)
           try db.inTransaction(.immediate) {
-            try VersionTables.correctClock(nowSeconds: now, db)
-            for version in versions { try VersionTables.forget(version, db) }
+            try tables.correctClock(nowSeconds: now)
+            for id in ids { try tables.forget(id) }
             return .commit
           }
-          writer.hasGarbage.store(try VersionTables.hasGarbage(db), ordering: .relaxed)
-          return versions.count == Self.batch
+          writer.hasGarbage.store(try CopyTables.hasGarbage(db), ordering: .relaxed)
+          return ids.count == Self.batch
         }
       }
     }
   }
 
-  /// Removes the copies of those versions that no row names, that are no garbage, and that no
-  /// living session uploaded.
-  private func removeOrphans(_ versions: [VersionID]) async throws {
+  /// Removes those of the copies that no row asks for, that are no garbage, and that no living
+  /// session uploaded.
+  private func removeOrphans(_ ids: [PartID]) async throws {
     let (copies, sessions, writer) = (copies, sessions, writer)
-    for start in stride(from: 0, to: versions.count, by: Self.batch) {
-      let some = versions[start..<min(start + Self.batch, versions.count)]
+    for start in stride(from: 0, to: ids.count, by: Self.batch) {
+      let some = ids[start..<min(start + Self.batch, ids.count)]
       try await writer.exclusive { _, database in
-        let unnamed = try database.pool.read { db in
-          try some.filter { version in
-            try !VersionTables.isNamed(version, db) && !VersionTables.isGarbage(version, db)
-          }
+        let unasked = try database.pool.read { db in
+          let tables = CopyTables(db: db, duty: copies.duty)
+          return try some.filter { try !tables.isAsked($0) && !tables.isGarbage($0) }
         }
-        sessions.named(Set(some).subtracting(unnamed))
-        for version in unnamed where sessions.forgetOrphan(version) {
-          try copies.remove(PartID.all(of: version))
-        }
+        sessions.asked(Set(some).subtracting(unasked))
+        for id in unasked where sessions.forgetOrphan(id) { try copies.remove([id]) }
       }
     }
   }
 
   // MARK: Sweep
 
-  /// Walks over all copies: counts them, and removes those that an earlier process was left with
-  /// and that no change named for as long as the options say.
+  /// Walks over all copies: counts them, removes those that an earlier process was left with and
+  /// that no change asked for as long as the options say, and notices those that are lost.
   func sweep(nowSeconds now: Int64) async throws {
     let copies = copies
     var bytes: UInt64 = 0
-    for folder in try await queues.query.run({ try copies.folderNames() }) {
-      let files = try await queues.query.run { try copies.files(inFolder: folder) }
+    for prefix in UInt8.min ... .max {
+      let files = try await queues.query.run { try copies.files(inFolder: [prefix].hexadecimal) }
       bytes += files.reduce(0) { $0 + $1.bytes }
       let bound = min(orphanBound, now)
-      let old = files.filter { $0.modifiedSeconds <= bound }
-      try await removeOrphans(Array(Set(old.map(\.id.version))))
+      try await removeOrphans(files.filter { $0.modifiedSeconds <= bound }.map(\.id))
+      _ = try await audit(prefix)
     }
     copies.setCount(bytes)
   }
-}
 
-extension PartID {
-  /// The four parts of a version.
-  static func all(of version: VersionID) -> [PartID] {
-    PartIndex.all.map { PartID(version: version, part: $0) }
+  /// Notices the copies that rows ask for and that are not here, among the versions that begin with
+  /// this byte.
+  /// - Returns: how many were not known to be lost.
+  func audit(_ prefix: UInt8) async throws -> Int {
+    let copies = copies
+    let lost = try await change { tables in
+      try tables.audit(versions: .beginning(with: prefix)) { copies.exists($0) }
+    }
+    guard lost > 0 else { return 0 }
+    writer.hasWanted.store(true, ordering: .relaxed)
+    logger.error("copies are gone that were here, or should be", metadata: ["copies": "\(lost)"])
+    return lost
+  }
+
+  /// Changes the tables of copies, in a transaction of its own that need not survive a loss of power.
+  func change<Value: Sendable>(
+    _ body: @escaping @Sendable (CopyTables) throws -> Value
+  ) async throws -> Value {
+    let (copies, writer) = (copies, writer)
+    return try await writer.exclusive { state, database in
+      try writer.guarding(&state) { _ in
+        try database.pool.writeWithoutTransaction { db in
+          try database.setDurable(false, db)
+          var value: Value?
+          try db.inTransaction(.immediate) {
+            value = try body(CopyTables(db: db, duty: copies.duty))
+            return .commit
+          }
+          guard let value else { throw DFSError(.inputOutput, "a transaction gave no answer") }
+          return value
+        }
+      }
+    }
   }
 }

@@ -125,6 +125,7 @@ enum Schema {
     INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, zeroblob(16), 0, zeroblob(16), 0, 0, 0);
     \(rows(in: "main"))
     CREATE INDEX main.inodeVersion ON inode (version) WHERE version IS NOT NULL;
+    CREATE INDEX main.standIn ON inode (id) WHERE \(isStandIn);
     CREATE TABLE log (
       number INTEGER PRIMARY KEY, client INTEGER NOT NULL, sequence INTEGER NOT NULL,
       digest BLOB NOT NULL, bytes INTEGER NOT NULL, writes BLOB NOT NULL
@@ -134,16 +135,24 @@ enum Schema {
     ) STRICT;
     CREATE UNIQUE INDEX partKey ON part (version, part);
     CREATE TABLE garbage (
-      version BLOB PRIMARY KEY, number INTEGER NOT NULL, since INTEGER NOT NULL
+      version BLOB NOT NULL, part INTEGER NOT NULL, number INTEGER NOT NULL,
+      since INTEGER NOT NULL, PRIMARY KEY (version, part)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE wanted (
+      version BLOB NOT NULL, part INTEGER NOT NULL, inode INTEGER NOT NULL,
+      PRIMARY KEY (version, part)
     ) STRICT, WITHOUT ROWID;
     """
+
+  /// Whether the copies of an inode's content are not where the rule puts them (`RowContent.copies`).
+  static let isStandIn = "copies & 65535 <> copies >> 16"
 
   /// The three tables of rows, as the namespace and a staged refill have them.
   static func rows(in database: String) -> String {
     """
     CREATE TABLE \(database).inode (
-      id INTEGER PRIMARY KEY, "change" INTEGER NOT NULL, version BLOB, value BLOB NOT NULL,
-      checksum INTEGER NOT NULL
+      id INTEGER PRIMARY KEY, "change" INTEGER NOT NULL, version BLOB, copies INTEGER,
+      value BLOB NOT NULL, checksum INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE \(database).entry (
       parent INTEGER NOT NULL, name BLOB NOT NULL, "change" INTEGER NOT NULL, child INTEGER,

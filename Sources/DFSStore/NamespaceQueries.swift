@@ -35,6 +35,8 @@ struct NamespaceQueries {
       return try collect { [db] page in
         try RowScan(db: db).everything(after: after, &page)
       }
+    case .standIns(let after):
+      return try collect { [db] page in try RowScan(db: db).standIns(after: after, &page) }
     }
   }
 
@@ -96,6 +98,6 @@ extension DFSCore.Row {
       case .inode: 0
       case .entry(_, let name), .attribute(_, let name): name.bytes.count
       }
-    return value.bytes.count + name + (value.version == nil ? 0 : 24) + 48
+    return value.bytes.count + name + (value.content == nil ? 0 : 32) + 48
   }
 }

@@ -31,11 +31,12 @@ struct Announcement: Sendable {
 struct Effect: Sendable {
   let reply: NamespaceReply
   var announcements: [Announcement] = []
-  /// Versions that rows name now.
-  var named: [VersionID] = []
+  /// Copies that rows ask this server for now.
+  var asked: [PartID] = []
   /// Copies that the change names and that were here.
   var held: [PartID] = []
-  /// Bytes of small copies that were stored.
+  /// Small copies that were stored, and their bytes.
+  var inlineCount = 0
   var inlineBytes = 0
 }
 
@@ -48,11 +49,23 @@ struct NamespaceTransaction {
   private static let announcedKeys = 4096
 
   let db: Database
+  let tables: CopyTables
   let copies: PartStore
   let nowSeconds: Int64
   /// The commit waits for stable storage, so the copies that it names must be there before.
   let isDurable: Bool
   var ledger: Ledger
+
+  init(
+    _ db: Database, _ copies: PartStore, nowSeconds: Int64, isDurable: Bool, _ ledger: Ledger
+  ) {
+    self.db = db
+    self.copies = copies
+    self.nowSeconds = nowSeconds
+    self.isDurable = isDurable
+    self.ledger = ledger
+    tables = CopyTables(db: db, duty: copies.duty)
+  }
 
   mutating func perform(_ job: NamespaceJob) throws -> Effect {
     let before = ledger
@@ -100,10 +113,7 @@ struct NamespaceTransaction {
 
   private mutating func install(_ view: View, _ changes: [Change], to: Head) throws -> Effect {
     let before = ledger.replica.head
-    var named: [VersionID] = []
-    for change in changes {
-      named += try write(change, number: ledger.replica.head.number + 1)
-    }
+    for change in changes { try write(change, number: ledger.replica.head.number + 1) }
     guard ledger.replica.head.digest == to.digest else { return Effect(reply: .behind(before)) }
     ledger.replica.head.view = view
     ledger.replica.promised = view
@@ -111,7 +121,13 @@ struct NamespaceTransaction {
     let announcement = Announcement(
       keys: keys.count > Self.announcedKeys ? nil : keys, head: ledger.replica.head, author: nil)
     return Effect(
-      reply: .installed(ledger.replica.head), announcements: [announcement], named: named)
+      reply: .installed(ledger.replica.head), announcements: [announcement],
+      asked: changes.flatMap { asked($0) })
+  }
+
+  /// The copies that a change asks this server for.
+  private func asked(_ change: Change) -> [PartID] {
+    change.writes.flatMap { tables.duty.copies(of: $0.value?.content) }
   }
 
   // MARK: Append
@@ -121,43 +137,44 @@ struct NamespaceTransaction {
   ) throws -> Effect {
     let missing = try missingCopies(job)
     guard missing.isEmpty else { return Effect(reply: .missingParts(missing)) }
-    let named = try write(change, number: number)
+    let asked = asked(change)
+    try storeParts(job.parts, asked: asked)
+    try write(change, number: number)
     ledger.committed = number - 1
-    try storeParts(job.parts, named: named)
     let head = ledger.replica.head
     let announcement = Announcement(
       keys: change.writes.map(\.key), head: head, author: change.id.client)
     return Effect(
-      reply: .applied(head), announcements: [announcement], named: named, held: job.held,
-      inlineBytes: job.parts.reduce(0) { $0 + $1.bytes.count })
+      reply: .applied(head), announcements: [announcement], asked: asked, held: job.held,
+      inlineCount: job.parts.count, inlineBytes: job.parts.reduce(0) { $0 + $1.bytes.count })
   }
 
   /// The copies that must be here and are not; with a durable commit those too that could not be
   /// brought to stable storage.
   private func missingCopies(_ job: NamespaceJob) throws -> [PartID] {
     if isDurable { copies.unsynced.sync(job.held) }
-    return try job.held.filter { id in
-      if copies.exists(id) { return false }
-      return try VersionTables.part(id, db) == nil
-    }
+    return try job.held.filter { try !isHere($0) }
   }
 
-  private func storeParts(_ parts: [InlinePart], named: [VersionID]) throws {
-    let named = Set(named)
+  private func isHere(_ id: PartID) throws -> Bool {
+    try copies.exists(id) || tables.part(id) != nil
+  }
+
+  private func storeParts(_ parts: [InlinePart], asked: [PartID]) throws {
+    let asked = Set(asked)
     for part in parts {
-      guard named.contains(part.id.version) else {
+      guard asked.contains(part.id) else {
         throw DFSError(
-          .protocolViolation, "part \(part.id) came with a change that does not name its version")
+          .protocolViolation, "part \(part.id) came with a change that does not ask for it here")
       }
-      try VersionTables.put(part, db)
+      try tables.put(part)
     }
   }
 
   // MARK: Rows
 
-  /// Writes the rows of a change, keeping digest, counts, log and garbage.
-  /// - Returns: the versions that its rows name.
-  private mutating func write(_ change: Change, number: UInt64) throws -> [VersionID] {
+  /// Writes the rows of a change, keeping digest, counts, log and the tables of copies.
+  private mutating func write(_ change: Change, number: UInt64) throws {
     guard change.writes.count <= Limits.changeWrites else {
       throw DFSError(
         .protocolViolation,
@@ -167,7 +184,6 @@ struct NamespaceTransaction {
     ledger.replica.head.number = number
     let entry = LogEntry(number: number, change: change, digest: ledger.replica.head.digest)
     try ChangeLog.append(entry, &ledger, db)
-    return change.writes.compactMap { $0.value?.version }
   }
 
   private mutating func write(_ write: RowWrite, number: UInt64) throws {
@@ -182,11 +198,12 @@ struct NamespaceTransaction {
     } else if old != nil {
       try RowTables.delete(write.key, db)
     }
-    guard case .inode = write.key else { return }
+    guard case .inode(let id) = write.key else { return }
     if old == nil, write.value != nil { ledger.inodes += 1 }
     if old != nil, write.value == nil { ledger.inodes -= 1 }
-    try VersionTables.replaced(
-      old?.value.version, by: write.value?.version, number: number, nowSeconds: nowSeconds, db)
+    try tables.changed(
+      id, from: old?.value.content, to: write.value?.content, number: number,
+      nowSeconds: nowSeconds, isHere: isHere)
   }
 }
 

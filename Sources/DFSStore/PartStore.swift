@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSReplication
 internal import Glibc
 internal import Logging
 internal import Synchronization
@@ -13,6 +14,8 @@ internal import Synchronization
 ///   names the version.
 final class PartStore: Sendable {
   let directory: String
+  /// Which copies the rows ask for here.
+  let duty: CopyDuty
   let unsynced: UnsyncedParts
   private let folders: PartFolders
   private let logger: Logger
@@ -25,8 +28,9 @@ final class PartStore: Sendable {
   /// until the next sweep: the number is for people.
   private let total = Mutex(Count())
 
-  init(directory: String, logger: Logger) {
+  init(directory: String, duty: CopyDuty, logger: Logger) {
     self.directory = directory
+    self.duty = duty
     self.logger = logger
     folders = PartFolders(directory: directory + "/parts")
     unsynced = UnsyncedParts(
@@ -38,6 +42,7 @@ final class PartStore: Sendable {
 
   /// Makes the directories and removes what an ended process left in `tmp`.
   func prepare() throws(DFSError) {
+    if !FileSystem.exists(directory + "/parts") { try noteScrub() }
     for name in ["parts", "tmp", "damaged"] {
       try FileSystem.makeDirectory("\(directory)/\(name)")
     }
@@ -154,6 +159,26 @@ final class PartStore: Sendable {
       metadata: ["part": "\(id)", "file": "\(path(of: id))", "error": "\(error)"])
     try FileSystem.rename(path(of: id), "\(directory)/damaged/\(id).\(WallClock.seconds)")
     unsynced.forget(id)
+  }
+
+  /// Copies that were set aside, ever.
+  func damagedCount() throws(DFSError) -> UInt64 {
+    UInt64(try FileSystem.names(in: directory + "/damaged")?.count ?? 0)
+  }
+
+  // MARK: Scrub
+
+  private var scrubMark: String { directory + "/scrubbed" }
+
+  /// When the last round of scrub ended, in seconds since 1970; 0 if none has.
+  func lastScrubSeconds() throws(DFSError) -> Int64 {
+    try FileSystem.status(scrubMark)?.modifiedSeconds ?? 0
+  }
+
+  /// A round of scrub has ended: the time of an empty file says when.
+  func noteScrub() throws(DFSError) {
+    _ = try File(scrubMark + ".new", flags: O_WRONLY | O_CREAT | O_TRUNC)
+    try FileSystem.rename(scrubMark + ".new", scrubMark)
   }
 
   // MARK: Counting

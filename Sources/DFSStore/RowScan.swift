@@ -10,7 +10,7 @@ struct RowScan {
     let statement = try db.cachedStatement(
       sql: """
         SELECT e.name, e."change", e.child, e.value, e.checksum,
-          i."change", i.version, i.value, i.checksum
+          i."change", i.version, i.copies, i.value, i.checksum
         FROM entry e LEFT JOIN inode i ON i.id = e.child
         WHERE e.parent = ? AND e.name > ? ORDER BY e.name
         """)
@@ -22,6 +22,16 @@ struct RowScan {
         group.append(try row.inode(child, at: 5))
       }
       guard page.add(group) else { return }
+    }
+  }
+
+  /// Inodes of whose content some copies are not where the rule puts them.
+  func standIns(after id: InodeID?, _ page: inout RowPage) throws {
+    let statement = try db.cachedStatement(
+      sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode"
+        + " WHERE \(Schema.isStandIn) AND id BETWEEN ? AND ? ORDER BY id")
+    _ = try ranges(after: id, statement, &page) { row in
+      try row.inode(InodeID(row.number(0)), at: 1)
     }
   }
 
@@ -77,7 +87,7 @@ struct RowScan {
 
   private func inodes(after id: InodeID?, _ page: inout RowPage) throws -> Bool {
     let statement = try db.cachedStatement(
-      sql: "SELECT id, \"change\", version, value, checksum FROM inode"
+      sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode"
         + " WHERE id BETWEEN ? AND ? ORDER BY id")
     return try ranges(after: id, statement, &page) { row in
       try row.inode(InodeID(row.number(0)), at: 1)

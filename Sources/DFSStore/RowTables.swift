@@ -10,7 +10,7 @@ enum RowTables {
     switch key {
     case .inode(let id):
       let statement = try db.cachedStatement(
-        sql: "SELECT \"change\", version, value, checksum FROM inode WHERE id = ?")
+        sql: "SELECT \"change\", version, copies, value, checksum FROM inode WHERE id = ?")
       return try GRDB.Row.fetchOne(statement, arguments: [id.value.stored])?.inode(id, at: 0)
     case .entry(let parent, let name):
       let statement = try db.cachedStatement(
@@ -30,10 +30,10 @@ enum RowTables {
     let value = row.value
     switch row.key {
     case .inode(let id):
-      try db.cachedStatement(sql: "INSERT OR REPLACE INTO inode VALUES (?, ?, ?, ?, ?)").execute(
+      try db.cachedStatement(sql: "INSERT OR REPLACE INTO inode VALUES (?, ?, ?, ?, ?, ?)").execute(
         arguments: [
-          id.value.stored, row.change.stored, value.version?.stored, value.bytes.stored,
-          digest.low.stored,
+          id.value.stored, row.change.stored, value.content?.version.stored,
+          value.content?.copies, value.bytes.stored, digest.low.stored,
         ])
     case .entry(let parent, let name):
       try db.cachedStatement(sql: "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)").execute(
@@ -65,27 +65,27 @@ enum RowTables {
     }
   }
 
-  /// Whether a value fits its key: only an entry has a child, only an inode a version.
+  /// Whether a value fits its key: only an entry has a child, only an inode a content.
   static func check(_ key: RowKey, _ value: RowValue) throws(DFSError) {
     let fits =
       switch key {
       case .inode: value.child == nil
-      case .entry: value.version == nil
-      case .attribute: value.child == nil && value.version == nil
+      case .entry: value.content == nil
+      case .attribute: value.child == nil && value.content == nil
       }
     guard fits else {
       throw DFSError(
-        .protocolViolation, "a row has a child or a version where its kind has none: \(key)")
+        .protocolViolation, "a row has a child or a content where its kind has none: \(key)")
     }
   }
 }
 
 extension GRDB.Row {
-  /// An inode whose change, version, value and checksum begin at column `start`.
+  /// An inode whose change, version, copies, value and checksum begin at column `start`.
   func inode(_ id: InodeID, at start: Int) throws -> DFSCore.Row {
-    let value = RowValue(bytes: try bytes(start + 2), version: try version(start + 1))
+    let value = RowValue(bytes: try bytes(start + 3), content: try content(start + 1))
     return try verified(
-      DFSCore.Row(key: .inode(id), change: number(start), value: value), checksum: start + 3)
+      DFSCore.Row(key: .inode(id), change: number(start), value: value), checksum: start + 4)
   }
 
   /// An entry whose change, child, value and checksum begin at column `start`.

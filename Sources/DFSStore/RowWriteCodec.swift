@@ -4,7 +4,7 @@ internal import DFSCore
 enum RowWriteCodec {
   private static let hasValue: UInt8 = 1
   private static let hasChild: UInt8 = 2
-  private static let hasVersion: UInt8 = 4
+  private static let hasContent: UInt8 = 4
 
   static func encode(_ writes: [RowWrite]) -> [UInt8] {
     var bytes: [UInt8] = []
@@ -15,9 +15,9 @@ enum RowWriteCodec {
         continue
       }
       bytes.append(
-        hasValue | (value.child == nil ? 0 : hasChild) | (value.version == nil ? 0 : hasVersion))
+        hasValue | (value.child == nil ? 0 : hasChild) | (value.content == nil ? 0 : hasContent))
       if let child = value.child { bytes += child.value.bigEndianBytes }
-      if let version = value.version { bytes += version.bytes }
+      if let content = value.content { bytes += content.bytes }
       bytes += UInt32(value.bytes.count).bigEndianBytes + value.bytes
     }
     return bytes
@@ -44,9 +44,9 @@ enum RowWriteCodec {
         continue
       }
       let child = flags & hasChild == 0 ? nil : InodeID(UInt64(bigEndian: try take(8, &rest)))
-      let version = flags & hasVersion == 0 ? nil : VersionID(bytes: try take(16, &rest))
+      let content = flags & hasContent == 0 ? nil : try takeContent(&rest)
       let count = Int(UInt32(bigEndian: try take(4, &rest)))
-      let value = RowValue(bytes: Array(try take(count, &rest)), child: child, version: version)
+      let value = RowValue(bytes: Array(try take(count, &rest)), child: child, content: content)
       writes.append(RowWrite(key, value))
     }
     return writes
@@ -63,6 +63,13 @@ enum RowWriteCodec {
     case 3: return .attribute(id, name: name)
     default: throw DFSError(.damaged, "a change in the log has a row of no known kind")
     }
+  }
+
+  private static func takeContent(
+    _ rest: inout ArraySlice<UInt8>
+  ) throws(DFSError) -> RowContent? {
+    guard let version = VersionID(bytes: try take(16, &rest)) else { return nil }
+    return RowContent(version: version, copies: UInt32(bigEndian: try take(4, &rest)))
   }
 
   private static func take(

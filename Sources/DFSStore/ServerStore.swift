@@ -1,4 +1,5 @@
 public import DFSCore
+internal import DFSReplication
 internal import Dispatch
 public import Logging
 internal import Synchronization
@@ -24,6 +25,7 @@ public final class ServerStore: Sendable {
   public let identity: StoreIdentity
   public let directory: String
   let options: StoreOptions
+  private let duty: CopyDuty
   private let logger: Logger
   private let lock: DirectoryLock
   private let queues: StoreQueues
@@ -37,6 +39,11 @@ public final class ServerStore: Sendable {
   public static func open(
     directory: String, name: String, cluster: String, options: StoreOptions, logger: Logger
   ) throws -> ServerStore {
+    guard let server = ServerIndex(name: name) else {
+      throw DFSError(
+        .configuration, "'\(name.printable)' is no server of this system: DFS1, DFS2, DFS3 or DFS4")
+    }
+    let duty = CopyDuty(server: server)
     let path = "\(directory)/.dfs/identity"
     let fresh = try StoreIdentity(newName: name, cluster: cluster)
     try StoreIdentity.read(path)?.check(name: name, cluster: cluster, directory: directory)
@@ -48,7 +55,7 @@ public final class ServerStore: Sendable {
     let present = try StoreIdentity.read(path)
     try present?.check(name: name, cluster: cluster, directory: directory)
     if present == nil { try fresh.write(path) }
-    return ServerStore(directory, present ?? fresh, lock, options, logger)
+    return ServerStore(directory, present ?? fresh, duty, lock, options, logger)
   }
 
   /// A directory without identity may be taken only if no directories are in it: those would be
@@ -71,11 +78,12 @@ public final class ServerStore: Sendable {
   }
 
   private init(
-    _ directory: String, _ identity: StoreIdentity, _ lock: DirectoryLock,
+    _ directory: String, _ identity: StoreIdentity, _ duty: CopyDuty, _ lock: DirectoryLock,
     _ options: StoreOptions, _ logger: Logger
   ) {
     self.directory = directory
     self.identity = identity
+    self.duty = duty
     self.lock = lock
     self.options = options
     self.logger = logger
@@ -106,7 +114,8 @@ public final class ServerStore: Sendable {
 
   private func makeStore(_ name: UserName) -> UserStore {
     UserStore(
-      name, directory: "\(directory)/\(name)", options: options, queues: queues, logger: logger
+      name, directory: "\(directory)/\(name)", duty: duty, options: options, queues: queues,
+      logger: logger
     ) { [weak self] _ in self?.trimSoon() }
   }
 
@@ -155,8 +164,27 @@ public final class ServerStore: Sendable {
         for store in self.stores where store.needsCollection {
           await self.attempt("collecting", store) { try await store.collectAndSweep() }
         }
+        await self.scrubOne()
         self.collectLater()
       }
+    }
+  }
+
+  /// Begins to read back the copies of one user whose turn it is, unless that is under way.
+  private func scrubOne() async {
+    guard !stores.contains(where: { $0.scrubReport.isRunning }) else { return }
+    do {
+      let directory = directory
+      let names = try await queues.query.run { try FileSystem.names(in: directory) ?? [] }
+      for name in names.sorted() where FileSystem.isDirectory("\(directory)/\(name)") {
+        guard let name = try? UserName(name) else { continue }
+        let store = try await user(name)
+        guard store.needsScrub(everyDays: options.scrubDays) else { continue }
+        Task { await store.scrub(bytesPerSecond: options.scrubBytesPerSecond) }
+        return
+      }
+    } catch {
+      logger.error("no scrub could begin", metadata: ["error": "\(error)"])
     }
   }
 

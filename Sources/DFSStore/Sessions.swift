@@ -2,30 +2,36 @@ internal import DFSCore
 internal import Synchronization
 
 /// What the connections of one user have under way, in memory: uploads, versions held open, staged
-/// refills, and the copies that were completed but that no change has named yet.
+/// refills, the copies that were completed but that no row asks for yet, and those that somebody is
+/// about to bring.
 ///
 /// Invariants:
 /// - What a session began ends with it, and a late request of an ended session begins nothing. The
 ///   number of a session is never used again.
 /// - A version that a session holds is not removed.
-/// - A complete copy that no change names is not removed while a session that uploaded it lives.
+/// - A complete copy that no row asks for is not removed while a session that uploaded it lives.
 final class Sessions: Sendable {
   private struct UploadKey: Hashable {
     let session: UInt64
     let id: PartID
   }
 
-  private struct Unnamed {
+  private struct Unasked {
     var sessions: Set<UInt64> = []
     var completedSeconds: Int64
-    var ids: Set<PartID> = []
+  }
+
+  private struct Claim {
+    let session: UInt64
+    let until: ContinuousClock.Instant
   }
 
   private struct State {
     var uploads: [UploadKey: Upload] = [:]
     var holds: [UInt64: [VersionID: Int]] = [:]
     var refills: [UInt64: RefillStage] = [:]
-    var unnamed: [VersionID: Unnamed] = [:]
+    var unasked: [PartID: Unasked] = [:]
+    var claims: [PartID: Claim] = [:]
     var counter: UInt64 = 0
     var ended = EndedSessions()
   }
@@ -87,41 +93,64 @@ final class Sessions: Sendable {
     return begun
   }
 
-  /// The copy is in its place; it waits for a change that names it.
+  /// The copy is in its place; it waits for a change that asks for it.
   func completed(_ session: UInt64, _ id: PartID, nowSeconds: Int64) {
     state.withLock { state in
       state.uploads[UploadKey(session: session, id: id)] = nil
-      var unnamed = state.unnamed[id.version] ?? Unnamed(completedSeconds: nowSeconds)
-      if !state.ended.contains(session) { unnamed.sessions.insert(session) }
-      unnamed.completedSeconds = nowSeconds
-      unnamed.ids.insert(id)
-      state.unnamed[id.version] = unnamed
+      state.claims[id] = nil
+      var unasked = state.unasked[id] ?? Unasked(completedSeconds: nowSeconds)
+      if !state.ended.contains(session) { unasked.sessions.insert(session) }
+      unasked.completedSeconds = nowSeconds
+      state.unasked[id] = unasked
     }
   }
 
-  /// A change names these versions: their copies are no orphans.
-  func named(_ versions: some Sequence<VersionID>) {
-    state.withLock { state in for version in versions { state.unnamed[version] = nil } }
+  /// A change asks for these copies: they are no orphans.
+  func asked(_ ids: some Sequence<PartID>) {
+    state.withLock { state in for id in ids { state.unasked[id] = nil } }
   }
 
-  /// Versions whose copies were completed before `seconds` and named by no change since.
-  func unnamed(completedBefore seconds: Int64) -> [VersionID] {
+  /// Copies that were completed before `seconds` and that no change asked for since.
+  func unasked(completedBefore seconds: Int64) -> [PartID] {
     state.withLock { state in
-      state.unnamed.filter { $1.completedSeconds <= seconds }.map(\.key)
+      state.unasked.filter { $1.completedSeconds <= seconds }.map(\.key)
     }
   }
 
-  /// Forgets a version that no row names, unless a session that uploaded it lives.
-  /// - Returns: whether its copies may go.
-  func forgetOrphan(_ version: VersionID) -> Bool {
+  /// Forgets a copy that no row asks for, unless a session that uploaded it lives.
+  /// - Returns: whether it may go.
+  func forgetOrphan(_ id: PartID) -> Bool {
     state.withLock { state in
-      guard state.unnamed[version]?.sessions.isEmpty ?? true else { return false }
-      state.unnamed[version] = nil
+      guard state.unasked[id]?.sessions.isEmpty ?? true else { return false }
+      state.unasked[id] = nil
       return true
     }
   }
 
-  var hasUnnamed: Bool { state.withLock { !$0.unnamed.isEmpty } }
+  var hasUnasked: Bool { state.withLock { !$0.unasked.isEmpty } }
+
+  // MARK: Claims
+
+  /// How long a copy is left to who said that it would bring it.
+  static let claimPeriod = Duration.seconds(30)
+
+  /// Notes that the session is about to bring these copies.
+  func claim(_ session: UInt64, _ ids: [PartID]) {
+    state.withLock { state in
+      guard !state.ended.contains(session) else { return }
+      let claim = Claim(session: session, until: .now + Self.claimPeriod)
+      for id in ids { state.claims[id] = claim }
+    }
+  }
+
+  /// What somebody is bringing.
+  var claimed: Set<PartID> {
+    state.withLock { state in
+      let now = ContinuousClock.now
+      state.claims = state.claims.filter { $0.value.until > now }
+      return Set(state.claims.keys).union(state.uploads.keys.map(\.id))
+    }
+  }
 
   // MARK: Holds
 
@@ -180,7 +209,8 @@ final class Sessions: Sendable {
       let uploads = keys.compactMap { state.uploads.removeValue(forKey: $0) }
       state.holds[session] = nil
       state.ended.insert(session)
-      for version in state.unnamed.keys { state.unnamed[version]?.sessions.remove(session) }
+      for id in state.unasked.keys { state.unasked[id]?.sessions.remove(session) }
+      state.claims = state.claims.filter { $0.value.session != session }
       return (uploads, state.refills.removeValue(forKey: session))
     }
     return {

@@ -16,6 +16,10 @@ public struct StoreOptions: Sendable, Hashable {
   public var logBytes = 16 << 20
   /// Databases that are open at the same time; the least recently used idle one is closed.
   public var openDatabases = 64
+  /// All copies are read back once in so many days; 0 for never (but when asked to).
+  public var scrubDays = 7
+  /// Bytes a second that such a round reads.
+  public var scrubBytesPerSecond: UInt64 = 8 << 20
   /// Threads for part files, for tables that are read, and for tables that are written.
   public var bulkThreads = 6
   public var queryThreads = 4

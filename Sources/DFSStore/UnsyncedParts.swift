@@ -17,6 +17,8 @@ final class UnsyncedParts: Sendable {
   }
 
   private struct State {
+    /// Is told of copies that were set aside.
+    var lost: (@Sendable (PartID, DFSError) -> Void)?
     var entries: [PartID: Entry] = [:]
     var tickets: UInt64 = 0
   }
@@ -34,6 +36,11 @@ final class UnsyncedParts: Sendable {
     self.folders = folders
     self.damagedDirectory = damagedDirectory
     self.logger = logger
+  }
+
+  /// Sets who is told of copies that were set aside.
+  func observe(_ lost: @escaping @Sendable (PartID, DFSError) -> Void) {
+    state.withLock { $0.lost = lost }
   }
 
   private var isFull: Bool { state.withLock { $0.entries.count >= Self.bound } }
@@ -115,5 +122,6 @@ final class UnsyncedParts: Sendable {
     } catch {
       logger.error("setting aside failed", metadata: ["part": "\(id)", "error": "\(error)"])
     }
+    state.withLock { $0.lost }?(id, error)
   }
 }

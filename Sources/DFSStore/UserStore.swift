@@ -27,6 +27,7 @@ public final class UserStore: Sendable {
   public let name: UserName
   let copies: PartStore
   let sessions = Sessions()
+  let scrubState = ScrubState()
   let writer: Writer
   let handle: DatabaseHandle
   let queues: StoreQueues
@@ -36,7 +37,7 @@ public final class UserStore: Sendable {
   let lastSweep = Mutex<ContinuousClock.Instant?>(nil)
 
   init(
-    _ name: UserName, directory: String, options: StoreOptions, queues: StoreQueues,
+    _ name: UserName, directory: String, duty: CopyDuty, options: StoreOptions, queues: StoreQueues,
     logger: Logger, opened: @escaping @Sendable (UserName) -> Void
   ) {
     self.name = name
@@ -45,11 +46,14 @@ public final class UserStore: Sendable {
     var logger = logger
     logger[metadataKey: "user"] = "\(name)"
     self.logger = logger
-    copies = PartStore(directory: directory, logger: logger)
+    copies = PartStore(directory: directory, duty: duty, logger: logger)
     handle = DatabaseHandle(directory: directory) { opened(name) }
     writer = Writer(
       handle: handle, copies: copies, sessions: sessions, options: options, queue: queues.writer,
       logger: logger)
+    copies.unsynced.observe { [weak self] id, error in
+      Task { await self?.lost(id, because: error) }
+    }
   }
 
   // MARK: Namespace
@@ -176,6 +180,8 @@ public final class UserStore: Sendable {
       try FileSystem.makeDirectory(copies.directory)
       try copies.prepare()
     }
+    scrubState.remember(
+      lastEndSeconds: try await queues.query.run { try copies.lastScrubSeconds() })
     try await writer.exclusive { _, _ in }
     guard head() == .blank else { return }
     let hasCopies = try await queues.query.run { try !copies.folderNames().isEmpty }

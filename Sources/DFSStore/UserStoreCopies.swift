@@ -1,4 +1,5 @@
 public import DFSCore
+internal import DFSReplication
 internal import GRDB
 
 /// A user's copies: putting, getting, syncing and dropping.
@@ -12,27 +13,28 @@ extension UserStore {
     let upload = try sessions.upload(session, extent, directory: copies.temporaryDirectory)
     try await upload.takeTurn(extent)
     let durable = durable || options.syncAlways
-    try await queues.bulk.run {
+    let isComplete = try await queues.bulk.run {
       do throws(DFSError) {
-        try self.write(upload, extent, bytes, durable, session)
+        return try self.write(upload, extent, bytes, durable, session)
       } catch {
         upload.fail(error)
         throw error
       }
     }
+    if isComplete { try await found(extent.id) }
   }
 
   private func write(
     _ upload: Upload, _ extent: PartExtent, _ bytes: some Collection<UInt8>, _ durable: Bool,
     _ session: UInt64
-  ) throws(DFSError) {
+  ) throws(DFSError) -> Bool {
     let written = bytes.withContiguousStorageIfAvailable { storage in
       Result { () throws(DFSError) in
         try write(upload, extent, UnsafeRawBufferPointer(storage), durable, session)
       }
     }
     if let written { return try written.get() }
-    try Array(bytes).withUnsafeBytesOrError { storage throws(DFSError) in
+    return try Array(bytes).withUnsafeBytesOrError { storage throws(DFSError) in
       try write(upload, extent, storage, durable, session)
     }
   }
@@ -40,14 +42,16 @@ extension UserStore {
   private func write(
     _ upload: Upload, _ extent: PartExtent, _ bytes: UnsafeRawBufferPointer, _ durable: Bool,
     _ session: UInt64
-  ) throws(DFSError) {
-    if let (layout, file, checksums) = try upload.write(extent, bytes) {
+  ) throws(DFSError) -> Bool {
+    let whole = try upload.write(extent, bytes)
+    if let (layout, file, checksums) = whole {
       // Before the name is there, so that the collector never takes the copy for an orphan.
       sessions.completed(session, extent.id, nowSeconds: WallClock.seconds)
       try copies.complete(file, layout, checksums: checksums, durable: durable)
       if !durable { writer.flushSoon() }
     }
     upload.endTurn(at: extent.offset + UInt64(bytes.count))
+    return whole != nil
   }
 
   /// The whole blocks that cover `range`, as many as fit in one frame, verified.
@@ -55,9 +59,21 @@ extension UserStore {
   public func getPart(
     _ id: PartID, range: Range<UInt64>
   ) async throws -> (extent: PartExtent, bytes: [UInt8]) {
-    let copies = copies
+    do {
+      return try await storedPart(id, range: range)
+    } catch let error as DFSError where error.code == .notFound || error.code == .damaged {
+      await lost(id, because: error)
+      throw error
+    }
+  }
+
+  private func storedPart(
+    _ id: PartID, range: Range<UInt64>
+  ) async throws -> (extent: PartExtent, bytes: [UInt8]) {
+    let (copies, duty) = (copies, copies.duty)
     if let found = try await queues.bulk.run({ try copies.read(id, range: range) }) { return found }
-    guard let inline = try await read({ try VersionTables.part(id, $0) }) else {
+    let inline = try await read { db in try CopyTables(db: db, duty: duty).part(id) }
+    guard let inline else {
       throw DFSError(.notFound, "part \(id) is not on this server")
     }
     return try inline.whole
@@ -77,23 +93,25 @@ extension UserStore {
     try await writer.exclusive { state, database in try writer.syncCommits(&state, database) }
   }
 
-  /// Forgets uploaded copies that no change names.
+  /// Forgets uploaded copies that no row asks for.
   public func dropParts(_ ids: [PartID]) async throws {
     let copies = copies
     try await writer.exclusive { _, database in
-      let unnamed = try database.pool.read { db in
-        try ids.filter { id in
-          try !VersionTables.isNamed(id.version, db) && !VersionTables.isGarbage(id.version, db)
-        }
+      let unasked = try database.pool.read { db in
+        let tables = CopyTables(db: db, duty: copies.duty)
+        return try ids.filter { try !tables.isAsked($0) && !tables.isGarbage($0) }
       }
-      try copies.remove(unnamed)
+      try copies.remove(unasked)
     }
   }
 
   /// For each version the parts of which a copy is here.
   public func copies(_ versions: [VersionID]) async throws -> [[PartIndex]] {
     let copies = copies
-    let inline = try await read { db in try versions.map { try VersionTables.parts(of: $0, db) } }
+    let inline = try await read { db in
+      let tables = CopyTables(db: db, duty: copies.duty)
+      return try versions.map { try tables.parts(of: $0) }
+    }
     return try await queues.query.run {
       zip(versions, inline).map { version, inline in
         let files = copies.parts(of: version)

@@ -53,6 +53,8 @@ final class Writer: Sendable {
   let logger: Logger
   /// There may be versions that no row names any more.
   let hasGarbage = Atomic(false)
+  /// There may be copies that rows ask for and that are not here.
+  let hasWanted = Atomic(false)
   /// When the last change was accepted, in seconds since 1970; 0 if none was since the start.
   let lastAppendSeconds = Atomic<Int64>(0)
   let line = Mutex(Line())
@@ -154,7 +156,8 @@ final class Writer: Sendable {
       try database.pool.read { db in
         var ledger = try Ledger.load(db)
         ledger.logBytes = try ChangeLog.bytes(db)
-        hasGarbage.store(try VersionTables.hasGarbage(db), ordering: .relaxed)
+        hasGarbage.store(try CopyTables.hasGarbage(db), ordering: .relaxed)
+        hasWanted.store(try CopyTables.hasWanted(db), ordering: .relaxed)
         return ledger
       }
     }

@@ -20,7 +20,7 @@ extension Writer {
           return try transact(jobs, isDurable: isDurable, &state, database, db)
         }
       }
-      sessions.named(effects.flatMap { (try? $0.get())?.named ?? [] })
+      sessions.asked(effects.flatMap { (try? $0.get())?.asked ?? [] })
       return effects.map { $0.map(\.reply) }
     }
   }
@@ -31,7 +31,7 @@ extension Writer {
   ) throws -> [Result<Effect, DFSError>] {
     guard let before = state.ledger else { return [] }
     var transaction = NamespaceTransaction(
-      db: db, copies: copies, nowSeconds: WallClock.seconds, isDurable: isDurable, ledger: before)
+      db, copies, nowSeconds: WallClock.seconds, isDurable: isDurable, before)
     var effects: [Result<Effect, DFSError>] = []
     try db.inTransaction(.immediate) {
       effects = try jobs.map { try perform($0, &transaction) }
@@ -69,6 +69,7 @@ extension Writer {
     state.ledger = ledger
     if hasWritten {
       hasGarbage.store(true, ordering: .relaxed)
+      if effects.contains(where: \.mayWant) { hasWanted.store(true, ordering: .relaxed) }
       if effects.contains(where: \.isAppend) {
         lastAppendSeconds.store(WallClock.seconds, ordering: .relaxed)
       }
@@ -145,6 +146,9 @@ extension Writer {
 }
 
 extension Effect {
+  /// Whether rows may ask for copies that did not come with them.
+  fileprivate var mayWant: Bool { asked.count > held.count + inlineCount }
+
   fileprivate var isAppend: Bool { if case .applied = reply { true } else { false } }
 
   /// About how many bytes of the write-ahead log it took: pages of 4 KiB.

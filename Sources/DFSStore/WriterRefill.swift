@@ -39,7 +39,14 @@ extension Writer {
       try db.execute(sql: "ATTACH DATABASE ? AS refill", arguments: [stage.path])
       defer { try? db.execute(sql: "DETACH DATABASE refill") }
       try db.inTransaction(.immediate) {
+        let tables = CopyTables(db: db, duty: copies.duty)
+        let differences = try Self.differences(db)
         try Self.replaceRows(number: to.number, db)
+        for (inode, old, new) in differences {
+          try tables.changed(
+            inode, from: old, to: new, number: to.number, nowSeconds: WallClock.seconds
+          ) { [copies] id in try copies.exists(id) || tables.part(id) != nil }
+        }
         ledger.inodes = UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM inode") ?? 0)
         try ChangeLog.clear(&ledger, db)
         try ledger.save(db)
@@ -50,20 +57,37 @@ extension Writer {
     state.isDirty = false
     state.named = []
     hasGarbage.store(true, ordering: .relaxed)
+    hasWanted.store(true, ordering: .relaxed)
     state.logBytes = Self.checkpointBytes + 1
     publisher.publish([Announcement(keys: nil, head: head, author: nil)], ledger)
     flushSoon()
     return .installed(head)
   }
 
-  /// Only rows that differ are written; versions that are named no longer become garbage.
-  private static func replaceRows(number: UInt64, _ db: Database) throws {
-    try db.execute(
+  /// The contents that the refill changes.
+  private static func differences(
+    _ db: Database
+  ) throws -> [(InodeID, RowContent?, RowContent?)] {
+    let rows = try GRDB.Row.fetchCursor(
+      db,
       sql: """
-        INSERT OR IGNORE INTO garbage SELECT DISTINCT version, ?, ? FROM main.inode
-          WHERE version IS NOT NULL AND version NOT IN
-            (SELECT version FROM refill.inode WHERE version IS NOT NULL)
-        """, arguments: [number.stored, WallClock.seconds])
+        SELECT i.id, i.version, i.copies, s.version, s.copies
+          FROM main.inode i LEFT JOIN refill.inode s ON s.id = i.id
+          WHERE i.version IS NOT s.version OR i.copies IS NOT s.copies
+        UNION ALL SELECT s.id, NULL, NULL, s.version, s.copies
+          FROM refill.inode s LEFT JOIN main.inode i ON s.id = i.id
+          WHERE i.id IS NULL AND s.version IS NOT NULL
+        """)
+    var differences: [(InodeID, RowContent?, RowContent?)] = []
+    while let row = try rows.next() {
+      differences.append((InodeID(row.number(0)), try row.content(1), try row.content(3)))
+    }
+    return differences
+  }
+
+  /// Only rows that differ are written. What waits to be removed was let go of by a change that
+  /// these rows have, if they do not ask for it.
+  private static func replaceRows(number: UInt64, _ db: Database) throws {
     try db.execute(
       sql: "UPDATE garbage SET number = ? WHERE number > ?",
       arguments: [number.stored, number.stored])
@@ -73,7 +97,7 @@ extension Writer {
         INSERT OR REPLACE INTO main.inode SELECT s.* FROM refill.inode s
           LEFT JOIN main.inode i ON i.id = s.id
           WHERE i.id IS NULL OR i."change" <> s."change" OR i.version IS NOT s.version
-            OR i.value <> s.value;
+            OR i.copies IS NOT s.copies OR i.value <> s.value;
         DELETE FROM main.entry WHERE NOT EXISTS (SELECT 1 FROM refill.entry s
           WHERE s.parent = entry.parent AND s.name = entry.name);
         INSERT OR REPLACE INTO main.entry SELECT s.* FROM refill.entry s
@@ -85,8 +109,6 @@ extension Writer {
         INSERT OR REPLACE INTO main.attribute SELECT s.* FROM refill.attribute s
           LEFT JOIN main.attribute a ON a.inode = s.inode AND a.name = s.name
           WHERE a.name IS NULL OR a."change" <> s."change" OR a.value <> s.value;
-        DELETE FROM garbage WHERE version IN
-          (SELECT version FROM main.inode WHERE version IS NOT NULL);
         """)
   }
 }

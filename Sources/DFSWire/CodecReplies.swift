@@ -22,6 +22,13 @@ extension Reply {
     case .copies(let copies):
       .copyList(.with { $0.parts = Data(copies.map { $0.reduce(0) { $0 | 1 << $1.value } }) })
     case .space(let report): .spaceReport(report.wire)
+    case .wanted(let copies, let total):
+      .wantedList(
+        .with {
+          $0.copies = copies.map(\.wire)
+          $0.total = total
+        })
+    case .health(let report): .healthReport(report.wire)
     case .failed(let error): .failed(error.wire)
     }
   }
@@ -45,6 +52,10 @@ extension Reply {
           PartIndex.all.filter { bits & 1 << $0.value != 0 }
         })
     case .spaceReport(let report): self = .space(SpaceReport(report))
+    case .wantedList(let wanted):
+      self = .wanted(
+        try list(wanted.copies, of: "copies", WantedCopy.init), total: wanted.total)
+    case .healthReport(let report): self = .health(try HealthReport(report))
     case .failed(let failure): self = .failed(DFSError(failure))
     default: return nil
     }

@@ -20,6 +20,15 @@ extension Request {
           $0.view = view.wire
           $0.to = to.wire
         })
+    case .wanted(let after, let limit, let claims):
+      .wanted(
+        .with {
+          if let after { $0.after = after.wire }
+          $0.limit = UInt32(limit)
+          $0.claims = claims
+        })
+    case .health: .health(ProtoEmpty())
+    case .scrub: .scrub(ProtoEmpty())
     case .putPart, .getPart, .syncParts, .dropParts, .copies, .hold, .release, .space: wireOfParts
     }
   }
@@ -41,6 +50,14 @@ extension Request {
     case .refillRows(let page):
       self = .refillRows(try list(page.rows, atMost: Wire.listRows, of: "rows", Row.init))
     case .refillEnd(let end): self = .refillEnd(View(end.view), to: Head(end.to))
+    case .wanted(let asked):
+      guard asked.limit <= Wire.listItems else {
+        throw .violation("\(asked.limit) wanted copies; the bound is \(Wire.listItems)")
+      }
+      let after = asked.hasAfter ? try PartID(asked.after) : nil
+      self = .wanted(after: after, limit: Int(asked.limit), claims: asked.claims)
+    case .health: self = .health
+    case .scrub: self = .scrub
     default:
       guard let request = try Request(ofParts: kind) else { return nil }
       self = request

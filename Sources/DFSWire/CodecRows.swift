@@ -88,7 +88,10 @@ extension RowValue {
     .with {
       $0.bytes = Data(bytes)
       if let child { $0.child = child.value }
-      if let version { $0.version = version.wire }
+      if let content {
+        $0.version = content.version.wire
+        $0.copies = content.copies
+      }
     }
   }
 
@@ -98,7 +101,8 @@ extension RowValue {
     }
     self.init(
       bytes: Array(value.bytes), child: value.hasChild ? InodeID(value.child) : nil,
-      version: value.hasVersion ? VersionID(value.version) : nil)
+      content: value.hasVersion
+        ? RowContent(version: VersionID(value.version), copies: value.copies) : nil)
   }
 }
 

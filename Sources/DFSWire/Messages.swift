@@ -42,6 +42,12 @@ public enum Request: Hashable, Sendable {
   case hold([VersionID])
   case release([VersionID])
   case space
+  /// Up to `limit` copies that this server lacks, in order, after one of them. With `claims` the
+  /// client is about to bring them, and is told of none that another has claimed lately.
+  case wanted(after: PartID?, limit: Int, claims: Bool)
+  case health
+  /// Begin to read back all copies, unless that is under way.
+  case scrub
 }
 
 public enum Reply: Hashable, Sendable {
@@ -59,6 +65,9 @@ public enum Reply: Hashable, Sendable {
   /// For each version asked, in order, the parts that are here.
   case copies([[PartIndex]])
   case space(SpaceReport)
+  /// `total` counts all that the server lacks.
+  case wanted([WantedCopy], total: UInt64)
+  case health(HealthReport)
   case failed(DFSError)
 }
 

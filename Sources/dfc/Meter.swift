@@ -59,6 +59,9 @@ final class Meter: Sendable {
 
   func advance(_ bytes: Int) { state.withLock { $0.done += UInt64(bytes) } }
 
+  /// So many bytes are done, of all.
+  func reached(_ bytes: UInt64) { state.withLock { $0.done = bytes } }
+
   func finishFile() { state.withLock { $0.finishedFiles += 1 } }
 
   /// A step of one file begins: its bytes count from nothing. Of many files only the main step is

@@ -16,7 +16,7 @@ enum Commands {
   /// In the order in which help shows them.
   static let all: [any SessionCommand.Type] = [
     Put.self, Get.self, List.self, Where.self, MakeDirectory.self, Remove.self, Move.self,
-    Exit.self, Help.self,
+    Status.self, Heal.self, Scrub.self, Exit.self, Help.self,
   ]
 
   static func named(_ word: String) throws -> any SessionCommand.Type {

@@ -55,6 +55,15 @@ struct Serve: AsyncParsableCommand {
   @Option(help: "Seconds that a stop waits for what is under way (0 to 3600).")
   var drainSeconds = 10
 
+  @Option(help: "Days in which all copies are read back once (0 to 365; 0: only when asked).")
+  var scrubDays = 7
+
+  @Option(help: "MiB a second that this reads (1 to 65536).")
+  var scrubMebibytes = 8
+
+  @Option(help: "Seconds for which a replaced version is kept for readers (0 to 86400).")
+  var keepSeconds = 60
+
   @Option(help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel = Logger.Level.info
 
@@ -66,6 +75,9 @@ struct Serve: AsyncParsableCommand {
     try check("--window-mebibytes", windowMebibytes, 1...1024)
     try check("--memory-mebibytes", memoryMebibytes, 16...1_048_576)
     try check("--drain-seconds", drainSeconds, 0...3600)
+    try check("--scrub-days", scrubDays, 0...365)
+    try check("--scrub-mebibytes", scrubMebibytes, 1...65536)
+    try check("--keep-seconds", keepSeconds, 0...86_400)
   }
 
   private func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws {
@@ -99,6 +111,9 @@ struct Serve: AsyncParsableCommand {
     options.bytesPerConnection = windowMebibytes << 20
     options.bytes = memoryMebibytes << 20
     options.drainSeconds = drainSeconds
+    options.store.scrubDays = scrubDays
+    options.store.scrubBytesPerSecond = UInt64(scrubMebibytes) << 20
+    options.store.keepReplacedSeconds = Int64(keepSeconds)
     return options
   }
 

@@ -58,7 +58,7 @@ import Testing
       let before = FourServers.residentBytes(process: getpid())
       let peak = Mutex(0)
       let id = VersionID.random()
-      let digests = try await setting.transfer.upload(
+      let (digests, _) = try await setting.transfer.upload(
         content, version: id, placement: placement, durable: true
       ) { stored in
         let ahead = content.reads.bytes.load(ordering: .relaxed) - stored

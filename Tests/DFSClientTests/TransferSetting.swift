@@ -32,10 +32,9 @@ final class TransferSetting: Sendable {
 
   func upload(_ content: TestContent) async throws -> Version {
     let md5 = try await transfer.md5(of: content)
-    let placement = Placement(md5: md5)
     let id = VersionID.random()
-    let digests = try await transfer.upload(
-      content, version: id, placement: placement, durable: false, progress: nil)
+    let (digests, placement) = try await transfer.upload(
+      content, version: id, placement: Placement(md5: md5), durable: false, progress: nil)
     return Version(
       id: id, size: content.size, md5: md5, placement: placement, partDigests: digests)
   }

@@ -51,7 +51,8 @@ import Testing
       Row(key: .inode(InodeID(1)), change: 1, value: RowValue(bytes: [])),
       Row(
         key: .inode(InodeID(1)), change: 1,
-        value: RowValue(bytes: [], version: VersionID(high: 0, low: 0))),
+        value: RowValue(
+          bytes: [], content: RowContent(version: VersionID(high: 0, low: 0), copies: 0))),
       Row(
         key: .inode(InodeID(1)), change: 1,
         value: RowValue(bytes: Array(repeating: 0, count: 16))),

@@ -64,7 +64,7 @@ enum Fixture {
     return Change(
       id: ChangeID(client: ClientID(client), sequence: number),
       writes: [
-        RowWrite(.inode(inode), RowValue(bytes: value, version: version)),
+        RowWrite(.inode(inode), RowValue(bytes: value, content: version.map(content))),
         RowWrite(
           .entry(parent: .root, name: fileName(name)), RowValue(bytes: [1], child: inode)),
       ])
@@ -75,8 +75,17 @@ enum Fixture {
     Change(
       id: ChangeID(client: ClientID(7), sequence: sequence),
       writes: [
-        RowWrite(.inode(inode), version.map { RowValue(bytes: [9], version: $0) })
+        RowWrite(.inode(inode), version.map { RowValue(bytes: [9], content: content($0)) })
       ])
+  }
+
+  /// A content of which this server, DFS1, is asked for parts 1 and 2.
+  static func content(_ version: VersionID) -> RowContent {
+    let placement = Placement(
+      holders: [[0, 3], [0, 1], [1, 2], [2, 3]].map { servers in
+        ServerSet(servers.map { ServerIndex($0) })
+      })
+    return RowContent(version: version, placement: placement, home: placement)
   }
 
   static func inline(_ version: VersionID, _ part: Int, _ bytes: [UInt8]) -> InlinePart {

@@ -179,19 +179,19 @@ import Testing
     try await user.begin()
     let version = VersionID.random()
     let parts = [
-      Fixture.inline(version, 2, Fixture.bytes(32 << 10)), Fixture.inline(version, 3, []),
+      Fixture.inline(version, 0, Fixture.bytes(32 << 10)), Fixture.inline(version, 1, []),
     ]
     try await user.apply(Fixture.create(1, "a", version: version), parts: parts)
-    #expect(try await user.get(partID(version, 2)) == Fixture.bytes(32 << 10))
-    #expect(try await user.get(partID(version, 3)).isEmpty)
-    #expect(try await user.copies([version]) == [[PartIndex(2), PartIndex(3)]])
+    #expect(try await user.get(partID(version, 0)) == Fixture.bytes(32 << 10))
+    #expect(try await user.get(partID(version, 1)).isEmpty)
+    #expect(try await user.copies([version]) == [[PartIndex(0), PartIndex(1)]])
     // They count as held, and can be put as files too.
-    let ids = [partID(version, 2), partID(version, 3)]
+    let ids = [partID(version, 0), partID(version, 1)]
     #expect(
       try await user.apply(Fixture.create(2, "b", version: version), held: ids)
         == .applied(user.head()))
-    try await user.put(partID(version, 2), Fixture.bytes(32 << 10))
-    #expect(try await user.get(partID(version, 2)) == Fixture.bytes(32 << 10))
+    try await user.put(partID(version, 0), Fixture.bytes(32 << 10))
+    #expect(try await user.get(partID(version, 0)) == Fixture.bytes(32 << 10))
   }
 
   @Test func droppedCopiesGoUnlessTheyAreNamed() async throws {

@@ -16,7 +16,9 @@ enum Samples {
   ]
   static let values = [
     RowValue(bytes: []), RowValue(bytes: [1, 2], child: InodeID(0)),
-    RowValue(bytes: Array(repeating: 9, count: 300), version: version),
+    RowValue(
+      bytes: Array(repeating: 9, count: 300),
+      content: RowContent(version: version, copies: 0x9c63_1248)),
   ]
   static let rows = zip(keys, values).map { Row(key: $0, change: 12, value: $1) }
   static let change = Change(
@@ -44,7 +46,8 @@ enum Samples {
   static let queries: [Query] = [
     .inode(.root), .inode(InodeID(0)), .entry(parent: .root, name: name),
     .directory(.root, after: nil), .directory(InodeID(5), after: name), .attributes(.root),
-    .everything(after: nil), .everything(after: keys[1]),
+    .everything(after: nil), .standIns(after: nil), .standIns(after: InodeID(9)),
+    .everything(after: keys[1]),
   ]
   static let answers = [
     QueryAnswer(rows: rows, isPartial: true), QueryAnswer(rows: [], isPartial: false),
@@ -69,6 +72,17 @@ enum Samples {
     piece(offset: 0, count: Limits.chunkBytes, length: Limits.fileBytes),
   ]
 
+  static let wanted = WantedCopy(
+    id: part, inode: InodeID(7), content: RowContent(version: part.version, copies: 0x1248_9c63))
+
+  static var health: HealthReport {
+    var report = HealthReport(head: head)
+    report.placements = [0x1248_9c63: 7, 0: 1]
+    report.software = "dfs 1.0"
+    report.scrub.lastEndSeconds = -1
+    return report
+  }
+
   static var requests: [Request] {
     let namespace: [Request] =
       namespaceRequests.map { .namespace($0, parts: [], held: [], durable: false) } + [
@@ -80,6 +94,8 @@ enum Samples {
       .refillEnd(view, to: head), .getPart(part, range: 0..<0), .getPart(part, range: 100..<65537),
       .getPart(part, range: 65536..<65536 + UInt64(Limits.chunkBytes)), .syncParts([part]),
       .dropParts([part, part]), .copies([version]), .hold([version]), .release([]), .space,
+      .wanted(after: part, limit: 100, claims: true),
+      .wanted(after: nil, limit: 0, claims: false), .health, .scrub,
     ]
   }
 
@@ -88,6 +104,7 @@ enum Samples {
       .hello(greeting), .loginContinue(scram: "r=b"), .loginDone(scram: "v=c"), .done, .pong(head),
       .query(answers, head: head), .copies([PartIndex.all, [], [PartIndex(2)]]),
       .space(SpaceReport(total: .max, available: 1, used: 2, inodes: 3)),
+      .wanted([wanted], total: 3), .wanted([], total: 0), .health(health),
       .failed(DFSError(.noSpace, "full")),
       .failed(DFSError(.damaged, "a", cause: CancellationError())),
     ] + DFSError.Code.allCases.map { .failed(DFSError($0, "")) }

@@ -12,16 +12,19 @@ struct MountedCluster: Sendable {
   let servers: FourServers
   let shell: Shell
   let mounts: [String]
+  /// `-o` of every mount.
+  let mountOptions: String
 
   var mount: String { mounts[0] }
   var local: String { servers.directory + "/local" }
 
   /// Starts, runs `body`, and takes everything down whatever `body` did.
   static func run(
-    mounts count: Int = 1, arguments: [String] = [],
+    mounts count: Int = 1, arguments: [String] = [], mountOptions: String = "rw",
     _ body: (MountedCluster) async throws -> Void
   ) async throws {
-    let cluster = try await MountedCluster(mounts: count, arguments: arguments)
+    let cluster = try await MountedCluster(
+      mounts: count, arguments: arguments, mountOptions: mountOptions)
     do {
       for mount in cluster.mounts { try await cluster.startMount(mount) }
       try await body(cluster)
@@ -31,7 +34,8 @@ struct MountedCluster: Sendable {
     try await cluster.tearDown()
   }
 
-  private init(mounts count: Int, arguments: [String]) async throws {
+  private init(mounts count: Int, arguments: [String], mountOptions: String) async throws {
+    self.mountOptions = mountOptions
     servers = try await FourServers(arguments: arguments)
     let directory = servers.directory
     mounts = (0..<count).map { directory + "/mount\($0 + 1)" }
@@ -66,7 +70,7 @@ struct MountedCluster: Sendable {
 
   func startMount(_ mount: String, at location: SourceLocation = #_sourceLocation) async throws {
     try await shell.succeed(
-      "dfs-mount $CONF \(mount) >> $DIR/mount.log 2>&1 || { cat $DIR/mount.log >&2; exit 1; }",
+      "dfs-mount -o \(mountOptions) $CONF \(mount) >> $DIR/mount.log 2>&1 || { cat $DIR/mount.log >&2; exit 1; }",
       seconds: 30, at: location)
   }
 

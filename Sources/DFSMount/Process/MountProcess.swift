@@ -18,6 +18,7 @@ public struct MountProcess: Sendable {
   public init(_ client: ClientConfiguration, _ mount: MountConfiguration, logger: Logger) {
     self.client = client
     self.client.writes = mount.writes
+    self.client.heals = mount.options.heals ?? client.heals
     self.mount = mount
     self.logger = logger
   }
@@ -37,6 +38,7 @@ public struct MountProcess: Sendable {
       throw error
     }
     await noteServers(service)
+    if client.heals { service.healInBackground() }
     ready()
     await serve(mounted, signals)
     await service.close()

@@ -183,6 +183,30 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     set {_uniqueStorage()._kind = .space(newValue)}
   }
 
+  var wanted: ProtoWantedQuery {
+    get {
+      if case .wanted(let v)? = _storage._kind {return v}
+      return ProtoWantedQuery()
+    }
+    set {_uniqueStorage()._kind = .wanted(newValue)}
+  }
+
+  var health: ProtoEmpty {
+    get {
+      if case .health(let v)? = _storage._kind {return v}
+      return ProtoEmpty()
+    }
+    set {_uniqueStorage()._kind = .health(newValue)}
+  }
+
+  var scrub: ProtoEmpty {
+    get {
+      if case .scrub(let v)? = _storage._kind {return v}
+      return ProtoEmpty()
+    }
+    set {_uniqueStorage()._kind = .scrub(newValue)}
+  }
+
   /// Replies: 40 to 59.
   var greeting: ProtoGreeting {
     get {
@@ -272,6 +296,22 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     set {_uniqueStorage()._kind = .failed(newValue)}
   }
 
+  var wantedList: ProtoWantedList {
+    get {
+      if case .wantedList(let v)? = _storage._kind {return v}
+      return ProtoWantedList()
+    }
+    set {_uniqueStorage()._kind = .wantedList(newValue)}
+  }
+
+  var healthReport: ProtoHealth {
+    get {
+      if case .healthReport(let v)? = _storage._kind {return v}
+      return ProtoHealth()
+    }
+    set {_uniqueStorage()._kind = .healthReport(newValue)}
+  }
+
   /// Pushes: 60 to 69.
   var changed: ProtoChanged {
     get {
@@ -318,6 +358,9 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     case hold(ProtoVersionList)
     case release(ProtoVersionList)
     case space(ProtoEmpty)
+    case wanted(ProtoWantedQuery)
+    case health(ProtoEmpty)
+    case scrub(ProtoEmpty)
     /// Replies: 40 to 59.
     case greeting(ProtoGreeting)
     case loginContinue(ProtoScram)
@@ -330,6 +373,8 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     case copyList(ProtoCopyList)
     case spaceReport(ProtoSpace)
     case failed(ProtoFailure)
+    case wantedList(ProtoWantedList)
+    case healthReport(ProtoHealth)
     /// Pushes: 60 to 69.
     case changed(ProtoChanged)
     case everythingChanged(ProtoHead)
@@ -590,6 +635,10 @@ nonisolated struct ProtoRowValue: Sendable {
   var hasVersion: Bool {self._version != nil}
   /// Clears the value of `version`. Subsequent reads from it will return its default value.
   mutating func clearVersion() {self._version = nil}
+
+  /// With a version: for each part a bit for each server that holds it (4 bits a part, part 1 the
+  /// lowest), and the same for those that should by the rule, shifted by 16.
+  var copies: UInt32 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1080,6 +1129,15 @@ nonisolated struct ProtoQuery: Sendable {
     set {question = .everything(newValue)}
   }
 
+  /// The inode after which to begin; 0 for the first.
+  var standIns: UInt64 {
+    get {
+      if case .standIns(let v)? = question {return v}
+      return 0
+    }
+    set {question = .standIns(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Question: Equatable, Sendable {
@@ -1088,6 +1146,8 @@ nonisolated struct ProtoQuery: Sendable {
     case directory(ProtoQuery.Directory)
     case attributes(UInt64)
     case everything(ProtoQuery.Everything)
+    /// The inode after which to begin; 0 for the first.
+    case standIns(UInt64)
 
   }
 
@@ -1403,13 +1463,182 @@ nonisolated struct ProtoSpace: Sendable {
   init() {}
 }
 
+nonisolated struct ProtoWantedQuery: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var limit: UInt32 = 0
+
+  /// Begin after this one.
+  var after: ProtoPartId {
+    get {_after ?? ProtoPartId()}
+    set {_after = newValue}
+  }
+  /// Returns true if `after` has been explicitly set.
+  var hasAfter: Bool {self._after != nil}
+  /// Clears the value of `after`. Subsequent reads from it will return its default value.
+  mutating func clearAfter() {self._after = nil}
+
+  /// The client is about to bring those that it is told of, and is told of none that others claimed.
+  var claims: Bool = false
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _after: ProtoPartId? = nil
+}
+
+nonisolated struct ProtoWantedCopy: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var id: ProtoPartId {
+    get {_id ?? ProtoPartId()}
+    set {_id = newValue}
+  }
+  /// Returns true if `id` has been explicitly set.
+  var hasID: Bool {self._id != nil}
+  /// Clears the value of `id`. Subsequent reads from it will return its default value.
+  mutating func clearID() {self._id = nil}
+
+  var inode: UInt64 = 0
+
+  /// As in RowValue.
+  var copies: UInt32 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _id: ProtoPartId? = nil
+}
+
+nonisolated struct ProtoWantedList: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var copies: [ProtoWantedCopy] = []
+
+  /// All that the server lacks, those in this list and those that others claimed among them.
+  var total: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct ProtoHealth: @unchecked Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var head: ProtoHead {
+    get {_storage._head ?? ProtoHead()}
+    set {_uniqueStorage()._head = newValue}
+  }
+  /// Returns true if `head` has been explicitly set.
+  var hasHead: Bool {_storage._head != nil}
+  /// Clears the value of `head`. Subsequent reads from it will return its default value.
+  mutating func clearHead() {_uniqueStorage()._head = nil}
+
+  /// Files that have a content, by where its copies belong.
+  var placements: [ProtoPlacementCount] {
+    get {_storage._placements}
+    set {_uniqueStorage()._placements = newValue}
+  }
+
+  var copies: UInt64 {
+    get {_storage._copies}
+    set {_uniqueStorage()._copies = newValue}
+  }
+
+  var wanted: UInt64 {
+    get {_storage._wanted}
+    set {_uniqueStorage()._wanted = newValue}
+  }
+
+  var damaged: UInt64 {
+    get {_storage._damaged}
+    set {_uniqueStorage()._damaged = newValue}
+  }
+
+  var scrub: ProtoScrub {
+    get {_storage._scrub ?? ProtoScrub()}
+    set {_uniqueStorage()._scrub = newValue}
+  }
+  /// Returns true if `scrub` has been explicitly set.
+  var hasScrub: Bool {_storage._scrub != nil}
+  /// Clears the value of `scrub`. Subsequent reads from it will return its default value.
+  mutating func clearScrub() {_uniqueStorage()._scrub = nil}
+
+  var space: ProtoSpace {
+    get {_storage._space ?? ProtoSpace()}
+    set {_uniqueStorage()._space = newValue}
+  }
+  /// Returns true if `space` has been explicitly set.
+  var hasSpace: Bool {_storage._space != nil}
+  /// Clears the value of `space`. Subsequent reads from it will return its default value.
+  mutating func clearSpace() {_uniqueStorage()._space = nil}
+
+  var software: String {
+    get {_storage._software}
+    set {_uniqueStorage()._software = newValue}
+  }
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+nonisolated struct ProtoPlacementCount: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// As in RowValue.
+  var copies: UInt32 = 0
+
+  var files: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+nonisolated struct ProtoScrub: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var isRunning: Bool = false
+
+  var checkedBytes: UInt64 = 0
+
+  var totalBytes: UInt64 = 0
+
+  /// Seconds since 1970; 0 if no round has ended yet.
+  var lastEnd: Int64 = 0
+
+  var damaged: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "dfs.wire"
 
 nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Header"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{3}refill_begin\0\u{3}refill_rows\0\u{3}refill_end\0\u{4}\u{2}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{2}\u{d}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{2}\u{a}changed\0\u{3}everything_changed\0\u{3}going_away\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{3}refill_begin\0\u{3}refill_rows\0\u{3}refill_end\0\u{4}\u{2}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{2}\u{a}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{2}\u{8}changed\0\u{3}everything_changed\0\u{3}going_away\0")
 
   fileprivate class _StorageClass {
     var _id: UInt64 = 0
@@ -1666,6 +1895,45 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
             _storage._kind = .space(v)
           }
         }()
+        case 28: try {
+          var v: ProtoWantedQuery?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .wanted(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .wanted(v)
+          }
+        }()
+        case 29: try {
+          var v: ProtoEmpty?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .health(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .health(v)
+          }
+        }()
+        case 30: try {
+          var v: ProtoEmpty?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .scrub(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .scrub(v)
+          }
+        }()
         case 40: try {
           var v: ProtoGreeting?
           var hadOneofValue = false
@@ -1809,6 +2077,32 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
             _storage._kind = .failed(v)
           }
         }()
+        case 51: try {
+          var v: ProtoWantedList?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .wantedList(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .wantedList(v)
+          }
+        }()
+        case 52: try {
+          var v: ProtoHealth?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .healthReport(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .healthReport(v)
+          }
+        }()
         case 60: try {
           var v: ProtoChanged?
           var hadOneofValue = false
@@ -1932,6 +2226,18 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         guard case .space(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
       }()
+      case .wanted?: try {
+        guard case .wanted(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
+      }()
+      case .health?: try {
+        guard case .health(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
+      }()
+      case .scrub?: try {
+        guard case .scrub(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+      }()
       case .greeting?: try {
         guard case .greeting(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
@@ -1975,6 +2281,14 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       case .failed?: try {
         guard case .failed(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
+      }()
+      case .wantedList?: try {
+        guard case .wantedList(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
+      }()
+      case .healthReport?: try {
+        guard case .healthReport(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
       }()
       case .changed?: try {
         guard case .changed(let v)? = _storage._kind else { preconditionFailure() }
@@ -2398,7 +2712,7 @@ nonisolated extension ProtoRowKey.Table: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ProtoRowValue: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".RowValue"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}bytes\0\u{1}child\0\u{1}version\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}bytes\0\u{1}child\0\u{1}version\0\u{1}copies\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2409,6 +2723,7 @@ nonisolated extension ProtoRowValue: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 1: try { try decoder.decodeSingularBytesField(value: &self.bytes) }()
       case 2: try { try decoder.decodeSingularFixed64Field(value: &self._child) }()
       case 3: try { try decoder.decodeSingularMessageField(value: &self._version) }()
+      case 4: try { try decoder.decodeSingularFixed32Field(value: &self.copies) }()
       default: break
       }
     }
@@ -2428,6 +2743,9 @@ nonisolated extension ProtoRowValue: SwiftProtobuf.Message, SwiftProtobuf._Messa
     try { if let v = self._version {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
     } }()
+    if self.copies != 0 {
+      try visitor.visitSingularFixed32Field(value: self.copies, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2435,6 +2753,7 @@ nonisolated extension ProtoRowValue: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.bytes != rhs.bytes {return false}
     if lhs._child != rhs._child {return false}
     if lhs._version != rhs._version {return false}
+    if lhs.copies != rhs.copies {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3147,7 +3466,7 @@ nonisolated extension ProtoRefillEnd: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension ProtoQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Query"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}inode\0\u{1}entry\0\u{1}directory\0\u{1}attributes\0\u{1}everything\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}inode\0\u{1}entry\0\u{1}directory\0\u{1}attributes\0\u{1}everything\0\u{3}stand_ins\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3210,6 +3529,14 @@ nonisolated extension ProtoQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageI
           self.question = .everything(v)
         }
       }()
+      case 6: try {
+        var v: UInt64?
+        try decoder.decodeSingularFixed64Field(value: &v)
+        if let v = v {
+          if self.question != nil {try decoder.handleConflictingOneOf()}
+          self.question = .standIns(v)
+        }
+      }()
       default: break
       }
     }
@@ -3240,6 +3567,10 @@ nonisolated extension ProtoQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     case .everything?: try {
       guard case .everything(let v)? = self.question else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .standIns?: try {
+      guard case .standIns(let v)? = self.question else { preconditionFailure() }
+      try visitor.visitSingularFixed64Field(value: v, fieldNumber: 6)
     }()
     case nil: break
     }
@@ -3849,6 +4180,333 @@ nonisolated extension ProtoSpace: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs.available != rhs.available {return false}
     if lhs.used != rhs.used {return false}
     if lhs.inodes != rhs.inodes {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoWantedQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".WantedQuery"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}limit\0\u{1}after\0\u{1}claims\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.limit) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._after) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.claims) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.limit != 0 {
+      try visitor.visitSingularUInt32Field(value: self.limit, fieldNumber: 1)
+    }
+    try { if let v = self._after {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if self.claims != false {
+      try visitor.visitSingularBoolField(value: self.claims, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoWantedQuery, rhs: ProtoWantedQuery) -> Bool {
+    if lhs.limit != rhs.limit {return false}
+    if lhs._after != rhs._after {return false}
+    if lhs.claims != rhs.claims {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoWantedCopy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".WantedCopy"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}inode\0\u{1}copies\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._id) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.inode) }()
+      case 3: try { try decoder.decodeSingularFixed32Field(value: &self.copies) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._id {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.inode != 0 {
+      try visitor.visitSingularFixed64Field(value: self.inode, fieldNumber: 2)
+    }
+    if self.copies != 0 {
+      try visitor.visitSingularFixed32Field(value: self.copies, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoWantedCopy, rhs: ProtoWantedCopy) -> Bool {
+    if lhs._id != rhs._id {return false}
+    if lhs.inode != rhs.inode {return false}
+    if lhs.copies != rhs.copies {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoWantedList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".WantedList"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}copies\0\u{1}total\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.copies) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.total) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.copies.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.copies, fieldNumber: 1)
+    }
+    if self.total != 0 {
+      try visitor.visitSingularUInt64Field(value: self.total, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoWantedList, rhs: ProtoWantedList) -> Bool {
+    if lhs.copies != rhs.copies {return false}
+    if lhs.total != rhs.total {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Health"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}placements\0\u{1}copies\0\u{1}wanted\0\u{1}damaged\0\u{1}scrub\0\u{1}space\0\u{1}software\0")
+
+  fileprivate class _StorageClass {
+    var _head: ProtoHead? = nil
+    var _placements: [ProtoPlacementCount] = []
+    var _copies: UInt64 = 0
+    var _wanted: UInt64 = 0
+    var _damaged: UInt64 = 0
+    var _scrub: ProtoScrub? = nil
+    var _space: ProtoSpace? = nil
+    var _software: String = String()
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _head = source._head
+      _placements = source._placements
+      _copies = source._copies
+      _wanted = source._wanted
+      _damaged = source._damaged
+      _scrub = source._scrub
+      _space = source._space
+      _software = source._software
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._head) }()
+        case 2: try { try decoder.decodeRepeatedMessageField(value: &_storage._placements) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._copies) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._wanted) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._damaged) }()
+        case 6: try { try decoder.decodeSingularMessageField(value: &_storage._scrub) }()
+        case 7: try { try decoder.decodeSingularMessageField(value: &_storage._space) }()
+        case 8: try { try decoder.decodeSingularStringField(value: &_storage._software) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._head {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if !_storage._placements.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._placements, fieldNumber: 2)
+      }
+      if _storage._copies != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._copies, fieldNumber: 3)
+      }
+      if _storage._wanted != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._wanted, fieldNumber: 4)
+      }
+      if _storage._damaged != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._damaged, fieldNumber: 5)
+      }
+      try { if let v = _storage._scrub {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      } }()
+      try { if let v = _storage._space {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      } }()
+      if !_storage._software.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._software, fieldNumber: 8)
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoHealth, rhs: ProtoHealth) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._head != rhs_storage._head {return false}
+        if _storage._placements != rhs_storage._placements {return false}
+        if _storage._copies != rhs_storage._copies {return false}
+        if _storage._wanted != rhs_storage._wanted {return false}
+        if _storage._damaged != rhs_storage._damaged {return false}
+        if _storage._scrub != rhs_storage._scrub {return false}
+        if _storage._space != rhs_storage._space {return false}
+        if _storage._software != rhs_storage._software {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoPlacementCount: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PlacementCount"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}copies\0\u{1}files\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed32Field(value: &self.copies) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.files) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.copies != 0 {
+      try visitor.visitSingularFixed32Field(value: self.copies, fieldNumber: 1)
+    }
+    if self.files != 0 {
+      try visitor.visitSingularUInt64Field(value: self.files, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoPlacementCount, rhs: ProtoPlacementCount) -> Bool {
+    if lhs.copies != rhs.copies {return false}
+    if lhs.files != rhs.files {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoScrub: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Scrub"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}is_running\0\u{3}checked_bytes\0\u{3}total_bytes\0\u{3}last_end\0\u{1}damaged\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.isRunning) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.checkedBytes) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.totalBytes) }()
+      case 4: try { try decoder.decodeSingularInt64Field(value: &self.lastEnd) }()
+      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.damaged) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.isRunning != false {
+      try visitor.visitSingularBoolField(value: self.isRunning, fieldNumber: 1)
+    }
+    if self.checkedBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.checkedBytes, fieldNumber: 2)
+    }
+    if self.totalBytes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.totalBytes, fieldNumber: 3)
+    }
+    if self.lastEnd != 0 {
+      try visitor.visitSingularInt64Field(value: self.lastEnd, fieldNumber: 4)
+    }
+    if self.damaged != 0 {
+      try visitor.visitSingularUInt64Field(value: self.damaged, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoScrub, rhs: ProtoScrub) -> Bool {
+    if lhs.isRunning != rhs.isRunning {return false}
+    if lhs.checkedBytes != rhs.checkedBytes {return false}
+    if lhs.totalBytes != rhs.totalBytes {return false}
+    if lhs.lastEnd != rhs.lastEnd {return false}
+    if lhs.damaged != rhs.damaged {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

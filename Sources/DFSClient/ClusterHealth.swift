@@ -1,0 +1,91 @@
+public import DFSCore
+
+/// What the servers that are up tell of a user's copies, and what follows from it for the files.
+public struct ClusterHealth: Hashable, Sendable {
+  /// Files by what is left of them.
+  public struct Files: Hashable, Sendable {
+    /// Each part has two good copies.
+    public var complete: UInt64 = 0
+    /// Each part has a good copy, some have only one.
+    public var reduced: UInt64 = 0
+    /// Some part has no good copy on the servers that are up.
+    public var incomplete: UInt64 = 0
+
+    public var count: UInt64 { complete + reduced + incomplete }
+  }
+
+  public var reports: [ServerIndex: HealthReport]
+  /// What each server lacks, as far as it was asked.
+  public var wanted: [ServerIndex: [WantedCopy]]
+  /// Whether the servers lack more than `wanted` names: then `files` is too hopeful.
+  public var isPartial: Bool
+
+  public init(
+    reports: [ServerIndex: HealthReport] = [:], wanted: [ServerIndex: [WantedCopy]] = [:],
+    isPartial: Bool = false
+  ) {
+    self.reports = reports
+    self.wanted = wanted
+    self.isPartial = isPartial
+  }
+
+  private enum State { case complete, reduced, incomplete }
+
+  /// A part counts as it is placed, though it have no bytes.
+  public var files: Files {
+    guard let newest = reports.values.max(by: { $0.head < $1.head }) else { return Files() }
+    var files = Files()
+    for (copies, count) in newest.placements {
+      add(count, to: &files, state(of: Self.placement(copies)))
+    }
+    var lacking: [VersionID: (content: RowContent, lost: [PartIndex: ServerSet])] = [:]
+    for (server, copies) in wanted {
+      for copy in copies {
+        lacking[copy.id.version, default: (copy.content, [:])].lost[copy.id.part, default: []]
+          .insert(server)
+      }
+    }
+    for (content, lost) in lacking.values {
+      // It was counted above as if nothing were lost.
+      take(from: &files, state(of: content.placement))
+      add(1, to: &files, state(of: content.placement, lost))
+    }
+    return files
+  }
+
+  /// Files of which some server holds copies in the place of another.
+  public var standIns: UInt64 {
+    guard let newest = reports.values.max(by: { $0.head < $1.head }) else { return 0 }
+    return newest.placements.filter { UInt16(truncatingIfNeeded: $0.key) != UInt16($0.key >> 16) }
+      .values.reduce(0, +)
+  }
+
+  private static func placement(_ copies: UInt32) -> Placement {
+    Placement(packed: UInt16(truncatingIfNeeded: copies))
+  }
+
+  private func state(of placement: Placement, _ lost: [PartIndex: ServerSet] = [:]) -> State {
+    let up = ServerSet(reports.keys)
+    let counts = PartIndex.all.map { part in
+      placement.holders(of: part).intersection(up).subtracting(lost[part] ?? []).count
+    }
+    if counts.contains(0) { return .incomplete }
+    return counts.contains(1) ? .reduced : .complete
+  }
+
+  private func add(_ count: UInt64, to files: inout Files, _ state: State) {
+    switch state {
+    case .complete: files.complete += count
+    case .reduced: files.reduced += count
+    case .incomplete: files.incomplete += count
+    }
+  }
+
+  private func take(from files: inout Files, _ state: State) {
+    switch state {
+    case .complete: files.complete -= min(1, files.complete)
+    case .reduced: files.reduced -= min(1, files.reduced)
+    case .incomplete: files.incomplete -= min(1, files.incomplete)
+    }
+  }
+}

@@ -1,0 +1,109 @@
+internal import DFSCore
+internal import DFSWire
+internal import NIOCore
+
+/// Brings a copy of a part to a server that lacks it: fetched from other holders, verified, stored
+/// on stable storage, a MiB at a time.
+///
+/// Invariants:
+/// - The copy is completed only if all its bytes have the digest that the inode's row says.
+/// - The target is asked for blocks only if no other holder has them good: its damaged copy may.
+struct CopyMover: Sendable {
+  let transfer: Transfer
+  let pace: Pace
+
+  /// - Returns: the bytes that were brought.
+  func bring(
+    _ part: PartIndex, of version: Version, to server: ServerIndex
+  ) async throws(DFSError) -> UInt64 {
+    let id = PartID(version: version.id, part: part)
+    let length = version.split.length(of: part)
+    let stream = id.version.low &+ UInt64(part.value)
+    let connection = try await transfer.cluster.connection(server, .stream(stream))
+    // A server may forget what a connection that ended has sent it.
+    connection.retain()
+    defer { connection.release() }
+    var checksums: [BlockChecksum] = []
+    var offset: UInt64 = 0
+    repeat {
+      if Task.isCancelled { throw .cancelled }
+      let piece = try await piece(of: version, part, at: offset, not: server)
+      checksums += piece.withUnsafeReadableBytes { BlockChecksum.blocks(of: $0) }
+      let end = offset + UInt64(piece.readableBytes)
+      if end == length, BlockChecksum.digest(of: checksums) != version.partDigests[part.value] {
+        throw DFSError(.damaged, "the copies of part \(id) are not of this version: digests differ")
+      }
+      let blocks = checksums.suffix(
+        (piece.readableBytes + Limits.blockBytes - 1) / Limits.blockBytes)
+      let extent = PartExtent(
+        id: id, length: length, offset: offset,
+        checksums: piece.readableBytes == 0 ? [] : Array(blocks))
+      let answer = try await connection.submit(
+        .putPart(extent, durable: end == length), body: piece, weight: piece.readableBytes,
+        timeout: transfer.callTimeout
+      ).answer()
+      guard case .done = answer.reply else {
+        throw DFSError(.protocolViolation, "\(server) gave an answer that does not fit")
+      }
+      offset = end
+      await pace.passed(piece.readableBytes)
+    } while offset < length
+    return length
+  }
+
+  private func piece(
+    of version: Version, _ part: PartIndex, at offset: UInt64, not server: ServerIndex
+  ) async throws(DFSError) -> ByteBuffer {
+    let length = version.split.length(of: part)
+    let end = min(length, offset + UInt64(Limits.chunkBytes))
+    let blockBytes = UInt64(Limits.blockBytes)
+    guard offset < end else { return ByteBuffer() }
+    let range = Int(offset / blockBytes)..<Int((end + blockBytes - 1) / blockBytes)
+    let others = version.held(by: .all.subtracting(ServerSet([server])), part)
+    var found: [[UInt8]] = []
+    do throws(DFSError) {
+      found = try await fetch(others, part, range)
+    } catch  where error.code == .damaged && range.count > 1 {
+      // Where two copies have bad blocks at different places, all blocks may yet be had.
+      for block in range { found += try await fetch(version, part, block..<block + 1) }
+    }
+    var buffer = ByteBuffer()
+    for block in found { buffer.writeBytes(block) }
+    return buffer
+  }
+
+  private func fetch(
+    _ version: Version, _ part: PartIndex, _ blocks: Range<Int>
+  ) async throws(DFSError) -> [[UInt8]] {
+    try await PartFetch(transfer: transfer, version: version, part: part, blocks: blocks).run()
+  }
+}
+
+extension Version {
+  /// As if only these servers held `part`.
+  fileprivate func held(by servers: ServerSet, _ part: PartIndex) -> Version {
+    var version = self
+    version.placement = Placement(
+      holders: PartIndex.all.map { index in
+        let holders = placement.holders(of: index)
+        return index == part ? holders.intersection(servers) : holders
+      })
+    return version
+  }
+}
+
+/// Slows work down to so many bytes a second.
+actor Pace {
+  private let bytesPerSecond: Int?
+  private var free = ContinuousClock.now
+
+  /// - Parameter bytesPerSecond: nil for no bound.
+  init(bytesPerSecond: Int?) { self.bytesPerSecond = bytesPerSecond }
+
+  /// Waits until as much time has passed as these bytes may take, all callers together.
+  func passed(_ bytes: Int) async {
+    guard let bytesPerSecond, bytesPerSecond > 0 else { return }
+    free = max(free, .now) + .seconds(Double(bytes) / Double(bytesPerSecond))
+    try? await Task.sleep(until: free, clock: .continuous)
+  }
+}

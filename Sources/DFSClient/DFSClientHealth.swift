@@ -1,0 +1,144 @@
+public import DFSCore
+internal import DFSWire
+internal import Logging
+internal import Synchronization
+
+/// The health of the user's copies: told, mended on demand, and mended in the background.
+extension DFSClient {
+  private static let healthTimeout = Duration.seconds(10)
+
+  public func heal(
+    _ progress: @escaping @Sendable (HealReport) -> Void
+  ) async throws -> HealReport {
+    try await healer.pass(progress)
+  }
+
+  /// Copies that one server is asked for at most; where it lacks more, the rest is only counted.
+  private static let wantedBound = 20_000
+
+  public func health() async -> ClusterHealth {
+    let reports = await ask(.health) { reply in
+      if case .health(let report) = reply { report } else { nil }
+    }
+    var health = ClusterHealth(reports: reports)
+    for (server, report) in reports where report.wanted > 0 {
+      let wanted = await wanted(of: server)
+      health.wanted[server] = wanted
+      if UInt64(wanted.count) < report.wanted { health.isPartial = true }
+    }
+    return health
+  }
+
+  private func wanted(of server: ServerIndex) async -> [WantedCopy] {
+    var copies: [WantedCopy] = []
+    while copies.count < Self.wantedBound {
+      let request = Request.wanted(after: copies.last?.id, limit: Wire.listItems, claims: false)
+      let reply = try? await cluster.ask(server, request, timeout: Self.healthTimeout)
+      guard case .wanted(let page, _) = reply, !page.isEmpty else { break }
+      copies += page
+    }
+    return copies
+  }
+
+  public func scrub() async -> ServerSet {
+    let began: [ServerIndex: Bool] = await ask(.scrub) { $0 == .done ? true : nil }
+    return ServerSet(began.keys)
+  }
+
+  private func ask<Value: Sendable>(
+    _ request: Request, _ value: @escaping @Sendable (Reply) -> Value?
+  ) async -> [ServerIndex: Value] {
+    await withTaskGroup(of: (ServerIndex, Value?).self) { group in
+      for server in cluster.reachable.servers {
+        group.addTask { [cluster] in
+          let reply = try? await cluster.ask(server, request, timeout: Self.healthTimeout)
+          return (server, reply.flatMap(value))
+        }
+      }
+      return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+    }
+  }
+
+  /// Heals from now on, in the background: now and then, and soon after a server came back or a bad
+  /// copy was met.
+  public func healInBackground() {
+    transfer.watch.observe { [healing] in healing.wake() }
+    healing.start { [healer, logger = cluster.logger] in
+      do {
+        let report = try await healer.pass { _ in }
+        if report.copies > 0 || report.filesSettled > 0 {
+          logger.notice(
+            "healed",
+            metadata: [
+              "copies": "\(report.copies)", "bytes": "\(report.bytes)",
+              "settled": "\(report.filesSettled)", "left": "\(report.copiesLeft)",
+            ])
+        }
+      } catch {
+        logger.debug("healing was interrupted", metadata: ["cause": "\(error)"])
+      }
+    }
+  }
+}
+
+/// The task that heals in the background: a pass each time it is woken, and one a minute.
+final class HealingTask: Sendable {
+  private static let interval = Duration.seconds(60)
+  /// Some time for a server that came back to be asked by everybody else first.
+  private static let delay = Duration.seconds(1)
+
+  private struct State {
+    var task: Task<Void, Never>?
+    var isWoken = false
+    var sleeper: CheckedContinuation<Void, Never>?
+  }
+
+  private let state = Mutex(State())
+
+  func start(_ pass: @escaping @Sendable () async -> Void) {
+    state.withLock { state in
+      guard state.task == nil else { return }
+      state.isWoken = true
+      state.task = Task {
+        while !Task.isCancelled {
+          await self.sleep()
+          try? await Task.sleep(for: Self.delay)
+          if Task.isCancelled { return }
+          await pass()
+        }
+      }
+    }
+  }
+
+  func wake() {
+    let sleeper = state.withLock { state in
+      defer { state.sleeper = nil }
+      state.isWoken = state.sleeper == nil
+      return state.sleeper
+    }
+    sleeper?.resume()
+  }
+
+  func stop() async {
+    let task = state.withLock { $0.task }
+    task?.cancel()
+    wake()
+    await task?.value
+  }
+
+  private func sleep() async {
+    let alarm = Task {
+      try await Task.sleep(for: Self.interval)
+      self.wake()
+    }
+    defer { alarm.cancel() }
+    await withCheckedContinuation { sleeper in
+      let isAwake = state.withLock { state in
+        defer { state.isWoken = false }
+        if !state.isWoken { state.sleeper = sleeper }
+        return state.isWoken
+      }
+      if isAwake { sleeper.resume() }
+    }
+  }
+}

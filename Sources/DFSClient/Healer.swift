@@ -1,0 +1,162 @@
+internal import DFSCore
+internal import DFSReplication
+internal import DFSWire
+internal import Logging
+internal import Synchronization
+
+/// Brings a user's namespace and copies back to what they should be, in passes: servers that lag are
+/// brought along; each server is brought the copies that it says it lacks; copies that stood in for
+/// a server that was away go home.
+///
+/// What there is to do is known by the servers, so a pass costs what was missed, not what the user
+/// has; and nothing is lost if a healer dies: the next one goes on.
+///
+/// Invariants:
+/// - One pass at a time in this process; several processes may heal at once (copies are claimed).
+/// - Nothing is removed by a healer: it only adds copies, and says in a row where they are.
+actor Healer {
+  /// Copies that are claimed, and brought, at once.
+  private static let batch = 16
+  private static let requestTimeout = Duration.seconds(10)
+  /// A server may be refilled for so long within one pass.
+  private static let refillPatience = Duration.seconds(600)
+
+  private let namespace: Namespace
+  private let transfer: Transfer
+  private let mover: CopyMover
+  private let logger: Logger
+  private var isRunning = false
+  private var waiting: [CheckedContinuation<Void, Never>] = []
+
+  init(_ namespace: Namespace, _ transfer: Transfer, bytesPerSecond: Int?, logger: Logger) {
+    self.namespace = namespace
+    self.transfer = transfer
+    self.logger = logger
+    mover = CopyMover(transfer: transfer, pace: Pace(bytesPerSecond: bytesPerSecond))
+  }
+
+  /// One pass.
+  /// - Returns: what was done, and what blocks the rest.
+  func pass(_ progress: @escaping @Sendable (HealReport) -> Void) async throws -> HealReport {
+    await begin()
+    defer { end() }
+    let tally = HealTally(progress)
+    let lagging = try await namespace.bringAlong(within: Self.refillPatience)
+    if !lagging.isEmpty {
+      tally.blocked("\(lagging) lags behind and could not be brought along yet")
+    }
+    try await sendHome(tally)
+    for server in transfer.cluster.reachable.servers { try await fill(server, tally) }
+    let away = ServerSet.all.subtracting(transfer.cluster.reachable)
+    if !away.isEmpty {
+      tally.blocked(namespace.servers.missing(answering: transfer.cluster.reachable, "").message)
+    }
+    return tally.report
+  }
+
+  private func begin() async {
+    guard isRunning else {
+      isRunning = true
+      return
+    }
+    await withCheckedContinuation { waiting.append($0) }
+  }
+
+  private func end() {
+    guard !waiting.isEmpty else { return isRunning = false }
+    waiting.removeFirst().resume()
+  }
+
+  // MARK: What a server lacks
+
+  private func fill(_ server: ServerIndex, _ tally: HealTally) async throws {
+    while !Task.isCancelled {
+      let claim = Request.wanted(after: nil, limit: Self.batch, claims: true)
+      guard
+        case .wanted(let copies, let total) = try? await namespace.servers.ask(
+          server, claim, timeout: Self.requestTimeout)
+      else { return tally.blocked("\(server) does not say which copies it lacks") }
+      tally.left(total, on: server)
+      guard !copies.isEmpty else { return }
+      await withTaskGroup(of: Void.self) { group in
+        for copies in copies.chunks(of: max(1, (copies.count + 3) / 4)) {
+          group.addTask { for copy in copies { await self.bring(copy, to: server, tally) } }
+        }
+      }
+    }
+  }
+
+  private func bring(_ copy: WantedCopy, to server: ServerIndex, _ tally: HealTally) async {
+    do {
+      let inode = try await namespace.inode(copy.inode, .pushed)
+      guard let version = inode.version, version.id == copy.id.version,
+        version.placement.holders(of: copy.id.part).contains(server)
+      else { return }
+      tally.brought(try await mover.bring(copy.id.part, of: version, to: server), to: server)
+    } catch let error as DFSError {
+      guard error.code != .staleHandle else { return }
+      tally.blocked("part \(copy.id.part) of inode \(copy.inode) for \(server): \(error)")
+    } catch {}
+  }
+
+  // MARK: Copies that stand in for others
+
+  private func sendHome(_ tally: HealTally) async throws {
+    var after: InodeID?
+    repeat {
+      let page = try await namespace.standIns(after: after)
+      for inode in page.inodes {
+        if Task.isCancelled { return }
+        await sendHome(inode, tally)
+      }
+      after = page.isPartial ? page.inodes.last?.id : nil
+    } while after != nil
+  }
+
+  private func sendHome(_ inode: Inode, _ tally: HealTally) async {
+    guard let version = inode.version else { return }
+    let content = RowContent(
+      version: version.id, placement: version.placement, home: Placement(md5: version.md5))
+    var held = version.placement
+    do {
+      while true {
+        let steps = Healing.steps(
+          home: content, held: held, reachable: transfer.cluster.reachable)
+        guard !steps.isEmpty else { return }
+        for step in steps {
+          switch step {
+          case .wait(let servers):
+            return tally.blocked("\(servers) is away: copies wait to go home")
+          case .settle(let home): return try await settle(inode.id, version, home, tally)
+          case .bring(let part, let server):
+            tally.brought(try await mover.bring(part, of: version, to: server), to: server)
+            held = held.adding(server, to: part)
+          }
+        }
+      }
+    } catch {
+      tally.blocked("the copies of inode \(inode.id) could not go home: \(error)")
+    }
+  }
+
+  private func settle(
+    _ inode: InodeID, _ version: Version, _ home: Placement, _ tally: HealTally
+  ) async throws {
+    var parts = ChangeParts(durable: true)
+    for (part, server) in home.copies(missingIn: version.placement) {
+      parts.held[server, default: []].append(PartID(version: version.id, part: part))
+    }
+    let isPlaced = try await namespace.transact(parts, policy: .quorum) {
+      try await $0.place(inode, version.id, home)
+    }
+    if isPlaced { tally.settled() }
+  }
+}
+
+extension Array {
+  fileprivate func chunks(of count: Int) -> [ArraySlice<Element>] {
+    stride(from: 0, to: self.count, by: count).map {
+      self[$0..<Swift.min($0 + count, self.count)]
+    }
+  }
+}

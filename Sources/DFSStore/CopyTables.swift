@@ -1,0 +1,226 @@
+internal import DFSCore
+internal import DFSReplication
+internal import GRDB
+
+/// Which copies the rows ask of this server, which of those it lacks (`wanted`), which of those that
+/// it has nobody asks for any more (`garbage`), and the small copies that are kept in the database
+/// (`part`).
+///
+/// Invariants:
+/// - A copy is in `garbage` only while no inode asks for it, in `wanted` only while one does.
+/// - A copy that an inode asks for and that is not here, or is damaged, is in `wanted`: from the transaction that
+///   asked on, or from when its loss was noticed.
+struct CopyTables {
+  let db: Database
+  let duty: CopyDuty
+
+  /// Whether a row asks this server for the copy.
+  func isAsked(_ id: PartID) throws -> Bool { try asking(id) != nil }
+
+  /// The inode that asks this server for the copy.
+  func asking(_ id: PartID) throws -> InodeID? {
+    let statement = try db.cachedStatement(sql: "SELECT id, copies FROM inode WHERE version = ?")
+    let rows = try GRDB.Row.fetchAll(statement, arguments: [id.version.stored])
+    return rows.first { row in
+      duty.copies(of: RowContent(version: id.version, copies: row[1])).contains(id)
+    }.map { InodeID($0.number(0)) }
+  }
+
+  func isGarbage(_ id: PartID) throws -> Bool {
+    let statement = try db.cachedStatement(
+      sql: "SELECT 1 FROM garbage WHERE version = ? AND part = ?")
+    return try Int.fetchOne(statement, arguments: id.stored) != nil
+  }
+
+  /// After an inode's content became another, by change `number`.
+  /// - Parameter isHere: whether a copy is here; asked only about those that are new.
+  func changed(
+    _ inode: InodeID, from old: RowContent?, to new: RowContent?, number: UInt64,
+    nowSeconds: Int64, isHere: (PartID) throws -> Bool
+  ) throws {
+    let difference = duty.difference(from: old, to: new)
+    for id in difference.added {
+      try forgetGarbage(id)
+      if try !isHere(id) { try want(id, for: inode) }
+    }
+    for id in difference.dropped where try !isAsked(id) {
+      try forgetWanted(id)
+      try db.cachedStatement(sql: "INSERT OR IGNORE INTO garbage VALUES (?, ?, ?, ?)")
+        .execute(arguments: id.stored + [number.stored, nowSeconds])
+    }
+  }
+
+  // MARK: Wanted
+
+  /// - Returns: whether it was not wanted before.
+  @discardableResult
+  func want(_ id: PartID, for inode: InodeID) throws -> Bool {
+    try db.cachedStatement(sql: "INSERT OR IGNORE INTO wanted VALUES (?, ?, ?)")
+      .execute(arguments: id.stored + [inode.value.stored])
+    return db.changesCount > 0
+  }
+
+  func forgetWanted(_ id: PartID) throws {
+    try db.cachedStatement(sql: "DELETE FROM wanted WHERE version = ? AND part = ?")
+      .execute(arguments: id.stored)
+  }
+
+  /// Up to `limit` of the copies that are wanted, in order, after one, without those of `excluded`.
+  func wanted(after id: PartID?, limit: Int, except excluded: Set<PartID>) throws -> [WantedCopy] {
+    let rows = try GRDB.Row.fetchCursor(
+      db.cachedStatement(
+        sql: """
+          SELECT w.version, w.part, w.inode, i.copies FROM wanted w JOIN inode i ON i.id = w.inode
+            WHERE (w.version, w.part) > (?, ?) ORDER BY w.version, w.part
+          """),
+      arguments: id?.stored ?? [[UInt8]().stored, 0])
+    var copies: [WantedCopy] = []
+    while copies.count < limit, let row = try rows.next() {
+      guard let id = try row.partID(0), !excluded.contains(id) else { continue }
+      let content = RowContent(version: id.version, copies: row[3])
+      copies.append(WantedCopy(id: id, inode: InodeID(row.number(2)), content: content))
+    }
+    return copies
+  }
+
+  static func hasWanted(_ db: Database) throws -> Bool {
+    try Int.fetchOne(db, sql: "SELECT 1 FROM wanted LIMIT 1") != nil
+  }
+
+  func wantedCount() throws -> UInt64 {
+    UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM wanted") ?? 0)
+  }
+
+  /// Counts of the files that have a content, by `RowContent.copies`.
+  func placementCounts() throws -> [UInt32: UInt64] {
+    let rows = try GRDB.Row.fetchCursor(
+      db.cachedStatement(
+        sql: "SELECT copies, count(*) FROM inode WHERE version IS NOT NULL GROUP BY copies"))
+    var counts: [UInt32: UInt64] = [:]
+    while let row = try rows.next() { counts[row[0]] = row.number(1) }
+    return counts
+  }
+
+  /// Every copy that is asked for and is in none of the two tables and not here is wanted.
+  /// - Returns: how many those were.
+  func audit(versions: ClosedRange<VersionID>, isHere: (PartID) throws -> Bool) throws -> Int {
+    let rows = try GRDB.Row.fetchCursor(
+      db.cachedStatement(
+        sql: "SELECT id, version, copies FROM inode WHERE version BETWEEN ? AND ?"),
+      arguments: [versions.lowerBound.stored, versions.upperBound.stored])
+    var count = 0
+    while let row = try rows.next() {
+      guard let content = try row.content(1) else { continue }
+      for id in duty.copies(of: content) where try !isHere(id) && part(id) == nil {
+        if try want(id, for: InodeID(row.number(0))) { count += 1 }
+      }
+    }
+    return count
+  }
+
+  // MARK: Garbage
+
+  func forgetGarbage(_ id: PartID) throws {
+    try db.cachedStatement(sql: "DELETE FROM garbage WHERE version = ? AND part = ?")
+      .execute(arguments: id.stored)
+  }
+
+  /// The copies that may be removed, the oldest first.
+  func removable(
+    committed: UInt64, graceSeconds: Int64, nowSeconds: Int64, except held: Set<VersionID>,
+    limit: Int
+  ) throws -> [PartID] {
+    let statement = try db.cachedStatement(
+      sql: "SELECT version, part, number, since FROM garbage ORDER BY since")
+    let rows = try GRDB.Row.fetchCursor(statement)
+    var copies: [PartID] = []
+    while copies.count < limit, let row = try rows.next() {
+      guard let id = try row.partID(0) else { continue }
+      let release = CopyRelease(number: row.number(2), sinceSeconds: row[3])
+      // All commits were brought to stable storage before.
+      let mayGo = release.mayRemove(
+        committed: committed, durable: .max, isHeld: held.contains(id.version),
+        nowSeconds: nowSeconds, graceSeconds: graceSeconds)
+      if mayGo { copies.append(id) }
+    }
+    return copies
+  }
+
+  /// A clock that was set back does not keep garbage for ever.
+  func correctClock(nowSeconds: Int64) throws {
+    try db.cachedStatement(sql: "UPDATE garbage SET since = ? WHERE since > ?")
+      .execute(arguments: [nowSeconds, nowSeconds])
+  }
+
+  static func hasGarbage(_ db: Database) throws -> Bool {
+    try Int.fetchOne(db, sql: "SELECT 1 FROM garbage LIMIT 1") != nil
+  }
+
+  /// Forgets a copy that nobody asks for, and its bytes if they are here.
+  func forget(_ id: PartID) throws {
+    try forgetPart(id)
+    try forgetGarbage(id)
+  }
+
+  // MARK: Small copies
+
+  func put(_ part: InlinePart) throws {
+    try db.cachedStatement(sql: "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)").execute(
+      arguments: part.id.stored + [part.checksum.value.stored, part.bytes.stored])
+  }
+
+  func part(_ id: PartID) throws -> InlinePart? {
+    let statement = try db.cachedStatement(
+      sql: "SELECT checksum, bytes FROM part WHERE version = ? AND part = ?")
+    let row = try GRDB.Row.fetchOne(statement, arguments: id.stored)
+    return try row.map {
+      InlinePart(id: id, bytes: try $0.bytes(1), checksum: BlockChecksum($0.number(0)))
+    }
+  }
+
+  /// The small copies among these versions whose bytes are not what was stored.
+  func damagedParts(versions: ClosedRange<VersionID>) throws -> [PartID] {
+    let rows = try GRDB.Row.fetchCursor(
+      db.cachedStatement(
+        sql: "SELECT version, part, checksum, bytes FROM part WHERE version BETWEEN ? AND ?"),
+      arguments: [versions.lowerBound.stored, versions.upperBound.stored])
+    var bad: [PartID] = []
+    while let row = try rows.next() {
+      guard let id = try row.partID(0) else { continue }
+      if BlockChecksum.of(try row.bytes(3)).value != row.number(2) { bad.append(id) }
+    }
+    return bad
+  }
+
+  func forgetPart(_ id: PartID) throws {
+    try db.cachedStatement(sql: "DELETE FROM part WHERE version = ? AND part = ?")
+      .execute(arguments: id.stored)
+  }
+
+  func parts(of version: VersionID) throws -> [PartIndex] {
+    let statement = try db.cachedStatement(
+      sql: "SELECT part FROM part WHERE version = ? ORDER BY part")
+    return try Int.fetchAll(statement, arguments: [version.stored]).compactMap {
+      PartIndex(checking: $0 - 1)
+    }
+  }
+}
+
+extension PartID {
+  /// The version's bytes and the number of the part.
+  var stored: StatementArguments { [version.stored, part.number] }
+}
+
+extension GRDB.Row {
+  /// A copy whose version and part are at columns `start` and the next.
+  func partID(_ start: Int) throws -> PartID? {
+    guard let version = try version(start), let part = PartIndex(checking: self[start + 1] - 1)
+    else { return nil }
+    return PartID(version: version, part: part)
+  }
+
+  /// A content whose version and copies are at columns `start` and the next.
+  func content(_ start: Int) throws -> RowContent? {
+    try version(start).map { RowContent(version: $0, copies: self[start + 1]) }
+  }
+}

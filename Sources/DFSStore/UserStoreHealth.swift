@@ -1,0 +1,81 @@
+public import DFSCore
+internal import DFSReplication
+internal import GRDB
+internal import Logging
+internal import Synchronization
+
+/// What a user's copies on this server lack, and who brings it.
+extension UserStore {
+  /// Up to `limit` copies that rows ask for and that are not here, in order, after one of them; and
+  /// how many there are in all. With `claims` the session is about to bring them: they are those that
+  /// nobody claimed lately, and are left to it for a while.
+  public func wanted(
+    session: UInt64, after: PartID?, limit: Int, claims: Bool
+  ) async throws -> (copies: [WantedCopy], total: UInt64) {
+    let (duty, sessions) = (copies.duty, sessions)
+    let claimed = claims ? sessions.claimed : []
+    let (wanted, total) = try await read { db in
+      let tables = CopyTables(db: db, duty: duty)
+      return (
+        try tables.wanted(after: after, limit: limit, except: claimed), try tables.wantedCount()
+      )
+    }
+    if claims { sessions.claim(session, wanted.map(\.id)) }
+    return (wanted, total)
+  }
+
+  /// A copy was found damaged or absent: if a row asks for it, it is wanted from now on. A damaged
+  /// one stays where it is until a good one takes its place: its other blocks may be the only good
+  /// ones.
+  func lost(_ id: PartID, because error: DFSError) async {
+    let copies = copies
+    let isDamaged = error.code == .damaged
+    do {
+      let isNews = try await change { tables in
+        guard let inode = try tables.asking(id) else { return false }
+        if try !isDamaged && (copies.exists(id) || tables.part(id) != nil) { return false }
+        return try tables.want(id, for: inode)
+      }
+      guard isNews else { return }
+      writer.hasWanted.store(true, ordering: .relaxed)
+      logger.error(
+        isDamaged ? "a copy is damaged" : "a copy is gone",
+        metadata: ["part": "\(id)", "file": "\(copies.path(of: id))", "error": "\(error)"])
+    } catch {
+      logger.error(
+        "a lost copy could not be noted", metadata: ["part": "\(id)", "error": "\(error)"])
+    }
+  }
+
+  /// A good copy has come, as a file: it is wanted no more, nor is a small one in the database.
+  func found(_ id: PartID) async throws {
+    guard writer.hasWanted.load(ordering: .relaxed) else { return }
+    try await change { tables in
+      try tables.forgetWanted(id)
+      try tables.forgetPart(id)
+    }
+  }
+
+  /// The counts of this user's copies here.
+  public func health() async throws -> HealthReport {
+    let (duty, copies, scrub) = (copies.duty, copies, scrubState.report)
+    let damaged = try await queues.query.run { try copies.damagedCount() }
+    let space = try await space()
+    return try await read { db in
+      let tables = CopyTables(db: db, duty: duty)
+      var report = HealthReport(head: try Ledger.load(db).replica.head)
+      let counts = try tables.placementCounts()
+      report.placements = counts
+      report.wanted = try tables.wantedCount()
+      let asked = counts.reduce(UInt64(0)) { sum, count in
+        let content = RowContent(version: VersionID(high: 0, low: 0), copies: count.key)
+        return sum + count.value * UInt64(duty.copies(of: content).count)
+      }
+      report.copies = asked - min(asked, report.wanted)
+      report.damaged = damaged
+      report.scrub = scrub
+      report.space = space
+      return report
+    }
+  }
+}
