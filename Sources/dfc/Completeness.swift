@@ -42,6 +42,8 @@ enum Completeness {
       down.isEmpty
       ? "All servers are up, but have lost it" : "Down: " + problems.joined(separator: "; ")
     return DFSError(
-      .incomplete, "File is incomplete. Missing: \(parts.joined(separator: ", ")). \(reason)")
+      .incomplete,
+      "File is incomplete. Missing: \(parts.joined(separator: ", ")). \(reason). "
+        + "get --partial fetches the rest")
   }
 }

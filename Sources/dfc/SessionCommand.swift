@@ -15,7 +15,8 @@ extension SessionCommand {
 enum Commands {
   /// In the order in which help shows them.
   static let all: [any SessionCommand.Type] = [
-    Put.self, Get.self, List.self, Where.self, MakeDirectory.self, Remove.self, Move.self,
+    Put.self, Get.self, List.self, Where.self, Verify.self, MakeDirectory.self, Remove.self,
+    Move.self,
     Exit.self, Help.self,
   ]
 
@@ -67,7 +68,7 @@ enum Commands {
   }()
 }
 
-/// What put, get, list and where can be asked about their results.
+/// What put, get, list, where and verify can be asked about their results.
 struct ResultOptions: ParsableArguments, Sendable {
   @Flag(name: .long, help: "Print results as JSON, an object a line.")
   var json = false
