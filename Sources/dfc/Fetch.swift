@@ -64,7 +64,7 @@ struct Fetch: Sendable {
         if let now, now.version != inode.version, attempt < Self.attempts, local != nil {
           (inode, attempt) = (now, attempt + 1)
         } else if error.code == .incomplete, let version = inode.version {
-          throw await Completeness.explanation(of: version, on: service)
+          throw await Completeness.explanation(of: version, on: service, error)
         } else {
           throw error
         }

@@ -51,14 +51,14 @@ extension Fetch {
   ) async throws {
     let fetched = inode.size - gaps.bytes
     let place = destination.map { " to \($0)" } ?? ""
+    // In one piece: other files may have something to say at the same time.
+    let lines = gaps.all.map { gap in
+      "\n  part \(gap.part), bytes \(gap.range.lowerBound) to \(gap.range.upperBound - 1) "
+        + "(\(gap.range.count)): \(gap.reasons.joined(separator: "; "))"
+    }
     session.console.problem(
       "dfc: \(path): File is incomplete. \(fetched) of \(inode.size) bytes fetched\(place); "
-        + "zeros stand for what is missing:")
-    for gap in gaps.all {
-      session.console.problem(
-        "  part \(gap.part), bytes \(gap.range.lowerBound) to \(gap.range.upperBound - 1) "
-          + "(\(gap.range.count)): \(gap.reasons.map(\.text).joined(separator: "; "))")
-    }
+        + "zeros stand for what is missing:" + lines.joined())
     guard results.isJSON(session), let destination else { return }
     var object = result(path, inode, destination)
     object["partial"] = true
@@ -69,11 +69,11 @@ extension Fetch {
 }
 
 extension Gaps.Gap {
-  /// In the order of the servers.
-  fileprivate var reasons: [(server: ServerIndex, text: String)] {
-    ServerIndex.all.compactMap { server in
-      guard let problem = problems[server] else { return nil }
-      return (server, problem.reason(of: server))
+  /// Why each server that should have the bytes does not give them, in the order of the servers.
+  fileprivate var reasons: [String] {
+    problems.keys.sorted().compactMap { server in
+      guard let text = problems[server]?.description else { return nil }
+      return text.hasPrefix("\(server)") ? text : "\(server): \(text)"
     }
   }
 
@@ -83,14 +83,7 @@ extension Gaps.Gap {
     object["offset"] = range.lowerBound
     object["bytes"] = UInt64(range.count)
     object["servers"] = problems.keys.sorted().map(\.description)
-    object["reasons"] = reasons.map(\.text)
+    object["reasons"] = reasons
     return object
-  }
-}
-
-extension DFSError {
-  /// Why a server does not give its copy: always names the server.
-  func reason(of server: ServerIndex) -> String {
-    description.hasPrefix("\(server)") ? description : "\(server): \(self)"
   }
 }

@@ -117,14 +117,13 @@ struct Verification: Sendable {
 extension VersionCheck.BadCopy {
   /// `part 2 on DFS3 is damaged from byte 262144 of the file, 65536 bytes: …`
   fileprivate var text: String {
-    let reason = problem.reason(of: server)
     let state =
       switch fault {
       case .unreachable, .absent: "missing"
       case .damaged: "damaged"
       }
     let place = offset.map { " from byte \($0) of the file, \(badBytes) bytes" } ?? ""
-    return "part \(part) on \(server) is \(state)\(place): \(reason)"
+    return "part \(part) on \(server) is \(state)\(place): \(problem)"
   }
 
   fileprivate func json(of path: RemotePath) -> JSONObject {

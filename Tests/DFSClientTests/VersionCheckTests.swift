@@ -101,6 +101,25 @@ import Testing
     }
   }
 
+  @Test func aServerThatFreezesIsGivenUpSoon() async throws {
+    try await ClientSetting.run { setting in
+      let version = try await setting.put("f", TestContent(size: 12 << 20))
+      let frozen = ServerIndex(3)
+      setting.servers.freeze(frozen)
+      let clock = ContinuousClock()
+      let begin = clock.now
+      let verdict = try await check(version, setting)
+      #expect(clock.now - begin < .seconds(10))
+      #expect(verdict.isReadable && verdict.bad.count == 2, "\(verdict)")
+      #expect(verdict.bad.allSatisfy { $0.server == frozen && $0.fault == .unreachable })
+      setting.servers.thaw(frozen)
+      try await eventually("\(frozen) answers again") {
+        setting.client.cluster.reachable.contains(frozen)
+      }
+      #expect(try await check(version, setting).isGood)
+    }
+  }
+
   /// Copies that are well in themselves and are not what the row says.
   @Test func aWrongDigestAndAWrongMD5AreFound() async throws {
     try await ClientSetting.run { setting in

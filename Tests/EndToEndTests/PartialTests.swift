@@ -106,6 +106,24 @@ extension EndToEnd {
       }
     }
 
+    /// The copy that is left is there, and is not whole.
+    @Test func aDamagedCopyWhoseTwinIsDown() async throws {
+      try await MountedCluster.run(mounts: 0) { cluster in
+        let bytes = try await Self.store("f", 3_000_000, in: cluster)
+        try await cluster.flip("f", part: 2, on: Self.dfs2, at: 0)
+        try await cluster.servers.kill(Self.dfs1)
+        let get = try await cluster.shell.fail("dfc $CONF get f $LOCAL/got", status: 4)
+        #expect(get.errors.contains("File is incomplete. part 2 of version"), "\(get)")
+        #expect(get.errors.contains("DFS1 (") && get.errors.contains("block 0"), "\(get)")
+        let result = try await cluster.shell.fail(
+          "dfc $CONF get --partial f $LOCAL/got", status: 4)
+        #expect(
+          try Self.contents(cluster.local + "/got") == Self.zeroed(bytes, [750_000..<815_536]))
+        #expect(result.errors.contains("bytes 750000 to 815535 (65536): DFS1 ("), "\(result)")
+        #expect(result.errors.contains("; DFS2: the copy "), "\(result)")
+      }
+    }
+
     /// A tree: whole files under their names, the others marked.
     @Test func aTree() async throws {
       try await MountedCluster.run(mounts: 0) { cluster in
