@@ -7,7 +7,7 @@ public import DFSCore
 /// other copies are read, or only looked for. At most two copies are under way at a time.
 public struct VersionCheck: Sendable {
   /// What was found out about a version.
-  public struct Verdict: Sendable {
+  public struct Verdict: Hashable, Sendable {
     /// Copies of parts that have bytes; a part without bytes needs no copy.
     public fileprivate(set) var copies = 0
     /// Those of which every byte was asked for.

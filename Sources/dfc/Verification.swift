@@ -7,8 +7,6 @@ struct Verification: Sendable {
   /// Files under way at once: enough to keep four servers answering, and little beside what others
   /// ask of them.
   private static let width = 4
-  /// How often a file that is replaced while it is checked is begun again.
-  private static let attempts = 5
 
   let session: Session
   let service: any FileService
@@ -16,25 +14,22 @@ struct Verification: Sendable {
   let isJSON: Bool
   let meter: Meter
 
-  private struct Checked: Sendable {
-    let path: RemotePath
-    let verdict: VersionCheck.Verdict
-  }
-
   func run(_ paths: [RemotePath]) async throws -> VerifyTally {
     if meter.isShown { try await expect(paths) }
     var walk = try await FileWalk(paths, on: service)
     var tally = VerifyTally(everyCopy: everyCopy)
+    let check = FileCheck(
+      on: service, everyCopy: everyCopy, progress: { meter.advance(Int($0)) })
     while true {
       let files = try await walk.next()
       if files.isEmpty { break }
       try await inOrder(files, width: Self.width) { file in
-        try await check(file)
-      } take: { checked in
-        guard let checked else { return }
-        tally.add(checked.verdict)
-        try await tell(checked)
+        (file.path, try await check.run(file.inode))
+      } take: { path, verdict in
         meter.finishFile()
+        guard let verdict else { return }
+        tally.add(verdict)
+        try await tell(path, verdict)
       }
     }
     let down = await service.serverStates().filter { !$0.isUp }.map(\.server)
@@ -56,56 +51,25 @@ struct Verification: Sendable {
     inode.version.map { VersionCheck.bytes(of: $0, everyCopy: everyCopy) } ?? 0
   }
 
-  // MARK: One file
-
-  /// - Returns: nil for a file that is removed meanwhile.
-  private func check(_ file: FileWalk.File) async throws -> Checked? {
-    var (inode, attempt) = (file.inode, 1)
-    while true {
-      let verdict = try await check(inode)
-      if verdict.isGood { return Checked(path: file.path, verdict: verdict) }
-      // Perhaps another content took its place, and the copies were no longer needed.
-      let now: Inode
-      do {
-        now = try await service.inode(inode.id, .current)
-      } catch let error as DFSError where [.staleHandle, .notFound].contains(error.code) {
-        return nil
-      }
-      guard now.version != inode.version, attempt < Self.attempts else {
-        return Checked(path: file.path, verdict: verdict)
-      }
-      (inode, attempt) = (now, attempt + 1)
-    }
-  }
-
-  private func check(_ inode: Inode) async throws -> VersionCheck.Verdict {
-    guard let version = inode.version else { return VersionCheck.Verdict() }
-    let check = VersionCheck(
-      version, on: service, everyCopy: everyCopy, progress: { meter.advance(Int($0)) })
-    // A small file is read at once; telling every server to keep it would take longer.
-    if version.split.isInline { return try await check.run() }
-    return try await service.holding(version) { try await check.run() }
-  }
-
   // MARK: What is said
 
-  private func tell(_ checked: Checked) async throws {
-    for copy in checked.verdict.bad {
+  private func tell(_ path: RemotePath, _ verdict: VersionCheck.Verdict) async throws {
+    for copy in verdict.bad {
       if isJSON {
-        try await session.console.write(copy.json(of: checked.path).line())
+        try await session.console.write(copy.json(of: path).line())
       } else {
-        try await session.console.line("\(checked.path): \(copy.text)")
+        try await session.console.line("\(path): \(copy.text)")
       }
     }
-    guard let wrong = checked.verdict.wrongMD5 else { return }
+    guard let wrong = verdict.wrongMD5 else { return }
     if isJSON {
-      var object = JSONObject.verify("file", checked.path)
+      var object = JSONObject.verify("file", path)
       object["problem"] = "wrong MD5"
       object["md5"] = wrong.description
       return try await session.console.write(object.line())
     }
     try await session.console.line(
-      "\(checked.path): every part is as it was stored, but their MD5 is \(wrong), not the file's")
+      "\(path): every part is as it was stored, but their MD5 is \(wrong), not the file's")
   }
 
   func tell(_ tally: VerifyTally) async throws {

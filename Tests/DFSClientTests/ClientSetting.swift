@@ -30,10 +30,13 @@ struct ClientSetting: Sendable {
   }
 
   func put(_ name: String, _ content: TestContent) async throws -> Version {
+    try #require(try await file(name, content).version)
+  }
+
+  func file(_ name: String, _ content: TestContent) async throws -> Inode {
     let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
-    let inode = try await client.publish(
+    return try await client.publish(
       content, to: .name(parent: .root, FileName(name), new), durable: true, progress: nil)
-    return try #require(inode.version)
   }
 
   /// The holders of a part, the one that is read by preference first.

@@ -139,6 +139,26 @@ import Testing
     }
   }
 
+  /// The listing is old: the copies that it names were removed, the file's are good.
+  @Test func aFileThatWasReplacedIsCheckedAsItIsNow() async throws {
+    try await ClientSetting.run { setting in
+      let old = try await setting.file("f", TestContent(size: 1 << 20))
+      let version = try #require(old.version)
+      let check = FileCheck(on: setting.client, everyCopy: true)
+      for part in PartIndex.all {
+        let (first, second) = try setting.holders(of: part, version)
+        for server in [first, second] { try setting.delete(part, of: version, on: server) }
+      }
+      #expect(try await check.run(old)?.lostParts == PartIndex.all)
+      let new = try await setting.put("f", TestContent(size: 2 << 20))
+      let verdict = try #require(try await check.run(old))
+      #expect(verdict.isGood && verdict.bytesRead == 2 * new.size, "\(verdict)")
+      try await setting.client.unlink(.root, FileName("f"))
+      let gone = try await check.run(old)
+      #expect(gone == nil)
+    }
+  }
+
   @Test func oneCopyIsReadFromTheServerThatIsNamed() async throws {
     try await ClientSetting.run { setting in
       let content = TestContent(size: 8 << 20)

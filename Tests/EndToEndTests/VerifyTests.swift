@@ -131,6 +131,26 @@ extension EndToEnd {
       }
     }
 
+    /// Files that are replaced or removed while they are read back are no fault of their copies.
+    @Test func filesThatChangeMeanwhile() async throws {
+      try await MountedCluster.run(mounts: 0) { cluster in
+        try await cluster.shell.succeed(
+          """
+          mkdir $LOCAL/d
+          for i in 1 2 3; do
+            head -c 3000 /dev/urandom > $LOCAL/d/small$i; head -c 3000000 /dev/urandom > $LOCAL/d/large$i
+          done
+          dfc $CONF put -r $LOCAL/d
+          while [ ! -e $LOCAL/done ]; do
+            dfc $CONF put -r $LOCAL/d; dfc $CONF rm d/small2 d/large2; echo >> $LOCAL/rounds
+          done &
+          for i in 1 2 3 4 5 6; do dfc $CONF verify --all > $LOCAL/result || { cat $LOCAL/result; status=1; }
+          done
+          touch $LOCAL/done; wait; [ -z "$status" ]; [ $(wc -l < $LOCAL/rounds) -ge 2 ]
+          """, seconds: 120)
+      }
+    }
+
     /// On a terminal there is a bar while it takes long, and nothing of it is left in the end.
     @Test func theBarOnATerminal() async throws {
       try await MountedCluster.run(mounts: 0) { cluster in
