@@ -65,6 +65,12 @@ extension DFSClient {
     try await transfer.read(version, range)
   }
 
+  public func readCopy(
+    _ version: Version, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
+  ) async throws -> CopyExtent {
+    try await transfer.readCopy(version, part, on: server, range)
+  }
+
   public func hold(_ version: VersionID) async { await holds.hold(version) }
   public func release(_ version: VersionID) async { await holds.release(version) }
 

@@ -56,6 +56,15 @@ public protocol FileService: Sendable {
   ///   good copy is left.
   func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8]
 
+  /// Whole blocks of one copy, from the server that is named and no other: for who checks copies, or
+  /// wants what is left of them.
+  /// - Parameter range: bytes of the part, clamped to it; the blocks that cover it are at most 1 MiB.
+  /// - Throws: `notFound` if the server does not have the copy; `damaged` if any of the blocks is
+  ///   bad; `disconnected` if the server is not up.
+  func readCopy(
+    _ version: Version, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
+  ) async throws -> CopyExtent
+
   /// Keeps the copies of a version for as long as it is open here, though it be replaced.
   func hold(_ version: VersionID) async
   func release(_ version: VersionID) async
@@ -89,13 +98,34 @@ public protocol FileService: Sendable {
   func close() async
 }
 
-/// A service without servers has nothing to heal.
+/// A service without servers: nothing to heal, no copies to read.
 extension FileService {
   public func heal(
     _ progress: @escaping @Sendable (HealReport) -> Void
   ) async throws -> HealReport { HealReport() }
   public func health() async -> ClusterHealth { ClusterHealth() }
   public func scrub() async -> ServerSet { [] }
+
+  /// A service whose contents are not copies on servers has none to read.
+  public func readCopy(
+    _ version: Version, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
+  ) async throws -> CopyExtent {
+    throw DFSError(.unsupported, "this service does not keep copies on servers")
+  }
+}
+
+/// Whole blocks of one copy, as its server keeps them; each was compared with its checksum.
+public struct CopyExtent: Hashable, Sendable {
+  /// Each of `Limits.blockBytes`; the last of a part may be shorter.
+  public let blocks: [[UInt8]]
+  public let checksums: [BlockChecksum]
+
+  public init(blocks: [[UInt8]], checksums: [BlockChecksum]) {
+    self.blocks = blocks
+    self.checksums = checksums
+  }
+
+  public var byteCount: Int { blocks.reduce(0) { $0 + $1.count } }
 }
 
 public enum Freshness: Sendable, Hashable {

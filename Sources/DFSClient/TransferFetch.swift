@@ -1,6 +1,4 @@
 internal import DFSCore
-internal import DFSWire
-internal import NIOCore
 
 /// Fetches blocks of one part from one of its holders, verified; performs a `FetchPlan`.
 struct PartFetch: Sendable {
@@ -17,13 +15,8 @@ struct PartFetch: Sendable {
     case tooLate
   }
 
-  private var id: PartID { PartID(version: version.id, part: part) }
-  private var length: UInt64 { version.split.length(of: part) }
-
-  /// The bytes of the part that the blocks are.
-  private var range: Range<UInt64> {
-    let bytes = UInt64(Limits.blockBytes)
-    return UInt64(blocks.lowerBound) * bytes..<min(UInt64(blocks.upperBound) * bytes, length)
+  private var copy: CopyFetch {
+    CopyFetch(transfer: transfer, version: version, part: part, blocks: blocks)
   }
 
   func run() async throws(DFSError) -> [[UInt8]] {
@@ -73,7 +66,7 @@ struct PartFetch: Sendable {
       holders.contains($0.server) && !reachable.contains($0.server)
     }
     return FetchPlan(
-      id: id, candidates: ordered(reachable), absent: absent.map { ($0.server, $0.problem) })
+      id: copy.id, candidates: ordered(reachable), absent: absent.map { ($0.server, $0.problem) })
   }
 
   /// The best first: not slow just now, with little to do, and each part from another server.
@@ -94,51 +87,11 @@ struct PartFetch: Sendable {
         + "\(transfer.configuration.callTimeoutSeconds) s")
   }
 
-  // MARK: One server
-
   private func ask(_ server: ServerIndex) async -> Event {
     do throws(DFSError) {
-      let (reply, body) = try await transfer.cluster.request(
-        server, .getPart(id, range: range), lane: .bulk, timeout: transfer.callTimeout)
-      guard case .part(let extent) = reply else {
-        throw DFSError(.protocolViolation, "\(server) gave an answer that does not fit")
-      }
-      return .answered(server, try verified(extent, body ?? ByteBuffer()))
+      return .answered(server, try await copy.fetch(from: server).blocks)
     } catch {
-      switch error.code {
-      case .disconnected, .timedOut, .cancelled: break
-      default: transfer.watch.bad(id, on: server, error)
-      }
       return .failed(server, error)
     }
-  }
-
-  /// The blocks, each of which has its checksum; of a part that came whole also the digest.
-  private func verified(
-    _ extent: PartExtent, _ body: ByteBuffer
-  ) throws(DFSError) -> [[UInt8]] {
-    guard extent.id == id, extent.length == length, extent.offset == range.lowerBound,
-      body.readableBytes == range.count, extent.checksums.count == blocks.count
-    else {
-      throw DFSError(
-        .damaged,
-        "\(body.readableBytes) bytes at \(extent.offset) of \(extent.length) came where "
-          + "\(range.count) at \(range.lowerBound) of \(length) were asked")
-    }
-    let isWhole = range.count == length
-    if isWhole, BlockChecksum.digest(of: extent.checksums) != version.partDigests[part.value] {
-      throw DFSError(.damaged, "the copy is not of this version: its digest differs")
-    }
-    var found: [[UInt8]] = []
-    found.reserveCapacity(blocks.count)
-    for (index, checksum) in extent.checksums.enumerated() {
-      let start = body.readerIndex + index * Limits.blockBytes
-      let count = min(Limits.blockBytes, body.writerIndex - start)
-      guard let block = body.getBytes(at: start, length: count), .of(block) == checksum else {
-        throw DFSError(.damaged, "block \(blocks.lowerBound + index) does not match its checksum")
-      }
-      found.append(block)
-    }
-    return found
   }
 }

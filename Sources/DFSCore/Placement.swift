@@ -39,6 +39,17 @@ public struct Split: Hashable, Sendable {
     public let part: PartIndex
     /// Bytes within the part.
     public let range: Range<UInt64>
+
+    public init(part: PartIndex, range: Range<UInt64>) {
+      self.part = part
+      self.range = range
+    }
+  }
+
+  /// The bytes of the content that a piece is.
+  public func range(of piece: Piece) -> Range<UInt64> {
+    let start = range(of: piece.part).lowerBound
+    return start + piece.range.lowerBound..<start + piece.range.upperBound
   }
 
   /// The pieces of parts that together are `range` of the content, in order; `range` is clamped to

@@ -31,7 +31,10 @@ enum Completeness {
 
   /// What to say of a file that cannot be read whole: which parts are missing, where they should
   /// be, and why those servers do not give them.
-  static func explanation(of version: Version, on service: any FileService) async -> DFSError {
+  /// - Parameter error: what the read failed with.
+  static func explanation(
+    of version: Version, on service: any FileService, _ error: DFSError
+  ) async -> DFSError {
     let down = await service.serverStates().filter { !$0.isUp }
     let found = (try? await service.copies([version.id]))?[version.id]
     let parts = absent(of: version, found).map { part in
@@ -41,7 +44,11 @@ enum Completeness {
     let reason =
       down.isEmpty
       ? "All servers are up, but have lost it" : "Down: " + problems.joined(separator: "; ")
+    // Copies that are there and cannot be used are not missing: the read says what is wrong.
+    let fact =
+      parts.isEmpty
+      ? error.description : "Missing: \(parts.joined(separator: ", ")). \(reason)"
     return DFSError(
-      .incomplete, "File is incomplete. Missing: \(parts.joined(separator: ", ")). \(reason)")
+      .incomplete, "File is incomplete. \(fact). get --partial fetches what is there")
   }
 }

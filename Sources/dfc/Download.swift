@@ -29,6 +29,11 @@ struct Download: Sendable {
     } take: { count in
       meter.advance(count)
     }
+    try await checkAndCommit(temporary)
+  }
+
+  /// Gives the file its name if it is the version's content.
+  func checkAndCommit(_ temporary: TemporaryFile) async throws {
     meter.begin("checking")
     try await offload { [self] in
       try verify(temporary.file)
@@ -37,7 +42,7 @@ struct Download: Sendable {
   }
 
   /// Pieces of all four parts by turns, so that all servers work.
-  private static func interleaved(_ split: Split) -> some Sequence<Range<UInt64>> {
+  static func interleaved(_ split: Split) -> some Sequence<Range<UInt64>> {
     let parts = PartIndex.all.map { split.range(of: $0) }
     let longest = parts.map { $0.upperBound - $0.lowerBound }.max() ?? 0
     return stride(from: 0, to: longest, by: UInt64.Stride(pieceBytes)).lazy.flatMap { offset in
@@ -64,7 +69,7 @@ struct Download: Sendable {
     try compare(size: UInt64(status.st_size), hasher.finish())
   }
 
-  private func compare(size: UInt64, _ md5: MD5Digest) throws(DFSError) {
+  func compare(size: UInt64, _ md5: MD5Digest) throws(DFSError) {
     guard size == version.size, md5 == version.md5 else {
       throw DFSError(
         .damaged,
@@ -75,8 +80,7 @@ struct Download: Sendable {
 
   // MARK: To a stream
 
-  /// Writes the content to a descriptor that cannot seek.
-  func write(toStream descriptor: Int32, named name: String) async throws {
+  func write(to stream: ByteSink) async throws {
     let hash = StreamHash()
     try await inOrder(Self.consecutive(version.size), width: Self.width) { range in
       try await read(range)
@@ -84,7 +88,7 @@ struct Download: Sendable {
       try await offload {
         try bytes.withUnsafeBytes {
           hash.update($0)
-          try writeAll($0, to: descriptor, named: name)
+          try stream.write($0)
         }
       }
       meter.advance(bytes.count)

@@ -37,7 +37,7 @@ enum ExitStatus: Int32 {
       0    done
       1    failed (also: one of several commands from a pipe failed)
       3    the login failed
-      4    a file is incomplete: parts of it are on no server that is up
+      4    a file is incomplete: no good copy of a part is on a server that is up
       5    too few servers are up
       64   wrong words on the command line or in the configuration
       130  interrupted

@@ -7,16 +7,22 @@ struct Fetch: Sendable {
   /// Files of a directory under way at once.
   private static let width = 4
   /// How often a file that is replaced while it is fetched is begun again.
-  private static let attempts = 5
+  static let attempts = 5
 
   let session: Session
   let service: any FileService
   let results: ResultOptions
   let meter: Meter
   let outcome: Outcome
+  /// Whether to fetch what there is of files that are not whole.
+  let isPartial: Bool
 
-  init(session: Session, service: any FileService, results: ResultOptions, isSingle: Bool) {
+  init(
+    session: Session, service: any FileService, results: ResultOptions, isSingle: Bool,
+    isPartial: Bool
+  ) {
     self.session = session
+    self.isPartial = isPartial
     self.service = service
     self.results = results
     meter = results.meter(session, isSingle: isSingle, verb: "getting")
@@ -25,8 +31,12 @@ struct Fetch: Sendable {
 
   // MARK: One file
 
-  /// - Parameter local: nil is standard output.
-  func getFile(_ inode: Inode, at path: RemotePath, to local: LocalPath?) async throws {
+  /// - Parameters:
+  ///   - local: nil is standard output.
+  ///   - suffix: appended to `local` if the file is not whole and is fetched all the same.
+  func getFile(
+    _ inode: Inode, at path: RemotePath, to local: LocalPath?, suffix: String = Fetch.partialSuffix
+  ) async throws {
     guard inode.kind == .regular else {
       let isDirectory = inode.kind == .directory
       throw DFSError(
@@ -35,6 +45,7 @@ struct Fetch: Sendable {
     }
     meter.expect(inode.size, path)
     meter.begin("getting")
+    if isPartial { return try await getPartial(inode, at: path, to: local, suffix: suffix) }
     let fetched = try await content(of: inode, to: local)
     meter.finishFile()
     try await tell(path, fetched, local)
@@ -53,7 +64,7 @@ struct Fetch: Sendable {
         if let now, now.version != inode.version, attempt < Self.attempts, local != nil {
           (inode, attempt) = (now, attempt + 1)
         } else if error.code == .incomplete, let version = inode.version {
-          throw await Completeness.explanation(of: version, on: service)
+          throw await Completeness.explanation(of: version, on: service, error)
         } else {
           throw error
         }
@@ -61,53 +72,61 @@ struct Fetch: Sendable {
     }
   }
 
-  private func fetch(_ inode: Inode, to local: LocalPath?) async throws {
-    guard let local else { return try await stream(inode, to: STDOUT_FILENO, "standard output") }
-    if let status = try local.status(), !status.isRegular {
-      // A device or a pipe is written to; a directory refuses that.
-      let file = try await offload { try OpenFile(local, O_WRONLY) }
-      return try await stream(inode, to: file.descriptor, local.description)
+  func fetch(_ inode: Inode, to local: LocalPath?) async throws {
+    let target = try await target(of: local, mode: inode.mode)
+    guard let version = inode.version else {
+      if case .file(let file) = target { try await offload { try file.commit() } }
+      return
     }
-    let temporary = try await offload { try TemporaryFile(for: local, mode: inode.mode) }
-    guard let version = inode.version else { return try await offload { try temporary.commit() } }
-    try await holding(version) {
-      try await Download(service: service, version: version, meter: meter).write(to: temporary)
-    }
-  }
-
-  private func stream(_ inode: Inode, to descriptor: Int32, _ name: String) async throws {
-    guard let version = inode.version else { return }
-    try await holding(version) {
-      try await Download(service: service, version: version, meter: meter)
-        .write(toStream: descriptor, named: name)
+    let download = Download(service: service, version: version, meter: meter)
+    try await service.holding(version) {
+      switch target {
+      case .stream(let stream): try await download.write(to: stream)
+      case .file(let file): try await download.write(to: file)
+      }
     }
   }
 
-  /// The copies stay for as long as `work` reads them, though the file be replaced.
-  private func holding(_ version: Version, _ work: () async throws -> Void) async throws {
-    await service.hold(version.id)
-    do {
-      try await work()
-      await service.release(version.id)
-    } catch {
-      await service.release(version.id)
-      throw error
+  /// Where the bytes of one file go.
+  enum Target {
+    case stream(ByteSink)
+    case file(TemporaryFile)
+  }
+
+  /// A device or a pipe is written to; a directory refuses that.
+  func target(of local: LocalPath?, mode: UInt32) async throws -> Target {
+    guard let local else { return .stream(.standardOutput) }
+    return try await offload {
+      if let status = try local.status(), !status.isRegular {
+        return .stream(ByteSink(try OpenFile(local, O_WRONLY)))
+      }
+      return .file(try TemporaryFile(for: local, mode: mode))
     }
   }
 
-  private func tell(_ path: RemotePath, _ inode: Inode, _ local: LocalPath?) async throws {
+  func tell(_ path: RemotePath, _ inode: Inode, _ local: LocalPath?) async throws {
     guard let local else { return }
     guard results.isJSON(session) else {
       if !results.isQuiet(session) { session.note("\(local): \(Progress.size(inode.size))") }
       return
     }
+    var object = result(path, inode, local)
+    if isPartial {
+      object["partial"] = false
+      object["fetched"] = inode.size
+      object["missing"] = [JSONObject]()
+    }
+    try await session.console.write(object.line())
+  }
+
+  func result(_ path: RemotePath, _ inode: Inode, _ local: LocalPath) -> JSONObject {
     var object = JSONObject()
     object["command"] = "get"
     object["name"] = path.description
     object["destination"] = local.description
     object["size"] = inode.size
     object["md5"] = inode.version?.md5.description
-    try await session.console.write(object.line())
+    return object
   }
 
   // MARK: Trees

@@ -17,11 +17,20 @@ struct Get: SessionCommand {
       the current directory. After several FILEs the last word is DEST, a directory (such as '.'). \
       Nothing is left of a file that could not be fetched whole.
 
+      With --partial, what can be had of a file is fetched though parts or blocks of it have no good \
+      copy on the servers that are up. Each byte is at its place, zeros (holes) stand for what is \
+      missing, and it is said what that is, and why. Unless DEST names the file, '.partial' is \
+      appended to its name. A file that turns out to be whole is verified and gets its own name. \
+      The exit status is 4 if something is missing.
+
       \(AccountWords.explanation)
       """)
 
   @Flag(name: [.short, .long], help: "Fetch directories with all that is in them.")
   var recursive = false
+
+  @Flag(help: "Fetch what there is of files that are not whole.")
+  var partial = false
 
   @OptionGroup var results: ResultOptions
 
@@ -41,7 +50,7 @@ struct Get: SessionCommand {
     let target = try Target(destination, files: paths.count, recursive: recursive)
     let fetch = try await Fetch(
       session: session, service: session.service(of: account), results: results,
-      isSingle: paths.count == 1 && !recursive)
+      isSingle: paths.count == 1 && !recursive, isPartial: partial)
     defer { fetch.meter.end() }
     for path in paths {
       try await fetch.outcome.of(path.description) {
@@ -49,7 +58,8 @@ struct Get: SessionCommand {
         if recursive, inode.kind == .directory {
           try await fetch.getTree(inode, at: path, to: target.tree(path))
         } else {
-          try await fetch.getFile(inode, at: path, to: target.file(path))
+          try await fetch.getFile(
+            inode, at: path, to: target.file(path), suffix: target.partialSuffix)
         }
       }
     }
@@ -86,6 +96,11 @@ struct Get: SessionCommand {
       case .directory(let directory): directory.appending(try path.split().name)
       case .name(let name): name
       }
+    }
+
+    /// A name that was given is meant, whatever is in the file.
+    var partialSuffix: String {
+      if case .name = self { "" } else { Fetch.partialSuffix }
     }
 
     /// The root has no name: what is in it goes into the directory itself.

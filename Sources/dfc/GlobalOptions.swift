@@ -34,7 +34,7 @@ struct GlobalOptions: ParsableArguments, Sendable {
   @Flag(name: [.short, .long], help: "No progress bar, no notes.")
   var quiet = false
 
-  @Flag(help: "Print the results of put, get, list and where as JSON, an object a line.")
+  @Flag(help: "Print the results of put, get, list, where and verify as JSON, an object a line.")
   var json = false
 
   @Option(

@@ -103,6 +103,30 @@ final class OpenFile: Sendable {
       done += count
     }
   }
+
+  /// Makes the file at least so long; what was not written is a hole.
+  func extend(to size: UInt64) throws(DFSError) {
+    guard ftruncate(descriptor, off_t(size)) == 0 else { throw .system("cannot write \(path)") }
+  }
+}
+
+/// Where bytes go one after the other: standard output, a pipe, a device.
+struct ByteSink: Sendable {
+  static let standardOutput = ByteSink(descriptor: STDOUT_FILENO, file: nil)
+
+  private let descriptor: Int32
+  private let file: OpenFile?
+
+  private init(descriptor: Int32, file: OpenFile?) {
+    self.descriptor = descriptor
+    self.file = file
+  }
+
+  init(_ file: OpenFile) { self.init(descriptor: file.descriptor, file: file) }
+
+  func write(_ bytes: UnsafeRawBufferPointer) throws(DFSError) {
+    try writeAll(bytes, to: descriptor, named: file?.path.description ?? "standard output")
+  }
 }
 
 extension DFSError {

@@ -9,6 +9,8 @@ final class Meter: Sendable {
   /// One file alone: each phase of it counts from nothing.
   private let isSingle: Bool
   private let ticker = Mutex<Task<Void, Never>?>(nil)
+  /// Whether there is a bar: without one nobody needs to know how much is to move.
+  let isShown: Bool
 
   /// - Parameters:
   ///   - isShown: whether there may be a bar at all.
@@ -16,8 +18,9 @@ final class Meter: Sendable {
   init(_ console: Console, isShown: Bool, isSingle: Bool, verb: String) {
     self.console = console
     self.isSingle = isSingle
+    self.isShown = isShown && console.isErrorTerminal
     state.withLock { $0.phase = verb }
-    guard isShown, console.isErrorTerminal else { return }
+    guard self.isShown else { return }
     let task = Task { [weak self] in
       try? await Task.sleep(for: .seconds(1))
       while !Task.isCancelled, let self {

@@ -15,8 +15,8 @@ extension SessionCommand {
 enum Commands {
   /// In the order in which help shows them.
   static let all: [any SessionCommand.Type] = [
-    Put.self, Get.self, List.self, Where.self, MakeDirectory.self, Remove.self, Move.self,
-    Status.self, Heal.self, Scrub.self, Exit.self, Help.self,
+    Put.self, Get.self, List.self, Where.self, Status.self, Verify.self, Heal.self, Scrub.self,
+    MakeDirectory.self, Remove.self, Move.self, Exit.self, Help.self,
   ]
 
   static func named(_ word: String) throws -> any SessionCommand.Type {
@@ -67,7 +67,7 @@ enum Commands {
   }()
 }
 
-/// What put, get, list and where can be asked about their results.
+/// What put, get, list, where and verify can be asked about their results.
 struct ResultOptions: ParsableArguments, Sendable {
   @Flag(name: .long, help: "Print results as JSON, an object a line.")
   var json = false

@@ -43,8 +43,9 @@ final class TemporaryFile: Sendable {
     }
   }
 
-  /// Puts the file on stable storage and under its name. Blocks.
-  func commit() throws(DFSError) {
+  /// Puts the file on stable storage and under its name, with `suffix` appended. Blocks.
+  func commit(suffix: String = "") throws(DFSError) {
+    let destination = LocalPath(destination.bytes + Array(suffix.utf8))
     guard fsync(file.descriptor) == 0 else { throw .system("cannot write \(destination)") }
     guard rename(path.cString, destination.cString) == 0 else {
       throw .system("cannot name the new file \(destination)")

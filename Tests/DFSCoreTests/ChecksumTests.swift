@@ -42,6 +42,18 @@ import Testing
     #expect(BlockChecksum.digest(of: []) == BlockChecksum.of([]))
   }
 
+  @Test(arguments: [0, 1, 2, 31, 32, 33, 5000]) func theDigestOfAPartInPieces(_ count: Int) {
+    let blocks = (0..<count).map { BlockChecksum(UInt64($0) &* 0x9e37_79b9_7f4a_7c15) }
+    for size in [1, 16, 1000] {
+      let digester = PartDigester()
+      for start in stride(from: 0, to: count, by: size) {
+        digester.update(Array(blocks[start..<min(start + size, count)]))
+        _ = digester.digest
+      }
+      #expect(digester.digest == BlockChecksum.digest(of: blocks))
+    }
+  }
+
   private static func rows() throws -> [Row] {
     let value = RowValue(bytes: [1, 2, 3])
     return [

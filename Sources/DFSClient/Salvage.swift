@@ -1,0 +1,141 @@
+public import DFSCore
+internal import Synchronization
+
+/// What can be read of a version of which parts or blocks have no good copy.
+///
+/// A piece is read as any read is. If that fails, its blocks are asked for one by one, of every
+/// holder, since a request is answered as damaged if any of its blocks is; so a part of which both
+/// copies are damaged at different blocks is had whole.
+public final class Salvage: Sendable {
+  /// Consecutive bytes of the content, and either what they are or why nobody gives them.
+  public struct Run: Sendable {
+    public enum Content: Sendable {
+      case bytes([UInt8])
+      case missing([ServerIndex: DFSError])
+    }
+
+    /// Bytes of the content.
+    public let range: Range<UInt64>
+    public let content: Content
+  }
+
+  private typealias Problems = [ServerIndex: DFSError]
+
+  private let service: any FileService
+  private let version: Version
+  /// Holders that do not have their copy of a part at all: they are asked once.
+  private let absent = Mutex<[PartIndex: Problems]>([:])
+
+  public init(_ version: Version, on service: any FileService) {
+    self.version = version
+    self.service = service
+  }
+
+  /// Reads a piece of at most 1 MiB that begins with a block.
+  /// - Returns: runs that together are the piece, in order.
+  /// - Throws: what says nothing about the copies: an interruption.
+  public func read(_ piece: Split.Piece) async throws -> [Run] {
+    let range = version.split.range(of: piece)
+    let absent = absent.withLock { $0[piece.part] ?? [:] }
+    if absent.count == holders(of: piece.part).count {
+      return [Run(range: range, content: .missing(absent))]
+    }
+    do {
+      return [Run(range: range, content: .bytes(try await wholeRead(range)))]
+    } catch {
+      if Task.isCancelled { throw DFSError.cancelled }
+      guard CopyFault(DFSError(error, else: .inputOutput)) != nil else { throw error }
+    }
+    return try await blockwise(piece)
+  }
+
+  private func holders(of part: PartIndex) -> [ServerIndex] {
+    version.placement.holders(of: part).servers
+  }
+
+  private func wholeRead(_ range: Range<UInt64>) async throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    while bytes.count < range.count {
+      let rest = range.lowerBound + UInt64(bytes.count)..<range.upperBound
+      let more = try await service.read(version, rest)
+      guard !more.isEmpty, more.count <= rest.count else {
+        throw DFSError(.protocolViolation, "a read of \(rest.count) bytes gave \(more.count)")
+      }
+      bytes += more
+    }
+    return bytes
+  }
+
+  // MARK: Block by block
+
+  private func blockwise(_ piece: Split.Piece) async throws -> [Run] {
+    var runs: [Run] = []
+    var gone = absent.withLock { $0[piece.part] ?? [:] }
+    for block in piece.steps(of: Limits.blockBytes) {
+      let range = version.split.range(of: block)
+      runs.append(Run(range: range, content: try await self.block(block, &gone)))
+    }
+    return runs
+  }
+
+  /// - Parameter gone: holders that give nothing of this piece; they are not asked again.
+  private func block(
+    _ block: Split.Piece, _ gone: inout Problems
+  ) async throws -> Run.Content {
+    var problems = gone
+    for server in holders(of: block.part) where gone[server] == nil {
+      do {
+        let extent = try await service.readCopySteadily(
+          version, block.part, on: server, block.range)
+        return .bytes(Array(extent.blocks.joined()))
+      } catch let error as CopyError {
+        problems[server] = error.error
+        if error.fault != .damaged { gone[server] = error.error }
+        if error.fault == .absent {
+          absent.withLock { $0[block.part, default: [:]][server] = error.error }
+        }
+      }
+    }
+    return .missing(problems)
+  }
+}
+
+/// What is missing of a version, in ranges as long as possible.
+public struct Gaps: Sendable {
+  public struct Gap: Sendable {
+    public let part: PartIndex
+    /// Bytes of the content.
+    public fileprivate(set) var range: Range<UInt64>
+    /// Why the servers that should have it do not give it; of the first bytes, where it differs.
+    public let problems: [ServerIndex: DFSError]
+
+    fileprivate func isContinued(by range: Range<UInt64>, _ other: [ServerIndex: DFSError]) -> Bool
+    {
+      self.range.upperBound == range.lowerBound
+        && problems.mapValues(\.code) == other.mapValues(\.code)
+    }
+  }
+
+  private var byPart: [[Gap]] = Array(repeating: [], count: Limits.partCount)
+
+  public init() {}
+
+  /// In the order of the content.
+  public var all: [Gap] { Array(byPart.joined()) }
+  public var isEmpty: Bool { byPart.allSatisfy(\.isEmpty) }
+  public var bytes: UInt64 { byPart.joined().reduce(0) { $0 + UInt64($1.range.count) } }
+
+  /// Adds what is missing of the piece that these runs are; pieces of one part come in order.
+  public mutating func add(_ runs: [Salvage.Run], of part: PartIndex) {
+    for run in runs {
+      guard case .missing(let problems) = run.content else { continue }
+      let last = byPart[part.value].indices.last
+      if let last, byPart[part.value][last].isContinued(by: run.range, problems) {
+        let start = byPart[part.value][last].range.lowerBound
+        byPart[part.value][last].range = start..<run.range.upperBound
+      } else {
+        byPart[part.value].append(Gap(part: part, range: run.range, problems: problems))
+      }
+    }
+  }
+}
