@@ -4,6 +4,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 #include <fuse3/fuse_opt.h>
+#include <malloc.h>
 #include <sys/xattr.h>
 
 static inline void dfs_file_info_set(

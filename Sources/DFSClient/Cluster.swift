@@ -35,7 +35,6 @@ final class Cluster: Sendable {
   let logger: Logger
   /// For what blocks: reading contents, hashing.
   let threads: NIOThreadPool
-  private let group: MultiThreadedEventLoopGroup
   private let links: [ServerLink]
   private let observers: Observers
 
@@ -43,7 +42,8 @@ final class Cluster: Sendable {
     configuration: ClientConfiguration, credentials: Credentials, client: ClientID, logger: Logger
   ) {
     let observers = Observers()
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+    // Never shut down: late timers of connections that ended find their loop.
+    let group = MultiThreadedEventLoopGroup.singleton
     let threads = NIOThreadPool(numberOfThreads: 4)
     threads.start()
     let common = ServerLink.Common(
@@ -53,7 +53,6 @@ final class Cluster: Sendable {
     self.client = client
     self.logger = logger
     self.threads = threads
-    self.group = group
     self.observers = observers
     links = ServerIndex.all.map { ServerLink($0, common: common, group: group) }
   }
@@ -67,15 +66,36 @@ final class Cluster: Sendable {
     for link in links { link.start() }
   }
 
-  /// Waits until each server is up or has failed once, at the longest for `timeout`.
+  /// Once three servers are up, the others are waited for no longer than this.
+  private static let stragglerPatience = Duration.milliseconds(400)
+
+  /// Waits until each server is up or has failed once, at the longest for `timeout`; and not for long
+  /// once three are up, so that one frozen server keeps nobody waiting.
   func settle(timeout: Duration) async {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { [links] in
         for link in links { await link.settle() }
       }
       group.addTask { _ = try? await Task.sleep(for: timeout) }
+      group.addTask {
+        while !Task.isCancelled, self.reachable.count < Limits.quorum {
+          try? await Task.sleep(for: .milliseconds(20))
+        }
+        try? await Task.sleep(for: Self.stragglerPatience)
+      }
       await group.next()
       group.cancelAll()
+    }
+  }
+
+  func reconnect() async { await reconnect(within: Self.stragglerPatience) }
+
+  /// Tries servers that are away again now, and waits for those that are being connected to.
+  func reconnect(within patience: Duration) async {
+    for link in links { _ = link.retryNow() }
+    let deadline = ContinuousClock.now + patience
+    while links.contains(where: \.isConnecting), ContinuousClock.now < deadline {
+      try? await Task.sleep(for: .milliseconds(5))
     }
   }
 
@@ -120,7 +140,6 @@ final class Cluster: Sendable {
   /// Disconnects; what is under way fails with `cancelled`.
   func shutdown() async {
     for link in links { await link.stop() }
-    try? await group.shutdownGracefully()
     try? await threads.shutdownGracefully()
   }
 }

@@ -89,6 +89,9 @@ public final class DFSClient: FileService {
   // MARK: Servers
 
   public func serverStates() async -> [ServerState] { cluster.states() }
+  public func reconnect(within patience: Duration) async {
+    await cluster.reconnect(within: patience)
+  }
 
   /// What can still be written, copies counted: each byte of content takes half a byte of every
   /// server, so the fullest server decides.

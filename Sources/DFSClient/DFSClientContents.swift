@@ -7,7 +7,7 @@ extension DFSClient {
     _ content: any ContentSource, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode {
-    let answering = try await namespace.servers.requireWritable(configuration.writes)
+    let answering = try await namespace.requireWritable(configuration.writes)
     guard content.size <= Limits.fileBytes else {
       throw DFSError(
         .fileTooLarge, "a file of \(content.size) bytes; the bound is \(Limits.fileBytes)")
@@ -39,7 +39,8 @@ extension DFSClient {
   private func mended(_ inode: Inode, _ version: Version, _ upload: DFSClientUpload) async -> Inode
   {
     let holders = ServerSet(ServerIndex.all.filter { !version.placement.parts(on: $0).isEmpty })
-    let lost = holders.subtracting(cluster.reachable)
+    var lost = holders.subtracting(cluster.reachable)
+    if let (refusing, _) = await namespace.driver.refusing { lost.insert(refusing) }
     guard lost.count == 1 else { return inode }
     let placement = version.placement.standingIn(for: lost)
     do {
@@ -49,13 +50,13 @@ extension DFSClient {
       _ = try await namespace.transact(ChangeParts(durable: upload.durable), policy: .quorum) {
         try await $0.place(inode.id, version.id, placement)
       }
-      cluster.logger.warning("\(lost) was lost while a file was stored; another stands in for it")
+      cluster.logger.warning("\(lost) took no part in storing a file; another stands in for it")
       var mended = inode
       mended.version?.placement = placement
       return mended
     } catch {
       cluster.logger.warning(
-        "\(lost) was lost while a file was stored: it is stored with reduced redundancy",
+        "\(lost) took no part in storing a file: it is stored with reduced redundancy",
         metadata: ["cause": "\(error)"])
       return inode
     }

@@ -38,6 +38,15 @@ extension DFSClient {
     try await namespace.transact { try await $0.unlink(parent, name) }
   }
 
+  public func discard(_ parent: InodeID, _ name: FileName, _ inode: InodeID) async throws {
+    try await namespace.transact(policy: .quorum) { change in
+      guard let found = try await change.child(parent, name), found.id == inode,
+        found.version == nil
+      else { return }
+      _ = try await change.unlink(parent, name)
+    }
+  }
+
   @discardableResult
   public func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Inode {
     try await namespace.transact { try await $0.removeDirectory(parent, name) }

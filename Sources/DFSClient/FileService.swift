@@ -25,6 +25,10 @@ public protocol FileService: Sendable {
   func unlink(_ parent: InodeID, _ name: FileName) async throws -> Inode
   @discardableResult
   func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Inode
+  /// Takes back a file that was made here and never got a content: also where the write policy asks
+  /// for more servers than answer, since it only undoes. Does nothing if the name means another file
+  /// by now, or the file has a content.
+  func discard(_ parent: InodeID, _ name: FileName, _ inode: InodeID) async throws
   func rename(
     _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName,
     _ mode: RenameMode
@@ -80,6 +84,9 @@ public protocol FileService: Sendable {
   /// The servers that are up and logged in, and why the others are not.
   func serverStates() async -> [ServerState]
 
+  /// Servers that are not up are tried again at once, and waited for, at the longest `patience`.
+  func reconnect(within patience: Duration) async
+
   // MARK: Health
 
   /// Brings the namespace and the copies of all servers that are up back to what they should be, as
@@ -105,6 +112,11 @@ extension FileService {
   ) async throws -> HealReport { HealReport() }
   public func health() async -> ClusterHealth { ClusterHealth() }
   public func scrub() async -> ServerSet { [] }
+  public func discard(_ parent: InodeID, _ name: FileName, _ inode: InodeID) async throws {
+    let found = try await lookup(parent, name, .current)
+    if found.id == inode, found.version == nil { try await unlink(parent, name) }
+  }
+  public func reconnect(within patience: Duration) async {}
 
   /// A service whose contents are not copies on servers has none to read.
   public func readCopy(

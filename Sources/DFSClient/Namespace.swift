@@ -76,7 +76,7 @@ final class Namespace: Sendable {
     _ body: @Sendable (inout Transaction) async throws -> Value
   ) async throws -> Value {
     let deadline = deadline
-    try await servers.requireWritable(policy ?? settings.policy)
+    try await requireWritable(policy ?? settings.policy)
     try await turn.take(until: deadline)
     defer { turn.pass() }
     await waitForRefill(until: deadline)
@@ -89,6 +89,20 @@ final class Namespace: Sendable {
       try Task.checkNotCancelled()
       try await pause.wait(until: deadline)
     }
+  }
+
+  /// - Throws: `serversMissing` if too few servers answer for a change under `policy`; what a server
+  ///   said that refuses changes, where all are needed.
+  /// - Returns: the servers that answer.
+  @discardableResult
+  func requireWritable(_ policy: WritePolicy) async throws -> ServerSet {
+    if policy == .all, let (server, error) = await driver.refusing {
+      throw DFSError(
+        error.code,
+        "\(server) refuses changes, and all four servers are needed to write (writes = all): "
+          + error.message)
+    }
+    return try await servers.requireWritable(policy)
   }
 
   /// Takes a view, which finishes or drops what another client left half done.

@@ -42,6 +42,8 @@ actor NamespaceDriver {
   private var isBringingAlong = false
   /// What a server said that refused the change under way for a reason of its own (no space, …).
   private(set) var refusal: DFSError?
+  /// What servers said last that refused steps for a reason of their own, and were not heard of since.
+  private var refusals: [ServerIndex: DFSError] = [:]
   /// When the refill that is under way began.
   private var refills: [ServerIndex: ContinuousClock.Instant] = [:]
   /// A refill that was asked for while another of that server was under way.
@@ -192,11 +194,15 @@ actor NamespaceDriver {
     _ answer: Result<NamespaceReply, DFSError>, from server: ServerIndex, _ token: UInt64
   ) {
     switch answer {
-    case .success(let reply): perform(coordinator.receive(reply, token: token))
+    case .success(let reply):
+      refusals[server] = nil
+      perform(coordinator.receive(reply, token: token))
     case .failure(let error):
       if !Self.isOfTheNet(error) {
         refusal = refusal ?? error
-        logger.warning("\(server) refused a step of the namespace", metadata: ["cause": "\(error)"])
+        if refusals.updateValue(error, forKey: server) == nil {
+          logger.warning("\(server) refuses changes", metadata: ["cause": "\(error)"])
+        }
       }
       perform(coordinator.undelivered(token: token))
     }
@@ -224,6 +230,14 @@ actor NamespaceDriver {
     }.first
     parts.append((change, changeParts))
     if parts.count > Self.keptParts { parts.removeFirst() }
+  }
+
+  /// A server that is there and refuses changes (its disk is full, its database damaged), and what
+  /// it said; it is tried again once a second.
+  var refusing: (server: ServerIndex, error: DFSError)? {
+    guard coordinator.phase == .leading else { return nil }
+    let lagging = lagging
+    return refusals.first { lagging.contains($0.key) }.map { ($0.key, $0.value) }
   }
 
   // MARK: Servers that lag

@@ -8,6 +8,8 @@ protocol ServerRequests: Sendable {
   /// Logged in and answering.
   var reachable: ServerSet { get }
   func states() -> [ServerState]
+  /// Servers that are away are tried again at once, and waited for for a moment.
+  func reconnect() async
   /// - Throws: what the server said (`Reply.failed`), `disconnected` or `timedOut`.
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration
@@ -122,6 +124,7 @@ final class NamespaceServers: Sendable {
   @discardableResult
   func requireWritable(_ policy: WritePolicy) async throws(DFSError) -> ServerSet {
     let needed = policy == .all ? Limits.serverCount : Limits.quorum
+    if reachable.count < needed { await requests.reconnect() }
     var answering = reachable
     if answering.count >= needed { answering = await self.answering() }
     guard answering.count >= needed else {

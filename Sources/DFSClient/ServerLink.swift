@@ -52,6 +52,17 @@ final class ServerLink: Sendable {
 
   // MARK: For the cluster
 
+  var isConnecting: Bool { inside.withLock { $0.state.phase == .connecting } }
+
+  /// Connects now if it waits to do so.
+  /// - Returns: whether it does.
+  func retryNow() -> Bool {
+    let actions = inside.withLock { $0.state.retryNow() }
+    guard !actions.isEmpty else { return false }
+    loop.execute { for action in actions { self.perform(action) } }
+    return true
+  }
+
   var isReachable: Bool { inside.withLock { $0.state.isReachable } }
 
   var state: ServerState {

@@ -54,7 +54,7 @@ struct ServerLinkState {
 
   init(peer: String) {
     self.peer = peer
-    problem = DFSError(.disconnected, "\(peer) was not connected to yet")
+    problem = DFSError(.disconnected, "\(peer) has not answered yet")
   }
 
   var isReachable: Bool { if case .up = phase { true } else { false } }
@@ -111,6 +111,13 @@ struct ServerLinkState {
   /// Whether trying again soon cannot help: the configuration must change first.
   static func isHopeless(_ error: DFSError) -> Bool {
     error.code == .loginFailed || error.code == .configuration
+  }
+
+  /// Somebody needs the server: not later, but now, unless that cannot help.
+  mutating func retryNow() -> [Action] {
+    guard phase == .waiting, problem.map({ !Self.isHopeless($0) }) ?? true else { return [] }
+    phase = .connecting
+    return [.connect]
   }
 
   mutating func retryIsDue() -> [Action] {

@@ -50,7 +50,7 @@ public struct ClientConfiguration: Hashable, Sendable {
   /// A written file is kept in memory up to this many bytes.
   public var spoolMemoryBytes: Int = 1 << 20
   /// Bytes of memory for contents read ahead.
-  public var readCacheBytes: Int = 64 << 20
+  public var readCacheBytes: Int = 32 << 20
   /// Rows of the namespace kept in memory.
   public var cachedRows: Int = 200_000
   /// The longest that any call on the mount may take, in seconds.

@@ -83,7 +83,7 @@ public struct MountOptions: Hashable, Sendable {
   }
 
   private static func wrong(_ option: String, _ remedy: String) -> DFSError {
-    DFSError(.configuration, "unknown mount option '\(option.printable)'; \(remedy)")
+    DFSError(.configuration, "mount option '\(option.printable)' is not known so; \(remedy)")
   }
 
   private static func number(

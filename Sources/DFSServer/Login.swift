@@ -64,8 +64,8 @@ struct Login {
       return DFSError(
         .configuration,
         "this is \(greeting.server) of cluster '\(greeting.cluster)', not "
-          + "\(hello.server.printable) of '\(hello.cluster.printable)'; correct the address in "
-          + "dfc.conf")
+          + "\(hello.server.printable) of '\(hello.cluster.printable)'; correct Server or Cluster in "
+          + "the client's configuration")
     }
     return nil
   }

@@ -64,8 +64,3 @@ struct LoggedIn: Sendable {
   let audience: Audience
   let session: UserSession
 }
-
-/// The release of this program, for people.
-public enum Release {
-  public static let version = "1.0"
-}

@@ -114,12 +114,12 @@ final class Users: Sendable {
     let readable = file.usersWithPasswords
     if !readable.isEmpty {
       logger.warning(
-        "\(path.printable) holds \(readable.count) readable passwords; run: dfs user convert --users \(path)"
+        "\(path.printable) holds readable passwords (of \(readable.count)); run: dfs user convert --users \(path)"
       )
     }
     if exposure != 0 {
       logger.warning("\(path.printable) is open to others; run: chmod 600 \(path)")
     }
-    logger.info("\(file.users.count) users in \(path.printable)")
+    logger.info("users in \(path.printable): \(file.users.count)")
   }
 }

@@ -29,6 +29,17 @@ public enum UsersDisk {
       exposure: UInt32(status.st_mode) & 0o077)
   }
 
+  /// The users in the file at `path`.
+  /// - Throws: `notFound` if there is no such file.
+  public static func readExisting(_ path: String) throws(DFSError) -> UsersFile {
+    guard try stamp(path) != nil else {
+      throw DFSError(
+        .notFound,
+        "there is no \(path.printable); dfs user add NAME --users FILE makes one")
+    }
+    return try read(path)
+  }
+
   /// The users in the file at `path`; none if there is no file.
   public static func read(_ path: String) throws(DFSError) -> UsersFile {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)

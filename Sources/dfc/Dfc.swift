@@ -20,7 +20,8 @@ struct Dfc: AsyncParsableCommand {
       \(Commands.overview)
 
       \(ExitStatus.explanation)
-      """)
+      """,
+    version: "dfc \(Release.version)")
 
   @OptionGroup var options: GlobalOptions
 

@@ -94,7 +94,7 @@ actor Session {
       console.problem("Invalid Username/Password. Please try again.")
     } else if status != .interrupted {
       let text = "\(error)"
-      let subject = subject.flatMap { text.contains($0) ? nil : "\($0): " } ?? ""
+      let subject = subject.flatMap { text.names($0) ? nil : "\($0): " } ?? ""
       console.problem("dfc: \(subject)\(text)")
     }
     return status
@@ -103,5 +103,12 @@ actor Session {
   /// Something worth knowing for who sits in front of it.
   nonisolated func note(_ text: String) {
     if console.isErrorTerminal, !isQuiet { console.problem(text) }
+  }
+}
+
+extension String {
+  /// Whether the text has `subject` as a word, not as a part of one.
+  fileprivate func names(_ subject: String) -> Bool {
+    hasPrefix(subject + ":") || contains("'\(subject)'") || contains(" \(subject) ")
   }
 }

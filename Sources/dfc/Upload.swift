@@ -74,10 +74,15 @@ struct Upload: Sendable {
   static func requireServers(_ service: any FileService, _ configuration: ClientConfiguration)
     async throws
   {
+    let isAll = configuration.writes == .all
+    let needed = isAll ? Limits.serverCount : Limits.quorum
+    if await service.serverStates().count(where: \.isUp) < needed {
+      // The last one may be about to answer.
+      await service.reconnect(within: .milliseconds(1500))
+    }
     let states = await service.serverStates()
     let up = states.filter(\.isUp).count
-    let isAll = configuration.writes == .all
-    guard up < (isAll ? Limits.serverCount : Limits.quorum) else { return }
+    guard up < needed else { return }
     let problems = states.filter { !$0.isUp }.map { $0.problem?.message ?? "\($0.server) is down" }
     let need = isAll ? "all four are needed to write (Writes all)" : "three are needed to write"
     throw DFSError(

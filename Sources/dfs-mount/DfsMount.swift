@@ -28,7 +28,8 @@ struct DfsMount: AsyncParsableCommand {
       nodev, noexec, noatime, sync, dirsync, auto_unmount, …
 
       \(ExitStatus.help)
-      """)
+      """,
+    version: "dfs-mount \(Release.version)")
 
   @Argument(help: "dfc.conf, which names the servers and the user.", completion: .file())
   var conf: String?

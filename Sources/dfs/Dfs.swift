@@ -19,7 +19,7 @@ struct Dfs: AsyncParsableCommand {
 
       \(ExitStatus.help)
       """,
-    version: "dfs \(versionText)",
+    version: "dfs \(Release.version)",
     subcommands: [Serve.self, User.self], defaultSubcommand: Serve.self)
 }
 

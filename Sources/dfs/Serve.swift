@@ -7,9 +7,7 @@ public import Logging
 internal import ServiceLifecycle
 internal import UnixSignals
 
-// Serving a directory: the arguments of `dfs DIR PORT`, and its life from start to signal.
-
-let versionText = Release.version
+/// Serving a directory: the arguments of `dfs DIR PORT`, and its life from start to signal.
 
 /// `dfs DIR PORT`
 struct Serve: AsyncParsableCommand {

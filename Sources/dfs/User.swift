@@ -61,7 +61,9 @@ struct User: AsyncParsableCommand {
     func run() async throws {
       try await reporting {
         let name = try UserName(name)
-        guard try UsersDisk.read(file.path).contains(name) else { throw User.missing(name, file) }
+        guard try UsersDisk.readExisting(file.path).contains(name) else {
+          throw User.missing(name, file)
+        }
         let password = try password.text(of: name)
         try UsersDisk.change(file.path) { users throws(DFSError) in
           try users.set(name, password: password)
@@ -80,7 +82,9 @@ struct User: AsyncParsableCommand {
     func run() async throws {
       try await reporting {
         let name = try UserName(name)
-        guard try UsersDisk.read(file.path).contains(name) else { throw User.missing(name, file) }
+        guard try UsersDisk.readExisting(file.path).contains(name) else {
+          throw User.missing(name, file)
+        }
         _ = try UsersDisk.change(file.path) { $0.remove(name) }
         print("removed \(name) from \(file.path)")
       }
@@ -95,7 +99,7 @@ struct User: AsyncParsableCommand {
 
     func run() async throws {
       try await reporting {
-        let users = try UsersDisk.read(file.path)
+        let users = try UsersDisk.readExisting(file.path)
         for problem in users.problems { StandardError.write("dfs: \(file.path): \(problem)\n") }
         let wanted = try name.map { try UserName($0) }
         if let wanted, !users.contains(wanted) { throw User.missing(wanted, file) }
@@ -114,6 +118,7 @@ struct User: AsyncParsableCommand {
 
     func run() async throws {
       try await reporting {
+        _ = try UsersDisk.readExisting(file.path)
         let count = try UsersDisk.change(file.path) { users throws(DFSError) in try users.convert()
         }
         print("converted \(count) of the users in \(file.path)")

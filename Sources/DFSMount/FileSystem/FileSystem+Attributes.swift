@@ -12,7 +12,13 @@ extension FileSystem {
   private func currentAttributes(of id: InodeID) async throws -> Attributes {
     let mark = nodes.mark
     do {
-      return attributes(try await service.inode(id, .pushed), since: mark)
+      let current = attributes(try await service.inode(id, .pushed), since: mark)
+      if id == .root { lastRoot.withLock { $0 = current } }
+      return current
+    } catch let error as DFSError where id == .root && error.code == .serversMissing {
+      // So that df and ls -d work on a mount whose servers are all away.
+      guard let known = lastRoot.withLock({ $0 }) else { throw error }
+      return known
     } catch let error as DFSError where error.isAbsence {
       // Removed, and open here.
       guard let file = files[id] else {

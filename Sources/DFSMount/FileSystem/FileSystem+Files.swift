@@ -168,9 +168,9 @@ extension FileSystem {
     guard file.wasNeverPublished, let name = nodes.name(of: file.id) else { return }
     file.giveUp(DFSError(anyError: error))
     do {
-      let inode = try await service.lookup(name.parent, name.name, .current)
-      guard inode.id == file.id, inode.version == nil else { return }
-      try await service.unlink(name.parent, name.name)
+      try await service.discard(name.parent, name.name, file.id)
+    } catch let error as DFSError where error.isAbsence {
+      // It is gone already.
     } catch {
       logger.warning("the empty entry of \(file.name) stays: it could not be removed: \(error)")
     }

@@ -14,6 +14,8 @@ final class FileSystem: Sendable {
   let handles = HandleTable()
   let space: SpaceCache
   let logger: Logger
+  /// The attributes of the root as they were last seen.
+  let lastRoot = Mutex<Attributes?>(nil)
   /// The kernel's number of the mount, as /proc shows it.
   let mountID = Mutex("")
 

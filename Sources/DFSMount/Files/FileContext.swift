@@ -14,12 +14,13 @@ struct FileContext: Sendable {
   /// server must be up.
   func checkWritable() async throws(DFSError) {
     guard writes == .all else { return }
-    let down = await service.serverStates().filter { !$0.isUp }
+    var down = await service.serverStates().filter { !$0.isUp }
     guard !down.isEmpty else { return }
-    let reasons = down.map { state in
-      "\(state.server) (\(state.address.host):\(state.address.port))"
-        + (state.problem.map { ": \($0)" } ?? " is down")
-    }
+    // Perhaps it is back, and only not connected to again yet.
+    await service.reconnect(within: .milliseconds(400))
+    down = await service.serverStates().filter { !$0.isUp }
+    guard !down.isEmpty else { return }
+    let reasons = down.map { $0.problem.map { "\($0)" } ?? "\($0.server) is down" }
     throw DFSError(
       .readOnly,
       "with writes = all every server must be up; \(Limits.serverCount - down.count) of "

@@ -1,3 +1,4 @@
+internal import CFuse
 internal import DFSClient
 public import DFSCore
 internal import Dispatch
@@ -53,6 +54,8 @@ public struct MountProcess: Sendable {
       _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
     chdir("/")
+    // Buffers of a MiB come and go on many threads: few arenas keep little of them.
+    mallopt(M_ARENA_MAX, 2)
   }
 
   private func noteServers(_ service: DFSClient) async {

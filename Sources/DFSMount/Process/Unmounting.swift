@@ -9,7 +9,11 @@ public enum Unmounting {
     _ path: String, lazily: Bool, within bound: Duration = .seconds(40)
   ) async throws(DFSError) {
     let finding = try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
-      try Mountpoint.examine(path)
+      do throws(DFSError) {
+        return try Mountpoint.examine(path)
+      } catch where error.code == .notDirectory {
+        return .free
+      }
     }
     switch finding {
     case .free: throw DFSError(.invalidArgument, "nothing is mounted on \(path)")
