@@ -80,7 +80,7 @@ enum VersionTables {
       sql: "SELECT checksum, bytes FROM part WHERE version = ? AND part = ?")
     let row = try GRDB.Row.fetchOne(statement, arguments: [id.version.stored, id.part.number])
     return try row.map {
-      InlinePart(id: id, bytes: try $0.bytes(1), checksum: BlockChecksum($0.number(0)))
+      InlinePart(id: id, bytes: try $0.bytes(1), checksum: BlockChecksum(try $0.number(0)))
     }
   }
 
