@@ -44,14 +44,14 @@ final class RescueOutput: Sendable {
 
   private static func text(_ summary: RescueSummary, _ request: Rescue.Request) -> String {
     let others = [
-      (summary.directories, "directories"), (summary.symlinks, "symbolic links"),
-      (summary.hardLinks, "hard links"), (summary.specials, "fifos, sockets and devices"),
-      (summary.nameless, "without a name"),
+      ("directories", summary.directories), ("symbolic links", summary.symlinks),
+      ("hard links", summary.hardLinks), ("fifos, sockets and devices", summary.specials),
+      ("without a name", summary.nameless),
     ]
-    let list = others.filter { $0.0 > 0 }.map { ", \($0.0) \($0.1)" }.joined()
-    return "rebuilt \(summary.files) files of \(request.user), \(summary.bytes) bytes\(list), in "
-      + "\(request.output.printable); incomplete: \(summary.incomplete); damaged databases: "
-      + "\(summary.damagedDatabases), copies: \(summary.damagedCopies)"
+    let list = others.filter { $0.1 > 0 }.map { "; \($0.0): \($0.1)" }.joined()
+    return "rebuilt \(summary.files) files (\(summary.bytes) bytes) of \(request.user) in "
+      + "\(request.output.printable)\(list); incomplete: \(summary.incomplete); "
+      + "damaged databases: \(summary.damagedDatabases), copies: \(summary.damagedCopies)"
   }
 
   private func write(_ object: some Encodable) {

@@ -124,6 +124,37 @@ final class RescuePlace: Sendable {
     try bytes.write(to: URL(fileURLWithPath: path))
   }
 
+  /// Makes copies of some directories, ten numbers further, and damages their databases.
+  func damageDatabases(
+    of servers: [Int], rounds: Int, _ generator: inout SeededGenerator
+  ) throws {
+    for server in servers {
+      try? FileManager.default.removeItem(atPath: directory(server + 10))
+      try FileManager.default.copyItem(
+        atPath: directory(server), toPath: directory(server + 10))
+      let path = directory(server + 10) + "/alice/namespace.sqlite"
+      var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+      for _ in 0..<rounds { Self.damage(&bytes, &generator) }
+      try Data(bytes).write(to: URL(fileURLWithPath: path))
+    }
+  }
+
+  private static func damage(_ bytes: inout [UInt8], _ generator: inout SeededGenerator) {
+    guard !bytes.isEmpty else { return }
+    let place = Int.random(in: 0..<bytes.count, using: &generator)
+    let page = place / 4096 * 4096
+    switch Int.random(in: 0..<10, using: &generator) {
+    case 0: bytes.removeSubrange(place...)
+    case 1:
+      for index in page..<min(page + 4096, bytes.count) { bytes[index] = 0 }
+    case 2:
+      for index in place..<min(place + 100, bytes.count) {
+        bytes[index] = .random(in: 0...255, using: &generator)
+      }
+    default: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+    }
+  }
+
   /// Every file of every directory with its bytes and the time of its last change.
   func fingerprint() throws -> [String: String] {
     var found: [String: String] = [:]
@@ -154,5 +185,15 @@ final class RescuePlace: Sendable {
 
   func rebuilt(_ name: String) -> [UInt8]? {
     FileManager.default.contents(atPath: output.withLock { $0 } + "/" + name).map { [UInt8]($0) }
+  }
+}
+
+/// The same numbers each time.
+struct SeededGenerator: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+    return state ^ (state >> 29)
   }
 }

@@ -134,6 +134,35 @@ import Testing
     #expect(place.rebuilt("second-file") == RescuePlace.content(5001))
   }
 
+  /// Bytes, pages and the ends of both databases are damaged at random: a rescue ends in order, and
+  /// what it writes under a name is what was there.
+  @Test func whateverIsDamagedNothingWrongIsWritten() async throws {
+    let sizes = Dictionary(uniqueKeysWithValues: (0..<60).map { ("file-\($0)", $0 * 97) })
+    try await place.fill(sizes)
+    var generator = SeededGenerator(state: 1)
+    for round in 0..<25 {
+      try place.damageDatabases(of: [1, 3], rounds: 1 + round % 5, &generator)
+      let code = await failure { _ = try place.rescue([11, 13]) }
+      #expect([nil, .notFound].contains(code), "round \(round)")
+      for (name, size) in sizes {
+        guard let bytes = place.rebuilt(name) else { continue }
+        #expect(bytes == RescuePlace.content(size), "\(name) in round \(round)")
+      }
+    }
+  }
+
+  @Test func aDatabaseThatWasCutOffGivesWhatIsLeft() async throws {
+    try await place.fill(
+      Dictionary(uniqueKeysWithValues: (0..<60).map { ("file-\($0)", 4000 + $0) }))
+    let path = place.directory(0) + "/alice/namespace.sqlite"
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    try bytes.prefix(bytes.count * 6 / 10).write(to: URL(fileURLWithPath: path))
+    let summary = try place.rescue([0])
+    #expect(summary.damagedDatabases == 1)
+    #expect(!summary.isNamespaceWhole)
+    #expect(place.losses.count + summary.nameless > 0)
+  }
+
   @Test func whatIsRefused() async throws {
     try await place.fill(["a": 100])
     let missing = place.root + "/none"

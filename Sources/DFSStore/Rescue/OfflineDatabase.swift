@@ -1,6 +1,7 @@
 internal import DFSCore
 internal import DFSReplication
 internal import GRDB
+internal import Glibc
 
 /// A user's database of a server that does not run, read through a copy of it and of its
 /// write-ahead log: a server that was killed left changes in the log, and to open a database is to
@@ -31,8 +32,25 @@ final class OfflineDatabase: Sendable {
       let isThere = try ScratchDirectory.copy("\(source)/\(name)", to: "\(scratch)/\(name)")
       guard isThere || !suffix.isEmpty else { return nil }
     }
+    try lengthen("\(scratch)/\(NamespaceDatabase.fileName)")
     return try OfflineDatabase(directory: scratch, progress)
   }
+
+  /// Gives a copy that was cut off zeros for the pages that are gone. SQLite refuses a file with fewer
+  /// pages than its header says, though most rows may be there.
+  private static func lengthen(_ copy: String) throws(DFSError) {
+    let file = try File(copy, flags: O_RDWR)
+    let length = try file.length()
+    guard length >= UInt64(headerBytes) else { return }
+    let header = try file.read(count: headerBytes, at: 0)
+    let pageBytes = UInt64(UInt16(bigEndian: header[16..<18]))
+    let (wanted, overflow) = pageBytes.multipliedReportingOverflow(
+      by: UInt64(UInt32(bigEndian: header[28..<32])))
+    // Where the header itself is damaged, what it says may be more than a file can have.
+    if !overflow, length < wanted { try? file.setLength(wanted) }
+  }
+
+  private static let headerBytes = 100
 
   private init(directory: String, _ progress: RescueProgress) throws {
     let database = try NamespaceDatabase(directory: directory)

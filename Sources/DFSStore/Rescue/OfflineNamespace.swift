@@ -115,7 +115,8 @@ extension OfflineNamespace {
 
   private static func collect(_ database: OfflineDatabase, into stage: RefillStage) throws {
     var batch: [DFSCore.Row] = []
-    try database.database.pool.read { db in
+    // Without a transaction: where a page is damaged, its end would fail as well.
+    try database.database.pool.unsafeRead { db in
       try RowScan(db: db, leaveOut: { _ in }).forEach { row in
         batch.append(row)
         guard batch.count == Limits.changeWrites else { return }

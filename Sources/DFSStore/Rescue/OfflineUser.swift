@@ -72,7 +72,7 @@ final class OfflineUser: Sendable {
   /// The small copy that is kept in the database. One in a page that is damaged is not there.
   private func inlineCopy(of id: PartID) -> OfflineCopy? {
     guard let database = database?.database,
-      let part = try? database.pool.read({ db in try VersionTables.part(id, db) })
+      let part = try? database.pool.unsafeRead({ db in try VersionTables.part(id, db) })
     else { return nil }
     return .row(part, database: "\(path)/\(NamespaceDatabase.fileName)")
   }

@@ -70,7 +70,14 @@ public final class Rescue: Sendable {
     let content = RescueContent(
       users: users, keepsPartial: request.keepsPartial, progress: progress,
       note: ledger.noteCopy)
-    try RescueTree(namespace, census, content: content, ledger, progress).build(in: root)
+    do {
+      try RescueTree(namespace, census, content: content, ledger, progress).build(in: root)
+    } catch let error as DFSError where [.noSpace, .quotaExceeded].contains(error.code) {
+      throw DFSError(
+        error.code,
+        "no room is left in \(root.path) after \(ledger.summary.bytes) of \(census.bytes) bytes; "
+          + "empty it and make room, or name a larger place", cause: error)
+    }
     return ledger.summary
   }
 
