@@ -140,7 +140,7 @@ import Testing
     let sizes = Dictionary(uniqueKeysWithValues: (0..<60).map { ("file-\($0)", $0 * 97) })
     try await place.fill(sizes)
     var generator = SeededGenerator(state: 1)
-    for round in 0..<25 {
+    for round in 0..<15 {
       try place.damageDatabases(of: [1, 3], rounds: 1 + round % 5, &generator)
       let code = await failure { _ = try place.rescue([11, 13]) }
       #expect([nil, .notFound].contains(code), "round \(round)")

@@ -27,7 +27,8 @@ extension EndToEnd {
           let result = try await cluster.shell.succeed(
             """
             for i in \(servers); do set -- "$@" $DIR/DFS$i; done
-            dfs rescue "$@" --to $LOCAL/out
+            mkdir $LOCAL/tmp; TMPDIR=$LOCAL/tmp dfs rescue "$@" --to $LOCAL/out
+            rmdir $LOCAL/tmp
             python3 $LOCAL/tree.py compare $LOCAL/tree $LOCAL/out
             chmod -R u+w $LOCAL/out; rm -r $LOCAL/out
             """, seconds: 120, "DFS \(servers)")
@@ -35,8 +36,6 @@ extension EndToEnd {
         }
         let after = try await cluster.shell.succeed(Self.fingerprint)
         #expect(after.output == before.output)
-        let left = try await cluster.shell.succeed("ls -d ${TMPDIR:-/tmp}/dfs-rescue-* || true")
-        #expect(left.output.isEmpty)
       }
     }
 
@@ -98,7 +97,7 @@ extension EndToEnd {
           """, seconds: 120)
         #expect(
           copies.output.contains("incomplete: 0; damaged databases: 0, copies: "), "\(copies)")
-        #expect(copies.errors.contains("is damaged from byte"), "\(copies)")
+        #expect(copies.errors.contains("is damaged in the block"), "\(copies)")
         // Small copies are in the database, so that the other three must be there.
         let database = try await cluster.shell.succeed(
           """
