@@ -60,6 +60,7 @@ let package = Package(
       name: "CFuse", path: "CFuse", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
     .systemLibrary(
       name: "CXXHash", path: "Sources/CXXHash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
     .systemLibrary(name: "CEdit", path: "Sources/CEdit", providers: [.apt(["libedit-dev"])]),
 
     room("DFSCore", ["CXXHash", crypto]),
@@ -67,7 +68,7 @@ let package = Package(
     .target(
       name: "DFSWire", dependencies: ["DFSCore", nioCore, protobuf, crypto, cryptoExtras],
       exclude: ["dfs.proto"], swiftSettings: settings),
-    room("DFSStore", ["DFSCore", "DFSReplication", grdb, logging]),
+    room("DFSStore", ["DFSCore", "DFSReplication", "CLinux", grdb, logging]),
     room(
       "DFSServer",
       [

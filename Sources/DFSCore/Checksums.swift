@@ -73,6 +73,29 @@ public struct BlockChecksum: Hashable, Sendable {
   }
 }
 
+/// `BlockChecksum.digest` of a list that comes in pieces, so that no list need be in memory.
+public struct BlockChecksumsHasher: ~Copyable {
+  private let state: OpaquePointer
+
+  public init() {
+    guard let state = XXH3_createState(), XXH3_64bits_reset(state) == XXH_OK else {
+      preconditionFailure("no memory for the state of a checksum")
+    }
+    self.state = state
+  }
+
+  deinit { XXH3_freeState(state) }
+
+  /// Takes checksums as 8 big-endian bytes each.
+  public mutating func update(_ bytes: [UInt8]) { XXH3_64bits_update(state, bytes, bytes.count) }
+
+  public mutating func update(_ blocks: [BlockChecksum]) {
+    update(blocks.flatMap { $0.value.bigEndianBytes })
+  }
+
+  public consuming func finish() -> BlockChecksum { BlockChecksum(XXH3_64bits_digest(state)) }
+}
+
 /// The digest of a set of rows: the sum, in two 64-bit lanes that wrap, of the XXH3-128 of each
 /// row. Adding and removing rows in any order gives the same sum for the same set.
 public struct RowDigest: Hashable, Sendable, CustomStringConvertible {

@@ -33,7 +33,21 @@ extension GRDB.Row {
     try withUnsafeData(atIndex: column) { data in data.map { [UInt8]($0) } ?? [] }
   }
 
-  func number(_ column: Int) -> UInt64 { UInt64(stored: self[column] as Int64) }
+  /// The subscript of `Row` ends the process where a damaged page has no number; this throws.
+  func number(_ column: Int) throws -> UInt64 {
+    guard let number = Int64.fromDatabaseValue(self[column] as DatabaseValue) else {
+      throw DFSError(.damaged, "column \(column) of a row of the database is no number")
+    }
+    return UInt64(stored: number)
+  }
+
+  /// A number of bytes of one row.
+  func length(_ column: Int) throws -> Int {
+    guard let length = Int32(exactly: try number(column)) else {
+      throw DFSError(.damaged, "a length in the database is not one of a row")
+    }
+    return Int(length)
+  }
 
   func version(_ column: Int) throws -> VersionID? {
     guard !hasNull(atIndex: column) else { return nil }

@@ -26,9 +26,9 @@ enum ChangeLog {
   }
 
   private static func entry(_ row: GRDB.Row) throws -> LogEntry {
-    let id = ChangeID(client: ClientID(row.number(1)), sequence: row.number(2))
+    let id = ChangeID(client: ClientID(try row.number(1)), sequence: try row.number(2))
     let change = Change(id: id, writes: try RowWriteCodec.decode(try row.bytes(4)))
-    return LogEntry(number: row.number(0), change: change, digest: try row.digest(3))
+    return LogEntry(number: try row.number(0), change: change, digest: try row.digest(3))
   }
 
   /// The answer to a request for the log after number `after`.
@@ -46,7 +46,7 @@ enum ChangeLog {
     var entries: [LogEntry] = []
     var bytes = 0
     while let row = try rows.next() {
-      bytes += row[5]
+      bytes += try row.length(5)
       if !entries.isEmpty, bytes > Limits.answerBytes { break }
       entries.append(try entry(row))
     }
@@ -77,8 +77,8 @@ enum ChangeLog {
     while count > options.logChanges || ledger.logBytes > options.logBytes,
       let row = try rows.next()
     {
-      ledger.logBytes -= row[2] as Int
-      ledger.logBase = row.number(0)
+      ledger.logBytes -= try row.length(2)
+      ledger.logBase = try row.number(0)
       ledger.logBaseDigest = try row.digest(1)
       count -= 1
     }

@@ -21,9 +21,9 @@ struct CopyTables {
   func asking(_ id: PartID) throws -> InodeID? {
     let statement = try db.cachedStatement(sql: "SELECT id, copies FROM inode WHERE version = ?")
     let rows = try GRDB.Row.fetchAll(statement, arguments: [id.version.stored])
-    return rows.first { row in
-      duty.copies(of: RowContent(version: id.version, copies: row[1])).contains(id)
-    }.map { InodeID($0.number(0)) }
+    return try rows.first { row in
+      duty.copies(of: RowContent(version: id.version, copies: try row.copies(1))).contains(id)
+    }.map { InodeID(try $0.number(0)) }
   }
 
   func isGarbage(_ id: PartID) throws -> Bool {
@@ -77,8 +77,8 @@ struct CopyTables {
     var copies: [WantedCopy] = []
     while copies.count < limit, let row = try rows.next() {
       guard let id = try row.partID(0), !excluded.contains(id) else { continue }
-      let content = RowContent(version: id.version, copies: row[3])
-      copies.append(WantedCopy(id: id, inode: InodeID(row.number(2)), content: content))
+      let content = RowContent(version: id.version, copies: try row.copies(3))
+      copies.append(WantedCopy(id: id, inode: InodeID(try row.number(2)), content: content))
     }
     return copies
   }
@@ -97,7 +97,7 @@ struct CopyTables {
       db.cachedStatement(
         sql: "SELECT copies, count(*) FROM inode WHERE version IS NOT NULL GROUP BY copies"))
     var counts: [UInt32: UInt64] = [:]
-    while let row = try rows.next() { counts[row[0]] = row.number(1) }
+    while let row = try rows.next() { counts[try row.copies(0)] = try row.number(1) }
     return counts
   }
 
@@ -112,7 +112,7 @@ struct CopyTables {
     while let row = try rows.next() {
       guard let content = try row.content(1) else { continue }
       for id in duty.copies(of: content) where try !isHere(id) && part(id) == nil {
-        if try want(id, for: InodeID(row.number(0))) { count += 1 }
+        if try want(id, for: InodeID(try row.number(0))) { count += 1 }
       }
     }
     return count
@@ -136,7 +136,8 @@ struct CopyTables {
     var copies: [PartID] = []
     while copies.count < limit, let row = try rows.next() {
       guard let id = try row.partID(0) else { continue }
-      let release = CopyRelease(number: row.number(2), sinceSeconds: row[3])
+      let release = CopyRelease(
+        number: try row.number(2), sinceSeconds: Int64(bitPattern: try row.number(3)))
       // All commits were brought to stable storage before.
       let mayGo = release.mayRemove(
         committed: committed, durable: .max, isHeld: held.contains(id.version),
@@ -169,12 +170,14 @@ struct CopyTables {
       arguments: part.id.stored + [part.checksum.value.stored, part.bytes.stored])
   }
 
-  func part(_ id: PartID) throws -> InlinePart? {
+  func part(_ id: PartID) throws -> InlinePart? { try Self.part(id, db) }
+
+  static func part(_ id: PartID, _ db: Database) throws -> InlinePart? {
     let statement = try db.cachedStatement(
       sql: "SELECT checksum, bytes FROM part WHERE version = ? AND part = ?")
     let row = try GRDB.Row.fetchOne(statement, arguments: id.stored)
     return try row.map {
-      InlinePart(id: id, bytes: try $0.bytes(1), checksum: BlockChecksum($0.number(0)))
+      InlinePart(id: id, bytes: try $0.bytes(1), checksum: BlockChecksum(try $0.number(0)))
     }
   }
 
@@ -187,7 +190,7 @@ struct CopyTables {
     var bad: [PartID] = []
     while let row = try rows.next() {
       guard let id = try row.partID(0) else { continue }
-      if BlockChecksum.of(try row.bytes(3)).value != row.number(2) { bad.append(id) }
+      if try BlockChecksum.of(row.bytes(3)).value != row.number(2) { bad.append(id) }
     }
     return bad
   }
@@ -214,13 +217,22 @@ extension PartID {
 extension GRDB.Row {
   /// A copy whose version and part are at columns `start` and the next.
   func partID(_ start: Int) throws -> PartID? {
-    guard let version = try version(start), let part = PartIndex(checking: self[start + 1] - 1)
+    guard let version = try version(start),
+      let part = PartIndex(checking: Int(truncatingIfNeeded: try number(start + 1)) &- 1)
     else { return nil }
     return PartID(version: version, part: part)
   }
 
+  /// Where the copies of a content belong: a number of 32 bits.
+  func copies(_ column: Int) throws -> UInt32 {
+    guard let copies = UInt32(exactly: try number(column)) else {
+      throw DFSError(.damaged, "column \(column) of a row of the database is out of bounds")
+    }
+    return copies
+  }
+
   /// A content whose version and copies are at columns `start` and the next.
   func content(_ start: Int) throws -> RowContent? {
-    try version(start).map { RowContent(version: $0, copies: self[start + 1]) }
+    try version(start).map { RowContent(version: $0, copies: try copies(start + 1)) }
   }
 }

@@ -18,6 +18,12 @@ final class File: Sendable {
     self.path = path
   }
 
+  /// Takes over an open descriptor.
+  init(owning descriptor: Int32, path: String) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
   deinit { close(descriptor) }
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DFSError) {

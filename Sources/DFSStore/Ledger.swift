@@ -29,13 +29,14 @@ struct Ledger: Hashable, Sendable {
       throw DFSError(.damaged, "the database has no state")
     }
     let head = Head(
-      view: View(round: row.number(2), client: ClientID(row.number(3))), number: row.number(4),
+      view: View(round: try row.number(2), client: ClientID(try row.number(3))),
+      number: try row.number(4),
       digest: try row.digest(5))
-    let promised = View(round: row.number(0), client: ClientID(row.number(1)))
+    let promised = View(round: try row.number(0), client: ClientID(try row.number(1)))
     return Ledger(
-      replica: Replica(promised: promised, head: head), logBase: row.number(6),
-      logBaseDigest: try row.digest(7), inodes: row.number(8), committed: row.number(10),
-      generation: row.number(9))
+      replica: Replica(promised: promised, head: head), logBase: try row.number(6),
+      logBaseDigest: try row.digest(7), inodes: try row.number(8), committed: try row.number(10),
+      generation: try row.number(9))
   }
 
   func save(_ db: Database) throws {

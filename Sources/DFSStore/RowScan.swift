@@ -2,8 +2,12 @@ internal import DFSCore
 internal import GRDB
 
 /// Reading many rows in order: numbers in their order without a sign, names in that of their bytes.
+///
+/// A row that does not verify ends the reading, unless `leaveOut` is given: then that is told, and
+/// all rows are read that can be.
 struct RowScan {
   let db: Database
+  var leaveOut: ((any Error) -> Void)?
 
   /// A directory's entries, each with its inode.
   func directory(_ id: InodeID, after: FileName?, _ page: inout RowPage) throws {
@@ -18,7 +22,7 @@ struct RowScan {
       statement, arguments: [id.value.stored, (after?.bytes ?? []).stored])
     while let row = try rows.next() {
       var group = [try row.entry(id, try row.fileName(0), at: 1)]
-      if let child = row.inodeID(2), !row.hasNull(atIndex: 5) {
+      if let child = try row.inodeID(2), !row.hasNull(atIndex: 5) {
         group.append(try row.inode(child, at: 5))
       }
       guard page.add(group) else { return }
@@ -44,10 +48,7 @@ struct RowScan {
         + " WHERE inode = ? AND name > ? ORDER BY name")
     let rows = try GRDB.Row.fetchCursor(
       statement, arguments: [id.value.stored, (after?.bytes ?? []).stored])
-    while let row = try rows.next() {
-      guard page.add([try row.attribute(id, try row.fileName(0), at: 1)]) else { return false }
-    }
-    return true
+    return try add(rows, &page) { row in try row.attribute(id, try row.fileName(0), at: 1) }
   }
 
   // MARK: Everything
@@ -90,7 +91,7 @@ struct RowScan {
       sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode"
         + " WHERE id BETWEEN ? AND ? ORDER BY id")
     return try ranges(after: id, statement, &page) { row in
-      try row.inode(InodeID(row.number(0)), at: 1)
+      try row.inode(InodeID(try row.number(0)), at: 1)
     }
   }
 
@@ -102,10 +103,7 @@ struct RowScan {
         + " WHERE parent = ? AND name > ? ORDER BY name")
     let rows = try GRDB.Row.fetchCursor(
       statement, arguments: [parent.value.stored, name.bytes.stored])
-    while let row = try rows.next() {
-      guard page.add([try row.entry(parent, try row.fileName(0), at: 1)]) else { return false }
-    }
-    return true
+    return try add(rows, &page) { row in try row.entry(parent, try row.fileName(0), at: 1) }
   }
 
   private func entries(after parent: InodeID?, _ page: inout RowPage) throws -> Bool {
@@ -113,7 +111,7 @@ struct RowScan {
       sql: "SELECT parent, name, \"change\", child, value, checksum FROM entry"
         + " WHERE parent BETWEEN ? AND ? ORDER BY parent, name")
     return try ranges(after: parent, statement, &page) { row in
-      try row.entry(InodeID(row.number(0)), try row.fileName(1), at: 2)
+      try row.entry(InodeID(try row.number(0)), try row.fileName(1), at: 2)
     }
   }
 
@@ -122,7 +120,7 @@ struct RowScan {
       sql: "SELECT inode, name, \"change\", value, checksum FROM attribute"
         + " WHERE inode BETWEEN ? AND ? ORDER BY inode, name")
     return try ranges(after: id, statement, &page) { row in
-      try row.attribute(InodeID(row.number(0)), try row.fileName(1), at: 2)
+      try row.attribute(InodeID(try row.number(0)), try row.fileName(1), at: 2)
     }
   }
 
@@ -134,10 +132,31 @@ struct RowScan {
     for range in UnsignedRanges.after(id?.value) {
       let rows = try GRDB.Row.fetchCursor(
         statement, arguments: [range.lowerBound, range.upperBound])
-      while let row = try rows.next() {
-        guard page.add([try read(row)]) else { return false }
-      }
+      guard try add(rows, &page, read) else { return false }
     }
     return true
+  }
+
+  /// Adds rows until they do not fit any more.
+  private func add(
+    _ rows: RowCursor, _ page: inout RowPage, _ read: (GRDB.Row) throws -> DFSCore.Row
+  ) throws -> Bool {
+    while let row = try leavingOut({ try rows.next() }) ?? nil {
+      guard let row = try leavingOut({ try read(row) }) else { continue }
+      guard page.add([row]) else { return false }
+    }
+    return true
+  }
+
+  /// - Returns: nil if it failed and that is to be left out. (Where the database itself cannot find
+  ///   the next row, the rows behind it cannot be reached.)
+  private func leavingOut<Value>(_ body: () throws -> Value) throws -> Value? {
+    do {
+      return try body()
+    } catch {
+      guard let leaveOut else { throw error }
+      leaveOut(error)
+      return nil
+    }
   }
 }

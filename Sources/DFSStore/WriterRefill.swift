@@ -80,7 +80,7 @@ extension Writer {
         """)
     var differences: [(InodeID, RowContent?, RowContent?)] = []
     while let row = try rows.next() {
-      differences.append((InodeID(row.number(0)), try row.content(1), try row.content(3)))
+      differences.append((InodeID(try row.number(0)), try row.content(1), try row.content(3)))
     }
     return differences
   }

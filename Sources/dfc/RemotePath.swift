@@ -51,7 +51,9 @@ struct RemotePath: Sendable, CustomStringConvertible {
   /// The path without its last name, and that name.
   func split() throws(DFSError) -> (directory: RemotePath, name: FileName) {
     guard case .down(let name)? = steps.last else {
-      throw DFSError(.invalidArgument, "'\(self)' is the root, or ends with no name; name a file or directory in it")
+      throw DFSError(
+        .invalidArgument,
+        "'\(self)' is the root, or ends with no name; name a file or directory in it")
     }
     return (RemotePath(steps: steps.dropLast(), isDirectory: true), name)
   }
@@ -71,7 +73,8 @@ struct RemotePath: Sendable, CustomStringConvertible {
       return inode
     } catch let error as DFSError where error.code == .notFound {
       throw DFSError(
-        .notFound, error.message.hasPrefix("it ") ? error.message : "there is no '\(self)' on the servers")
+        .notFound,
+        error.message.hasPrefix("it ") ? error.message : "there is no '\(self)' on the servers")
     }
   }
 

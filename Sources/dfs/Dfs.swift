@@ -11,21 +11,27 @@ struct Dfs: AsyncParsableCommand {
     usage: """
       dfs DIR PORT [options]
       dfs user add|remove|passwd|list|convert …
+      dfs rescue DIR … --to OUT [--user NAME]
       """,
     discussion: """
       `dfs ./DFS1 10001` makes the directory if needed, calls itself DFS1 after it, and serves its \
       users until it gets SIGTERM or SIGINT: then it finishes what is under way and ends. Killed \
       at any moment it loses nothing that it acknowledged. `dfs help serve` shows the options.
 
+      `dfs rescue` needs no server: it rebuilds a user's files from the directories of servers.
+
       \(ExitStatus.help)
       """,
     version: "dfs \(Release.version)",
-    subcommands: [Serve.self, User.self], defaultSubcommand: Serve.self)
+    subcommands: [Serve.self, User.self, RescueCommand.self], defaultSubcommand: Serve.self)
 }
 
 /// The exit statuses of this program.
 enum ExitStatus {
   static let failed = ExitCode(1)
+  /// Of `dfs rescue`: not everything could be rebuilt.
+  static let incomplete = ExitCode(4)
+  static let interrupted = ExitCode(130)
   static let help = """
     EXIT STATUS: 0 stopped as asked, or done; 1 failed (the message says why: the port is in use, \
     the directory is locked or belongs to another server, …); 64 wrong usage.

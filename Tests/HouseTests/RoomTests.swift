@@ -20,7 +20,9 @@ import Testing
     "DFSWire": system.union([
       "DFSCore", "NIOCore", "SwiftProtobuf", "Crypto", "CryptoExtras", "_CryptoExtras",
     ]),
-    "DFSStore": system.union(["DFSCore", "DFSReplication", "GRDB", "GRDBSQLite", "Logging"]),
+    "DFSStore": system.union([
+      "DFSCore", "DFSReplication", "CLinux", "GRDB", "GRDBSQLite", "Logging",
+    ]),
     "DFSServer": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "DFSStore", "Crypto", "Logging", "ServiceLifecycle",
     ]),

@@ -11,7 +11,7 @@ public enum Unmounting {
     let finding = try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
       do throws(DFSError) {
         return try Mountpoint.examine(path)
-      } catch where error.code == .notDirectory {
+      } catch  where error.code == .notDirectory {
         return .free
       }
     }

@@ -1,25 +1,25 @@
-import DFSCore
-
 /// How far a command is, and the line that says so.
-struct Progress {
-  var total: UInt64 = 0
-  var done: UInt64 = 0
-  var files = 0
-  var finishedFiles = 0
-  var name = ""
-  var phase = ""
+public struct Progress: Sendable {
+  public var total: UInt64 = 0
+  public var done: UInt64 = 0
+  public var files = 0
+  public var finishedFiles = 0
+  public var name = ""
+  public var phase = ""
   /// When, and how many bytes were done then: the last seconds, for the rate.
-  var samples: [(time: ContinuousClock.Instant, done: UInt64)] = []
+  public var samples: [(time: ContinuousClock.Instant, done: UInt64)] = []
 
   private static let window = 25
 
-  mutating func sample(at time: ContinuousClock.Instant) {
+  public init() {}
+
+  public mutating func sample(at time: ContinuousClock.Instant) {
     samples.append((time, done))
     if samples.count > Self.window { samples.removeFirst() }
   }
 
   /// Bytes a second, over the samples.
-  var rate: Double? {
+  public var rate: Double? {
     guard let first = samples.first, let last = samples.last, last.time > first.time,
       last.done > first.done
     else { return nil }
@@ -28,7 +28,7 @@ struct Progress {
   }
 
   /// `storing notes.iso [=====>    ]  45%  1.2 GiB of 2.7 GiB  310 MiB/s  0:05 left`
-  func line(width: Int) -> String {
+  public func line(width: Int) -> String {
     let fraction = total == 0 ? 1 : min(1, Double(done) / Double(total))
     var numbers = "\(Int(fraction * 100))%".leftPadded(to: 4)
     numbers += "  \(Self.size(done)) of \(Self.size(total))"
@@ -53,7 +53,7 @@ struct Progress {
   }
 
   /// `1.2 GiB`
-  static func size(_ bytes: UInt64) -> String {
+  public static func size(_ bytes: UInt64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
     var (number, unit) = (Double(bytes), 0)
     while number >= 1000, unit < units.count - 1 { (number, unit) = (number / 1024, unit + 1) }
@@ -73,11 +73,11 @@ struct Progress {
 }
 
 extension String {
-  func leftPadded(to width: Int, with character: Character = " ") -> String {
+  public func leftPadded(to width: Int, with character: Character = " ") -> String {
     String(repeating: character, count: max(0, width - count)) + self
   }
 
-  func rightPadded(to width: Int) -> String {
+  public func rightPadded(to width: Int) -> String {
     self + String(repeating: " ", count: max(0, width - count))
   }
 }

@@ -1,0 +1,115 @@
+internal import ArgumentParser
+internal import DFSCore
+internal import DFSStore
+internal import Dispatch
+internal import Glibc
+
+/// `dfs rescue DIR … --to OUT`: a user's files from servers' directories, with no server running.
+struct RescueCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "rescue",
+    abstract: "Rebuild a user's files from the directories of servers, with no server running.",
+    usage: "dfs rescue DIR … --to OUT [--user NAME] [--partial] [--json] [--quiet]",
+    discussion: """
+      Any three of the four directories hold everything, and so do two opposite ones (DFS1 and DFS3, \
+      DFS2 and DFS4); from fewer it rebuilds what it can. Copies of directories will do, also of \
+      servers that were killed; they are only read. Names that could not be rebuilt are printed, \
+      one a line, and in the end what was. Databases are read through copies in $TMPDIR.
+
+      Owners are set if it runs as root. That owners or extended attributes cannot be set does not \
+      change the exit status.
+
+      EXIT STATUS: 0 everything was rebuilt; 1 failed (the message says why: OUT is not empty, \
+      the disk is full, a server is running, …); 4 something is incomplete; 64 wrong usage; \
+      130 interrupted.
+      """)
+
+  @Argument(help: "Directories of servers, or copies of them.", completion: .directory)
+  var directories: [String]
+
+  @Option(help: "Whose files. (default: the user, if the directories have only one)")
+  var user: String?
+
+  @Option(help: "An empty or new directory for the files.", completion: .directory)
+  var to: String
+
+  @Flag(help: "Keep files of which parts are missing, with zeros there.")
+  var partial = false
+
+  @Flag(help: "One JSON object a line: each path that could not be rebuilt, then a summary.")
+  var json = false
+
+  @Flag(help: "Neither notes nor progress nor a summary.")
+  var quiet = false
+
+  func run() async throws {
+    signal(SIGPIPE, SIG_IGN)
+    raiseDescriptorLimit()
+    try await reporting {
+      let rescue = try await offload { [directories] in try Rescue(directories: directories) }
+      let request = Rescue.Request(
+        user: try owner(among: rescue.users), output: to, keepsPartial: partial)
+      let output = RescueOutput(isJSON: json, isQuiet: quiet)
+      let summary = try await watching(rescue, output) {
+        try await offload { try rescue.run(request) { output.tell($0) } }
+      }
+      output.finish(summary, request)
+      if !summary.isComplete { throw ExitStatus.incomplete }
+    }
+  }
+
+  private func owner(among users: [UserName]) throws -> UserName {
+    if let user { return try UserName(user) }
+    let list = users.map(\.text).joined(separator: ", ")
+    guard let only = users.first else {
+      throw DFSError(
+        .notFound, "no user has anything in these directories; are they servers' directories?")
+    }
+    guard users.count == 1 else {
+      throw DFSError(.configuration, "name one of the users with --user: \(list)")
+    }
+    return only
+  }
+
+  /// Shows how far it is, and ends it in order at a signal.
+  private func watching(
+    _ rescue: Rescue, _ output: RescueOutput, _ body: () async throws -> RescueSummary
+  ) async throws -> RescueSummary {
+    let sources = [SIGINT, SIGTERM, SIGHUP].map { number in
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { rescue.progress.interrupt() }
+      source.resume()
+      return source
+    }
+    output.show(rescue.progress)
+    defer {
+      output.hideProgress()
+      sources.forEach { $0.cancel() }
+    }
+    do {
+      return try await body()
+    } catch let error as DFSError where error.code == .cancelled {
+      output.hideProgress()
+      StandardError.write("dfs: \(error)\n")
+      throw ExitStatus.interrupted
+    }
+  }
+
+  /// A tree takes a descriptor for each level that is open.
+  private func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+}
+
+/// Runs `work` on a thread that may block.
+private func offload<Value: Sendable>(
+  _ work: @escaping @Sendable () throws -> Value
+) async throws -> Value {
+  try await withCheckedThrowingContinuation { continuation in
+    DispatchQueue.global().async { continuation.resume(with: Result { try work() }) }
+  }
+}
