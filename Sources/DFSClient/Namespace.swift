@@ -96,6 +96,7 @@ final class Namespace: Sendable {
   /// - Returns: the servers that answer.
   @discardableResult
   func requireWritable(_ policy: WritePolicy) async throws -> ServerSet {
+    if policy == .all, await driver.refusing != nil { await driver.tryLaggards() }
     if policy == .all, let (server, error) = await driver.refusing {
       throw DFSError(
         error.code,

@@ -240,6 +240,14 @@ actor NamespaceDriver {
     return refusals.first { lagging.contains($0.key) }.map { ($0.key, $0.value) }
   }
 
+  /// Tries servers that lag now, and waits a moment for their answers: what kept them may be over.
+  func tryLaggards() async {
+    let idle = notOwing(servers.reachable.intersection(coordinator.laggards))
+    if !idle.isEmpty { perform(coordinator.retry(reachable: idle)) }
+    late = []
+    await even(within: .milliseconds(500))
+  }
+
   // MARK: Servers that lag
 
   /// Whether every server that can be reached is at the committed head, but for those that were

@@ -63,7 +63,7 @@ public struct Progress: Sendable {
   }
 
   /// `1:02:03` or `2:03`
-  static func time(_ seconds: Double) -> String {
+  public static func time(_ seconds: Double) -> String {
     let whole = Int(min(seconds.rounded(.up), 360_000))
     let two = { (number: Int) in String(number).leftPadded(to: 2, with: "0") }
     let (hours, minutes) = (whole / 3600, whole / 60 % 60)

@@ -48,7 +48,8 @@ extension OnAMount {
               server: server,
               address: ServerAddress(name: "\(server)", host: "127.0.0.1", port: 1000),
               isUp: server.value != 2,
-              problem: server.value == 2 ? DFSError(.disconnected, "refused") : nil)
+              problem: server.value == 2
+                ? DFSError(.disconnected, "DFS3 (127.0.0.1:1000): refused") : nil)
           }
         }
         for script in ["echo x > $M/new", "echo x >> $M/old", "truncate -s 1 $M/old"] {
