@@ -59,8 +59,10 @@ public final class DFSClient: FileService {
     self.holds = holds
     self.feed = feed
     transfer = Transfer(cluster: cluster, configuration: configuration)
-    healer = Healer(
+    let healer = Healer(
       namespace, transfer, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
+    self.healer = healer
+    namespace.complete { [weak healer] in await healer?.completeSmallCopies() }
     invalidations = feed.stream
     // The cluster must not keep alive what keeps the cluster alive.
     cluster.observe { [weak namespace, weak holds, healing] server, event in

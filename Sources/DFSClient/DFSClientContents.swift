@@ -102,9 +102,7 @@ struct DFSClientUpload: Sendable {
     if split.isInline {
       let (inline, found) = try await transfer.inlineParts(content, version: version)
       digests = found
-      for server in ServerIndex.all {
-        parts.inline[server] = placement.parts(on: server).map { inline[$0.value] }
-      }
+      parts.inline = inline
     } else {
       (digests, placement) = try await transfer.upload(
         content, version: version, placement: placement, durable: durable, progress: progress)

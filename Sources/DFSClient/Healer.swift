@@ -99,6 +99,37 @@ actor Healer {
     } catch {}
   }
 
+  // MARK: Small copies that a change came without
+
+  /// Brings to the servers that are up the small copies that they lack, before anything is appended
+  /// after a change that was taken up from one server only: it has all of them, for a while.
+  func completeSmallCopies() async {
+    await withTaskGroup(of: Void.self) { group in
+      for server in transfer.cluster.reachable.servers {
+        group.addTask { await self.completeSmallCopies(of: server) }
+      }
+    }
+  }
+
+  private func completeSmallCopies(of server: ServerIndex) async {
+    let claim = Request.wanted(after: nil, limit: Self.batch, claims: false)
+    guard
+      case .wanted(let copies, _) = try? await namespace.servers.ask(
+        server, claim, timeout: NamespaceServers.pingTimeout)
+    else { return }
+    for copy in copies {
+      // Its own row says what the bytes must be.
+      guard
+        let (answers, _) = try? await namespace.servers.query(
+          [.inode(copy.inode)], of: server, timeout: NamespaceServers.pingTimeout),
+        let row = answers.first?.rows.first,
+        let version = try? Inode(id: copy.inode, row: row.value.bytes).version,
+        version.id == copy.id.version, version.split.isInline
+      else { continue }
+      _ = try? await mover.bring(copy.id.part, of: version, to: server)
+    }
+  }
+
   // MARK: Copies that stand in for others
 
   private func sendHome(_ tally: HealTally) async throws {

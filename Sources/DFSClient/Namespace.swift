@@ -2,6 +2,7 @@ internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
 internal import Logging
+internal import Synchronization
 
 /// One user's namespace over the four servers, as this client sees and changes it.
 ///
@@ -30,6 +31,8 @@ final class Namespace: Sendable {
   let pings: NamespacePings
   private let logger: Logger
   private let turn = NamespaceTurn()
+  /// Brings servers what a change that was taken up from others came without.
+  private let completion = Mutex<(@Sendable () async -> Void)?>(nil)
 
   init(
     client: ClientID, requests: any ServerRequests, cache: RowCache, settings: Settings,
@@ -41,6 +44,11 @@ final class Namespace: Sendable {
     servers = NamespaceServers(requests: requests, cache: cache)
     driver = NamespaceDriver(client: client, servers: servers, logger: logger)
     pings = NamespacePings(servers: servers)
+  }
+
+  /// Sets what completes small copies after a view was taken.
+  func complete(with completion: @escaping @Sendable () async -> Void) {
+    self.completion.withLock { $0 = completion }
   }
 
   var deadline: ContinuousClock.Instant { .now + settings.callTimeout }
@@ -159,7 +167,9 @@ final class Namespace: Sendable {
         return head
       }
       switch await driver.takeView(until: deadline) {
-      case .leading, .committed: continue
+      case .leading, .committed:
+        // Before the next change, which says that what came before is on three servers.
+        if await driver.hasBroughtChanges { await completion.withLock { $0 }?() }
       case .displaced: try await pause.wait(until: deadline)
       case .stuck(let obstacle):
         guard servers.reachable.count >= Limits.quorum, case .silent = obstacle else {
@@ -191,7 +201,10 @@ final class Namespace: Sendable {
         cache.committed(writes, as: head)
         if !parts.inline.isEmpty { await driver.even(within: Self.evenPatience) }
         return true
-      case .leading(open: .committed): return true
+      case .leading(open: .committed):
+        // Others may have taken it up without the copies that travelled with it.
+        if !parts.inline.isEmpty { await completion.withLock { $0 }?() }
+        return true
       case .leading(open: .unknown):
         await driver.forget()
         throw outcomeUnknown(nil)

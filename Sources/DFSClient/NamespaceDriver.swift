@@ -3,10 +3,12 @@ internal import DFSReplication
 internal import DFSWire
 internal import Logging
 
-/// What travels with a change besides its rows: for each server the copies that it is to keep with
-/// the change, and those that it must have already.
+/// What travels with a change besides its rows: small copies, and for each server the copies that it
+/// must have already.
 struct ChangeParts: Sendable {
-  var inline: [ServerIndex: [InlinePart]] = [:]
+  /// All four go to every server: it keeps its own, and the others for a while. Whoever takes the
+  /// change up from any one server can then bring everybody what the rows ask for.
+  var inline: [InlinePart] = []
   var held: [ServerIndex: [PartID]] = [:]
   var durable = false
 }
@@ -62,6 +64,9 @@ actor NamespaceDriver {
 
   /// The view and committed head, while this client may append.
   var leading: Head? { coordinator.phase == .leading ? coordinator.head : nil }
+
+  /// Whether taking this view brought changes to servers that did not have them.
+  var hasBroughtChanges: Bool { coordinator.hasBroughtChanges }
 
   /// Whether a view of this client is good for another change: a server that promised a later view
   /// comes back only with a new one.
@@ -220,7 +225,7 @@ actor NamespaceDriver {
     // What is committed is not refused by a server that lost its copies.
     let held = number > coordinator.head.number ? parts.held[server] ?? [] : []
     return .namespace(
-      request, parts: parts.inline[server] ?? [], held: held, durable: parts.durable)
+      request, parts: parts.inline, held: held, durable: parts.durable)
   }
 
   /// Keeps what travels with a change for as long as a server may have to be sent it (again).

@@ -65,8 +65,11 @@ struct PartFetch: Sendable {
     let absent = cluster.states().filter {
       holders.contains($0.server) && !reachable.contains($0.server)
     }
+    // Other servers may still have a small copy that came with the change.
+    let others = version.split.isInline ? cluster.reachable.subtracting(holders).servers : []
     return FetchPlan(
-      id: copy.id, candidates: ordered(reachable), absent: absent.map { ($0.server, $0.problem) })
+      id: copy.id, candidates: ordered(reachable) + others,
+      absent: absent.map { ($0.server, $0.problem) })
   }
 
   /// The best first: not slow just now, with little to do, and each part from another server.

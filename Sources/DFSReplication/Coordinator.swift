@@ -29,6 +29,8 @@ public struct Coordinator: Sendable {
   var pending: Pending?
   var fate: Fate?
   var fateIsOpen = false
+  /// Whether servers were brought changes, or all rows, since the view was begun to be taken.
+  public internal(set) var hasBroughtChanges = false
   /// Servers that were asked for the fate of the open change.
   var fateAsked: ServerSet = []
 

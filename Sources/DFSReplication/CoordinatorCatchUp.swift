@@ -71,6 +71,7 @@ extension Coordinator {
 
   private mutating func install(_ way: CatchUp, _ server: ServerIndex) -> Action {
     peers[server.value] = .catchingUp(CatchUp(from: way.from, step: .install))
+    if !way.changes.isEmpty { hasBroughtChanges = true }
     return send(
       server, .install(view, from: way.from, changes: way.changes, to: head), for: .install)
   }
@@ -79,6 +80,7 @@ extension Coordinator {
     _ server: ServerIndex, from theirs: Head, source: ServerIndex
   ) -> Action {
     peers[server.value] = .catchingUp(CatchUp(from: theirs, step: .refill))
+    hasBroughtChanges = true
     return .refill(server, source: source, view, to: head)
   }
 

@@ -12,6 +12,7 @@ extension Coordinator {
     fate = nil
     fateIsOpen = pending != nil
     fateAsked = []
+    hasBroughtChanges = false
     peers = Array(repeating: .unreachable, count: Limits.serverCount)
     guard reachable.count >= Limits.quorum else {
       phase = .idle

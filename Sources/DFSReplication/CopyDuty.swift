@@ -22,6 +22,11 @@ public struct CopyDuty: Hashable, Sendable {
     public var added: [PartID] = []
     /// No longer asked for by this inode: garbage, unless another inode asks for them.
     public var dropped: [PartID] = []
+
+    public init(added: [PartID] = [], dropped: [PartID] = []) {
+      self.added = added
+      self.dropped = dropped
+    }
   }
 
   public func difference(from old: RowContent?, to new: RowContent?) -> Difference {

@@ -71,9 +71,11 @@ extension UserStore {
           try db.inTransaction(.immediate) {
             try tables.correctClock(nowSeconds: now)
             for id in ids { try tables.forget(id) }
+            try tables.trimEscrow(committed: committed, nowSeconds: now)
             return .commit
           }
-          writer.hasGarbage.store(try CopyTables.hasGarbage(db), ordering: .relaxed)
+          let isLeft = try CopyTables.hasGarbage(db) || CopyTables.hasEscrow(db)
+          writer.hasGarbage.store(isLeft, ordering: .relaxed)
           return ids.count == Self.batch
         }
       }

@@ -163,6 +163,40 @@ struct CopyTables {
     try forgetGarbage(id)
   }
 
+  // MARK: Escrow
+
+  /// How long small copies are kept for other servers, at the least.
+  static let escrowSeconds: Int64 = 3600
+
+  /// Keeps a small copy that another server is asked for: should the change be taken up by a client
+  /// that has only its rows, this server can still give all that they name.
+  func putEscrow(_ part: InlinePart, number: UInt64, nowSeconds: Int64) throws {
+    try db.cachedStatement(sql: "INSERT OR REPLACE INTO escrow VALUES (?, ?, ?, ?, ?, ?)").execute(
+      arguments: part.id.stored + [
+        number.stored, nowSeconds, part.checksum.value.stored, part.bytes.stored,
+      ])
+  }
+
+  static func escrow(_ id: PartID, _ db: Database) throws -> InlinePart? {
+    let statement = try db.cachedStatement(
+      sql: "SELECT checksum, bytes FROM escrow WHERE version = ? AND part = ?")
+    return try GRDB.Row.fetchOne(statement, arguments: id.stored).map {
+      InlinePart(id: id, bytes: try $0.bytes(1), checksum: BlockChecksum(try $0.number(0)))
+    }
+  }
+
+  /// Forgets what nobody can need any more: the change is on three servers, and they have had time
+  /// to be brought their copies.
+  func trimEscrow(committed: UInt64, nowSeconds: Int64) throws {
+    try db.cachedStatement(
+      sql: "DELETE FROM escrow WHERE since NOT BETWEEN ? AND ? AND number <= ?"
+    ).execute(arguments: [nowSeconds - Self.escrowSeconds, nowSeconds, committed.stored])
+  }
+
+  static func hasEscrow(_ db: Database) throws -> Bool {
+    try Int.fetchOne(db, sql: "SELECT 1 FROM escrow LIMIT 1") != nil
+  }
+
   // MARK: Small copies
 
   func put(_ part: InlinePart) throws {

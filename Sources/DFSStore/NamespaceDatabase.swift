@@ -134,6 +134,12 @@ enum Schema {
       version BLOB NOT NULL, part INTEGER NOT NULL, checksum INTEGER NOT NULL, bytes BLOB NOT NULL
     ) STRICT;
     CREATE UNIQUE INDEX partKey ON part (version, part);
+    CREATE TABLE escrow (
+      version BLOB NOT NULL, part INTEGER NOT NULL, number INTEGER NOT NULL,
+      since INTEGER NOT NULL, checksum INTEGER NOT NULL, bytes BLOB NOT NULL,
+      PRIMARY KEY (version, part)
+    ) STRICT;
+    CREATE INDEX escrowAge ON escrow (since);
     CREATE TABLE garbage (
       version BLOB NOT NULL, part INTEGER NOT NULL, number INTEGER NOT NULL,
       since INTEGER NOT NULL, PRIMARY KEY (version, part)

@@ -138,7 +138,7 @@ struct NamespaceTransaction {
     let missing = try missingCopies(job)
     guard missing.isEmpty else { return Effect(reply: .missingParts(missing)) }
     let asked = asked(change)
-    try storeParts(job.parts, asked: asked)
+    try storeParts(job.parts, change, number: number)
     try write(change, number: number)
     ledger.committed = number - 1
     let head = ledger.replica.head
@@ -146,7 +146,7 @@ struct NamespaceTransaction {
       keys: change.writes.map(\.key), head: head, author: change.id.client)
     return Effect(
       reply: .applied(head), announcements: [announcement], asked: asked, held: job.held,
-      inlineCount: job.parts.count, inlineBytes: job.parts.reduce(0) { $0 + $1.bytes.count })
+      inlineCount: job.parts.count { asked.contains($0.id) }, inlineBytes: job.parts.reduce(0) { $0 + $1.bytes.count })
   }
 
   /// The copies that must be here and are not; with a durable commit those too that could not be
@@ -160,14 +160,20 @@ struct NamespaceTransaction {
     try copies.exists(id) || tables.part(id) != nil
   }
 
-  private func storeParts(_ parts: [InlinePart], asked: [PartID]) throws {
-    let asked = Set(asked)
+  /// Small copies that came with a change: those that it asks this server for, and those of the same
+  /// versions that other servers are asked for.
+  private func storeParts(_ parts: [InlinePart], _ change: Change, number: UInt64) throws {
+    let asked = Set(asked(change))
+    let named = Set(change.writes.compactMap { $0.value?.version })
     for part in parts {
-      guard asked.contains(part.id) else {
+      if asked.contains(part.id) {
+        try tables.put(part)
+      } else if named.contains(part.id.version) {
+        try tables.putEscrow(part, number: number, nowSeconds: nowSeconds)
+      } else {
         throw DFSError(
-          .protocolViolation, "part \(part.id) came with a change that does not ask for it here")
+          .protocolViolation, "part \(part.id) came with a change that does not name its version")
       }
-      try tables.put(part)
     }
   }
 

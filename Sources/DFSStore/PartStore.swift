@@ -130,6 +130,7 @@ final class PartStore: Sendable {
     do {
       let file = try File(path(of: layout.id), flags: O_RDONLY)
       present = try PartLayout.read(file, of: layout.id).verifiedChecksums(file)
+      try verify(layout.id)
     } catch {
       if error.code == .damaged { return try setAside(layout.id, because: error) }
       if error.code == .notFound { return }
@@ -138,6 +139,17 @@ final class PartStore: Sendable {
     guard present == checksums else {
       throw DFSError(
         .exists, "part \(layout.id) is here with another content; a version never changes")
+    }
+  }
+
+  /// Reads all of a copy.
+  /// - Throws: `damaged` if a block does not match its checksum.
+  private func verify(_ id: PartID) throws(DFSError) {
+    var offset: UInt64 = 0
+    while let (extent, bytes) = try read(id, range: offset..<offset + UInt64(Limits.chunkBytes)),
+      !bytes.isEmpty, extent.offset + UInt64(bytes.count) < extent.length
+    {
+      offset = extent.offset + UInt64(bytes.count)
     }
   }
 

@@ -72,7 +72,9 @@ extension UserStore {
   ) async throws -> (extent: PartExtent, bytes: [UInt8]) {
     let (copies, duty) = (copies, copies.duty)
     if let found = try await queues.bulk.run({ try copies.read(id, range: range) }) { return found }
-    let inline = try await read { db in try CopyTables(db: db, duty: duty).part(id) }
+    let inline = try await read { db in
+      try CopyTables(db: db, duty: duty).part(id) ?? CopyTables.escrow(id, db)
+    }
     guard let inline else {
       throw DFSError(.notFound, "part \(id) is not on this server")
     }

@@ -156,7 +156,8 @@ final class Writer: Sendable {
       try database.pool.read { db in
         var ledger = try Ledger.load(db)
         ledger.logBytes = try ChangeLog.bytes(db)
-        hasGarbage.store(try CopyTables.hasGarbage(db), ordering: .relaxed)
+        let isLeft = try CopyTables.hasGarbage(db) || CopyTables.hasEscrow(db)
+        hasGarbage.store(isLeft, ordering: .relaxed)
         hasWanted.store(try CopyTables.hasWanted(db), ordering: .relaxed)
         return ledger
       }

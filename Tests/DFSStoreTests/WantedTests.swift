@@ -1,0 +1,146 @@
+import DFSCore
+import Foundation
+import Testing
+
+@testable import DFSStore
+
+/// What a server knows to lack: from which moment on, and until when.
+@Suite struct WantedTests {
+  private let place = TemporaryDirectory()
+
+  private func user() async throws -> UserStore {
+    var options = StoreOptions()
+    (options.keepReplacedSeconds, options.keepOrphansSeconds) = (0, 0)
+    options.collectSeconds = 3600
+    let user = try await Fixture.open(place.path, options: options).user(Fixture.alice)
+    if user.head() == .blank { try await user.begin() }
+    return user
+  }
+
+  private func wanted(_ user: UserStore) async throws -> [PartID] {
+    try await user.wanted(session: 1, after: nil, limit: 100, claims: false).copies.map(\.id)
+  }
+
+  /// A file that asks DFS1 for parts 1 and 2.
+  private func file(_ user: UserStore, with parts: [Int]) async throws -> VersionID {
+    let version = VersionID.random()
+    for part in parts { try await user.put(partID(version, part), Fixture.bytes(100_000)) }
+    try await user.apply(
+      Fixture.create(user.head().number + 1, "\(version)", version: version),
+      held: parts.map { partID(version, $0) })
+    return version
+  }
+
+  @Test func whatARowAsksForAndIsNotHereIsWantedUntilItComes() async throws {
+    let user = try await user()
+    let version = try await file(user, with: [0])
+    #expect(try await wanted(user) == [partID(version, 1)])
+    try await user.put(partID(version, 1), Fixture.bytes(100_000), session: 2)
+    #expect(try await wanted(user).isEmpty)
+    let health = try await user.health()
+    #expect(health.copies == 2 && health.wanted == 0)
+  }
+
+  @Test func whatIsReplacedIsWantedNoMore() async throws {
+    let user = try await user()
+    _ = try await file(user, with: [])
+    #expect(try await wanted(user).count == 2)
+    try await user.apply(Fixture.replace(InodeID(change: 1, index: 0), nil, sequence: 2))
+    #expect(try await wanted(user).isEmpty)
+  }
+
+  @Test func aLostFileIsNoticedByWhoReadsItAndByTheSweep() async throws {
+    let user = try await user()
+    let (one, two) = (try await file(user, with: [0, 1]), try await file(user, with: [0, 1]))
+    for version in [one, two] {
+      try FileManager.default.removeItem(atPath: user.copies.path(of: partID(version, 0)))
+    }
+    #expect(await failure { _ = try await user.get(partID(one, 0)) } == .notFound)
+    #expect(try await wanted(user) == [partID(one, 0)])
+    // A copy that no row asks for here is nobody's loss.
+    #expect(await failure { _ = try await user.get(partID(one, 3)) } == .notFound)
+    try await user.sweep(nowSeconds: WallClock.seconds)
+    #expect(Set(try await wanted(user)) == [partID(one, 0), partID(two, 0)])
+  }
+
+  @Test func aDamagedCopyIsWantedAndSetAsideWhenAGoodOneComes() async throws {
+    let user = try await user()
+    let version = try await file(user, with: [0, 1])
+    let id = partID(version, 1)
+    let path = user.copies.path(of: id)
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    bytes[70_000] ^= 1
+    try bytes.write(to: URL(fileURLWithPath: path))
+    await user.scrub(bytesPerSecond: nil)
+    #expect(user.scrubReport.damaged == 1)
+    #expect(try await wanted(user) == [id])
+    // Its other blocks can still be read.
+    let (extent, block) = try await user.getPart(id, range: 0..<1000)
+    #expect(extent.offset == 0 && block == Array(Fixture.bytes(100_000)[..<65_536]))
+    try await user.put(id, Fixture.bytes(100_000), session: 2)
+    #expect(try await wanted(user).isEmpty)
+    #expect(try await user.health().damaged == 1)
+    #expect(try await user.get(id) == Fixture.bytes(100_000))
+    await user.scrub(bytesPerSecond: nil)
+    #expect(user.scrubReport.damaged == 0)
+  }
+
+  @Test func twoHealersAreToldOfDifferentCopies() async throws {
+    let user = try await user()
+    _ = try await file(user, with: [])
+    _ = try await file(user, with: [])
+    func claim(_ session: UInt64) async throws -> Set<PartID> {
+      Set(
+        try await user.wanted(session: session, after: nil, limit: 3, claims: true).copies.map(\.id))
+    }
+    let (one, two) = (try await claim(1), try await claim(2))
+    #expect(one.count == 3 && two.count == 1 && one.isDisjoint(with: two))
+    #expect(try await wanted(user).count == 4)
+    user.endSession(1)
+    #expect(try await claim(2) == one)
+  }
+
+  /// The row sends the copies elsewhere: those here are garbage, but not while a reader holds them.
+  @Test func aCopyThatStoodInGoesWhenTheRowSaysSoAndNobodyReads() async throws {
+    let user = try await user()
+    let version = try await file(user, with: [0, 1])
+    let elsewhere = Fixture.content(version).placement.standingIn(for: ServerSet([ServerIndex(0)]))
+    let content = RowContent(
+      version: version, placement: elsewhere, home: Fixture.content(version).home)
+    user.hold(session: 1, [version])
+    try await user.apply(
+      Change(
+        id: ChangeID(client: ClientID(7), sequence: 2),
+        writes: [
+          RowWrite(.inode(InodeID(change: 1, index: 0)), RowValue(bytes: [9], content: content))
+        ]))
+    try await user.apply(Fixture.create(3, "next"))
+    let answer = try await user.query([.standIns(after: nil)]).answers[0]
+    #expect(answer.rows.map(\.key) == [.inode(InodeID(change: 1, index: 0))])
+    try await user.collect(nowSeconds: WallClock.seconds)
+    #expect(try await user.copies([version]) == [[PartIndex(0), PartIndex(1)]])
+    user.release(session: 1, [version])
+    try await user.collect(nowSeconds: WallClock.seconds)
+    #expect(try await user.copies([version]) == [[]])
+  }
+
+  @Test func aRefillAsksForWhatIsNotHere() async throws {
+    let user = try await user()
+    let version = try await file(user, with: [0, 1])
+    let lost = VersionID.random()
+    let truth = user.head()
+    let rows = try await user.query([.everything(after: nil)]).answers[0].rows
+    let other = Row(
+      key: .inode(InodeID(change: 9, index: 0)), change: 9,
+      value: RowValue(bytes: [1], content: Fixture.content(lost)))
+    var digest = truth.digest
+    digest += RowDigest(of: other)
+    let view = Fixture.view(2)
+    #expect(try await user.refillBegin(session: 1, view) == nil)
+    try await user.refillRows(session: 1, rows + [other])
+    _ = try await user.refillEnd(
+      session: 1, view, to: Head(view: truth.view, number: 9, digest: digest))
+    #expect(Set(try await wanted(user)) == [partID(lost, 0), partID(lost, 1)])
+    #expect(try await user.copies([version]) == [[PartIndex(0), PartIndex(1)]])
+  }
+}
