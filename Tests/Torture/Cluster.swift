@@ -110,10 +110,20 @@ final class Cluster: Sendable {
   }
 
   /// SIGKILL, and waits for the end.
-  func killMount(_ place: Place) async throws {
-    guard let process = mounts.withLock({ $0.removeValue(forKey: place.number) }) else { return }
+  /// - Returns: false if it did not end; its connection to the kernel is then taken from it.
+  func killMount(_ place: Place) async throws -> Bool {
+    guard let process = mounts.withLock({ $0.removeValue(forKey: place.number) }) else {
+      return true
+    }
     kill(process, SIGKILL)
-    try await eventually("\(place.title) ends") { !Self.runs(process) }
+    do {
+      try await eventually("\(place.title) ends") { !Self.runs(process) }
+      return true
+    } catch {
+      Guard.unmount(place.mount ?? "")
+      try await eventually("\(place.title) ends without its mount") { !Self.runs(process) }
+      return false
+    }
   }
 
   /// Whether the mount's process ended by itself.
@@ -121,8 +131,11 @@ final class Cluster: Sendable {
     mounts.withLock { mounts in mounts[place.number].map { !Self.runs($0) } ?? false }
   }
 
+  /// A process of which threads are left still has its mount.
   private static func runs(_ process: pid_t) -> Bool {
-    Guard.state(of: process) != "Z"
+    let threads =
+      (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(process)/task")) ?? []
+    return threads.count > 1 || Guard.state(of: process) != "Z"
   }
 
   // MARK: Links

@@ -11,6 +11,9 @@ final class DfcClient {
     let wasKilled: Bool
     let output: [UInt8]
     let errors: String
+
+    /// What it said, for people.
+    var text: String { String(decoding: output, as: UTF8.self) + errors }
   }
 
   let title: String

@@ -82,7 +82,9 @@ struct Faults: Sendable {
       guard !stop.isSet else { return }
       let place = random.pick(cluster.mountPlaces)
       recorder.fault("mount killed", "\(place.title) killed")
-      try await cluster.killMount(place)
+      if try await !cluster.killMount(place) {
+        recorder.problem(.other, "\(place.title) was killed and did not end within 10 s")
+      }
       await pause(random.below(500))
       try await cluster.startMount(place)
       recorder.note("\(place.title) is mounted again")

@@ -52,14 +52,18 @@ struct FinalLook {
     let operation = Operation(
       number: 0, group: group.number, kind: group.kind, action: .read, name: name, newName: name,
       size: 0, isDurable: false, killAfterMilliseconds: nil)
+    var calls = ""
     let record = try patiently { () throws -> Record? in
       let answer = try mount.perform(command, seconds: Drivers.answerSeconds)
       let record = MountRecord.of(operation, answer, by: "end", [])
+      calls = answer.calls.map { "\($0.name) \($0.error)" }.joined(separator: ", ")
       return record.events.isEmpty && record.problems.isEmpty ? nil : record
     }
     guard let record else {
       return recorder.problem(
-        .lost, "\(group.kind.directory)/\(command.name) cannot be read at the end")
+        .lost,
+        "\(group.kind.directory)/\(command.name) cannot be read at the end (\(calls)); "
+          + (try dfc.run(["where", group.kind.directory + "/" + command.name])).text)
     }
     files += 1
     record.problems.forEach { recorder.problem($0.kind, $0.text) }

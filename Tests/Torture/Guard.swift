@@ -74,8 +74,11 @@ struct Guard: Sendable {
     }
   }
 
-  private static func unmount(_ path: String) {
+  /// By force first: that ends the kernel's connection, also of a process that was killed and does
+  /// not end, so that whoever waits for its answers goes on.
+  static func unmount(_ path: String) {
     if geteuid() == 0 {
+      umount2(path, Int32(MNT_FORCE))
       umount2(path, Int32(MNT_DETACH))
     } else {
       _ = try? ChildProcess.start("/usr/bin/fusermount3", ["-u", "-z", path]).wait()

@@ -83,7 +83,10 @@ final class Recorder: Sendable {
         state.groups[group].add(events)
         if state.groups[group].isRetired { Self.retire(group, &state) }
       }
-      state.problems += record.problems
+      for problem in record.problems {
+        let group = state.groups[operation.group]
+        state.problems.append(Problem(problem.kind, problem.text + history(of: group)))
+      }
       switch record.outcome {
       case .acknowledged: state.counts.acknowledged += 1
       case .refused: state.counts.refused += 1
@@ -91,6 +94,13 @@ final class Recorder: Sendable {
       }
       note(record.calls, &state.counts)
     }
+  }
+
+  /// What was done last to the names of a problem.
+  private func history(of group: Group) -> String {
+    "; at \(seconds(Clock.now)); the last of \(group.title):\n"
+      + group.events.suffix(40).map { "  " + $0.line(since: origin, names: group.names) }
+      .joined(separator: "\n")
   }
 
   private static func retire(_ group: Int, _ state: inout State) {
