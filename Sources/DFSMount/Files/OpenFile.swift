@@ -72,6 +72,7 @@ final class OpenFile: Sendable {
   func overlay(_ inode: Inode) -> Attributes {
     state.withLock { state in
       var attributes = Attributes(inode)
+      attributes.isPassing = !state.isDirty && (isDivided || state.base?.id != inode.version?.id)
       guard state.isDirty || state.isRemoved, let spool = state.spool else { return attributes }
       attributes.size = spool.size
       attributes.inode.modified = state.modified
@@ -79,6 +80,9 @@ final class OpenFile: Sendable {
       return attributes
     }
   }
+
+  /// Bytes that a handle of this file reads.
+  var size: UInt64 { state.withLock { $0.spool?.size ?? $0.base?.size ?? 0 } }
 
   /// The attributes from here alone, for a file without a name.
   var ownAttributes: Attributes { overlay(state.withLock { $0.inode }) }
