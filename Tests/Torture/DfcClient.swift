@@ -25,7 +25,7 @@ final class DfcClient {
   init(title: String, configuration: String, directory: String) throws {
     (self.title, self.configuration, self.directory) = (title, configuration, directory)
     environment = ["HOME": directory, "XDG_CACHE_HOME": directory]
-    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: false)
   }
 
   // MARK: Operations

@@ -63,7 +63,8 @@ struct FinalLook {
       return recorder.problem(
         .lost,
         "\(group.kind.directory)/\(command.name) cannot be read at the end (\(calls)); "
-          + (try dfc.run(["where", group.kind.directory + "/" + command.name])).text)
+          + (try dfc.run(["where", group.kind.directory + "/" + command.name])).text
+          + recorder.history(of: group.number))
     }
     files += 1
     record.problems.forEach { recorder.problem($0.kind, $0.text) }

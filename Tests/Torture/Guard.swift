@@ -44,8 +44,11 @@ struct Guard: Sendable {
       quietLooks = found.isEmpty && mounts.isEmpty ? quietLooks + 1 : 0
       usleep(100_000)
     }
-    if !keeps, mounts(below: directory).isEmpty {
+    guard !keeps, mounts(below: directory).isEmpty else { return }
+    // A run that was interrupted may just be making a file.
+    for _ in 0..<20 where FileManager.default.fileExists(atPath: directory) {
       try? FileManager.default.removeItem(atPath: directory)
+      usleep(50_000)
     }
   }
 

@@ -96,6 +96,9 @@ final class Recorder: Sendable {
     }
   }
 
+  /// The same, for people.
+  func history(of number: Int) -> String { history(of: group(number)) }
+
   /// What was done last to the names of a problem.
   private func history(of group: Group) -> String {
     "; at \(seconds(Clock.now)); the last of \(group.title):\n"

@@ -27,12 +27,14 @@ struct Torture {
         atPath: directory, withIntermediateDirectories: true,
         attributes: [.posixPermissions: 0o700])
       let keeper = try Guard.start(over: directory)
-      let stop = StopFlag()
-      let signals = [SIGINT, SIGTERM, SIGHUP].map { onSignal($0, stop, keeper) }
+      let (stop, interrupted) = (StopFlag(), StopFlag())
+      let signals = [SIGINT, SIGTERM, SIGHUP].map { onSignal($0, stop, interrupted, keeper) }
       let status: Int32
       do {
         status = try await Run(options, in: directory, stop: stop).perform()
       } catch {
+        // That everything is being ended is why: who ends it ends this process.
+        while interrupted.isSet { pause() }
         say("the run could not be made: \(error)")
         status = 2
       }
@@ -51,11 +53,12 @@ struct Torture {
   }
 
   private static func onSignal(
-    _ number: Int32, _ stop: StopFlag, _ keeper: Guard
+    _ number: Int32, _ stop: StopFlag, _ interrupted: StopFlag, _ keeper: Guard
   ) -> any DispatchSourceSignal {
     signal(number, SIG_IGN)
     let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
     source.setEventHandler {
+      interrupted.set()
       stop.set()
       keeper.end(keeps: false)
       _exit(128 + number)
