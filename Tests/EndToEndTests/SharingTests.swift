@@ -81,8 +81,10 @@ extension EndToEnd {
           END
           printf 00000005%.0s $(seq 8) > $M2/f
           python3 $LOCAL/sizes.py read $M/f & reader=$!
+          (while [ ! -e $M/f.end ]; do ls -l $M; done) > /dev/null & looker=$!
           python3 $LOCAL/sizes.py write $M2/f
           wait $reader
+          wait $looker
           """, seconds: 120)
       }
     }
