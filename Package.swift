@@ -93,6 +93,9 @@ let package = Package(
     .executableTarget(
       name: "dfs-simulate", dependencies: ["DFSTestSupport"], path: "Tests/Simulate",
       swiftSettings: settings),
+    .executableTarget(
+      name: "dfs-torture", dependencies: ["DFSCore", "DFSTestSupport"], path: "Tests/Torture",
+      swiftSettings: settings),
     tests("DFSCoreTests", ["DFSCore", "DFSTestSupport"]),
     tests("DFSReplicationTests", ["DFSCore", "DFSReplication", "DFSTestSupport"]),
     tests("DFSWireTests", ["DFSCore", "DFSWire", nioCore, nioEmbedded, nioTest, protobuf]),

@@ -6,6 +6,8 @@
 #include <fuse3/fuse_opt.h>
 #include <malloc.h>
 #include <sys/xattr.h>
+#include <errno.h>
+#include <unistd.h>
 
 static inline void dfs_file_info_set(
     struct fuse_file_info *info, uint64_t handle, int keep_cache, int direct_io) {
@@ -17,4 +19,16 @@ static inline void dfs_file_info_set(
 // Whether a write comes from the page cache (a mapping) and not from a write(2).
 static inline int dfs_file_info_is_writeback(const struct fuse_file_info *info) {
   return info->writepage;
+}
+
+// Makes the kernel ask again for every entry that it knows, when it next uses it; takes no lock that
+// could wait for an answer. FUSE_NOTIFY_INC_EPOCH (8), Linux 6.16; an older kernel refuses it, and
+// libfuse has no name for it yet.
+static inline int dfs_expire_entries(struct fuse_session *session) {
+  struct {
+    uint32_t length;
+    int32_t code;
+    uint64_t unique;
+  } message = {sizeof message, 8, 0};
+  return write(fuse_session_fd(session), &message, sizeof message) == sizeof message ? 0 : errno;
 }

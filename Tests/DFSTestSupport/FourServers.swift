@@ -118,7 +118,8 @@ public final class FourServers: Sendable {
     try await eventually("\(server) ends", within: .seconds(30)) { !process.isRunning }
   }
 
-  private func send(_ signal: Int32, to server: ServerIndex) {
+  /// Sends a signal and waits for nothing.
+  public func send(_ signal: Int32, to server: ServerIndex) {
     guard let pid = processes.withLock({ $0[server]?.processIdentifier }) else { return }
     kill(pid, signal)
   }

@@ -90,5 +90,46 @@ extension EndToEnd {
           """)
       }
     }
+
+    /// A mount that is killed while it tells the kernel what others changed, and while programs wait
+    /// for its answers in the same directory, ends at once: found by scripts/torture, seed 2.
+    @Test(.needsFuse) func aMountKilledUnderOthersChangesEnds() async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        try await cluster.shell.succeed(
+          """
+          mkdir $M/d
+          cat > $LOCAL/hurry.py <<'END'
+          import os, sys, time
+          os.chdir(sys.argv[1])
+          end = time.monotonic() + 2
+          try:
+              while time.monotonic() < end:
+                  name = sys.argv[2]
+                  os.close(os.open("new-" + name, os.O_CREAT | os.O_WRONLY))
+                  os.rename("new-" + name, name)
+                  os.unlink(name)
+          except OSError:
+              pass
+          END
+          for round in $(seq 6); do
+            for who in a b c; do
+              python3 $LOCAL/hurry.py $M2/d $who &
+              python3 $LOCAL/hurry.py $M/d $who-mine &
+            done
+            sleep 1.$round
+            process=$(mount_pid $M)
+            kill -KILL $process
+            for i in $(seq 50); do
+              threads=$(ls /proc/$process/task 2>/dev/null | wc -l || true)
+              [ $threads -le 1 ] && break
+              sleep 0.1
+            done
+            if [ $threads -gt 1 ]; then umount -f $M; echo "it does not end"; exit 1; fi
+            wait
+            dfs-mount $CONF $M
+          done
+          """, seconds: 200)
+      }
+    }
   }
 }

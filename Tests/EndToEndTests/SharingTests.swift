@@ -50,6 +50,45 @@ extension EndToEnd {
       }
     }
 
+    /// A file that others make shorter and longer is read whole, with the size of what was opened,
+    /// while the kernel is told of sizes all the time: found by scripts/torture, seeds 3 and 4.
+    @Test(.needsFuse) func readsHaveTheSizeOfWhatWasOpened() async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        try await cluster.shell.succeed(
+          """
+          cat > $LOCAL/sizes.py <<'END'
+          import os, sys
+          role, path = sys.argv[1:]
+          sizes = [1280, 400000, 5000, 66976, 131080, 64, 922744]
+          def content(i): return (b"%08d" % i) * (sizes[i % len(sizes)] // 8)
+          if role == "write":
+              for i in range(100):
+                  with open(path, "r+b") as file:
+                      file.truncate(0)
+                      file.write(content(i))
+              with open(path + ".end", "w"): pass
+          else:
+              reads = 0
+              while not os.path.exists(path + ".end"):
+                  os.listdir(os.path.dirname(path))
+                  os.stat(path)
+                  with open(path, "rb") as file: data = file.read()
+                  assert data, "empty"
+                  expected = content(int(data[:8]))
+                  assert data == expected, f"{len(data)} bytes instead of {len(expected)}"
+                  reads += 1
+              print(reads)
+          END
+          printf 00000005%.0s $(seq 8) > $M2/f
+          python3 $LOCAL/sizes.py read $M/f & reader=$!
+          (while [ ! -e $M/f.end ]; do ls -l $M; done) > /dev/null & looker=$!
+          python3 $LOCAL/sizes.py write $M2/f
+          wait $reader
+          wait $looker
+          """, seconds: 120)
+      }
+    }
+
     /// A rename, a removal and a directory moved on one mount are seen by the other's next lookup.
     @Test(.needsFuse) func changesOfNamesAreSeen() async throws {
       try await MountedCluster.run(mounts: 2) { cluster in

@@ -5,8 +5,14 @@ internal import Synchronization
 
 /// Attributes, links' targets, extended attributes and space.
 extension FileSystem {
-  func attributes(of id: InodeID) async throws -> Reply {
-    .attributes(try await currentAttributes(of: id))
+  /// - Parameter handle: the open file through which is asked: it has the size of what it reads.
+  func attributes(of id: InodeID, handle: UInt64? = nil) async throws -> Reply {
+    var attributes = try await currentAttributes(of: id)
+    if let handle, let file = try? handles.file(handle).file, file.size != attributes.size {
+      attributes.size = file.size
+      attributes.isPassing = true
+    }
+    return .attributes(attributes)
   }
 
   private func currentAttributes(of id: InodeID) async throws -> Attributes {
@@ -43,7 +49,7 @@ extension FileSystem {
       files[id]?.learn(inode, modified: request.change.modified)
       nodes.note(inode)
     }
-    return try await attributes(of: id)
+    return try await attributes(of: id, handle: handle)
   }
 
   private func resize(

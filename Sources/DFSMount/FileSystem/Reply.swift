@@ -14,6 +14,9 @@ struct Attributes: Hashable, Sendable {
   var inode: Inode
   /// Bytes.
   var size: UInt64
+  /// Handles of this file read another version: the kernel, which has one size for all of them, asks
+  /// again before each read.
+  var isPassing = false
 
   init(_ inode: Inode) {
     self.inode = inode

@@ -68,10 +68,15 @@ final class OpenFile: Sendable {
 
   // MARK: Attributes
 
-  /// `inode` with the local changes that are not published yet.
+  /// `inode` with the local changes that are not published yet; if it is of another version than
+  /// the one that was opened here, with the size of that one.
   func overlay(_ inode: Inode) -> Attributes {
     state.withLock { state in
       var attributes = Attributes(inode)
+      let isOther = state.base?.id != inode.version?.id
+      attributes.isPassing = !state.isDirty && (isDivided || isOther)
+      // The kernel has one size for the file, and cuts or fills up with it what handles read.
+      if isOther { attributes.size = state.base?.size ?? 0 }
       guard state.isDirty || state.isRemoved, let spool = state.spool else { return attributes }
       attributes.size = spool.size
       attributes.inode.modified = state.modified
@@ -79,6 +84,9 @@ final class OpenFile: Sendable {
       return attributes
     }
   }
+
+  /// Bytes that a handle of this file reads.
+  var size: UInt64 { state.withLock { $0.spool?.size ?? $0.base?.size ?? 0 } }
 
   /// The attributes from here alone, for a file without a name.
   var ownAttributes: Attributes { overlay(state.withLock { $0.inode }) }

@@ -6,9 +6,10 @@ internal import Glibc
 /// The callbacks of libfuse that concern names and attributes.
 extension FuseCallbacks {
   static func addAttributes(_ table: inout fuse_lowlevel_ops) {
-    table.getattr = { request, id, _ in
+    table.getattr = { request, id, info in
+      let handle = info.map { $0.pointee.fh }
       FuseCallbacks.serve(request, "getattr", .query) { files, _ in
-        try await files.attributes(of: InodeID(id))
+        try await files.attributes(of: InodeID(id), handle: handle)
       }
     }
     table.setattr = { request, id, status, set, info in

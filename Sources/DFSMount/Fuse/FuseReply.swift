@@ -60,7 +60,7 @@ struct FuseAnswers: Sendable {
     var parameters = fuse_entry_param()
     parameters.ino = attributes.inode.id.value
     parameters.attr = status(attributes)
-    parameters.attr_timeout = attributeTimeout
+    parameters.attr_timeout = timeout(attributes)
     parameters.entry_timeout = entryTimeout
     return parameters
   }
@@ -75,7 +75,11 @@ struct FuseAnswers: Sendable {
 
   private func send(_ attributes: Attributes, to raw: fuse_req_t) -> Bool {
     var status = status(attributes)
-    return fuse_reply_attr(raw, &status, attributeTimeout) == 0
+    return fuse_reply_attr(raw, &status, timeout(attributes)) == 0
+  }
+
+  private func timeout(_ attributes: Attributes) -> Double {
+    attributes.isPassing ? 0 : attributeTimeout
   }
 
   /// What `stat` shows.

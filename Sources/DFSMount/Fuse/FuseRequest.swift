@@ -51,6 +51,7 @@ final class FuseRequest: Sendable {
       return session.fileSystem.wasNotDelivered(reply, counted: false)
     }
     if case .directory(let page) = reply { return answer(page, raw) }
+    if case .opened(let opened) = reply { session.renewSize(opened) }
     session.fileSystem.willDeliver(reply)
     if !session.answers.send(reply, to: raw) {
       session.fileSystem.wasNotDelivered(reply, counted: true)

@@ -20,6 +20,8 @@ final class FuseSession: Sendable {
     var nextSerial: UInt64 = 1
     var isWatching = false
     var readers = 0
+    /// How many are telling the kernel something just now.
+    var notifying = 0
     var ended: [CheckedContinuation<Void, Never>] = []
   }
 
@@ -130,14 +132,14 @@ final class FuseSession: Sendable {
   func destroy() {
     let left = state.withLock { Array($0.pending.values) }
     for request in left { request.answer(DFSError(.cancelled, "the file system was unmounted")) }
-    // Readers that are left use the session; it goes with the process.
-    guard state.withLock({ $0.readers }) == 0 else {
-      _ = Unmanaged.passRetained(self)
-      return
-    }
     let raw = session.withLock { session in
       defer { session = nil }
       return session
+    }
+    // Who is left uses the session; it goes with the process.
+    guard state.withLock({ $0.readers + $0.notifying }) == 0 else {
+      _ = Unmanaged.passRetained(self)
+      return
     }
     if let raw { fuse_session_destroy(raw.pointer) }
   }
@@ -212,22 +214,41 @@ final class FuseSession: Sendable {
 
   // MARK: What the kernel is told
 
-  /// Not from within an operation: the kernel may hold a lock until that is answered.
+  /// Not from within an operation if it is about pages: the kernel may hold a lock until that is
+  /// answered.
   func invalidate(_ id: InodeID, pages: Bool) {
-    session.withLock { session in
-      guard let session else { return }
-      _ = fuse_lowlevel_notify_inval_inode(session.pointer, id.value, pages ? 0 : -1, 0)
+    notify { _ = fuse_lowlevel_notify_inval_inode($0, id.value, pages ? 0 : -1, 0) }
+  }
+
+  /// Where the kernel can, by making it ask again for all names that it knows: that waits for
+  /// nothing. Taking back a single name waits for the directory's lock, which may be held until
+  /// this process answers; killed in that moment, it could never end, nor who waits for its answers.
+  func invalidate(_ name: NodeName) {
+    notify { session in
+      if dfs_expire_entries(session) == 0 { return }
+      name.name.bytes.withUnsafeBytes { bytes in
+        _ = fuse_lowlevel_notify_inval_entry(
+          session, name.parent.value, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
+      }
     }
   }
 
-  func invalidate(_ name: NodeName) {
-    session.withLock { session in
-      guard let session else { return }
-      name.name.bytes.withUnsafeBytes { bytes in
-        _ = fuse_lowlevel_notify_inval_entry(
-          session.pointer, name.parent.value, bytes.bindMemory(to: CChar.self).baseAddress,
-          bytes.count)
-      }
+  /// Before a file that was opened is read, the kernel asks for its size: the one that it was told
+  /// last, or is just being told, may be that of another version. An answer that is older than this
+  /// does not count for it any more.
+  func renewSize(_ opened: Opened) {
+    guard let file = try? fileSystem.handles.file(opened.handle).file else { return }
+    invalidate(file.id, pages: false)
+  }
+
+  /// Not with a lock held: some of this waits.
+  private func notify(_ body: (OpaquePointer) -> Void) {
+    let raw = session.withLock { session in
+      if session != nil { state.withLock { $0.notifying += 1 } }
+      return session
     }
+    guard let raw else { return }
+    body(raw.pointer)
+    state.withLock { $0.notifying -= 1 }
   }
 }

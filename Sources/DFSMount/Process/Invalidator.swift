@@ -36,7 +36,7 @@ final class Invalidator: Sendable {
     case .rows(let keys): for key in keys { perform(key) }
     case .everything:
       for node in nodes.all {
-        session.invalidate(node.id, pages: true)
+        session.invalidate(node.id, pages: false)
         if let name = node.name { session.invalidate(name) }
       }
     }
@@ -45,7 +45,9 @@ final class Invalidator: Sendable {
   private func perform(_ key: RowKey) {
     switch key {
     case .inode(let id):
-      if nodes.knows(id) { session.invalidate(id, pages: true) }
+      // Not its pages: taking them waits for reads under way, as names do for the directory's lock.
+      // The next open drops them, and until then handles read what they opened.
+      if nodes.knows(id) { session.invalidate(id, pages: false) }
     case .entry(let parent, let name):
       guard nodes.knows(parent) else { return }
       session.invalidate(NodeName(parent: parent, name: name))

@@ -1,0 +1,86 @@
+import DFSTestSupport
+
+/// One operation of a client, as the plan chose it.
+struct Operation: Sendable {
+  enum Action: Hashable, Sendable {
+    /// On a mount: in place, exclusively, and by way of a temporary name.
+    case write, create, save
+    case put, read, remove, move, makeDirectory, removeDirectory, list
+  }
+
+  /// Also the number of the content that it would store, or the file that it would make.
+  let number: Int
+  let group: Int
+  let kind: GroupKind
+  let action: Action
+  /// Names of the group.
+  let name: Int
+  let newName: Int
+  let size: Int
+  let isDurable: Bool
+  /// A dfc is killed so long after its start.
+  let killAfterMilliseconds: Int?
+}
+
+/// Chooses operations; the same seed makes the same choices, while the groups that there are depend
+/// on how fast the run goes.
+struct Plan {
+  private var random: SplitMix64
+
+  init(seed: UInt64) { random = SplitMix64(seed: seed) }
+
+  mutating func kind() -> GroupKind {
+    random.pick([
+      .register, .register, .register, .exclusive, .exclusive, .renamed, .renamed, .folder,
+    ])
+  }
+
+  /// One of `count`.
+  mutating func place(_ count: Int) -> Int { random.below(count) }
+
+  mutating func operation(_ number: Int, on group: Int, _ kind: GroupKind, isMount: Bool)
+    -> Operation
+  {
+    let action = isMount ? mountAction(kind) : dfcAction(kind)
+    let name = random.below(kind.nameCount)
+    let newName = (name + 1 + random.below(max(1, kind.nameCount - 1))) % kind.nameCount
+    let mayBeKilled = !isMount && [.put, .move, .remove].contains(action)
+    return Operation(
+      number: number, group: group, kind: kind, action: action, name: name, newName: newName,
+      size: size(), isDurable: random.chance(20),
+      killAfterMilliseconds: mayBeKilled && random.chance(12) ? random.below(400) : nil)
+  }
+
+  private mutating func mountAction(_ kind: GroupKind) -> Operation.Action {
+    let draw = random.below(100)
+    return switch kind {
+    case .register: draw < 40 ? .write : draw < 90 ? .read : .list
+    case .exclusive: draw < 35 ? .create : draw < 55 ? .remove : draw < 88 ? .read : .list
+    case .renamed:
+      draw < 30 ? .save : draw < 58 ? .move : draw < 68 ? .remove : draw < 92 ? .read : .list
+    case .folder: draw < 45 ? .makeDirectory : draw < 85 ? .removeDirectory : .list
+    }
+  }
+
+  private mutating func dfcAction(_ kind: GroupKind) -> Operation.Action {
+    let draw = random.below(100)
+    return switch kind {
+    case .register: draw < 50 ? .put : draw < 85 ? .read : .list
+    case .exclusive: draw < 30 ? .put : draw < 60 ? .remove : draw < 85 ? .read : .list
+    case .renamed:
+      draw < 35 ? .put : draw < 60 ? .move : draw < 70 ? .remove : draw < 90 ? .read : .list
+    case .folder: draw < 70 ? .makeDirectory : .list
+    }
+  }
+
+  /// Small ones travel in the change, large ones as parts; some are about the bound between.
+  private mutating func size() -> Int {
+    switch random.below(10) {
+    case 0..<4: Content.leastBytes + random.below(4000)
+    case 4..<7: Content.leastBytes + random.below(130_000)
+    case 7: 131_072 + random.below(9) - 4
+    case 8: 131_072 + random.below(300_000)
+    default: 500_000 + random.below(1_500_000)
+    }
+  }
+}

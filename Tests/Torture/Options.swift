@@ -1,0 +1,48 @@
+import Foundation
+import Glibc
+
+/// The words of the command line.
+struct Options: Sendable {
+  static let usage = """
+    usage: dfs-torture [--minutes N] [--seconds N] [--seed S] [--json] [--dir DIR] [--keep]
+    """
+
+  var seconds = 60
+  var seed = UInt64.random(in: 0..<1_000_000)
+  var isJSON = false
+  /// The run's own directory is made in it.
+  var directory = NSTemporaryDirectory()
+  /// The run's directory stays.
+  var keeps = false
+
+  init(_ words: [String]) {
+    var words = words[...]
+    while let option = words.popFirst() {
+      switch option {
+      case "--minutes": seconds = 60 * Self.number(words.popFirst(), of: option)
+      case "--seconds": seconds = Self.number(words.popFirst(), of: option)
+      case "--seed": seed = UInt64(Self.number(words.popFirst(), of: option))
+      case "--json": isJSON = true
+      case "--keep": keeps = true
+      case "--dir":
+        guard let path = words.popFirst(), path.hasPrefix("/") else {
+          Self.refuse("--dir wants an absolute path")
+        }
+        directory = path
+      default: Self.refuse("unknown word '\(option)'")
+      }
+    }
+  }
+
+  private static func number(_ word: String?, of option: String) -> Int {
+    guard let value = word.flatMap({ Int($0) }), value >= 0, value < 1 << 40 else {
+      refuse("\(option) wants a number")
+    }
+    return value
+  }
+
+  private static func refuse(_ problem: String) -> Never {
+    FileHandle.standardError.write(Data("dfs-torture: \(problem)\n\(usage)\n".utf8))
+    exit(64)
+  }
+}
