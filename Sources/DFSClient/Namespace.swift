@@ -156,6 +156,11 @@ final class Namespace: Sendable {
     return try result.get()
   }
 
+  private func complete() async {
+    await driver.even(within: Self.evenPatience)
+    await completion.withLock { $0 }?()
+  }
+
   /// The head of a view of this client's, taken if there is none.
   private func lead(
     until deadline: ContinuousClock.Instant, _ pause: inout Pause
@@ -169,7 +174,7 @@ final class Namespace: Sendable {
       switch await driver.takeView(until: deadline) {
       case .leading, .committed:
         // Before the next change, which says that what came before is on three servers.
-        if await driver.hasBroughtChanges { await completion.withLock { $0 }?() }
+        if await driver.hasBroughtChanges { await complete() }
       case .displaced: try await pause.wait(until: deadline)
       case .stuck(let obstacle):
         guard servers.reachable.count >= Limits.quorum, case .silent = obstacle else {
@@ -203,7 +208,7 @@ final class Namespace: Sendable {
         return true
       case .leading(open: .committed):
         // Others may have taken it up without the copies that travelled with it.
-        if !parts.inline.isEmpty { await completion.withLock { $0 }?() }
+        if !parts.inline.isEmpty { await complete() }
         return true
       case .leading(open: .unknown):
         await driver.forget()
