@@ -146,7 +146,8 @@ struct NamespaceTransaction {
       keys: change.writes.map(\.key), head: head, author: change.id.client)
     return Effect(
       reply: .applied(head), announcements: [announcement], asked: asked, held: job.held,
-      inlineCount: job.parts.count { asked.contains($0.id) }, inlineBytes: job.parts.reduce(0) { $0 + $1.bytes.count })
+      inlineCount: job.parts.count { asked.contains($0.id) },
+      inlineBytes: job.parts.reduce(0) { $0 + $1.bytes.count })
   }
 
   /// The copies that must be here and are not; with a durable commit those too that could not be

@@ -22,6 +22,22 @@ extension OnAMount {
       }
     }
 
+    /// What was written through the kernel's pages and could not be stored is not the old content.
+    @Test(.needsFuse) func aFailedCloseLeavesNothingInTheKernelsPages() async throws {
+      try await Mounted.run { mounted in
+        try await mounted.succeed(
+          """
+          head -c 300000 /dev/urandom > $LOCAL/old; head -c 200000 /dev/urandom > $LOCAL/new
+          cp $LOCAL/old $M/f; cmp $LOCAL/old $M/f; cmp $LOCAL/old $M/f
+          """)
+        mounted.files.set { $0.refusal = DFSError(.timedOut, "no three servers answer") }
+        try await mounted.fail("dd if=$LOCAL/new of=$M/f conv=notrunc bs=64k")
+        try await mounted.fail("cp $LOCAL/new $M/f")
+        mounted.files.set { $0.refusal = nil }
+        try await mounted.succeed("for i in 1 2 3; do cmp $LOCAL/old $M/f; done")
+      }
+    }
+
     @Test(.needsFuse) func errorsMeanWhatTheySay() async throws {
       let cases: [(DFSError.Code, String)] = [
         (.serversMissing, "Read-only file system"), (.readOnly, "Read-only file system"),

@@ -91,7 +91,8 @@ import Testing
     _ = try await file(user, with: [])
     func claim(_ session: UInt64) async throws -> Set<PartID> {
       Set(
-        try await user.wanted(session: session, after: nil, limit: 3, claims: true).copies.map(\.id))
+        try await user.wanted(session: session, after: nil, limit: 3, claims: true).copies.map(\.id)
+      )
     }
     let (one, two) = (try await claim(1), try await claim(2))
     #expect(one.count == 3 && two.count == 1 && one.isDisjoint(with: two))

@@ -11,6 +11,7 @@ extension FileSystem {
     if let handle, let file = try? handles.file(handle).file, file.size != attributes.size {
       attributes.size = file.size
       attributes.isPassing = true
+      attributes = told(attributes, of: file)
     }
     return .attributes(attributes)
   }

@@ -22,10 +22,26 @@ extension FileSystem {
       items = try await entries(of: handle.directory)
       handle.items.withLock { $0 = items }
     }
+    let rest = items.dropFirst(first)
     return .directory(
       DirectoryPage(
-        first: first, items: items.dropFirst(first), size: size, withAttributes: withAttributes))
+        first: first, items: withAttributes ? current(rest) : rest, size: size,
+        withAttributes: withAttributes))
   }
+
+  /// The items, with the attributes that open files have now: what was taken when the directory was
+  /// read from the front may be older than an open.
+  private func current(_ items: ArraySlice<DirectoryPage.Item>) -> ArraySlice<DirectoryPage.Item> {
+    guard !files.isEmpty else { return items }
+    return items.prefix(Self.pageBound).map { item in
+      guard item.entry != nil, let file = files[item.attributes.inode.id] else { return item }
+      let attributes = told(file.overlay(item.attributes.inode), of: file)
+      return DirectoryPage.Item(name: item.name, attributes: attributes, entry: item.entry)
+    }[...]
+  }
+
+  /// More than fit in one answer to the kernel.
+  private static let pageBound = 4096
 
   private func entries(of id: InodeID) async throws -> [DirectoryPage.Item] {
     let mark = nodes.mark

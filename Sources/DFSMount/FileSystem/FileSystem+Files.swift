@@ -30,7 +30,7 @@ extension FileSystem {
     let handle = handles.add(FileHandle(file, appends: flags & O_APPEND != 0))
     let version = isDivided ? nil : file.state.withLock { $0.base?.id }
     return Opened(
-      handle: handle, keepCache: nodes.cache(version, of: file.id), isDirect: isDivided)
+      handle: handle, keepCache: nodes.keepsPages(of: version, file.id), isDirect: isDivided)
   }
 
   /// The open file of an inode as it is now, with one more handle.
@@ -103,6 +103,7 @@ extension FileSystem {
       ])
     }
     guard let base else { return .data([]) }
+    if !file.isDivided { nodes.notePages(of: base.id, file.id) }
     return .data(try await file.read(base, at: offset, count: count))
   }
 

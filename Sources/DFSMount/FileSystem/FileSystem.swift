@@ -34,7 +34,18 @@ final class FileSystem: Sendable {
   /// The attributes of an inode that was asked for at `mark`, with what is newer here.
   func attributes(_ inode: Inode, since mark: UInt64) -> Attributes {
     let newest = nodes.newest(inode, since: mark)
-    return files[inode.id]?.overlay(newest) ?? Attributes(newest)
+    guard let file = files[inode.id] else { return Attributes(newest) }
+    return told(file.overlay(newest), of: file)
+  }
+
+  /// Attributes as the kernel may be told them: with the size of the version whose bytes are in its
+  /// pages, as long as that is open.
+  func told(_ attributes: Attributes, of file: OpenFile) -> Attributes {
+    guard let paged = files.paged(file.id), paged !== file, !file.isDirty else { return attributes }
+    var attributes = attributes
+    attributes.size = paged.size
+    attributes.isPassing = true
+    return attributes
   }
 
   func entry(_ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: UInt64) -> Entry {

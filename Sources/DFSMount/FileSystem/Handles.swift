@@ -71,25 +71,40 @@ final class HandleTable: Sendable {
 }
 
 /// The files that are open here, by inode.
+///
+/// Invariant: of the open files of one inode at most one goes through the kernel's pages; its size is
+/// the only one that the kernel may be told, since it has one size for all handles.
 final class OpenFileTable: Sendable {
-  private let files = Mutex<[InodeID: OpenFile]>([:])
+  private struct State {
+    /// Those that new handles join.
+    var files: [InodeID: OpenFile] = [:]
+    /// Those that go through the kernel's pages.
+    var paged: [InodeID: OpenFile] = [:]
+  }
 
-  subscript(id: InodeID) -> OpenFile? { files.withLock { $0[id] } }
+  private let state = Mutex(State())
 
-  var isEmpty: Bool { files.withLock { $0.isEmpty } }
-  var all: [OpenFile] { files.withLock { Array($0.values) } }
+  subscript(id: InodeID) -> OpenFile? { state.withLock { $0.files[id] } }
+
+  /// The open file of an inode whose bytes are in the kernel's pages.
+  func paged(_ id: InodeID) -> OpenFile? { state.withLock { $0.paged[id] } }
+
+  var isEmpty: Bool { state.withLock { $0.files.isEmpty } }
+  var all: [OpenFile] { state.withLock { Array($0.files.values) } }
 
   /// The open file for `inode` with one more handle: the one there is, if it is of that version or
   /// has unpublished changes or no name; else a new one, and the handles of the old one keep that.
   /// - Returns: also whether handles remain that read another version.
   func open(_ inode: Inode, context: FileContext) -> (file: OpenFile, isDivided: Bool) {
-    files.withLock { files in
-      let old = files[inode.id]
+    state.withLock { state in
+      let old = state.files[inode.id]
       if let old, join(old, inode.version?.id) { return (old, old.isDivided) }
-      let new = OpenFile(inode, context: context, isDivided: old != nil)
+      let isDivided = old != nil || state.paged[inode.id] != nil
+      let new = OpenFile(inode, context: context, isDivided: isDivided)
       new.state.withLock { $0.handles = 1 }
-      files[inode.id] = new
-      return (new, old != nil)
+      state.files[inode.id] = new
+      if !isDivided { state.paged[inode.id] = new }
+      return (new, isDivided)
     }
   }
 
@@ -103,18 +118,22 @@ final class OpenFileTable: Sendable {
 
   func add(created file: OpenFile) {
     file.state.withLock { $0.handles = 1 }
-    files.withLock { $0[file.id] = file }
+    state.withLock {
+      $0.files[file.id] = file
+      $0.paged[file.id] = file
+    }
   }
 
   /// One handle less.
   /// - Returns: whether it was the last.
   func close(_ file: OpenFile) -> Bool {
-    files.withLock { files in
+    state.withLock { state in
       let isLast = file.state.withLock { state in
         state.handles -= 1
         return state.handles == 0
       }
-      if isLast, files[file.id] === file { files[file.id] = nil }
+      if isLast, state.files[file.id] === file { state.files[file.id] = nil }
+      if isLast, state.paged[file.id] === file { state.paged[file.id] = nil }
       return isLast
     }
   }

@@ -67,14 +67,21 @@ final class NodeTable: Sendable {
 
   // MARK: The kernel's pages
 
-  /// Notes that the kernel's pages will be of `version` (nil: of none) from now on.
-  /// - Returns: whether they already are.
-  func cache(_ version: VersionID?, of id: InodeID) -> Bool {
+  /// Whether the kernel's pages are those of `version`. If not, the kernel drops them when it gets
+  /// the answer to this open; until then nothing is known of them, and another open whose answer
+  /// overtakes this one must not keep them.
+  func keepsPages(of version: VersionID?, _ id: InodeID) -> Bool {
     state.withLock { state in
-      let same = version != nil && state.nodes[id]?.cachedVersion == version
-      if state.nodes[id] != nil { state.nodes[id]?.cachedVersion = version }
-      return same
+      if let version, state.nodes[id]?.cachedVersion == version { return true }
+      state.nodes[id]?.cachedVersion = nil
+      return false
     }
+  }
+
+  /// The kernel's pages are those of `version` (nil: of no version): it reads it through them, so it
+  /// has got the answer to its open; or it was written through them.
+  func notePages(of version: VersionID?, _ id: InodeID) {
+    state.withLock { $0.nodes[id]?.cachedVersion = version }
   }
 
   // MARK: What was published here

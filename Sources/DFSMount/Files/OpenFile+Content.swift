@@ -72,6 +72,9 @@ extension OpenFile {
   }
 
   private func changed() {
+    // Written through the kernel's pages, which are of no version until this is published; should
+    // that fail, the next open must not take them for the old one.
+    context.nodes.notePages(of: nil, id)
     state.withLock { state in
       state.changes += 1
       state.modified = .now

@@ -62,7 +62,7 @@ extension OpenFile {
 
   private func endPublish(_ inode: Inode, _ work: Work, durable: Bool) {
     context.nodes.note(inode)
-    _ = context.nodes.cache(isDivided ? nil : inode.version?.id, of: id)
+    context.nodes.notePages(of: isDivided ? nil : inode.version?.id, id)
     state.withLock { state in
       state.inode = inode
       state.base = inode.version
