@@ -103,7 +103,7 @@ extension FileSystem {
       ])
     }
     guard let base else { return .data([]) }
-    if !file.isDivided { nodes.notePages(of: base.id, file.id) }
+    file.noteReading(base)
     return .data(try await file.read(base, at: offset, count: count))
   }
 

@@ -29,6 +29,15 @@ extension OpenFile {
     return pieces
   }
 
+  /// The kernel reads a version through its pages. Once something was written there, the pages are
+  /// of no version: a read that was under way then must not say otherwise.
+  func noteReading(_ version: Version) {
+    guard !isDivided else { return }
+    state.withLock { state in
+      if state.spool == nil { context.nodes.notePages(of: version.id, id) }
+    }
+  }
+
   // MARK: Writing
 
   /// Writes without suspending, if there is a spool and nobody needs it alone.
