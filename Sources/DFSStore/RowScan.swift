@@ -18,7 +18,7 @@ struct RowScan {
       statement, arguments: [id.value.stored, (after?.bytes ?? []).stored])
     while let row = try rows.next() {
       var group = [try row.entry(id, try row.fileName(0), at: 1)]
-      if let child = row.inodeID(2), !row.hasNull(atIndex: 5) {
+      if let child = try row.inodeID(2), !row.hasNull(atIndex: 5) {
         group.append(try row.inode(child, at: 5))
       }
       guard page.add(group) else { return }
@@ -31,7 +31,7 @@ struct RowScan {
       sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode"
         + " WHERE \(Schema.isStandIn) AND id BETWEEN ? AND ? ORDER BY id")
     _ = try ranges(after: id, statement, &page) { row in
-      try row.inode(InodeID(row.number(0)), at: 1)
+      try row.inode(InodeID(try row.number(0)), at: 1)
     }
   }
 
@@ -90,7 +90,7 @@ struct RowScan {
       sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode"
         + " WHERE id BETWEEN ? AND ? ORDER BY id")
     return try ranges(after: id, statement, &page) { row in
-      try row.inode(InodeID(row.number(0)), at: 1)
+      try row.inode(InodeID(try row.number(0)), at: 1)
     }
   }
 
@@ -113,7 +113,7 @@ struct RowScan {
       sql: "SELECT parent, name, \"change\", child, value, checksum FROM entry"
         + " WHERE parent BETWEEN ? AND ? ORDER BY parent, name")
     return try ranges(after: parent, statement, &page) { row in
-      try row.entry(InodeID(row.number(0)), try row.fileName(1), at: 2)
+      try row.entry(InodeID(try row.number(0)), try row.fileName(1), at: 2)
     }
   }
 
@@ -122,7 +122,7 @@ struct RowScan {
       sql: "SELECT inode, name, \"change\", value, checksum FROM attribute"
         + " WHERE inode BETWEEN ? AND ? ORDER BY inode, name")
     return try ranges(after: id, statement, &page) { row in
-      try row.attribute(InodeID(row.number(0)), try row.fileName(1), at: 2)
+      try row.attribute(InodeID(try row.number(0)), try row.fileName(1), at: 2)
     }
   }
 

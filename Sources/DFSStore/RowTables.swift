@@ -85,14 +85,14 @@ extension GRDB.Row {
   func inode(_ id: InodeID, at start: Int) throws -> DFSCore.Row {
     let value = RowValue(bytes: try bytes(start + 3), content: try content(start + 1))
     return try verified(
-      DFSCore.Row(key: .inode(id), change: number(start), value: value), checksum: start + 4)
+      DFSCore.Row(key: .inode(id), change: try number(start), value: value), checksum: start + 4)
   }
 
   /// An entry whose change, child, value and checksum begin at column `start`.
   func entry(_ parent: InodeID, _ name: FileName, at start: Int) throws -> DFSCore.Row {
-    let value = RowValue(bytes: try bytes(start + 2), child: inodeID(start + 1))
+    let value = RowValue(bytes: try bytes(start + 2), child: try inodeID(start + 1))
     return try verified(
-      DFSCore.Row(key: .entry(parent: parent, name: name), change: number(start), value: value),
+      DFSCore.Row(key: .entry(parent: parent, name: name), change: try number(start), value: value),
       checksum: start + 3)
   }
 
@@ -100,16 +100,16 @@ extension GRDB.Row {
   func attribute(_ id: InodeID, _ name: FileName, at start: Int) throws -> DFSCore.Row {
     let value = RowValue(bytes: try bytes(start + 1))
     return try verified(
-      DFSCore.Row(key: .attribute(id, name: name), change: number(start), value: value),
+      DFSCore.Row(key: .attribute(id, name: name), change: try number(start), value: value),
       checksum: start + 2)
   }
 
-  func inodeID(_ column: Int) -> InodeID? {
-    (self[column] as Int64?).map { InodeID(UInt64(stored: $0)) }
+  func inodeID(_ column: Int) throws -> InodeID? {
+    hasNull(atIndex: column) ? nil : InodeID(try number(column))
   }
 
   private func verified(_ row: DFSCore.Row, checksum column: Int) throws -> DFSCore.Row {
-    guard RowDigest(of: row).low == number(column) else {
+    guard RowDigest(of: row).low == (try number(column)) else {
       throw DFSError(.damaged, "a row of the database does not match its checksum: \(row.key)")
     }
     return row
