@@ -114,7 +114,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         call.promise.succeed(Answer(reply: reply, body: body))
       }
       writeWhatMayBe()
-    case .close(let error): end(error)
+    case .close(let error): end(.refusal(by: settings.login.peer, error))
     }
   }
 

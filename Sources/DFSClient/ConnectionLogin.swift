@@ -100,12 +100,23 @@ struct ConnectionLogin {
   }
 
   private mutating func refused(_ error: DFSError) -> Action {
-    guard error.code == .loginFailed else { return end(error) }
+    guard error.code == .loginFailed else { return end(.refusal(by: peer, error)) }
     return end(DFSError(.loginFailed, "Invalid Username/Password. Please try again."))
   }
 
   private mutating func end(_ error: DFSError) -> Action {
     phase = .ended
     return .fail(error)
+  }
+}
+
+extension DFSError {
+  /// Why a server does not serve this user at all: to whoever asks it, it is down. What is wrong with
+  /// its disk says nothing about a copy that it was asked for.
+  static func refusal(by peer: String, _ error: DFSError) -> DFSError {
+    switch error.code {
+    case .loginFailed, .configuration, .protocolViolation, .timedOut, .cancelled: error
+    default: DFSError(.disconnected, "\(peer) does not serve this user: \(error)")
+    }
   }
 }

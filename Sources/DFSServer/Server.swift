@@ -44,6 +44,7 @@ public final class Server: ServiceLifecycle.Service {
       try await service.threads.runIfActive { try users.refresh() }
       let server = Server(service: service, listener: try await listen(service))
       server.warnOfNetwork()
+      Task { await store.openUsers() }
       return server
     } catch {
       await store.close()

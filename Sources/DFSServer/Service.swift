@@ -46,11 +46,14 @@ final class Service: Sendable {
 
   var channels: [any Channel] { connections.withLock { Array($0.values) } }
 
+  /// How long a login waits for the user's database to be examined.
+  private static let patience = Duration.seconds(2)
+
   /// Logs a user in on a connection: opens the store, and joins the audience if pushes are wanted.
   func logIn(
     _ user: UserName, session: SessionID, hello: Hello?, pushes: PushQueue
   ) async throws -> LoggedIn {
-    let store = try await store.user(user)
+    let store = try await store.user(user, patience: Self.patience)
     let audience = audiences.audience(of: user, store: store)
     if let hello, hello.wantsPushes { audience.add(session, client: hello.client, pushes) }
     return LoggedIn(

@@ -20,6 +20,8 @@ extension SessionHandler {
 
   func start(_ request: Request, _ body: ByteBuffer?, _ ticket: Ticket, _ logged: LoggedIn) {
     guard let context else { return }
+    // The user's database failed: to its clients this server is down, and they are told why.
+    if let failure = logged.session.store.failure { return giveUp(failure, ticket) }
     if case .ping = request { return answer(.pong(logged.session.store.head()), to: ticket) }
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     let loop = context.eventLoop
@@ -50,7 +52,18 @@ extension SessionHandler {
     {
       logger.error("a request failed: \(error)")
     }
+    if case .failed = answer.reply, case .loggedIn(let logged) = phase,
+      let failure = logged.session.store.failure
+    {
+      return giveUp(failure, ticket)
+    }
     self.answer(answer.reply, body: answer.body, to: ticket)
+  }
+
+  /// Nothing is served on this connection any more.
+  private func giveUp(_ failure: DFSError, _ ticket: Ticket) {
+    window.end(ticket.weight)
+    refuse(failure)
   }
 
   /// Writes an answer after the pushes that come before it.

@@ -19,7 +19,8 @@ extension VersionID {
 }
 
 extension RowDigest {
-  var stored: Data { (high.bigEndianBytes + low.bigEndianBytes).stored }
+  var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
+  var stored: Data { bytes.stored }
 
   init?(bytes: [UInt8]) {
     guard bytes.count == 16 else { return nil }
@@ -33,13 +34,16 @@ extension GRDB.Row {
     try withUnsafeData(atIndex: column) { data in data.map { [UInt8]($0) } ?? [] }
   }
 
-  /// The subscript of `Row` ends the process where a damaged page has no number; this throws.
-  func number(_ column: Int) throws -> UInt64 {
-    guard let number = Int64.fromDatabaseValue(self[column] as DatabaseValue) else {
-      throw DFSError(.damaged, "column \(column) of a row of the database is no number")
+  /// - Throws: `damaged` if it is none: a page of the database can change under us.
+  func integer(_ column: Int) throws -> Int64 {
+    do {
+      return try decode(Int64.self, atIndex: column)
+    } catch {
+      throw DFSError(.damaged, "a number in the database is none", cause: error)
     }
-    return UInt64(stored: number)
   }
+
+  func number(_ column: Int) throws -> UInt64 { UInt64(stored: try integer(column)) }
 
   /// A number of bytes of one row.
   func length(_ column: Int) throws -> Int {
@@ -57,7 +61,13 @@ extension GRDB.Row {
     return version
   }
 
-  func fileName(_ column: Int) throws -> FileName { try FileName(try bytes(column)) }
+  func fileName(_ column: Int) throws -> FileName {
+    do {
+      return try FileName(try bytes(column))
+    } catch {
+      throw DFSError(.damaged, "a name in the database is none", cause: error)
+    }
+  }
 
   func digest(_ column: Int) throws -> RowDigest {
     guard let digest = RowDigest(bytes: try bytes(column)) else {
@@ -79,21 +89,30 @@ enum UnsignedRanges {
   }
 }
 
+extension DatabaseError {
+  /// SQLite cannot make sense of the file, or the disk cannot read it.
+  var isDamage: Bool {
+    switch extendedResultCode {
+    case .SQLITE_IOERR_READ, .SQLITE_IOERR_SHORT_READ, .SQLITE_IOERR_CORRUPTFS: true
+    default: resultCode == .SQLITE_CORRUPT || resultCode == .SQLITE_NOTADB
+    }
+  }
+}
+
 extension DFSError {
+  /// Whether the message is that of `damagedDatabase`.
+  var tellsRemedy: Bool { code == .damaged && message.contains("dfs repair") }
+
   /// An error of the database layer in our shape.
   static func database(_ error: any Error, _ path: String) -> DFSError {
     if let error = error as? DFSError { return error }
     guard let failure = error as? DatabaseError else {
       return DFSError(.inputOutput, "the database \(path)", cause: error)
     }
+    if failure.isDamage { return .damagedDatabase(path, DFSError(.damaged, "\(failure)")) }
     switch failure.resultCode {
     case .SQLITE_FULL:
       return DFSError(.noSpace, "no space is left for the database \(path)", cause: error)
-    case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-      return DFSError(
-        .damaged,
-        "the database \(path) is damaged; stop the server, set the user's directory aside and start "
-          + "again: it is refilled from the other servers", cause: error)
     case .SQLITE_READONLY:
       return DFSError(.readOnly, "the database \(path) cannot be written", cause: error)
     default: return DFSError(.inputOutput, "the database \(path)", cause: error)

@@ -12,23 +12,45 @@ enum ChangeLog {
   static func append(_ entry: LogEntry, _ ledger: inout Ledger, _ db: Database) throws {
     let writes = RowWriteCodec.encode(entry.change.writes)
     let bytes = writes.count + entryBytes
-    try db.cachedStatement(sql: "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?)").execute(arguments: [
-      entry.number.stored, entry.change.id.client.value.stored, entry.change.id.sequence.stored,
-      entry.digest.stored, bytes, writes.stored,
-    ])
+    try db.cachedStatement(sql: "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)").execute(
+      arguments: [
+        entry.number.stored, entry.change.id.client.value.stored, entry.change.id.sequence.stored,
+        entry.digest.stored, bytes, writes.stored, checksum(entry, bytes, writes),
+      ])
     ledger.logBytes += bytes
+  }
+
+  private static func checksum(_ entry: LogEntry, _ bytes: Int, _ writes: [UInt8]) -> Int64 {
+    RowChecksum.of(
+      [entry.number, entry.change.id.client.value, entry.change.id.sequence, UInt64(bytes)],
+      entry.digest.bytes, writes)
   }
 
   static func entry(_ number: UInt64, _ db: Database) throws -> LogEntry? {
     let statement = try db.cachedStatement(
-      sql: "SELECT number, client, sequence, digest, writes FROM log WHERE number = ?")
+      sql: "SELECT \(columns) FROM log WHERE number = ?")
     return try GRDB.Row.fetchOne(statement, arguments: [number.stored]).map { try entry($0) }
   }
 
   private static func entry(_ row: GRDB.Row) throws -> LogEntry {
     let id = ChangeID(client: ClientID(try row.number(1)), sequence: try row.number(2))
-    let change = Change(id: id, writes: try RowWriteCodec.decode(try row.bytes(4)))
-    return LogEntry(number: try row.number(0), change: change, digest: try row.digest(3))
+    let writes = try row.bytes(4)
+    let change = Change(id: id, writes: try RowWriteCodec.decode(writes))
+    let entry = LogEntry(number: try row.number(0), change: change, digest: try row.digest(3))
+    let bytes = writes.count + entryBytes
+    guard try row.integer(5) == bytes, try row.integer(6) == checksum(entry, bytes, writes) else {
+      throw DFSError(.damaged, "change \(entry.number) of the log does not match its checksum")
+    }
+    return entry
+  }
+
+  private static let columns = "number, client, sequence, digest, writes, bytes, checksum"
+
+  /// Every entry in order, each against its checksum.
+  static func forEach(_ db: Database, _ body: (LogEntry) throws -> Void) throws {
+    let rows = try GRDB.Row.fetchCursor(
+      db.cachedStatement(sql: "SELECT \(columns) FROM log ORDER BY number"))
+    while let row = try rows.next() { try body(try entry(row)) }
   }
 
   /// The answer to a request for the log after number `after`.
@@ -40,8 +62,7 @@ enum ChangeLog {
       return .log(base: nil, entries: [], head: head)
     }
     let statement = try db.cachedStatement(
-      sql: "SELECT number, client, sequence, digest, writes, bytes FROM log WHERE number > ?"
-        + " ORDER BY number")
+      sql: "SELECT \(columns) FROM log WHERE number > ? ORDER BY number")
     let rows = try GRDB.Row.fetchCursor(statement, arguments: [after.stored])
     var entries: [LogEntry] = []
     var bytes = 0

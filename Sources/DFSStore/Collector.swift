@@ -20,7 +20,8 @@ extension UserStore {
 
   /// Whether a pass may find something; idle users' databases are not opened for nothing.
   var needsCollection: Bool {
-    needsSweep || writer.hasGarbage.load(ordering: .relaxed) || sessions.hasUnasked
+    guard failure == nil, handle.isExamined else { return false }
+    return needsSweep || writer.hasGarbage.load(ordering: .relaxed) || sessions.hasUnasked
   }
 
   /// What the server does from time to time.
@@ -28,6 +29,8 @@ extension UserStore {
     let now = WallClock.seconds
     try await collect(nowSeconds: now)
     guard needsSweep else { return }
+    // Before copies that no row seems to ask for are removed. The first time it was just examined.
+    if lastSweep.withLock({ $0 }) != nil { try await checkRows() }
     try await sweep(nowSeconds: now)
     lastSweep.withLock { $0 = .now }
   }

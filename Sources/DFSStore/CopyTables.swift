@@ -19,11 +19,15 @@ struct CopyTables {
 
   /// The inode that asks this server for the copy.
   func asking(_ id: PartID) throws -> InodeID? {
-    let statement = try db.cachedStatement(sql: "SELECT id, copies FROM inode WHERE version = ?")
-    let rows = try GRDB.Row.fetchAll(statement, arguments: [id.version.stored])
-    return try rows.first { row in
-      duty.copies(of: RowContent(version: id.version, copies: try row.copies(1))).contains(id)
-    }.map { InodeID(try $0.number(0)) }
+    let statement = try db.cachedStatement(
+      sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode WHERE version = ?")
+    let rows = try GRDB.Row.fetchCursor(statement, arguments: [id.version.stored])
+    while let row = try rows.next() {
+      let inode = InodeID(try row.number(0))
+      let content = try row.inode(inode, at: 1).value.content
+      if duty.copies(of: content).contains(id) { return inode }
+    }
+    return nil
   }
 
   func isGarbage(_ id: PartID) throws -> Bool {
@@ -45,8 +49,7 @@ struct CopyTables {
     }
     for id in difference.dropped where try !isAsked(id) {
       try forgetWanted(id)
-      try db.cachedStatement(sql: "INSERT OR IGNORE INTO garbage VALUES (?, ?, ?, ?)")
-        .execute(arguments: id.stored + [number.stored, nowSeconds])
+      try addGarbage(id, CopyRelease(number: number, sinceSeconds: nowSeconds))
     }
   }
 
@@ -55,8 +58,8 @@ struct CopyTables {
   /// - Returns: whether it was not wanted before.
   @discardableResult
   func want(_ id: PartID, for inode: InodeID) throws -> Bool {
-    try db.cachedStatement(sql: "INSERT OR IGNORE INTO wanted VALUES (?, ?, ?)")
-      .execute(arguments: id.stored + [inode.value.stored])
+    try db.cachedStatement(sql: "INSERT OR IGNORE INTO wanted VALUES (?, ?, ?, ?)")
+      .execute(arguments: id.stored + [inode.value.stored, Self.checksum(id, inode)])
     return db.changesCount > 0
   }
 
@@ -70,15 +73,17 @@ struct CopyTables {
     let rows = try GRDB.Row.fetchCursor(
       db.cachedStatement(
         sql: """
-          SELECT w.version, w.part, w.inode, i.copies FROM wanted w JOIN inode i ON i.id = w.inode
+          SELECT w.version, w.part, w.inode, w.checksum, i.copies
+            FROM wanted w JOIN inode i ON i.id = w.inode
             WHERE (w.version, w.part) > (?, ?) ORDER BY w.version, w.part
           """),
       arguments: id?.stored ?? [[UInt8]().stored, 0])
     var copies: [WantedCopy] = []
     while copies.count < limit, let row = try rows.next() {
-      guard let id = try row.partID(0), !excluded.contains(id) else { continue }
-      let content = RowContent(version: id.version, copies: try row.copies(3))
-      copies.append(WantedCopy(id: id, inode: InodeID(try row.number(2)), content: content))
+      let (id, inode) = try Self.wanted(row)
+      if excluded.contains(id) { continue }
+      let content = RowContent(version: id.version, copies: try row.copies(4))
+      copies.append(WantedCopy(id: id, inode: inode, content: content))
     }
     return copies
   }
@@ -125,19 +130,24 @@ struct CopyTables {
       .execute(arguments: id.stored)
   }
 
+  private func addGarbage(_ id: PartID, _ release: CopyRelease) throws {
+    try db.cachedStatement(sql: "INSERT OR IGNORE INTO garbage VALUES (?, ?, ?, ?, ?)").execute(
+      arguments: id.stored + [
+        release.number.stored, release.sinceSeconds, Self.checksum(id, release),
+      ])
+  }
+
   /// The copies that may be removed, the oldest first.
   func removable(
     committed: UInt64, graceSeconds: Int64, nowSeconds: Int64, except held: Set<VersionID>,
     limit: Int
   ) throws -> [PartID] {
     let statement = try db.cachedStatement(
-      sql: "SELECT version, part, number, since FROM garbage ORDER BY since")
+      sql: "SELECT version, part, number, since, checksum FROM garbage ORDER BY since")
     let rows = try GRDB.Row.fetchCursor(statement)
     var copies: [PartID] = []
     while copies.count < limit, let row = try rows.next() {
-      guard let id = try row.partID(0) else { continue }
-      let release = CopyRelease(
-        number: try row.number(2), sinceSeconds: Int64(bitPattern: try row.number(3)))
+      let (id, release) = try Self.garbage(row)
       // All commits were brought to stable storage before.
       let mayGo = release.mayRemove(
         committed: committed, durable: .max, isHeld: held.contains(id.version),
@@ -149,8 +159,31 @@ struct CopyTables {
 
   /// A clock that was set back does not keep garbage for ever.
   func correctClock(nowSeconds: Int64) throws {
-    try db.cachedStatement(sql: "UPDATE garbage SET since = ? WHERE since > ?")
-      .execute(arguments: [nowSeconds, nowSeconds])
+    try amendGarbage(where: "since > ?", nowSeconds) {
+      CopyRelease(number: $0.number, sinceSeconds: nowSeconds)
+    }
+  }
+
+  /// After all rows became those of change `number`: what waits to be removed was let go of by a
+  /// change that these rows have, if they do not ask for it.
+  func limitGarbage(number: UInt64) throws {
+    try amendGarbage(where: "number > ?", number.stored) {
+      CopyRelease(number: number, sinceSeconds: $0.sinceSeconds)
+    }
+  }
+
+  private func amendGarbage(
+    where condition: String, _ bound: Int64, _ amend: (CopyRelease) -> CopyRelease
+  ) throws {
+    let rows = try GRDB.Row.fetchAll(
+      db.cachedStatement(
+        sql: "SELECT version, part, number, since, checksum FROM garbage WHERE \(condition)"),
+      arguments: [bound])
+    for row in rows {
+      let (id, release) = try Self.garbage(row)
+      try forgetGarbage(id)
+      try addGarbage(id, amend(release))
+    }
   }
 
   static func hasGarbage(_ db: Database) throws -> Bool {
@@ -224,7 +257,7 @@ struct CopyTables {
     var bad: [PartID] = []
     while let row = try rows.next() {
       guard let id = try row.partID(0) else { continue }
-      if try BlockChecksum.of(row.bytes(3)).value != row.number(2) { bad.append(id) }
+      if BlockChecksum.of(try row.bytes(3)).value != (try row.number(2)) { bad.append(id) }
     }
     return bad
   }
@@ -243,6 +276,46 @@ struct CopyTables {
   }
 }
 
+/// The rows of `garbage` and `wanted`, each against its checksum.
+extension CopyTables {
+  fileprivate static func checksum(_ id: PartID, _ release: CopyRelease) -> Int64 {
+    let since = UInt64(stored: release.sinceSeconds)
+    return RowChecksum.of([UInt64(id.part.number), release.number, since], id.version.bytes)
+  }
+
+  fileprivate static func checksum(_ id: PartID, _ inode: InodeID) -> Int64 {
+    RowChecksum.of([UInt64(id.part.number), inode.value], id.version.bytes)
+  }
+
+  fileprivate static func garbage(_ row: GRDB.Row) throws -> (PartID, CopyRelease) {
+    let release = CopyRelease(number: try row.number(2), sinceSeconds: try row.integer(3))
+    guard let id = try row.partID(0), try row.integer(4) == checksum(id, release) else {
+      throw DFSError(.damaged, "an entry of garbage does not match its checksum")
+    }
+    return (id, release)
+  }
+
+  /// - Parameter row: version, part, inode, checksum.
+  fileprivate static func wanted(_ row: GRDB.Row) throws -> (PartID, InodeID) {
+    let inode = InodeID(try row.number(2))
+    guard let id = try row.partID(0), try row.integer(3) == checksum(id, inode) else {
+      throw DFSError(.damaged, "an entry of wanted does not match its checksum")
+    }
+    return (id, inode)
+  }
+
+  /// Reads both tables.
+  /// - Throws: `damaged` if an entry is not what was written.
+  static func check(_ db: Database) throws {
+    let garbage = try GRDB.Row.fetchCursor(
+      db, sql: "SELECT version, part, number, since, checksum FROM garbage")
+    while let row = try garbage.next() { _ = try self.garbage(row) }
+    let wanted = try GRDB.Row.fetchCursor(
+      db, sql: "SELECT version, part, inode, checksum FROM wanted")
+    while let row = try wanted.next() { _ = try self.wanted(row) }
+  }
+}
+
 extension PartID {
   /// The version's bytes and the number of the part.
   var stored: StatementArguments { [version.stored, part.number] }
@@ -252,7 +325,8 @@ extension GRDB.Row {
   /// A copy whose version and part are at columns `start` and the next.
   func partID(_ start: Int) throws -> PartID? {
     guard let version = try version(start),
-      let part = PartIndex(checking: Int(truncatingIfNeeded: try number(start + 1)) &- 1)
+      let number = Int(exactly: try integer(start + 1)), (1...Limits.partCount).contains(number),
+      let part = PartIndex(checking: number - 1)
     else { return nil }
     return PartID(version: version, part: part)
   }

@@ -3,12 +3,21 @@ internal import Synchronization
 
 /// A user's database, opened when it is used and closed when many others are.
 ///
-/// Invariant: it is closed only while nobody uses it.
+/// Invariants:
+/// - It is closed only while nobody uses it.
+/// - It is not opened before it was examined, nor if it is not as it was closed.
 final class DatabaseHandle: Sendable {
   typealias Closed = @Sendable (Result<Void, any Error>) -> Void
 
+  /// What the database is known to hold while it is closed.
+  private enum Knowledge {
+    case none
+    case examined(Ledger?)
+  }
+
   private struct State {
     var database: NamespaceDatabase?
+    var knowledge = Knowledge.none
     var uses = 0
     /// The server stops: nobody may begin to use it.
     var isShut = false
@@ -16,11 +25,14 @@ final class DatabaseHandle: Sendable {
     /// Is told when the last user has closed the database.
     var closed: Closed?
 
-    /// Closes the database, which nobody uses.
+    /// Closes the database, which nobody uses. If that fails it stays open: SQLite would move and
+    /// remove the log when the last connection ends, and the mark would not know.
     mutating func close() -> Result<Void, any Error> {
       guard let database else { return .success(()) }
-      self.database = nil
-      return Result { try database.close() }
+      return Result {
+        knowledge = .examined(try database.close())
+        self.database = nil
+      }
     }
   }
 
@@ -36,7 +48,17 @@ final class DatabaseHandle: Sendable {
 
   var path: String { "\(directory)/\(NamespaceDatabase.fileName)" }
   var isOpen: Bool { state.withLock { $0.database != nil } }
+  var isExamined: Bool {
+    state.withLock { if case .examined = $0.knowledge { true } else { false } }
+  }
   var lastUse: ContinuousClock.Instant { state.withLock { $0.lastUse } }
+
+  /// Reads the whole database, before its first use. On a thread that may block, for long.
+  /// - Throws: `damaged` if it is.
+  func examine(progress: @escaping DatabaseCheck.Progress) throws(DFSError) {
+    let ledger = try DatabaseExamination.examine(directory, progress: progress)
+    state.withLock { $0.knowledge = .examined(ledger) }
+  }
 
   /// Runs `body` with the open database. On a thread that may block.
   func use<Value>(_ body: (NamespaceDatabase) throws -> Value) throws(DFSError) -> Value {
@@ -69,7 +91,11 @@ final class DatabaseHandle: Sendable {
         return .success((database, false))
       }
       return Result { () throws(DFSError) in
-        let database = try NamespaceDatabase(directory: directory)
+        guard case .examined(let ledger) = state.knowledge else {
+          throw DFSError(
+            .inputOutput, "the database \(path) was not examined; start the server again")
+        }
+        let database = try NamespaceDatabase(directory: directory, known: ledger)
         state.database = database
         state.uses += 1
         return (database, true)

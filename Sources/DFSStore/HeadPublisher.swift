@@ -22,6 +22,8 @@ final class HeadPublisher: Sendable {
   private let state = Mutex(State())
 
   var head: Head { state.withLock { $0.head } }
+  /// Why nothing is served from the database any more.
+  var failure: DFSError? { state.withLock { $0.failure } }
 
   func observe(_ observer: @escaping Observer) { state.withLock { $0.observer = observer } }
 
@@ -56,12 +58,15 @@ final class HeadPublisher: Sendable {
   }
 
   /// No further head will be shown.
-  func fail(_ error: DFSError) {
-    let waiting = state.withLock { state in
-      state.failure = error
+  /// - Returns: false if that was so before.
+  func fail(_ error: DFSError) -> Bool {
+    let (isFirst, waiting) = state.withLock { state in
       defer { state.waiting = [] }
-      return state.waiting
+      let isFirst = state.failure == nil
+      if isFirst { state.failure = error }
+      return (isFirst, state.waiting)
     }
     waiting.forEach { $0.turn.resume(throwing: error) }
+    return isFirst
   }
 }

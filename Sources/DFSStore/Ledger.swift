@@ -23,27 +23,40 @@ struct Ledger: Hashable, Sendable {
   static func load(_ db: Database) throws -> Ledger {
     let sql = """
       SELECT promisedRound, promisedClient, viewRound, viewClient, number, digest, logBase,
-        logBaseDigest, inodes, generation, committed FROM state WHERE id = 1
+        logBaseDigest, inodes, generation, committed, checksum FROM state WHERE id = 1
       """
     guard let row = try GRDB.Row.fetchOne(db.cachedStatement(sql: sql)) else {
       throw DFSError(.damaged, "the database has no state")
     }
     let head = Head(
       view: View(round: try row.number(2), client: ClientID(try row.number(3))),
-      number: try row.number(4),
-      digest: try row.digest(5))
+      number: try row.number(4), digest: try row.digest(5))
     let promised = View(round: try row.number(0), client: ClientID(try row.number(1)))
-    return Ledger(
+    let ledger = Ledger(
       replica: Replica(promised: promised, head: head), logBase: try row.number(6),
       logBaseDigest: try row.digest(7), inodes: try row.number(8), committed: try row.number(10),
       generation: try row.number(9))
+    guard try row.integer(11) == ledger.checksum else {
+      throw DFSError(.damaged, "the state of the database does not match its checksum")
+    }
+    return ledger
+  }
+
+  /// Of what is stored of it.
+  var checksum: Int64 {
+    let head = replica.head
+    return RowChecksum.of(
+      [
+        replica.promised.round, replica.promised.client.value, head.view.round,
+        head.view.client.value, head.number, logBase, inodes, generation, committed,
+      ], head.digest.bytes, logBaseDigest.bytes)
   }
 
   func save(_ db: Database) throws {
     let sql = """
       UPDATE state SET promisedRound = ?, promisedClient = ?, viewRound = ?, viewClient = ?,
         number = ?, digest = ?, logBase = ?, logBaseDigest = ?, inodes = ?, generation = ?,
-        committed = ?
+        committed = ?, checksum = ?
         WHERE id = 1
       """
     let head = replica.head
@@ -51,7 +64,7 @@ struct Ledger: Hashable, Sendable {
       replica.promised.round.stored, replica.promised.client.value.stored, head.view.round.stored,
       head.view.client.value.stored, head.number.stored, head.digest.stored, logBase.stored,
       logBaseDigest.stored, inodes.stored, generation.stored,
-      committed.stored,
+      committed.stored, checksum,
     ])
   }
 }

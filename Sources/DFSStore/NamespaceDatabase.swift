@@ -10,12 +10,15 @@ internal import Synchronization
 /// - SQLite never checkpoints by itself: the log reaches stable storage only through `Writer`, which
 ///   first brings the copies there that the log's changes name.
 /// - A file that is not ours, or of a newer format, is not written.
+/// - Before anything is written the mark says that the database is open, and the log has a frame; it
+///   says closed only after everything is in the database (`DatabaseMark`).
 final class NamespaceDatabase: Sendable {
   /// "DFSN".
   static let applicationID: Int32 = 0x4446_534e
   static let format: Int32 = 1
   static let fileName = "namespace.sqlite"
 
+  let directory: String
   let path: String
   let pool: DatabasePool
   /// A descriptor of our own for the write-ahead log. (Closing one releases no lock of SQLite's:
@@ -23,21 +26,37 @@ final class NamespaceDatabase: Sendable {
   private let log: File
   /// Whether the writing connection waits for stable storage at each commit.
   private let isDurable = Mutex(false)
+  /// Whether the mark says so.
+  private let isMarkedOpen = Mutex(false)
 
-  init(directory: String) throws(DFSError) {
+  /// - Parameter known: what the database was found to hold; nil: there was none.
+  init(directory: String, known: Ledger?) throws(DFSError) {
+    self.directory = directory
     path = "\(directory)/\(Self.fileName)"
     do {
-      pool = try DatabasePool(path: path, configuration: Self.configuration)
-      try pool.writeWithoutTransaction { try Self.migrate($0) }
+      pool = try Self.open(path, known)
       log = try File(path + "-wal", flags: O_RDWR)
     } catch {
-      throw .database(error, path)
+      let error = DFSError.database(error, path)
+      throw error.code == .damaged && !error.tellsRemedy ? .damagedDatabase(path, error) : error
     }
     // The names of the database and its log.
     try FileSystem.syncDirectory(directory)
   }
 
-  private static var configuration: Configuration {
+  private static func open(_ path: String, _ known: Ledger?) throws -> DatabasePool {
+    guard known == nil || FileSystem.exists(path) else { throw DFSError(.damaged, "it is gone") }
+    let pool = try DatabasePool(path: path, configuration: Self.configuration)
+    try pool.writeWithoutTransaction { db in
+      guard let known else { return try migrate(db) }
+      guard try Ledger.load(db) == known else {
+        throw DFSError(.damaged, "it is not as it was left: it was replaced behind our back")
+      }
+    }
+    return pool
+  }
+
+  static var configuration: Configuration {
     var configuration = Configuration()
     configuration.maximumReaderCount = 2
     configuration.foreignKeysEnabled = false
@@ -54,15 +73,19 @@ final class NamespaceDatabase: Sendable {
     return configuration
   }
 
-  private static func migrate(_ db: Database) throws {
+  /// Whether the tables are there; a new file has none.
+  static func hasTables(_ db: Database) throws -> Bool {
     let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
     let format = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
-    if application == Self.applicationID, format == Self.format { return }
-    guard application == 0, format == 0 else {
-      throw DFSError(
-        .configuration,
-        "the database \(db.description) has format \(format); this program reads \(Self.format)")
-    }
+    if application == Self.applicationID, format == Self.format { return true }
+    if application == 0, format == 0 { return false }
+    throw DFSError(
+      .configuration,
+      "the database \(db.description) has format \(format); this program reads \(Self.format)")
+  }
+
+  private static func migrate(_ db: Database) throws {
+    guard try !hasTables(db) else { return }
     try db.inTransaction(.immediate) {
       try db.execute(sql: Schema.text)
       try db.execute(
@@ -76,11 +99,26 @@ final class NamespaceDatabase: Sendable {
 
   // MARK: Stable storage
 
-  /// Whether commits wait for stable storage. Only between transactions.
+  /// Before anything is written: whether commits wait for stable storage. Only between transactions.
   func setDurable(_ durable: Bool, _ db: Database) throws {
+    try markOpen(db)
+    try wait(durable, db)
+  }
+
+  private func wait(_ durable: Bool, _ db: Database) throws {
     guard isDurable.withLock({ $0 != durable }) else { return }
     try db.execute(sql: "PRAGMA synchronous = \(durable ? "FULL" : "NORMAL")")
     isDurable.withLock { $0 = durable }
+  }
+
+  /// From now on a log that is missing or empty says that changes were lost.
+  private func markOpen(_ db: Database) throws {
+    guard !isMarkedOpen.withLock({ $0 }) else { return }
+    // A frame for the log, on stable storage.
+    try wait(true, db)
+    try db.execute(sql: "PRAGMA user_version = \(Self.format)")
+    try DatabaseMark.open(boot: DatabaseMark.boot).write(directory)
+    isMarkedOpen.withLock { $0 = true }
   }
 
   /// Brings every commit to stable storage.
@@ -93,11 +131,22 @@ final class NamespaceDatabase: Sendable {
     return frames == moved
   }
 
-  /// Moves the whole log into the database and closes it.
-  func close() throws(DFSError) {
+  /// Moves the whole log into the database and closes it. After a failure it is open as before.
+  /// - Returns: what the database holds.
+  func close() throws(DFSError) -> Ledger {
     do {
-      try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
-      try pool.close()
+      let ledger = try pool.writeWithoutTransaction { db in
+        guard try checkpoint(db) else {
+          throw DFSError(.busy, "somebody reads \(path); its log cannot be moved into it")
+        }
+        return try Ledger.load(db)
+      }
+      try DatabaseMark.closed.write(directory)
+      isMarkedOpen.withLock { $0 = false }
+      // The log is of no use any more, and what is left open is closed with this object.
+      _ = try? pool.writeWithoutTransaction { db in try db.checkpoint(.truncate) }
+      try? pool.close()
+      return ledger
     } catch {
       throw .database(error, path)
     }
@@ -120,15 +169,17 @@ enum Schema {
       viewRound INTEGER NOT NULL, viewClient INTEGER NOT NULL,
       number INTEGER NOT NULL, digest BLOB NOT NULL,
       logBase INTEGER NOT NULL, logBaseDigest BLOB NOT NULL,
-      inodes INTEGER NOT NULL, generation INTEGER NOT NULL, committed INTEGER NOT NULL
+      inodes INTEGER NOT NULL, generation INTEGER NOT NULL, committed INTEGER NOT NULL,
+      checksum INTEGER NOT NULL
     ) STRICT;
-    INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, zeroblob(16), 0, zeroblob(16), 0, 0, 0);
+    INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, zeroblob(16), 0, zeroblob(16), 0, 0, 0,
+      \(Ledger().checksum));
     \(rows(in: "main"))
     CREATE INDEX main.inodeVersion ON inode (version) WHERE version IS NOT NULL;
     CREATE INDEX main.standIn ON inode (id) WHERE \(isStandIn);
     CREATE TABLE log (
       number INTEGER PRIMARY KEY, client INTEGER NOT NULL, sequence INTEGER NOT NULL,
-      digest BLOB NOT NULL, bytes INTEGER NOT NULL, writes BLOB NOT NULL
+      digest BLOB NOT NULL, bytes INTEGER NOT NULL, writes BLOB NOT NULL, checksum INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE part (
       version BLOB NOT NULL, part INTEGER NOT NULL, checksum INTEGER NOT NULL, bytes BLOB NOT NULL
@@ -142,10 +193,11 @@ enum Schema {
     CREATE INDEX escrowAge ON escrow (since);
     CREATE TABLE garbage (
       version BLOB NOT NULL, part INTEGER NOT NULL, number INTEGER NOT NULL,
-      since INTEGER NOT NULL, PRIMARY KEY (version, part)
+      since INTEGER NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (version, part)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE wanted (
       version BLOB NOT NULL, part INTEGER NOT NULL, inode INTEGER NOT NULL,
+      checksum INTEGER NOT NULL,
       PRIMARY KEY (version, part)
     ) STRICT, WITHOUT ROWID;
     """

@@ -9,6 +9,14 @@ struct NamespaceJob: Sendable {
   var held: [PartID] = []
   var isDurable = false
 
+  /// Whether the database may become another.
+  var mayWrite: Bool {
+    switch request {
+    case .prepare, .install, .apply: true
+    case .log, .head: false
+    }
+  }
+
   /// Whether the answer must wait for stable storage.
   var needsStableStorage: Bool {
     switch request {

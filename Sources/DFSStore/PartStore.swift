@@ -175,7 +175,8 @@ final class PartStore: Sendable {
 
   /// Copies that were set aside, ever.
   func damagedCount() throws(DFSError) -> UInt64 {
-    UInt64(try FileSystem.names(in: directory + "/damaged")?.count ?? 0)
+    let names = try FileSystem.names(in: directory + "/damaged") ?? []
+    return UInt64(names.count { !$0.hasPrefix("namespace.") })
   }
 
   // MARK: Scrub

@@ -35,7 +35,7 @@ struct RowScan {
       sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode"
         + " WHERE \(Schema.isStandIn) AND id BETWEEN ? AND ? ORDER BY id")
     _ = try ranges(after: id, statement, &page) { row in
-      try row.inode(InodeID(row.number(0)), at: 1)
+      try row.inode(InodeID(try row.number(0)), at: 1)
     }
   }
 

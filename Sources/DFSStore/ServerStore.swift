@@ -94,8 +94,32 @@ public final class ServerStore: Sendable {
   // MARK: Users
 
   /// The store of a user; the first use makes the user's directory.
-  public func user(_ name: UserName) async throws -> UserStore {
-    let user = try state.withLock { state -> User in
+  /// - Throws: `damaged` if the user's database is, from then on until the server is started again;
+  ///   `busy` if it is still being examined after `patience`.
+  public func user(_ name: UserName, patience: Duration = .seconds(3600)) async throws -> UserStore
+  {
+    let user = try begin(name)
+    do {
+      try await user.opening.value(within: patience) { Self.stillExamined(user.store) }
+      if let failure = user.store.failure { throw failure }
+      return user.store
+    } catch {
+      // A database that is damaged is not examined again and again.
+      let code = (error as? DFSError)?.code
+      if code != .busy, user.store.failure == nil { forget(name, user.store) }
+      throw error
+    }
+  }
+
+  private static func stillExamined(_ store: UserStore) -> DFSError {
+    DFSError(
+      .busy,
+      "the database \(store.handle.path) is still being examined, \(store.examinedRows.value) rows so "
+        + "far; this server serves \(store.name) when it is through")
+  }
+
+  private func begin(_ name: UserName) throws -> User {
+    try state.withLock { state -> User in
       guard !state.isClosed else { throw DFSError(.cancelled, "the server stops") }
       if let user = state.users[name] { return user }
       let store = makeStore(name)
@@ -103,13 +127,35 @@ public final class ServerStore: Sendable {
       state.users[name] = user
       return user
     }
+  }
+
+  /// Examines and opens what every user has here, so that damage is noticed before it is needed.
+  public func openUsers() async {
     do {
-      try await user.opening.value
-      return user.store
+      for name in try await names() where !state.withLock({ $0.isClosed }) {
+        do {
+          _ = try await user(name)
+        } catch  where (error as? DFSError)?.code != .damaged {
+          // (One that is damaged was logged.)
+          logger.error(
+            "a user cannot be served", metadata: ["user": "\(name)", "error": "\(error)"])
+        } catch {}
+      }
     } catch {
-      forget(name, user.store)
-      throw error
+      logger.error("the users cannot be listed", metadata: ["error": "\(error)"])
     }
+  }
+
+  /// The users who have a directory here.
+  private func names() async throws -> [UserName] {
+    let directory = directory
+    return try await queues.query.run { try Self.users(in: directory) }
+  }
+
+  static func users(in directory: String) throws(DFSError) -> [UserName] {
+    (try FileSystem.names(in: directory) ?? []).sorted()
+      .filter { FileSystem.isDirectory("\(directory)/\($0)") }
+      .compactMap { try? UserName($0) }
   }
 
   private func makeStore(_ name: UserName) -> UserStore {
@@ -146,7 +192,7 @@ public final class ServerStore: Sendable {
   /// - Returns: whether some were closed and more are open than the bound says: others may have
   ///   been opened meanwhile. Where none could be closed, the next opening tries again.
   private func trim() async -> Bool {
-    let open = stores.filter(\.handle.isOpen)
+    let open = stores.filter { $0.handle.isOpen && $0.failure == nil }
     let surplus = open.count - options.openDatabases
     guard surplus > 0 else { return false }
     let idle = open.sorted { $0.handle.lastUse < $1.handle.lastUse }.prefix(surplus)
@@ -174,12 +220,10 @@ public final class ServerStore: Sendable {
   private func scrubOne() async {
     guard !stores.contains(where: { $0.scrubReport.isRunning }) else { return }
     do {
-      let directory = directory
-      let names = try await queues.query.run { try FileSystem.names(in: directory) ?? [] }
-      for name in names.sorted() where FileSystem.isDirectory("\(directory)/\(name)") {
-        guard let name = try? UserName(name) else { continue }
-        let store = try await user(name)
-        guard store.needsScrub(everyDays: options.scrubDays) else { continue }
+      for name in try await names() {
+        // One that cannot be opened was logged, and keeps none of the others from its turn.
+        guard let store = try? await user(name), store.needsScrub(everyDays: options.scrubDays)
+        else { continue }
         Task { await store.scrub(bytesPerSecond: options.scrubBytesPerSecond) }
         return
       }
@@ -207,8 +251,8 @@ public final class ServerStore: Sendable {
       return Array(state.users.values)
     }
     for user in users {
-      // A store that never opened has nothing to bring anywhere.
-      guard (try? await user.opening.value) != nil else { continue }
+      // A store that never opened has nothing to bring anywhere; one that failed must not.
+      guard (try? await user.opening.value) != nil, user.store.failure == nil else { continue }
       await attempt("closing", user.store) { try await user.store.close() }
     }
     lock.unlock()

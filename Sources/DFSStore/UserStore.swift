@@ -9,11 +9,14 @@ struct StoreQueues: Sendable {
   let bulk: WorkQueue
   let query: WorkQueue
   let writer: WorkQueue
+  /// For whole databases: they take long, and the other users go on meanwhile.
+  let examination: WorkQueue
 
   init(_ options: StoreOptions) {
     bulk = WorkQueue(label: "dfs.bulk", width: options.bulkThreads)
     query = WorkQueue(label: "dfs.query", width: options.queryThreads)
     writer = WorkQueue(label: "dfs.writer", width: options.writerThreads)
+    examination = WorkQueue(label: "dfs.examination", width: 2)
   }
 }
 
@@ -35,6 +38,8 @@ public final class UserStore: Sendable {
   let logger: Logger
   /// When all copies were last walked over, if they were since the start.
   let lastSweep = Mutex<ContinuousClock.Instant?>(nil)
+  /// Rows that were read so far while the database is examined.
+  let examinedRows = RowCount()
 
   init(
     _ name: UserName, directory: String, duty: CopyDuty, options: StoreOptions, queues: StoreQueues,
@@ -57,6 +62,9 @@ public final class UserStore: Sendable {
   }
 
   // MARK: Namespace
+
+  /// Why nothing of this user is served any more; nil as long as it is.
+  public var failure: DFSError? { writer.publisher.failure }
 
   /// The last committed head, from memory.
   public func head() -> Head { writer.publisher.head }
@@ -117,10 +125,11 @@ public final class UserStore: Sendable {
     let (handle, writer) = (handle, writer)
     do {
       return try await queues.query.run {
-        try handle.use { database in try database.pool.read(body) }
+        if let failure = writer.publisher.failure { throw failure }
+        return try handle.use { database in try database.pool.read(body) }
       }
     } catch let error as DFSError where error.code == .damaged {
-      writer.condemn(error)
+      writer.fail(error)
       throw error
     }
   }
@@ -173,12 +182,18 @@ public final class UserStore: Sendable {
 
   // MARK: Opening and closing
 
-  /// Makes the directory if needed, opens the database and reads its state.
+  /// Makes the directory if needed, examines the database, opens it and reads its state.
   func open() async throws {
-    let copies = copies
-    try await queues.query.run {
-      try FileSystem.makeDirectory(copies.directory)
-      try copies.prepare()
+    let (copies, handle, rows) = (copies, handle, examinedRows)
+    do {
+      try await queues.examination.run {
+        try FileSystem.makeDirectory(copies.directory)
+        try copies.prepare()
+        try handle.examine { rows.add($0) }
+      }
+    } catch let error as DFSError where error.code == .damaged {
+      writer.fail(error)
+      throw error
     }
     scrubState.remember(
       lastEndSeconds: try await queues.query.run { try copies.lastScrubSeconds() })

@@ -76,7 +76,7 @@ extension UserStore {
         try await scrubSmallCopies(prefix)
         scrubState.foundDamage(try await audit(prefix))
       }
-      _ = try await checkRows()
+      try await checkRows()
       end = WallClock.seconds
       try await queues.query.run { try copies.noteScrub() }
     } catch {

@@ -13,8 +13,6 @@ struct WriterState: Sendable {
   var named: Set<PartID> = []
   /// About how many bytes of the write-ahead log were written since the last checkpoint.
   var logBytes = 0
-  /// Set once; from then on every request fails with it.
-  var failure: DFSError?
 }
 
 /// The one writer of a user's database: takes all requests that wait, performs them in one
@@ -150,7 +148,7 @@ final class Writer: Sendable {
 
   /// Reads the state when it is first needed.
   func prepare(_ database: NamespaceDatabase, _ state: inout WriterState) throws {
-    if let failure = state.failure { throw failure }
+    if let failure = publisher.failure { throw failure }
     guard state.ledger == nil else { return }
     let ledger = try guarding(&state) { _ in
       try database.pool.read { db in

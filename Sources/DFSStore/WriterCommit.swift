@@ -16,7 +16,7 @@ extension Writer {
       try prepare(database, &state)
       let effects = try guarding(&state) { state in
         try database.pool.writeWithoutTransaction { db in
-          try database.setDurable(isDurable, db)
+          if jobs.contains(where: \.mayWrite) { try database.setDurable(isDurable, db) }
           return try transact(jobs, isDurable: isDurable, &state, database, db)
         }
       }
@@ -94,7 +94,7 @@ extension Writer {
     do {
       try database.syncLog()
     } catch {
-      fail(error, &state)
+      fail(error)
       throw error
     }
     state.isDirty = false
@@ -110,7 +110,7 @@ extension Writer {
     do {
       return try body(&state)
     } catch {
-      if Self.isFatal(error) { fail(.database(error, handle.path), &state) }
+      if Self.isFatal(error) { fail(.database(error, handle.path)) }
       throw error
     }
   }
@@ -122,26 +122,26 @@ extension Writer {
     guard let error = error as? DatabaseError else { return false }
     switch error.extendedResultCode {
     case .SQLITE_IOERR_FSYNC, .SQLITE_IOERR_DIR_FSYNC: return true
-    default: return error.resultCode == .SQLITE_CORRUPT || error.resultCode == .SQLITE_NOTADB
+    default: return error.isDamage
     }
   }
 
-  /// Somebody else found the database damaged.
-  func condemn(_ error: DFSError) {
-    submit(.exclusive { state, _ in self.fail(error, &state) })
+  /// Nothing is served from the database any more, until the server is started again: it is damaged,
+  /// or what it was told to keep may not be on the disk.
+  func fail(_ error: DFSError) {
+    let failure = failure(of: error)
+    guard publisher.fail(failure) else { return }
+    logger.critical(
+      "this user is not served any more", metadata: ["error": "\(failure)"])
   }
 
-  private func fail(_ error: DFSError, _ state: inout WriterState) {
-    guard state.failure == nil else { return }
-    logger.critical(
-      "this user's database is not used any more until the server is started again",
-      metadata: ["database": "\(handle.path)", "error": "\(error)"])
-    let failure = DFSError(
+  private func failure(of error: DFSError) -> DFSError {
+    if error.tellsRemedy { return error }
+    if error.code == .damaged { return .damagedDatabase(handle.path, error) }
+    return DFSError(
       error.code,
       "the database \(handle.path) failed and is not used any more; see to the disk, then start the "
-        + "server again: \(error.message)")
-    state.failure = failure
-    publisher.fail(failure)
+        + "server again: \(error)")
   }
 }
 

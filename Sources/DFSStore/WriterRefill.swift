@@ -41,7 +41,8 @@ extension Writer {
       try db.inTransaction(.immediate) {
         let tables = CopyTables(db: db, duty: copies.duty)
         let differences = try Self.differences(db)
-        try Self.replaceRows(number: to.number, db)
+        try tables.limitGarbage(number: to.number)
+        try Self.replaceRows(db)
         for (inode, old, new) in differences {
           try tables.changed(
             inode, from: old, to: new, number: to.number, nowSeconds: WallClock.seconds
@@ -85,12 +86,8 @@ extension Writer {
     return differences
   }
 
-  /// Only rows that differ are written. What waits to be removed was let go of by a change that
-  /// these rows have, if they do not ask for it.
-  private static func replaceRows(number: UInt64, _ db: Database) throws {
-    try db.execute(
-      sql: "UPDATE garbage SET number = ? WHERE number > ?",
-      arguments: [number.stored, number.stored])
+  /// Only rows that differ are written.
+  private static func replaceRows(_ db: Database) throws {
     try db.execute(
       sql: """
         DELETE FROM main.inode WHERE id NOT IN (SELECT id FROM refill.inode);

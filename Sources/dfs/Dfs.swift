@@ -11,6 +11,7 @@ struct Dfs: AsyncParsableCommand {
     usage: """
       dfs DIR PORT [options]
       dfs user add|remove|passwd|list|convert …
+      dfs repair DIR [--user NAME] [--set-aside]
       dfs rescue DIR … --to OUT [--user NAME]
       """,
     discussion: """
@@ -23,7 +24,8 @@ struct Dfs: AsyncParsableCommand {
       \(ExitStatus.help)
       """,
     version: "dfs \(Release.version)",
-    subcommands: [Serve.self, User.self, RescueCommand.self], defaultSubcommand: Serve.self)
+    subcommands: [Serve.self, User.self, Repair.self, RescueCommand.self],
+    defaultSubcommand: Serve.self)
 }
 
 /// The exit statuses of this program.
@@ -40,9 +42,9 @@ enum ExitStatus {
 
 extension ParsableCommand {
   /// Runs `body`; its error goes to standard error as `dfs: …`, and the status is 1.
-  func reporting(_ body: () async throws -> Void) async throws {
+  func reporting<Value>(_ body: () async throws -> Value) async throws -> Value {
     do {
-      try await body()
+      return try await body()
     } catch let error as ExitCode {
       throw error
     } catch {

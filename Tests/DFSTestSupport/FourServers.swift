@@ -15,6 +15,7 @@ public final class FourServers: Sendable {
   public let addresses: [ServerAddress]
   private let arguments: [String]
   private let processes: Mutex<[ServerIndex: Process]>
+  private let ownUsers = Mutex<Set<ServerIndex>>([])
 
   /// Starts all four and waits until they accept connections.
   /// - Parameters:
@@ -47,6 +48,18 @@ public final class FourServers: Sendable {
   public var configurationFile: String { directory + "/dfc.conf" }
   public var usersFile: String { directory + "/dfs.conf" }
 
+  /// The users file that the server is started with: the one that all share, unless it was given
+  /// its own.
+  public func usersFile(of server: ServerIndex) -> String {
+    ownUsers.withLock { $0.contains(server) } ? directory + "/dfs-\(server).conf" : usersFile
+  }
+
+  /// From its next start on the server has a users file of its own, a copy of the one of all.
+  public func giveOwnUsersFile(_ server: ServerIndex) throws {
+    _ = ownUsers.withLock { $0.insert(server) }
+    try write(try String(contentsOfFile: usersFile, encoding: .utf8), to: "dfs-\(server).conf")
+  }
+
   public func credentials(_ user: String = FourServers.user) throws -> Credentials {
     Credentials(user: try UserName(user), password: Self.password)
   }
@@ -74,7 +87,8 @@ public final class FourServers: Sendable {
     process.executableURL = URL(fileURLWithPath: Self.program)
     process.arguments =
       [
-        directory(of: server), String(addresses[server.value].port), "--users", usersFile,
+        directory(of: server), String(addresses[server.value].port), "--users",
+        usersFile(of: server),
       ] + arguments
     let log = directory + "/\(server).log"
     if !FileManager.default.fileExists(atPath: log) { try write("", to: "\(server).log") }

@@ -53,7 +53,7 @@ final class OfflineDatabase: Sendable {
   private static let headerBytes = 100
 
   private init(directory: String, _ progress: RescueProgress) throws {
-    let database = try NamespaceDatabase(directory: directory)
+    let database = try NamespaceDatabase(directory: directory, known: nil)
     self.database = database
     head = try? database.pool.read { db in try Ledger.load(db).replica.head }
     do {

@@ -1,0 +1,96 @@
+public import DFSCore
+internal import Foundation
+internal import Glibc
+
+/// What an operator does about damaged databases while no server uses the directory: finding them,
+/// and moving them out of the way. Nothing is ever deleted, and part files stay where they are.
+public struct Repair: Sendable {
+  public enum Verdict: Hashable, Sendable {
+    /// Everything is what was written; so many rows.
+    case good(rows: UInt64)
+    /// There is no database yet.
+    case absent
+    case damaged(DFSError)
+  }
+
+  /// What was found about one user.
+  public struct Finding: Hashable, Sendable {
+    public let user: UserName
+    public let verdict: Verdict
+    /// Where the database and what belongs to it were moved.
+    public let setAside: [String]
+  }
+
+  public let directory: String
+  private let lock: DirectoryLock
+
+  /// - Throws: `busy` if a server uses the directory, `configuration` if it is no server's.
+  public init(directory: String) throws {
+    guard try StoreIdentity.read("\(directory)/.dfs/identity") != nil else {
+      throw DFSError(
+        .configuration,
+        "\(directory) is no directory of a server: it has no .dfs/identity; name one that has")
+    }
+    self.directory = directory
+    lock = try DirectoryLock("\(directory)/.dfs/lock", directory: directory)
+  }
+
+  /// Who has a directory here.
+  public func users() throws -> [UserName] { try ServerStore.users(in: directory) }
+
+  /// Checks the database of a user, for as long as it takes; with `setsAside` a damaged one is moved
+  /// into the user's `damaged` directory.
+  /// - Parameter progress: is told how many rows were read so far.
+  public func check(
+    _ user: UserName, setsAside: Bool, progress: @escaping (UInt64) -> Void = { _ in }
+  ) throws -> Finding {
+    let place = "\(directory)/\(user)"
+    guard FileSystem.isDirectory(place) else {
+      throw DFSError(.notFound, "\(place) is not there: \(user) has nothing on this server")
+    }
+    let rows = RowCount()
+    let verdict = try verdict(place, rows) {
+      rows.add($0)
+      progress(rows.value)
+    }
+    var moved: [String] = []
+    if case .damaged = verdict, setsAside { moved = try setAside(place) }
+    return Finding(user: user, verdict: verdict, setAside: moved)
+  }
+
+  private func verdict(
+    _ place: String, _ rows: RowCount, _ progress: @escaping DatabaseCheck.Progress
+  ) throws(DFSError) -> Verdict {
+    do {
+      let ledger = try DatabaseExamination.examine(place, progress: progress)
+      return ledger == nil ? .absent : .good(rows: rows.value)
+    } catch {
+      guard error.code == .damaged else { throw error }
+      return .damaged(error)
+    }
+  }
+
+  /// The database after its log, the mark last: after a crash in between, the rest is damaged still.
+  private func setAside(_ place: String) throws(DFSError) -> [String] {
+    let target = "\(place)/damaged"
+    try FileSystem.makeDirectory(target)
+    let time = Self.name(ofSeconds: WallClock.seconds)
+    let names = ["-wal", "-shm", ""].map { NamespaceDatabase.fileName + $0 }
+    var moved: [String] = []
+    for name in names + [DatabaseMark.fileName] where FileSystem.exists("\(place)/\(name)") {
+      let new =
+        "\(target)/\(name.replacing("namespace.", with: "namespace.\(time).", maxReplacements: 1))"
+      try FileSystem.rename("\(place)/\(name)", new)
+      moved.append(new)
+    }
+    try FileSystem.syncDirectory(target)
+    try FileSystem.syncDirectory(place)
+    return moved
+  }
+
+  /// As 20261124T231500Z: UTC.
+  private static func name(ofSeconds seconds: Int64) -> String {
+    let text = Date(timeIntervalSince1970: TimeInterval(seconds)).formatted(.iso8601)
+    return text.filter { $0 != "-" && $0 != ":" }
+  }
+}

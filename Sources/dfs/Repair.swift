@@ -1,0 +1,103 @@
+internal import ArgumentParser
+internal import DFSCore
+internal import DFSStore
+internal import Foundation
+internal import Glibc
+
+/// `dfs repair DIR`: are the databases in a server's directory good; moving damaged ones away.
+struct Repair: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "repair",
+    abstract: "Check the databases of a server that is stopped; set damaged ones aside.",
+    discussion: """
+      Reads every user's database whole and says for each whether it is good or what is wrong. \
+      Nothing is changed unless --set-aside is given: then a damaged database, its log and what \
+      belongs to them move to DIR/USER/damaged. The server, started again, has no rows for that user \
+      until a mount or `dfc heal` has refilled it from the others; copies of parts stay and are used \
+      again. Do so on one server at a time, and wait until `dfc status` says that all is complete.
+
+      EXIT STATUS: 0 every database is good; 1 one is damaged (and was set aside, if asked), or it \
+      could not be done: the message says why; 64 wrong usage.
+      """)
+
+  @Argument(help: "The server's directory.", completion: .directory)
+  var directory: String
+
+  @Option(help: "Only this user's database.")
+  var user: String?
+
+  @Flag(help: "Move damaged databases to DIR/USER/damaged.")
+  var setAside = false
+
+  @Flag(help: "Print a JSON object for each user.")
+  var json = false
+
+  func run() async throws {
+    let isDamaged = try await reporting { () async throws -> Bool in
+      let repair = try DFSStore.Repair(directory: directory)
+      let users = try user.map { [try UserName($0)] } ?? repair.users()
+      var isDamaged = false
+      for user in users {
+        let finding = try repair.check(user, setsAside: setAside, progress: progress(user))
+        StandardError.eraseLine()
+        print(json ? try Self.json(finding) : text(finding))
+        if case .damaged = finding.verdict { isDamaged = true }
+      }
+      if users.isEmpty, !json { print("no user has anything in \(directory)") }
+      return isDamaged
+    }
+    if isDamaged { throw ExitStatus.failed }
+  }
+
+  /// A line on a terminal, from the second second on.
+  private func progress(_ user: UserName) -> (UInt64) -> Void {
+    guard isatty(STDERR_FILENO) == 1 else { return { _ in } }
+    let begin = ContinuousClock.now
+    return { rows in
+      guard begin.duration(to: .now) > .seconds(1) else { return }
+      StandardError.write("\r\(user): \(rows) rows read\u{1b}[K")
+    }
+  }
+
+  private func text(_ finding: DFSStore.Repair.Finding) -> String {
+    switch finding.verdict {
+    case .good(let rows): return "\(finding.user): good, \(rows) rows"
+    case .absent: return "\(finding.user): no database yet"
+    case .damaged(let error):
+      guard setAside else { return "\(finding.user): damaged: \(error)" }
+      return "\(finding.user): damaged: \(error)\n"
+        + finding.setAside.map { "  moved to \($0)\n" }.joined()
+        + "  start the server: any mount, or dfc heal, refills it from the other servers"
+    }
+  }
+
+  private struct Record: Encodable {
+    let user: String
+    let state: String
+    var rows: UInt64?
+    var problem: String?
+    let setAside: [String]
+  }
+
+  private static func json(_ finding: DFSStore.Repair.Finding) throws -> String {
+    let user = finding.user.text
+    let record =
+      switch finding.verdict {
+      case .good(let rows): Record(user: user, state: "good", rows: rows, setAside: [])
+      case .absent: Record(user: user, state: "absent", setAside: [])
+      case .damaged(let error):
+        Record(
+          user: user, state: "damaged", problem: error.description, setAside: finding.setAside)
+      }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(record), as: UTF8.self)
+  }
+}
+
+extension StandardError {
+  /// Takes a line of progress off a terminal.
+  fileprivate static func eraseLine() {
+    if isatty(STDERR_FILENO) == 1 { write("\r\u{1b}[K") }
+  }
+}
