@@ -131,7 +131,10 @@ final class PartStore: Sendable {
       let file = try File(path(of: layout.id), flags: O_RDONLY)
       present = try PartLayout.read(file, of: layout.id).verifiedChecksums(file)
     } catch {
-      if error.code == .damaged { return try setAside(layout.id, because: error) }
+      // What cannot be read is no better than what is wrong, and must not stand in the way.
+      if error.code == .damaged || error.code == .inputOutput {
+        return try setAside(layout.id, because: error)
+      }
       if error.code == .notFound { return }
       throw error
     }
