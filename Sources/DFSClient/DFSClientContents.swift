@@ -1,4 +1,5 @@
 public import DFSCore
+internal import DFSReplication
 internal import Logging
 
 /// The contents of the file service: publishing a version is upload, then one change that names it.
@@ -24,7 +25,7 @@ extension DFSClient {
         try await $0.publish(version, to: target)
       }
       progress?(content.size)
-      return await mended(inode, version, upload)
+      return try await mended(inode, version, upload, parts)
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
       throw error
@@ -34,31 +35,65 @@ extension DFSClient {
     }
   }
 
-  /// If a holder was lost while the version was published, lets the server opposite stand in for it
-  /// before anybody is told: three servers have the change, and every part has two copies.
-  private func mended(_ inode: Inode, _ version: Version, _ upload: DFSClientUpload) async -> Inode
-  {
-    let holders = ServerSet(ServerIndex.all.filter { !version.placement.parts(on: $0).isEmpty })
-    var lost = holders.subtracting(cluster.reachable)
-    if let (refusing, _) = await namespace.driver.refusing { lost.insert(refusing) }
-    guard lost.count == 1 else { return inode }
-    let placement = version.placement.standingIn(for: lost)
+  /// Before anybody is told: every server that can be reached has its copies, and the server opposite
+  /// stands in for one that was lost; three servers have the change, and every part has two copies.
+  /// - Throws: `timedOut` if some part may be on no server.
+  private func mended(
+    _ inode: Inode, _ version: Version, _ upload: DFSClientUpload, _ parts: ChangeParts
+  ) async throws -> Inode {
+    let mending = try await complete(version, upload, parts.receipt)
+    guard let standIn = mending.standIn else { return inode }
     do {
       try await transfer.store(
-        upload.content, version.id, placement.copies(missingIn: version.placement),
-        durable: upload.durable)
+        upload.content, version.id, standIn.copies, durable: upload.durable)
       _ = try await namespace.transact(ChangeParts(durable: upload.durable), policy: .quorum) {
-        try await $0.place(inode.id, version.id, placement)
+        try await $0.place(inode.id, version.id, standIn.placement)
       }
-      cluster.logger.warning("\(lost) took no part in storing a file; another stands in for it")
+      cluster.logger.warning(
+        "\(standIn.lost) was lost while a file was stored; another stands in for it")
       var mended = inode
-      mended.version?.placement = placement
+      mended.version?.placement = standIn.placement
       return mended
     } catch {
       cluster.logger.warning(
-        "\(lost) took no part in storing a file: it is stored with reduced redundancy",
+        "\(standIn.lost) was lost while a file was stored: it is stored with reduced redundancy",
         metadata: ["cause": "\(error)"])
       return inode
+    }
+  }
+
+  /// Stores the copies that should have travelled with the change and did not: a change that was
+  /// taken up from one server's log comes to the others without them.
+  private func complete(
+    _ version: Version, _ upload: DFSClientUpload, _ receipt: PartsReceipt?
+  ) async throws -> Mending {
+    let deadline = namespace.deadline
+    var stored = receipt?.stored ?? .all
+    var pause = Pause()
+    while true {
+      // A server that refuses changes (its disk is full) is as good as lost.
+      var reachable = cluster.reachable
+      if let (refusing, _) = await namespace.driver.refusing { reachable.remove(refusing) }
+      let mending = Mending(version.placement, stored: stored, reachable: reachable)
+      for server in ServerSet(mending.copies.map(\.server)).servers {
+        let copies = mending.copies.filter { $0.server == server }
+        do {
+          try await transfer.store(upload.content, version.id, copies, durable: upload.durable)
+          stored.insert(server)
+        } catch {
+          cluster.logger.warning(
+            "\(server) has not got its copies of a file", metadata: ["cause": "\(error)"])
+        }
+      }
+      if Mending.isWhole(version.placement, stored: stored) { return mending }
+      do {
+        try await pause.wait(until: deadline)
+      } catch {
+        throw DFSError(
+          .timedOut,
+          "the file's name is on three servers, but parts of it could not be stored within "
+            + "\(namespace.settings.callTimeout): write it again")
+      }
     }
   }
 
@@ -100,6 +135,7 @@ struct DFSClientUpload: Sendable {
     var placement = placement
     let digests: [BlockChecksum]
     if split.isInline {
+      parts.receipt = PartsReceipt()
       let (inline, found) = try await transfer.inlineParts(content, version: version)
       digests = found
       parts.inline = inline

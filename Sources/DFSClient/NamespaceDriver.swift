@@ -2,6 +2,7 @@ internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
 internal import Logging
+internal import Synchronization
 
 /// What travels with a change besides its rows: small copies, and for each server the copies that it
 /// must have already.
@@ -11,6 +12,17 @@ struct ChangeParts: Sendable {
   var inline: [InlinePart] = []
   var held: [ServerIndex: [PartID]] = [:]
   var durable = false
+  /// Told which servers took the change with what travelled with it.
+  var receipt: PartsReceipt?
+}
+
+/// The servers that have taken a change together with the copies that travelled with it. The others
+/// may have the change too, from somebody's log, but not those copies.
+final class PartsReceipt: Sendable {
+  private let servers = Mutex<ServerSet>([])
+
+  var stored: ServerSet { servers.withLock { $0 } }
+  func add(_ server: ServerIndex) { servers.withLock { $0.insert(server) } }
 }
 
 /// Performs what the Coordinator decides: sends its messages, hands it the answers, and wakes who
@@ -185,6 +197,9 @@ actor NamespaceDriver {
         guard case .namespace(let namespaceReply) = reply else {
           throw DFSError(
             .protocolViolation, "\(server) answered a step of the namespace with something else")
+        }
+        if case (.apply(_, _, let change), .applied) = (request, namespaceReply) {
+          parts.last { $0.change == change.id }?.parts.receipt?.add(server)
         }
         answer = .success(namespaceReply)
       } catch {

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSReplication
 internal import DFSWire
 internal import Logging
 internal import NIOCore
@@ -24,11 +25,11 @@ extension Transfer {
     let losses = UploadLosses(absent: placement.absent)
     let parts = partUploads(source, version, placement, durable: durable, losses)
     let digests = try await store(parts, StoredBytes(progress))
-    guard let lost = losses.lost else { return (digests, placement) }
-    let standIn = placement.standingIn(for: ServerSet([lost]))
-    try await store(source, version, standIn.copies(missingIn: placement), durable: durable)
+    guard let lost = losses.lost, let standIn = StandIn(for: ServerSet([lost]), in: placement)
+    else { return (digests, placement) }
+    try await store(source, version, standIn.copies, durable: durable)
     cluster.logger.warning("\(lost) was lost on the way; \(lost.opposite) stands in for it")
-    return (digests, standIn)
+    return (digests, standIn.placement)
   }
 
   /// Stores more copies of a content that is at hand.
@@ -91,35 +92,19 @@ extension Transfer {
   }
 }
 
-extension Placement {
-  /// The servers that hold nothing.
-  fileprivate var absent: ServerSet {
-    ServerSet(ServerIndex.all.filter { parts(on: $0).isEmpty })
-  }
-}
-
-/// The servers that were lost while a content was stored: one may be, another one stands in for it.
+/// The servers that were lost while a content was stored, as its parts note them at once.
 final class UploadLosses: Sendable {
-  private let servers: Mutex<ServerSet>
-  private let before: ServerSet
+  private let losses: Mutex<StoreLosses>
 
   /// - Parameter absent: those that were away from the beginning; then none may be lost besides.
-  init(absent: ServerSet) {
-    before = absent
-    servers = Mutex(absent)
-  }
+  init(absent: ServerSet) { losses = Mutex(StoreLosses(absent: absent)) }
 
   /// Notes a loss.
   /// - Returns: whether the others can go on without it.
-  func note(_ server: ServerIndex) -> Bool {
-    servers.withLock { servers in
-      servers.insert(server)
-      return servers.count <= 1
-    }
-  }
+  func note(_ server: ServerIndex) -> Bool { losses.withLock { $0.note(server) } }
 
   /// The one that was lost, if one was.
-  var lost: ServerIndex? { servers.withLock { $0.subtracting(before).servers.first } }
+  var lost: ServerIndex? { losses.withLock { $0.lost } }
 }
 
 /// Counts what was stored, and tells it in order.

@@ -85,8 +85,9 @@ extension UserStore {
     }
   }
 
-  /// Removes those of the copies that no row asks for, that are no garbage, and that no living
-  /// session uploaded.
+  /// Removes those of the copies that no row asks for, that are no garbage, that no living session
+  /// uploaded, and that no reader holds (rows that were all replaced at once may never have asked
+  /// for a version that others have open).
   private func removeOrphans(_ ids: [PartID]) async throws {
     let (copies, sessions, writer) = (copies, sessions, writer)
     for start in stride(from: 0, to: ids.count, by: Self.batch) {
@@ -97,7 +98,10 @@ extension UserStore {
           return try some.filter { try !tables.isAsked($0) && !tables.isGarbage($0) }
         }
         sessions.asked(Set(some).subtracting(unasked))
-        for id in unasked where sessions.forgetOrphan(id) { try copies.remove([id]) }
+        let held = sessions.held
+        for id in unasked where !held.contains(id.version) && sessions.forgetOrphan(id) {
+          try copies.remove([id])
+        }
       }
     }
   }

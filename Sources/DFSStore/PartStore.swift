@@ -132,7 +132,10 @@ final class PartStore: Sendable {
       present = try PartLayout.read(file, of: layout.id).verifiedChecksums(file)
       try verify(layout.id)
     } catch {
-      if error.code == .damaged { return try setAside(layout.id, because: error) }
+      // What cannot be read is no better than what is wrong, and must not stand in the way.
+      if error.code == .damaged || error.code == .inputOutput {
+        return try setAside(layout.id, because: error)
+      }
       if error.code == .notFound { return }
       throw error
     }

@@ -47,12 +47,20 @@ extension UserStore {
     }
   }
 
-  /// A good copy has come, as a file: it is wanted no more, nor is a small one in the database.
+  /// A good copy has come, as a file: it is wanted no more, nor is a small one in the database. Nor
+  /// is it garbage from an earlier time: whoever brought it is about to have it asked for, and until
+  /// then it is theirs (`Sessions`).
   func found(_ id: PartID) async throws {
-    guard writer.hasWanted.load(ordering: .relaxed) else { return }
+    let (duty, hasWanted) = (copies.duty, writer.hasWanted.load(ordering: .relaxed))
+    if !hasWanted {
+      guard writer.hasGarbage.load(ordering: .relaxed),
+        try await read({ try CopyTables(db: $0, duty: duty).isGarbage(id) })
+      else { return }
+    }
     try await change { tables in
       try tables.forgetWanted(id)
       try tables.forgetPart(id)
+      try tables.forgetGarbage(id)
     }
   }
 

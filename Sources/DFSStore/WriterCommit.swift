@@ -20,7 +20,7 @@ extension Writer {
           return try transact(jobs, isDurable: isDurable, &state, database, db)
         }
       }
-      sessions.asked(effects.flatMap { (try? $0.get())?.asked ?? [] })
+      sessions.asked(asked(effects))
       return effects.map { $0.map(\.reply) }
     }
   }
@@ -39,13 +39,19 @@ extension Writer {
       transaction.ledger.generation += 1
       try ChangeLog.trim(&transaction.ledger, options, db)
       try transaction.ledger.save(db)
-      if isDurable { copies.unsynced.sync(Array(state.named)) }
+      if isDurable { copies.unsynced.sync(Array(state.named) + asked(effects)) }
       return .commit
     }
     let succeeded = effects.compactMap { try? $0.get() }
     try settle(succeeded, isDurable: isDurable, transaction.ledger, &state, database)
     publisher.publish(succeeded.flatMap(\.announcements), transaction.ledger)
     return effects
+  }
+
+  /// The copies that the rows ask for now; also those of changes that came from another server's log
+  /// may have been uploaded here before, and not be on stable storage.
+  private func asked(_ effects: [Result<Effect, DFSError>]) -> [PartID] {
+    effects.flatMap { (try? $0.get())?.asked ?? [] }
   }
 
   /// One request. Its own failure is its answer; one that ended the transaction is that of all.
@@ -82,7 +88,7 @@ extension Writer {
       state.named = []
     } else if hasWritten {
       state.isDirty = true
-      state.named.formUnion(effects.flatMap(\.held).filter(copies.unsynced.contains))
+      state.named.formUnion(effects.flatMap(\.asked).filter(copies.unsynced.contains))
     }
     if state.isDirty || state.logBytes > Self.checkpointBytes { flushSoon() }
   }

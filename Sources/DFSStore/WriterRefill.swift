@@ -28,7 +28,6 @@ extension Writer {
     _ stage: RefillStage, to: Head, _ before: Ledger, _ state: inout WriterState,
     _ database: NamespaceDatabase
   ) throws -> NamespaceReply {
-    copies.unsynced.sync(Array(state.named))
     let head = Head(view: stage.view, number: to.number, digest: to.digest)
     var ledger = before
     ledger.replica = Replica(promised: stage.view, head: head)
@@ -51,6 +50,8 @@ extension Writer {
         ledger.inodes = UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM inode") ?? 0)
         try ChangeLog.clear(&ledger, db)
         try ledger.save(db)
+        // The new rows may ask for any of them.
+        copies.unsynced.sync(copies.unsynced.ids)
         return .commit
       }
     }

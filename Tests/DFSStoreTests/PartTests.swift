@@ -59,6 +59,20 @@ import Testing
     #expect(try await user.get(id) == bytes)
   }
 
+  /// A copy that the disk does not give back must not stand in the way of a good one.
+  @Test func aCopyThatCannotBeReadIsSetAsideForANewOne() async throws {
+    let user = try await user()
+    let id = partID(VersionID.random(), 0)
+    try await user.put(id, [1, 2, 3], durable: true)
+    let path = user.copies.path(of: id)
+    try FileManager.default.removeItem(atPath: path)
+    // Reading a directory fails as reading a bad sector does: with an error that is no damage.
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    #expect(await failure { _ = try await user.get(id) } == .inputOutput)
+    try await user.put(id, [1, 2, 3], durable: true)
+    #expect(try await user.get(id) == [1, 2, 3])
+  }
+
   @Test func bytesThatDoNotMatchAreNotStored() async throws {
     let user = try await user()
     let id = partID(VersionID.random(), 0)

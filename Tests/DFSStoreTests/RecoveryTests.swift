@@ -65,6 +65,31 @@ import Testing
     #expect(try await survivor.get(id) == Fixture.bytes(200_000))
   }
 
+  /// No change is on stable storage before the copies that it names, however it came here: with the
+  /// copies named, from another server's log, or with all rows.
+  @Test func copiesAreOnStableStorageBeforeAnInstallThatNamesThem() async throws {
+    let place = TemporaryDirectory()
+    var options = StoreOptions()
+    options.flushMilliseconds = 3_600_000
+    let user = try await Fixture.open(place.path, options: options).user(Fixture.alice)
+    let source = TemporaryDirectory()
+    let other = try await Fixture.open(source.path).user(Fixture.alice)
+    try await user.begin()
+    try await other.begin()
+    let from = other.head()
+    let version = VersionID.random()
+    let change = Fixture.create(1, "a", version: version)
+    try await other.apply(change)
+    try await user.put(partID(version, 0), [1, 2, 3])
+    #expect(user.copies.unsynced.contains(partID(version, 0)))
+    let view = Fixture.view(2)
+    let reply = try await user.namespace(
+      .install(view, from: from, changes: [change], to: other.head()), parts: [], held: [],
+      durable: false)
+    #expect(reply == .installed(user.head()))
+    #expect(!user.copies.unsynced.contains(partID(version, 0)))
+  }
+
   @Test func whatWasNotDurableIsFlushedSoon() async throws {
     let place = TemporaryDirectory()
     var options = StoreOptions()
