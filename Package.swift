@@ -89,7 +89,9 @@ let package = Package(
     .target(
       name: "DFSTestSupport",
       dependencies: ["DFSCore", "DFSReplication"],
-      path: "Tests/DFSTestSupport", swiftSettings: settings),
+      path: "Tests/DFSTestSupport",
+      // The simulation runs thousands of worlds, in debug builds too.
+      swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
     .executableTarget(
       name: "dfs-simulate", dependencies: ["DFSTestSupport"], path: "Tests/Simulate",
       swiftSettings: settings),

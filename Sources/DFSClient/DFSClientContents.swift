@@ -46,9 +46,13 @@ extension DFSClient {
     do {
       try await transfer.store(
         upload.content, version.id, standIn.copies, durable: upload.durable)
-      _ = try await namespace.transact(ChangeParts(durable: upload.durable), policy: .quorum) {
-        try await $0.place(inode.id, version.id, standIn.placement)
+      let isPlaced = try await namespace.transact(
+        ChangeParts(durable: upload.durable), policy: .quorum
+      ) {
+        try await $0.place(inode.id, version, standIn.placement)
       }
+      // The file was replaced, or a healer was faster.
+      guard isPlaced else { return inode }
       cluster.logger.warning(
         "\(standIn.lost) was lost while a file was stored; another stands in for it")
       var mended = inode

@@ -178,7 +178,7 @@ actor Healer {
       parts.held[server, default: []].append(PartID(version: version.id, part: part))
     }
     let isPlaced = try await namespace.transact(parts, policy: .quorum) {
-      try await $0.place(inode, version.id, home)
+      try await $0.place(inode, version, home)
     }
     if isPlaced { tally.settled() }
   }

@@ -17,9 +17,11 @@ extension Transaction {
   /// Notes where the copies of a version are now, if the inode still has it.
   /// - Returns: whether it has.
   mutating func place(
-    _ id: InodeID, _ version: VersionID, _ placement: Placement
+    _ id: InodeID, _ version: Version, _ placement: Placement
   ) async throws -> Bool {
-    guard var inode = try await inode(id), inode.version?.id == version else { return false }
+    guard var inode = try await inode(id), inode.version?.id == version.id,
+      inode.version?.placement == version.placement
+    else { return false }
     inode.version?.placement = placement
     put(inode)
     return true

@@ -3,15 +3,16 @@ import Testing
 
 /// Seeds of the simulation; `scripts/simulate` runs more of them, faster.
 @Suite struct SimulationTests {
-  @Test(arguments: 0..<6) func seedsKeepAllRules(_ part: UInt64) {
-    for seed in part * 40..<(part + 1) * 40 {
+  @Test(arguments: 0..<21) func seedsKeepAllRules(_ part: UInt64) {
+    for seed in part * 100..<(part + 1) * 100 {
       let report = Simulation.run(seed: seed)
-      #expect(report.violation == nil, "seed \(seed): scripts/simulate --seeds 1 --from \(seed)")
+      #expect(
+        report.violation == nil, "seed \(seed): scripts/simulate --seeds 1 --from \(seed) --trace")
     }
   }
 
   @Test func theSameSeedRunsTheSameWay() {
-    for seed in UInt64(0)..<5 {
+    for seed in UInt64(0)..<8 {
       let one = Simulation.run(seed: seed, keepsTrace: true)
       let other = Simulation.run(seed: seed, keepsTrace: true)
       #expect(one.fingerprint == other.fingerprint)
@@ -22,12 +23,18 @@ import Testing
 
   @Test func theWorldsAreEventful() {
     var counts = SimulationCounts()
-    for seed in UInt64(0)..<40 { counts += Simulation.run(seed: seed).counts }
-    #expect(counts.acknowledged > 200)
-    #expect(counts.reads > 200)
-    #expect(counts.cachedReads > 40)
-    #expect(counts.unknown > 5)
-    #expect(counts.refills > 5)
-    #expect(counts.faults > 400)
+    for seed in UInt64(0)..<100 { counts += Simulation.run(seed: seed).counts }
+    #expect(counts.acknowledged > 500)
+    #expect(counts.reads > 500)
+    #expect(counts.cachedReads > 100)
+    #expect(counts.unknown > 12)
+    #expect(counts.refills > 12)
+    #expect(counts.faults > 1_000)
+    #expect(counts.publishes > 80)
+    #expect(counts.standIns > 10)
+    #expect(counts.contentReads > 30)
+    #expect(counts.healed > 50)
+    #expect(counts.settled > 5)
+    #expect(counts.collected > 400)
   }
 }

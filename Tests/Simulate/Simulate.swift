@@ -2,7 +2,8 @@ import DFSTestSupport
 import Glibc
 
 /// dfs-simulate [--seeds N] [--from S] [--trace] [--mistake NAME]: runs seeds of the simulation of
-/// the namespace protocol; status 1 if a rule was broken. `scripts/simulate` builds and runs it.
+/// the namespace protocol and of contents; status 1 if a rule was broken. `scripts/simulate` builds
+/// and runs it.
 @main
 struct Simulate {
   private var seeds: UInt64 = 2_000
@@ -65,6 +66,10 @@ struct Simulate {
         + "with a rule broken; \(counts.acknowledged) changes acknowledged, \(counts.unknown) of "
         + "unknown outcome, \(counts.failed) failed, \(counts.reads) reads, "
         + "\(counts.cachedReads) cached, \(counts.views) views, \(counts.refills) refills, "
+        + "\(counts.publishes) contents published, \(counts.standIns) of them with a stand-in, "
+        + "\(counts.contentReads) read, \(counts.healed) copies healed, "
+        + "\(counts.settled) contents sent home, \(counts.collected) copies removed, "
+        + "\(counts.incomplete) contents incomplete at the end, "
         + "\(counts.messages) messages, \(counts.faults) faults")
     guard let seed = failures.first, !wantsTrace else { return }
     print("the end of seed \(seed) (all: scripts/simulate --seeds 1 --from \(seed) --trace):")

@@ -7,7 +7,8 @@ extension SimulatedRequest {
     case .connect: "connect"
     case .ping: "ping"
     case .query(let keys, _): keys.isEmpty ? "ping" : "query of \(keys.count)"
-    case .namespace(let request): request.brief
+    case .namespace(let request, let parts): request.brief + parts.brief
+    case .copy(let request, let session, _): "\(request.brief), session \(session)"
     case .everything(let skip): "rows from \(skip)"
     case .refillBegin(let refill, let view): "refill \(refill) begin \(view.brief)"
     case .refillRows(let refill, let page, let rows, _):
@@ -26,6 +27,7 @@ extension SimulatedReply {
       "changes \(rows.values.map(\.change).sorted()) at \(head.brief), session \(session), "
         + "pushes \(pushes ?? -1)"
     case .namespace(let reply): reply.brief
+    case .copy(let reply): reply.brief
     case .page(let rows, let isLast, let head, _):
       "\(rows.count) rows\(isLast ? ", the last" : "") at \(head.brief)"
     case .done: "done"
@@ -72,6 +74,43 @@ extension NamespaceReply {
   }
 }
 
+extension SimulatedParts {
+  fileprivate var brief: String {
+    func list(_ name: String, _ ids: [PartID]) -> String {
+      ids.isEmpty ? "" : " \(name) " + ids.map(\.brief).joined(separator: ", ")
+    }
+    return list("with", small) + list("holding", held) + (durable ? ", durable" : "")
+  }
+}
+
+extension SimulatedCopyRequest {
+  fileprivate var brief: String {
+    switch self {
+    case .put(let id, _, let durable): "put \(id.brief)\(durable ? ", durable" : "")"
+    case .get(let id): "get \(id.brief)"
+    case .hold(let version): "hold \(version.high)-\(version.low)"
+    case .release(let version): "release \(version.high)-\(version.low)"
+    case .claimWanted: "what is wanted"
+    case .drop(let ids): "drop \(ids.map(\.brief).joined(separator: ", "))"
+    }
+  }
+}
+
+extension SimulatedCopyReply {
+  fileprivate var brief: String {
+    switch self {
+    case .done: "done"
+    case .copy: "the copy"
+    case .absent: "absent"
+    case .damaged: "damaged"
+    case .failed: "failed"
+    case .held(let ids): "held, here: \(ids.map(\.brief).joined(separator: ", "))"
+    case .wanted(let copies): "wanted: \(copies.map(\.id.brief).joined(separator: ", "))"
+    case .noSession: "no session"
+    }
+  }
+}
+
 extension RowKey {
   fileprivate var brief: String {
     switch self {
@@ -91,6 +130,11 @@ extension SimulatedOperation.Kind {
     case .delete(let key): "deletion of \(key.brief)"
     case .read(let keys): "read of \(list(keys))"
     case .cachedRead(let keys): "cached read of \(list(keys))"
+    case .publish(let key, let content):
+      "publishing of \(content.version.high)-\(content.version.low) as \(key.brief)"
+    case .place(let key, let content, _):
+      "placing of \(content.version.high)-\(content.version.low), \(key.brief)"
+    case .remove(let key): "removal of \(key.brief)"
     }
   }
 }

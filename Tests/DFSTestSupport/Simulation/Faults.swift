@@ -22,6 +22,7 @@ final class Faults {
     every(world.settings.cuts) { [self] in cut() }
     every(world.settings.stillness) { [self] in standStill() }
     beginForgetting()
+    if world.settings.hasContents { every(world.settings.damage) { [self] in damage() } }
     world.after(world.settings.quietAfter) { [self] in end() }
   }
 
@@ -103,10 +104,25 @@ final class Faults {
     let count = world.random.below(server.disk.unsyncedCount + 1)
     world.trace("\(server.index) loses power; \(count) of \(server.disk.unsyncedCount) are left")
     server.stop()
-    server.disk.losePower(leaving: count)
     let server = server
+    world.copies.forgetting(on: server) { losePower(of: server, leaving: count) }
     let pause = world.random.pick([500, 20_000])
     world.after(1 + world.random.below(pause)) { [self] in start(server) }
+  }
+
+  private func losePower(of server: SimulatedServer, leaving count: Int) {
+    server.disk.losePowerOfFiles(&world.random)
+    server.disk.losePower(leaving: count)
+  }
+
+  /// A copy goes bad, on the server that may forget.
+  private func damage() {
+    chooseAnother()
+    world.copies.forgetting(on: server) {
+      guard let id = server.disk.damage(&world.random) else { return }
+      world.counts.faults += 1
+      world.trace("the copy of \(id.brief) on \(server.index) goes bad")
+    }
   }
 
   private func replaceDisk(restoring: Bool) {
@@ -115,8 +131,8 @@ final class Faults {
     hasForgotten = true
     world.trace("\(server.index) gets \(restoring ? "an old" : "a blank") disk")
     server.stop()
-    server.disk.replace(restoring: restoring)
     let server = server
+    world.copies.forgetting(on: server) { server.disk.replace(restoring: restoring) }
     world.after(1 + world.random.below(20_000)) { [self] in start(server) }
   }
 
@@ -125,7 +141,8 @@ final class Faults {
     world.trace("all servers lose power")
     for server in world.servers {
       server.stop()
-      server.disk.losePower(leaving: world.random.below(server.disk.unsyncedCount + 1))
+      let count = world.random.below(server.disk.unsyncedCount + 1)
+      world.copies.forgetting(on: server) { losePower(of: server, leaving: count) }
       world.after(1 + world.random.below(10_000)) { [self] in start(server) }
     }
   }
@@ -133,9 +150,9 @@ final class Faults {
   /// Another server may be the one that forgets once all are equal.
   private func chooseAnother() {
     guard world.areServersEqual, world.servers[0].head.number > 0,
-      world.clients.allSatisfy({ !$0.isBusy })
+      world.clients.allSatisfy({ !$0.isBusy }), world.copies.areWhole
     else { return }
-    for server in world.servers { server.disk.sync() }
+    for server in world.servers { server.disk.syncAll() }
     forgetful = world.random.pick(ServerIndex.all)
   }
 }

@@ -9,6 +9,8 @@ final class History {
     case increment([RowKey])
     case create(RowKey)
     case delete(RowKey)
+    case publish(RowKey, RowContent)
+    case place(RowKey, RowContent)
   }
 
   enum Outcome {

@@ -22,6 +22,14 @@ final class SimulatedClient {
   var coordinator = Coordinator(client: ClientID(1))
   var cache = SimulatedCache()
   var operation: SimulatedOperation?
+  /// What the operation is a step of.
+  var task: AnyObject?
+  /// What travels with changes that a server may have to be sent again.
+  var parts: [ChangeID: SimulatedPartsByServer] = [:]
+  /// The servers that took a change with what travelled with it.
+  var stored: [ChangeID: ServerSet] = [:]
+  /// The versions that are open here.
+  var held: [VersionID] = []
   var open: Open?
   /// What the operation does when the coordinator tells something.
   var next: ((Event) -> Void)?
@@ -41,6 +49,7 @@ final class SimulatedClient {
   /// Operations that were begun after the faults and succeeded: a change and a read are wanted.
   private var proofs = 0
   private var sequence: UInt64 = 0
+  private(set) var versions: UInt64 = 0
 
   init(slot: Int, world: World) {
     self.slot = slot
@@ -48,7 +57,9 @@ final class SimulatedClient {
     operationsLeft = world.settings.operations
   }
 
-  var isBusy: Bool { operation != nil || open != nil || coordinator.hasOpenChange }
+  var isBusy: Bool {
+    operation != nil || task != nil || open != nil || coordinator.hasOpenChange
+  }
   var isDone: Bool { proofs == 2 && !isBusy }
   var reachable: ServerSet { .all.subtracting(believedDown) }
 
@@ -57,6 +68,7 @@ final class SimulatedClient {
   func start() {
     life += 1
     sequence = 0
+    (parts, stored, held) = ([:], [:], [])
     coordinator = Coordinator(client: world.nextClientID())
     cache = SimulatedCache()
     believedDown = []
@@ -72,7 +84,8 @@ final class SimulatedClient {
     life += 1
     attempt += 1
     if operation != nil, open != nil { world.counts.unknown += 1 }
-    (operation, open, next) = (nil, nil, nil)
+    (operation, open, next, task) = (nil, nil, nil, nil)
+    world.ended(coordinator.client)
     coordinator = Coordinator(client: ClientID(1))
     later(1 + world.random.below(20_000)) { [self] in start() }
   }
@@ -102,8 +115,10 @@ final class SimulatedClient {
   }
 
   private func beginOperation() {
+    guard task == nil, operation == nil else { return }
     if operationsLeft > 0 {
       operationsLeft -= 1
+      if world.settings.hasContents, world.random.chance(70) { return beginTask() }
       operation = .random(&world.random, now: world.now, after: last)
       last = operation
     } else if world.areFaultsOver, proofs < 2 {
@@ -112,9 +127,53 @@ final class SimulatedClient {
         kind: proofs == 0 ? .increment(keys) : .read(keys), began: world.now,
         deadline: world.now + 120_000, isProof: true)
     } else {
-      return pause()
+      return idle()
     }
     step()
+  }
+
+  /// All is done: servers go on being healed, and have changes now and then, after which they know
+  /// that those before are committed.
+  private func idle() {
+    guard world.settings.hasContents else { return pause() }
+    later(20_000 + world.random.below(100_000)) { [self] in
+      if operation != nil || task != nil { return }
+      if slot > 0 || world.random.chance(60) { return heal() }
+      perform(.increment([SimulatedOperation.counter(0)])) { [self] _ in pause() }
+    }
+  }
+
+  /// Performs one operation as a step of something.
+  func perform(
+    _ kind: SimulatedOperation.Kind, _ parts: SimulatedPartsByServer = [:],
+    _ then: @escaping (SimulatedEnd) -> Void
+  ) {
+    operation = SimulatedOperation(
+      kind: kind, began: world.now, deadline: world.now + Self.stepPatience, parts: parts,
+      then: then)
+    step()
+  }
+
+  private func beginTask() {
+    let file = world.random.pick(SimulatedOperation.files)
+    switch world.random.below(100) {
+    case ..<40: SimulatedPublish(file, client: self).begin()
+    case ..<65: SimulatedContentRead(file, client: self).begin()
+    case ..<75: perform(.remove(file)) { [self] _ in pause() }
+    default: heal()
+    }
+  }
+
+  private func heal() { SimulatedHealing(client: self).begin() }
+
+  func taskEnded() {
+    task = nil
+    pause()
+  }
+
+  func nextVersion() -> VersionID {
+    versions += 1
+    return VersionID(high: coordinator.client.value, low: versions)
   }
 
   /// Ends the operation; without an outcome it failed, or its outcome is unknown.
@@ -122,6 +181,7 @@ final class SimulatedClient {
     guard let done = operation else { return }
     (operation, next) = (nil, nil)
     attempt += 1
+    losses = min(losses, 3)
     if let outcome {
       world.history.ended(outcome, slot: slot, began: done.began, at: world.now)
       count(outcome)
@@ -133,7 +193,8 @@ final class SimulatedClient {
     }
     let end = outcome?.brief ?? (isUnknown ? "unknown" : "failed")
     world.trace("client \(slot): \(done.kind.brief) from \(done.began): \(end)")
-    pause()
+    guard let then = done.then else { return pause() }
+    then(outcome.map { .done($0) } ?? (isUnknown ? .unknown : .failed))
   }
 
   private func count(_ outcome: History.Outcome) {
@@ -164,6 +225,7 @@ final class SimulatedClient {
         open = nil
         tell(.committed(done.id, number: head.number))
       case .displaced, .stuck:
+        if case .stuck(.missingParts) = action { operation?.isRejected = true }
         losses += 1
         healsAfter = world.now + viewPause
         tell(.lost)
@@ -179,13 +241,27 @@ final class SimulatedClient {
       let writes = change.writes.filter { $0.key != Coordinator.identityKey }
       request = .apply(view, number: number, Change(id: change.id, writes: writes))
     }
-    call(server, .namespace(request)) { [self] reply in
+    call(server, .namespace(request, travelling(with: request, to: server))) { [self] reply in
       if case .namespace(let reply) = reply {
+        if case (.apply(_, _, let change), .applied) = (request, reply) {
+          stored[change.id, default: []].insert(server)
+        }
         perform(coordinator.receive(reply, token: token))
       } else {
         perform(coordinator.undelivered(token: token))
       }
     }
+  }
+
+  /// What is committed is not refused by a server that lost its copies.
+  private func travelling(
+    with request: NamespaceRequest, to server: ServerIndex
+  ) -> SimulatedParts {
+    guard case .apply(_, let number, let change) = request,
+      var parts = parts[change.id]?[server]
+    else { return SimulatedParts() }
+    if number <= coordinator.head.number { parts.held = [] }
+    return parts
   }
 
   private func tell(_ event: Event) {
@@ -205,6 +281,7 @@ final class SimulatedClient {
     let id = ChangeID(client: coordinator.client, sequence: sequence)
     world.history.attempted(id, intent, began: world.now)
     open = Open(id: id, number: coordinator.head.number + 1, isOfOperation: true)
+    parts[id] = operation?.parts
     perform(coordinator.append(writes))
   }
 
@@ -223,9 +300,13 @@ final class SimulatedClient {
   // MARK: Sessions
 
   private func connect(_ server: ServerIndex) {
-    call(server, .connect(coordinator.client)) { [self] reply in
+    world.lastOrder += 1
+    call(server, .connect(coordinator.client, order: world.lastOrder)) { [self] reply in
       guard case .connected(let session, let head) = reply else { return }
+      // A doubled answer.
+      if cache.session(server) == session { return }
       cache.opened(session, with: server)
+      for version in held { copy(.hold(version), on: server) { _ in } }
       coordinator.saw(head.view)
     }
   }
@@ -269,12 +350,12 @@ final class SimulatedClient {
     if coordinator.phase != .leading || isBusy || !coordinator.laggards.isEmpty {
       perform(coordinator.retry(reachable: reachable))
     }
-    heal()
+    bringAlong()
     later(3_000 + world.random.below(4_000)) { [self] in tick() }
   }
 
   /// Brings servers along that no change brings along.
-  private func heal() {
+  private func bringAlong() {
     guard operation == nil, world.now >= healsAfter else { return }
     if world.random.chance(30) { for server in ServerIndex.all { ask(server, [], { _, _ in }) } }
     let differ = heads.contains { $0 != heads[0] }

@@ -8,9 +8,11 @@ extension SimulatedClient {
     guard let current = operation else { return }
     attempt += 1
     if world.now > current.deadline { return giveUp() }
+    if current.isRejected, open == nil { return finish(nil) }
     operation?.tries += 1
     switch current.kind {
-    case .increment, .create, .delete: coordinator.phase == .leading ? fetch() : lead()
+    case .increment, .create, .delete, .publish, .place, .remove:
+      coordinator.phase == .leading ? fetch() : lead()
     case .read: read()
     case .cachedRead: readCache()
     }
@@ -91,7 +93,8 @@ extension SimulatedClient {
 
   private func write(on rows: [RowKey: Row], of server: ServerIndex, _ head: Head) {
     guard let operation else { return }
-    guard let (intent, writes) = operation.writes(on: rows, number: head.number + 1) else {
+    let change = operation.writes(on: rows, number: head.number + 1, mistake: world.mistake)
+    guard let (intent, writes) = change else {
       // A negative answer is confirmed like any read.
       return confirm(rows, of: server, head)
     }

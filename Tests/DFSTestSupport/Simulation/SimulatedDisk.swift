@@ -1,13 +1,18 @@
 internal import DFSCore
 internal import DFSReplication
 
-/// What one server has on its disk for one user, and what of it a loss of power would leave.
+/// What one server has on its disk for one user, and what of it a loss of power would leave. What is
+/// done with copies is in SimulatedDiskCopies.swift.
 ///
-/// Invariant: `synced` and the appends made since give `current`.
+/// Invariant: `unsynced` are the states of the database after each transaction since `synced`; the
+/// last one is `current`.
 struct SimulatedDisk {
   struct State {
     var replica = Replica()
     var rows: [RowKey: Row] = [:]
+    var copies = SimulatedCopies()
+    /// Every change up to this number is known to be on three servers.
+    var committed: UInt64 = 0
     /// The latest changes.
     var log: [LogEntry] = []
     /// The number and digest before the first entry of `log`.
@@ -15,17 +20,19 @@ struct SimulatedDisk {
     /// For the checks only, and never trimmed: the change under each number from 1.
     var archive: [Change] = []
 
-    mutating func append(_ change: Change, keeping logLength: Int) {
+    mutating func append(_ change: Change, _ setting: Setting) {
       let number = replica.head.number + 1
       for write in change.writes {
-        if let old = rows[write.key] { replica.head.digest -= RowDigest(of: old) }
+        let old = rows[write.key]
+        if let old { replica.head.digest -= RowDigest(of: old) }
         let row = write.value.map { Row(key: write.key, change: number, value: $0) }
         rows[write.key] = row
         if let row { replica.head.digest += RowDigest(of: row) }
+        changed(write.key, from: old, to: row, number: number, setting)
       }
       replica.head.number = number
       log.append(LogEntry(number: number, change: change, digest: replica.head.digest))
-      if log.count > logLength {
+      if log.count > setting.logLength {
         let dropped = log.removeFirst()
         base = (dropped.number, dropped.digest)
       }
@@ -45,22 +52,44 @@ struct SimulatedDisk {
     }
   }
 
-  private(set) var current = State()
+  /// What a transaction needs to know besides the database.
+  struct Setting {
+    let duty: CopyDuty
+    let logLength: Int
+    var now = 0
+    var files: [PartID: SimulatedFile] = [:]
+  }
+
+  var current = State()
   private(set) var synced = State()
-  private var unsynced: [Change] = []
+  private(set) var unsynced: [State] = []
   /// So many of `unsynced` came before an install that was not synced either (a mistake).
   private var unsyncedBeforeInstall: Int?
-  private var backup: State?
+  private var backup: (state: State, files: [PartID: SimulatedFile])?
   /// The state at the last install, for the mistake of installing again.
   private var installed: State?
-  let logLength: Int
+  var setting: Setting
+  /// Copies that were removed since the last loss of power: their names may come back.
+  var removed: [PartID: SimulatedFile] = [:]
+  /// Whether copies are synced before the changes that name them.
+  var syncsCopies = true
 
-  init(logLength: Int) { self.logLength = logLength }
+  init(logLength: Int, server: ServerIndex = ServerIndex(0)) {
+    setting = Setting(duty: CopyDuty(server: server), logLength: logLength)
+  }
 
+  /// Brings the transactions so far, and before them the copies that they name, to stable storage.
   mutating func sync() {
+    if syncsCopies { syncFiles(current.asked(setting.duty).map(\.0)) }
     synced = current
     unsynced = []
     unsyncedBeforeInstall = nil
+  }
+
+  /// A transaction has ended.
+  mutating func commit(syncs: Bool) {
+    unsynced.append(current)
+    if syncs { sync() }
   }
 
   mutating func promise(_ view: View, syncs: Bool) {
@@ -69,21 +98,22 @@ struct SimulatedDisk {
   }
 
   mutating func append(_ change: Change, syncs: Bool) {
-    current.append(change, keeping: logLength)
-    unsynced.append(change)
-    if syncs { sync() }
+    current.append(change, setting)
+    current.committed = current.replica.head.number - 1
+    commit(syncs: syncs)
   }
 
   /// Nil if the rows have not the digest of `to` afterwards; nothing happens then.
   mutating func install(_ view: View, _ changes: [Change], to: Head, syncs: Bool) -> Head? {
     var next = current
-    for change in changes { next.append(change, keeping: logLength) }
+    for change in changes { next.append(change, setting) }
     guard next.replica.head.hasSameRows(as: to) else { return nil }
     next.replica.promised = view
     next.replica.head.view = view
     current = next
     installed = next
-    if syncs { sync() } else { unsyncedBeforeInstall = unsyncedBeforeInstall ?? unsynced.count }
+    unsyncedBeforeInstall = unsyncedBeforeInstall ?? unsynced.count
+    commit(syncs: syncs)
     return current.replica.head
   }
 
@@ -98,6 +128,8 @@ struct SimulatedDisk {
     next.replica.head = Head(view: view, number: to.number, digest: to.digest)
     next.base = (to.number, to.digest)
     next.archive = archive
+    next.committed = min(current.committed, to.number)
+    next.takeCopies(from: current, number: to.number, setting)
     current = next
     installed = next
     sync()
@@ -106,24 +138,33 @@ struct SimulatedDisk {
 
   // MARK: Faults
 
-  /// The power fails: of the appends that were not synced the first few are left.
+  /// The power fails: of the transactions that were not synced the first few are left.
   mutating func losePower(leaving count: Int) {
-    current = synced
-    for change in unsynced.prefix(min(count, unsyncedBeforeInstall ?? count)) {
-      current.append(change, keeping: logLength)
-    }
-    sync()
+    let left = min(count, unsyncedBeforeInstall ?? count, unsynced.count)
+    current = left > 0 ? unsynced[left - 1] : synced
+    settle()
   }
 
   var unsyncedCount: Int { unsynced.count }
 
-  mutating func keepBackup() { backup = current }
+  mutating func keepBackup() { backup = (current, setting.files) }
 
   /// The disk is replaced: by a blank one, or by what was on it at the last backup.
   mutating func replace(restoring: Bool) {
-    current = (restoring ? backup : nil) ?? State()
+    let old = restoring ? backup : nil
+    current = old?.state ?? State()
+    setting.files = old?.files ?? [:]
+    removed = [:]
     installed = nil
-    sync()
+    settle()
+  }
+
+  /// What is here now is what is on stable storage.
+  private mutating func settle() {
+    synced = current
+    unsynced = []
+    unsyncedBeforeInstall = nil
+    for id in setting.files.keys { setting.files[id]?.isSynced = true }
   }
 
   /// The mistake of installing a view again.

@@ -1,5 +1,16 @@
 internal import DFSCore
 
+/// How an operation ended, for what it is a step of.
+enum SimulatedEnd {
+  case done(History.Outcome)
+  /// It did not happen.
+  case failed
+  case unknown
+}
+
+/// What travels with a change, for each server.
+typealias SimulatedPartsByServer = [ServerIndex: SimulatedParts]
+
 /// What a client wants to do. Counters show lost updates, names show double creates; neither has
 /// anything of its writer in it, so that two clients' changes look alike.
 struct SimulatedOperation {
@@ -9,6 +20,12 @@ struct SimulatedOperation {
     case delete(RowKey)
     case read([RowKey])
     case cachedRead([RowKey])
+    /// Makes a content that of a file.
+    case publish(RowKey, RowContent)
+    /// Notes where the copies of a content are now, if it is the file's still, and they are still
+    /// noted where they were.
+    case place(RowKey, RowContent, Placement)
+    case remove(RowKey)
   }
 
   let kind: Kind
@@ -17,16 +34,25 @@ struct SimulatedOperation {
   /// Whether it shows that a client gets on when the faults are over.
   var isProof = false
   var tries = 0
+  var parts = SimulatedPartsByServer()
+  /// Servers said that they lack copies which the change names: it is not tried again.
+  var isRejected = false
+  /// Goes on with what the operation is a step of.
+  var then: ((SimulatedEnd) -> Void)?
 
   var keys: [RowKey] {
     switch kind {
     case .increment(let keys), .read(let keys), .cachedRead(let keys): keys
-    case .create(let key), .delete(let key): [key]
+    case .create(let key), .delete(let key), .publish(let key, _), .place(let key, _, _),
+      .remove(let key):
+      [key]
     }
   }
 
   /// The writes, given the rows; nil if there is nothing to write, which is an answer too.
-  func writes(on rows: [RowKey: Row], number: UInt64) -> (History.Intent, [RowWrite])? {
+  func writes(
+    on rows: [RowKey: Row], number: UInt64, mistake: Simulation.Mistake?
+  ) -> (History.Intent, [RowWrite])? {
     switch kind {
     case .increment(let keys):
       let writes = keys.map { key in
@@ -38,8 +64,18 @@ struct SimulatedOperation {
       guard rows[key] == nil else { return nil }
       let child = InodeID(change: number, index: 0)
       return (.create(key), [RowWrite(key, RowValue(bytes: [], child: child))])
-    case .delete(let key):
+    case .delete(let key), .remove(let key):
       return rows[key] == nil ? nil : (.delete(key), [RowWrite(key, nil)])
+    case .publish(let key, let content):
+      return (.publish(key, content), [RowWrite(key, RowValue(bytes: [], content: content))])
+    case .place(let key, let from, let placement):
+      guard let old = rows[key]?.value.content, old.version == from.version,
+        old == from || mistake == .placedWhateverTheRowSays
+      else { return nil }
+      let content = RowContent(version: old.version, placement: placement, home: old.home)
+      return (
+        .place(key, content), [RowWrite(key, RowValue(bytes: [], content: content))]
+      )
     case .read, .cachedRead: return nil
     }
   }
@@ -72,6 +108,8 @@ struct SimulatedOperation {
   static func counter(_ index: UInt64) -> RowKey {
     .attribute(InodeID(10 + index), name: name("count"))
   }
+
+  static let files: [RowKey] = [.inode(InodeID(20)), .inode(InodeID(21))]
 
   private static func entry(_ index: Int) -> RowKey {
     .entry(parent: .root, name: name("name\(index)"))

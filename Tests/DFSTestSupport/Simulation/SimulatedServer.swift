@@ -3,10 +3,12 @@ internal import DFSReplication
 
 /// What a client may ask of a simulated server; the shapes of DFSWire's requests that matter here.
 enum SimulatedRequest {
-  case connect(ClientID)
+  /// A connection is made once: doubled and late messages of older ones make none.
+  case connect(ClientID, order: Int)
   case ping(session: Int)
   case query([RowKey], session: Int)
-  case namespace(NamespaceRequest)
+  case namespace(NamespaceRequest, SimulatedParts)
+  case copy(SimulatedCopyRequest, session: Int, order: Int)
   /// A page of all rows after the first `skip`.
   case everything(skip: Int)
   case refillBegin(refill: Int, View)
@@ -19,6 +21,7 @@ enum SimulatedReply {
   /// `pushes` were sent on this session before this answer; nil if the session is unknown.
   case rows([RowKey: Row], Head, session: Int, pushes: Int?)
   case namespace(NamespaceReply)
+  case copy(SimulatedCopyReply)
   case page([Row], isLast: Bool, Head, archive: [Change])
   case done
   case failed
@@ -33,6 +36,7 @@ final class SimulatedServer {
     let id: Int
     let client: ClientID
     let slot: Int
+    let order: Int
     var pushes = 0
   }
 
@@ -49,12 +53,14 @@ final class SimulatedServer {
   var stillUntil = 0
   private var sessions: [Session] = []
   private var refills: [Int: Refill] = [:]
-  private unowned let world: World
+  var copySessions = SimulatedSessions()
+  unowned let world: World
 
   init(_ index: ServerIndex, world: World) {
     self.index = index
     self.world = world
-    disk = SimulatedDisk(logLength: world.settings.logLength)
+    disk = SimulatedDisk(logLength: world.settings.logLength, server: index)
+    disk.syncsCopies = world.mistake != .copiesNotSyncedBeforeChange
   }
 
   var head: Head { disk.current.replica.head }
@@ -63,18 +69,26 @@ final class SimulatedServer {
     isUp = false
     sessions = []
     refills = [:]
+    copySessions = SimulatedSessions()
+  }
+
+  func hasSession(_ id: Int) -> Bool { sessions.contains { $0.id == id } }
+
+  /// The connections of a client that has ended are closed.
+  func endSessions(of client: ClientID) {
+    for session in sessions where session.client == client { copySessions.end(session.id) }
+    sessions.removeAll { $0.client == client }
   }
 
   func handle(_ request: SimulatedRequest, from slot: Int) -> SimulatedReply {
+    disk.setting.now = world.now
     switch request {
-    case .connect(let client):
-      world.lastSession += 1
-      sessions.removeAll { $0.client == client }
-      sessions.append(Session(id: world.lastSession, client: client, slot: slot))
-      return .connected(session: world.lastSession, head)
+    case .connect(let client, let order): return connect(client, slot, order)
     case .ping(let session): return answer([], session)
     case .query(let keys, let session): return answer(keys, session)
-    case .namespace(let request): return .namespace(perform(request))
+    case .namespace(let request, let parts): return .namespace(perform(request, parts))
+    case .copy(let request, let session, let order):
+      return .copy(perform(request, session: session, order: order))
     case .everything(let skip): return page(skip)
     case .refillBegin(let refill, let view):
       if let refusal = disk.current.replica.refusalOfRefill(view) { return .namespace(refusal) }
@@ -92,6 +106,18 @@ final class SimulatedServer {
     }
   }
 
+  private func connect(_ client: ClientID, _ slot: Int, _ order: Int) -> SimulatedReply {
+    if let session = sessions.first(where: { $0.client == client }) {
+      if session.order == order { return .connected(session: session.id, head) }
+      if session.order > order { return .failed }
+    }
+    world.lastSession += 1
+    endSessions(of: client)
+    sessions.append(
+      Session(id: world.lastSession, client: client, slot: slot, order: order))
+    return .connected(session: world.lastSession, head)
+  }
+
   private func answer(_ keys: [RowKey], _ session: Int) -> SimulatedReply {
     var rows: [RowKey: Row] = [:]
     for key in keys { rows[key] = disk.current.rows[key] }
@@ -101,7 +127,9 @@ final class SimulatedServer {
 
   // MARK: The namespace protocol
 
-  private func perform(_ request: NamespaceRequest) -> NamespaceReply {
+  private func perform(
+    _ request: NamespaceRequest, _ parts: SimulatedParts
+  ) -> NamespaceReply {
     if let reply = performWrongly(request) { return reply }
     let decision = disk.current.replica.decide(request) { disk.current.entry($0) }
     switch decision {
@@ -112,14 +140,15 @@ final class SimulatedServer {
       disk.promise(view, syncs: world.mistake != .promisesNotSynced)
       return .promised(head)
     case .append(_, let change):
-      disk.append(change, syncs: world.syncsAppend())
-      changed(change.writes.map(\.key), author: change.id.client)
-      return .applied(head)
+      let reply = append(change, parts)
+      if case .applied = reply { changed(change.writes.map(\.key), author: change.id.client) }
+      return reply
     case .install(let view, let changes, let to):
       let syncs = world.mistake != .promisesNotSynced
       guard let head = disk.install(view, changes, to: to, syncs: syncs) else {
         return .behind(head)
       }
+      copySessions.asked(changes.flatMap(asked))
       changed(changes.flatMap { $0.writes.map(\.key) }, author: nil)
       return .installed(head)
     }

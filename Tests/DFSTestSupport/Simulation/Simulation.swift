@@ -1,35 +1,68 @@
-/// A simulation of the namespace protocol: the code that ships (`Replica`, `Coordinator`, `Quorum`)
-/// over a network, disks and a clock that are made up from one seed.
+/// A simulation of the namespace protocol and of the contents of files: the code that ships
+/// (`Replica`, `Coordinator`, `Quorum`, `CopyDuty`, `CopyRelease`, `StoreLosses`, `StandIn`,
+/// `Mending`, `Healing`, `Placement`) over a network, disks and a clock that are made up from one
+/// seed.
+///
+/// Half of the worlds have names and counters only, with many changes; the others have files with
+/// contents besides. A content is a version and its four parts; what the bytes of a copy are is told
+/// by the part that they are of.
 ///
 /// # The fault model
 ///
 /// - **Network.** Any message may be lost, doubled, delayed and overtaken by later ones. A link
 ///   between a client and a server may be cut in one direction or both, for a while. A message to a
-///   server that is down is answered by silence or by a refusal.
+///   server that is down is answered by silence or by a refusal. What a connection promises is kept:
+///   what is asked about copies is done at most once and never for a connection that has ended, and
+///   who gets no answer gives the connection up.
 /// - **Servers** stop and start at any time, and stand still for a while with all messages waiting
-///   (SIGSTOP). What a stopped server had written stays, synced or not.
-/// - **Clients** stop at any point and start again with a new identity, without any memory.
-/// - **One server forgets.** In a world at most one server at a time does: its power fails and it
-///   comes back without a part of the appends that were not synced; or its disk is replaced by a
-///   blank one; or restored from an old backup. A second server may forget only after all have
-///   become equal in between.
-/// - **All lose power** at the same moment, in worlds where every append is synced before it is
-///   answered; what was answered must survive.
-/// - Promises and installed views are synced before they are answered, always.
+///   (SIGSTOP). What a stopped server had written stays, synced or not; what it had in memory
+///   (sessions, holds, claims, whose uploads no row asks for yet) does not.
+/// - **Clients** stop at any point and start again with a new identity, without any memory. Servers
+///   learn it from their connections, soon.
+/// - **One server forgets or damages.** In a world at most one server at a time does. Its power fails,
+///   and it comes back without a part of the transactions that were not synced, without the copies
+///   that were not synced or with holes in them, and with some of those that it had removed; or its
+///   disk is replaced by a blank one; or restored from an old backup, rows and copies; or a copy is
+///   flipped, or cannot be read any more. A second server may do so only after all have become equal
+///   in between, with every copy in its place.
+/// - **All lose power** at the same moment, in worlds where everything is synced before it is answered
+///   (`dfs --sync always`); what was answered must survive.
+/// - Promises and installed views are synced before they are answered, always; copies before the
+///   changes that name them.
 /// - **Refills** are paged and may be interrupted by any of the above.
 /// - Logs are short in some worlds, so that servers are brought along by logs and by refills.
 ///
-/// Not modelled yet: parts of versions, disks that damage what they hold or fill up.
+/// Not modelled: full disks, blocks of a part (a copy is good or not), an fsync that fails, a loss of
+/// power of all where not everything is synced.
+///
+/// # What clients and servers do with contents
+///
+/// Clients publish large contents (the copies are put on their holders, then a change names them)
+/// and small ones (each server's copies travel in the change), under `writes = all` or `quorum`, let
+/// the server opposite stand in for one that is lost, open files and read them part by part with
+/// pauses, remove files, and heal as `dfc heal` does, several at once. Servers keep what they want
+/// and what is garbage, collect, sweep, scrub and flush.
 ///
 /// # What is checked
 ///
 /// Afterwards all changes are replayed in the order that the servers agree on (`History`):
 /// acknowledged changes are there, once, under the number that was acknowledged; dropped ones are
-/// not; every change found its preconditions (no lost update, no name created twice); every read,
-/// whether asked of servers or from a cache kept valid by pushes, shows the rows of a moment between
-/// its beginning and its end, so that nothing goes back and nothing forks. At every step: equal
-/// heads have equal digests. And once the faults stop, every client gets on and all servers become
-/// equal within `Simulation.patience`.
+/// not; every change found its preconditions (no lost update, no name created twice, no copies placed
+/// of a version that was replaced); every read, whether asked of servers or from a cache kept valid
+/// by pushes, shows the rows of a moment between its beginning and its end, so that nothing goes back
+/// and nothing forks. At every step: equal heads have equal digests.
+///
+/// Of contents (`WorldCopies`): no read returns bytes of another part or version; a publish is
+/// acknowledged only with two good copies of each part, but for those of a server that was away,
+/// forgot, or lost a message of this client since the publish began; when a server forgets, no
+/// part that once had two copies loses its last one; no copy is removed that three servers ask its
+/// server for; no copy is removed that a reader holds, as long as the connection lives.
+///
+/// And once the faults stop, within `Simulation.patience` every client gets on, all servers become
+/// equal, every part has its two copies where the rule puts them, good, and nothing is wanted, waits
+/// to be removed or is left over. Excepted are versions of which nobody has all of the parts: a part
+/// that had one copy only, on the server that forgot it; and small contents that were never
+/// acknowledged (`WorldCopies.unsure`: a limit of the protocol, see docs/RELIABILITY.md).
 public struct Simulation {
   /// A rule that is broken on purpose, to show that the checks would find it.
   public enum Mistake: String, CaseIterable, Sendable {
@@ -53,6 +86,39 @@ public struct Simulation {
     case changesWithoutIdentity
     /// A server accepts an append in a view that it promised to leave.
     case promisesNotKept
+    /// A healer lets stand-in copies go before those that they stood in for are at home.
+    case standInRemovedTooEarly
+    /// Copies are removed though readers hold their version.
+    case collectionIgnoresReaders
+    /// Copies are removed before the change that let go of them is known to be committed.
+    case collectionIgnoresCommitted
+    /// A change is synced before the copies that it names are, and so are the copies' own answers.
+    case copiesNotSyncedBeforeChange
+
+    // What the simulation has found in the code that shipped, once each.
+
+    /// A change that was taken up from a log is acknowledged without the copies that travelled with
+    /// it.
+    case smallCopiesNotMended
+    /// A copy that a healer brings stays on the list of those that are removed.
+    case broughtCopiesStayGarbage
+    /// A copy that no row ever asked for is removed though a reader holds its version.
+    case orphansIgnoreReaders
+    /// Where copies are is noted though somebody else noted other places meanwhile.
+    case placedWhateverTheRowSays
+    /// A copy that cannot be read cannot be replaced either.
+    case unreadableCopiesStay
+
+    var isAboutContents: Bool {
+      switch self {
+      case .standInRemovedTooEarly, .collectionIgnoresReaders, .collectionIgnoresCommitted,
+        .copiesNotSyncedBeforeChange, .smallCopiesNotMended, .broughtCopiesStayGarbage,
+        .orphansIgnoreReaders, .unreadableCopiesStay,
+        .placedWhateverTheRowSays:
+        true
+      default: false
+      }
+    }
   }
 
   /// So much virtual time after the last fault everything must have come right: 2,000 mean message
@@ -88,6 +154,16 @@ public struct SimulationCounts: Hashable, Sendable {
   public var cachedReads = 0
   public var views = 0
   public var refills = 0
+  public var publishes = 0
+  /// Publishes that were acknowledged with another server standing in for one that was away.
+  public var standIns = 0
+  public var contentReads = 0
+  /// Copies that healers brought, and rows whose copies they sent home.
+  public var healed = 0
+  public var settled = 0
+  public var collected = 0
+  /// Contents at the end of which nobody has all, as the fault model or the protocol allows.
+  public var incomplete = 0
   public var messages = 0
   public var faults = 0
 
@@ -101,6 +177,13 @@ public struct SimulationCounts: Hashable, Sendable {
     left.cachedReads += right.cachedReads
     left.views += right.views
     left.refills += right.refills
+    left.publishes += right.publishes
+    left.standIns += right.standIns
+    left.contentReads += right.contentReads
+    left.healed += right.healed
+    left.settled += right.settled
+    left.collected += right.collected
+    left.incomplete += right.incomplete
     left.messages += right.messages
     left.faults += right.faults
   }

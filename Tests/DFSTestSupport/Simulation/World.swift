@@ -12,9 +12,12 @@ final class World {
   private(set) var servers: [SimulatedServer] = []
   private(set) var clients: [SimulatedClient] = []
   let history = History()
+  private(set) lazy var copies = WorldCopies(world: self)
   var counts = SimulationCounts()
   var lastSession = 0
   var lastRefill = 0
+  /// Numbers what clients ask about copies.
+  var lastOrder = 0
   private var nextClient: UInt64 = 0
   private(set) var violation: String?
   private let keepsTrace: Bool
@@ -51,6 +54,7 @@ final class World {
   func run() -> SimulationReport {
     trace("world \(settings)")
     for client in clients { after(random.below(5_000)) { client.start() } }
+    if settings.hasContents { servers.forEach { $0.beginUpkeep() } }
     Faults(world: self).begin()
     let end = settings.quietAfter + Simulation.patience
     var nextLook = settings.quietAfter
@@ -64,6 +68,7 @@ final class World {
       }
     }
     judge()
+    counts.incomplete = copies.lost.count
     // The actions that are left hold what holds them.
     events = EventQueue()
     return SimulationReport(
@@ -74,6 +79,7 @@ final class World {
   /// Whether all is done and right.
   private var isQuiet: Bool {
     clients.allSatisfy(\.isDone) && areServersEqual && servers[0].head.number > 0
+      && copies.problem == nil
   }
 
   var areServersEqual: Bool {
@@ -85,7 +91,8 @@ final class World {
       let undone = clients.filter { !$0.isDone }.map { "client \($0.slot)" }
       fail(
         "no progress after the faults: \(undone) not done, heads "
-          + servers.map { "\($0.isUp ? "" : "down ")\($0.head)" }.joined(separator: " "))
+          + servers.map { "\($0.isUp ? "" : "down ")\($0.head)" }.joined(separator: " ")
+          + (copies.problem.map { "; \($0)" } ?? ""))
     }
     if violation == nil, let problem = rowsProblem ?? history.problem(in: servers[0].disk.current) {
       fail(problem)
@@ -124,9 +131,10 @@ final class World {
 
   var areFaultsOver: Bool { now >= settings.quietAfter }
 
-  private func delay() -> Int {
+  private func delay(_ link: Link) -> Int {
     let mean = settings.meanDelay
     let slow = settings.hasSlowMessages && !areFaultsOver && random.chance(20) ? 10 : 1
+    if slow > 1 { copies.trouble(link) }
     return (1 + random.below(2 * mean)) * slow
   }
 
@@ -141,6 +149,9 @@ final class World {
     return ClientID(nextClient)
   }
 
+  /// Whether servers sync everything before they answer (`dfs --sync always`).
+  var syncsAlways: Bool { settings.forgetting == .everyPower && mistake != .appendsNotSynced }
+
   /// Whether a server syncs an append before it answers.
   func syncsAppend() -> Bool {
     if settings.forgetting == .everyPower { return mistake != .appendsNotSynced }
@@ -149,8 +160,19 @@ final class World {
 
   // MARK: The network
 
-  private func isLost() -> Bool { !areFaultsOver && random.chance(settings.loss) }
+  private func isLost(_ link: Link) -> Bool {
+    guard !areFaultsOver, random.chance(settings.loss) else { return false }
+    copies.trouble(link)
+    return true
+  }
+
   private func isDoubled() -> Bool { !areFaultsOver && random.chance(settings.doubling) }
+
+  private func isCut(_ link: Link, in cut: Set<Link>) -> Bool {
+    guard cut.contains(link) else { return false }
+    copies.trouble(link)
+    return true
+  }
 
   /// Sends a request; `answer` is called once, many times or never, with nil if the server is known
   /// not to have got it.
@@ -159,33 +181,35 @@ final class World {
     _ answer: @escaping (SimulatedReply?) -> Void
   ) {
     counts.messages += 1
-    if isLost() { return }
-    after(delay()) { [self] in deliver(request, slot, servers[server.value], answer) }
+    let link = Link(slot: slot, server: server.value)
+    if isLost(link) { return }
+    after(delay(link)) { [self] in deliver(request, link, servers[server.value], answer) }
     if isDoubled() {
-      after(delay()) { [self] in deliver(request, slot, servers[server.value], answer) }
+      after(delay(link)) { [self] in deliver(request, link, servers[server.value], answer) }
     }
   }
 
   private func deliver(
-    _ request: SimulatedRequest, _ slot: Int, _ server: SimulatedServer,
+    _ request: SimulatedRequest, _ link: Link, _ server: SimulatedServer,
     _ answer: @escaping (SimulatedReply?) -> Void
   ) {
-    let link = Link(slot: slot, server: server.index.value)
-    if cutThere.contains(link) { return }
+    if isCut(link, in: cutThere) { return }
     guard server.isUp else {
-      if random.chance(50), !cutBack.contains(link) { after(delay()) { answer(nil) } }
+      copies.trouble(link)
+      if random.chance(50), !cutBack.contains(link) { after(delay(link)) { answer(nil) } }
       return
     }
     if server.stillUntil > now {
+      copies.trouble(link)
       after(server.stillUntil - now + random.below(100)) { [self] in
-        deliver(request, slot, server, answer)
+        deliver(request, link, server, answer)
       }
       return
     }
-    let reply = server.handle(request, from: slot)
-    trace("\(server.index) from client \(slot): \(request.brief) -> \(reply.brief)")
-    if isLost() || cutBack.contains(link) { return }
-    after(delay()) { answer(reply) }
+    let reply = server.handle(request, from: link.slot)
+    trace("\(server.index) from client \(link.slot): \(request.brief) -> \(reply.brief)")
+    if isLost(link) || isCut(link, in: cutBack) { return }
+    after(delay(link)) { answer(reply) }
   }
 
   func push(
@@ -193,9 +217,16 @@ final class World {
     on session: SimulatedServer.Session
   ) {
     let link = Link(slot: session.slot, server: server.index.value)
-    if isLost() || cutBack.contains(link) { return }
-    after(delay()) { [self] in
+    if isLost(link) || cutBack.contains(link) { return }
+    after(delay(link)) { [self] in
       clients[session.slot].pushed(keys, number: number, from: server.index, session: session.id)
+    }
+  }
+
+  /// A client has ended: the servers that are up learn it from its connections.
+  func ended(_ client: ClientID) {
+    for server in servers {
+      after(1 + random.below(10_000)) { server.endSessions(of: client) }
     }
   }
 }

@@ -1,3 +1,5 @@
+internal import DFSCore
+
 /// What kind of world a seed makes: how bad its network is, who stops, who forgets.
 struct WorldSettings {
   enum Forgetting: CaseIterable { case nobody, power, blank, backup, everyPower }
@@ -25,6 +27,22 @@ struct WorldSettings {
   var syncs: Int
   /// When the faults end.
   var quietAfter: Int
+  /// Whether files have contents, and servers and clients take care of copies.
+  var hasContents: Bool
+  var policy: WritePolicy
+  /// Mean microseconds between copies that go bad; nil for never.
+  var damage: Int?
+  /// What servers do from time to time, by its mean pause in microseconds.
+  let flushPause = 6_000
+  let collectionPause = 10_000
+  let sweepPause = 80_000
+  let scrubPause = 60_000
+  /// How long copies are kept that nobody asks for any more, or that nobody asked for yet.
+  let keepReplaced = 60_000
+  let keepOrphans = 80_000
+  let claimPeriod = 30_000
+  /// An idle connection that copies were sent on is closed after this time.
+  let uploadIdle = 100_000
 
   init(_ random: inout SplitMix64, mistake: Simulation.Mistake?) {
     loss = random.pick([0, 0, 5, 20])
@@ -44,5 +62,9 @@ struct WorldSettings {
     refillPage = random.pick([1, 3, 100])
     syncs = random.pick([0, 10, 50])
     quietAfter = 400_000
+    hasContents = mistake.map(\.isAboutContents) ?? random.chance(50)
+    policy = random.pick([.all, .all, .quorum])
+    damage = random.pick([nil, 20_000, 60_000])
+    if mistake == .copiesNotSyncedBeforeChange { forgetting = .everyPower }
   }
 }

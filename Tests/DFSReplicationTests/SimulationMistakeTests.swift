@@ -1,0 +1,42 @@
+import DFSTestSupport
+import Testing
+
+/// Rules that are broken on purpose: the checks must find it within so many seeds. What the simulation
+/// has found in the code that shipped is among them.
+@Suite struct SimulationMistakeTests {
+  struct Case: CustomTestStringConvertible, Sendable {
+    let mistake: Simulation.Mistake
+    /// Shortly before the first seed that finds it; the tests need not go through all the others.
+    let from: UInt64
+    var testDescription: String { mistake.rawValue }
+  }
+
+  /// Seeds that are tried.
+  private static let bound: UInt64 = 60
+
+  private static let cases: [Case] = [
+    Case(mistake: .readQuorumOfTwo, from: 280),
+    Case(mistake: .readsIgnoreViews, from: 20),
+    Case(mistake: .cacheIgnoresOvertakingPush, from: 550),
+    Case(mistake: .authorIsNotTold, from: 0),
+    Case(mistake: .installTwice, from: 150),
+    Case(mistake: .promisesNotSynced, from: 0),
+    Case(mistake: .appendsNotSynced, from: 0),
+    Case(mistake: .changesWithoutIdentity, from: 60),
+    Case(mistake: .promisesNotKept, from: 0),
+    Case(mistake: .standInRemovedTooEarly, from: 0),
+    Case(mistake: .collectionIgnoresReaders, from: 0),
+    Case(mistake: .collectionIgnoresCommitted, from: 0),
+    Case(mistake: .copiesNotSyncedBeforeChange, from: 0),
+    Case(mistake: .smallCopiesNotMended, from: 0),
+    Case(mistake: .broughtCopiesStayGarbage, from: 60),
+    Case(mistake: .placedWhateverTheRowSays, from: 380),
+    Case(mistake: .unreadableCopiesStay, from: 0),
+  ]
+
+  @Test(arguments: cases) func aBrokenRuleIsFound(_ one: Case) {
+    let seeds = one.from..<one.from + Self.bound
+    let found = seeds.first { Simulation.run(seed: $0, mistake: one.mistake).violation != nil }
+    #expect(found != nil, "\(one.mistake) was not found with seeds \(seeds)")
+  }
+}

@@ -1,0 +1,126 @@
+internal import DFSCore
+internal import DFSReplication
+
+/// What a client asks of servers about copies, and how long it waits for an answer.
+extension SimulatedClient {
+  /// A server that has not answered for so long is taken for lost.
+  /// A step of a publish or a pass of a healer; shorter than replaced copies are kept.
+  static let stepPatience = 50_000
+  static let copyTimeout = 12_000
+  static let pingTimeout = 4_000
+  static let evenPatience = 10_000
+
+  /// Asks; `answer` is called once, with nil if the server is lost.
+  func copy(
+    _ request: SimulatedCopyRequest, on server: ServerIndex,
+    _ answer: @escaping (SimulatedCopyReply?) -> Void
+  ) {
+    var isOver = false
+    let end = { (reply: SimulatedCopyReply?) in
+      if isOver { return }
+      isOver = true
+      answer(reply)
+    }
+    world.lastOrder += 1
+    let session = cache.session(server) ?? -1
+    call(server, .copy(request, session: session, order: world.lastOrder)) { [self] reply in
+      guard case .copy(let reply) = reply else { return end(nil) }
+      if case .noSession = reply {
+        world.copies.trouble(World.Link(slot: slot, server: server.value))
+        if cache.session(server) == session { reconnect(server) }
+        return end(nil)
+      }
+      end(reply)
+    }
+    // What is not answered is taken for lost with its connection.
+    later(Self.copyTimeout) { [self] in
+      if isOver { return }
+      if cache.session(server) == session { reconnect(server) }
+      end(nil)
+    }
+  }
+
+  /// The servers that answer now.
+  func whoAnswers(_ done: @escaping (ServerSet) -> Void) {
+    var answering: ServerSet = []
+    var isOver = false
+    let end = {
+      if isOver { return }
+      isOver = true
+      done(answering)
+    }
+    for server in ServerIndex.all {
+      ask(
+        server, [],
+        { _, _ in
+          answering.insert(server)
+          if answering == .all { end() }
+        })
+    }
+    later(Self.pingTimeout) { end() }
+  }
+
+  /// Waits, not for long, until every server that can be reached is at the committed head.
+  func even(since began: Int, _ done: @escaping () -> Void) {
+    let isEven = coordinator.laggards.intersection(reachable).isEmpty
+    if isEven || world.now > began + Self.evenPatience { return done() }
+    perform(coordinator.retry(reachable: reachable))
+    later(1_000) { [self] in even(since: began, done) }
+  }
+
+  /// Stores what each server lacks, whatever becomes of the others.
+  func store(
+    _ copies: [(part: PartIndex, server: ServerIndex)], of version: VersionID, durable: Bool,
+    _ done: @escaping (_ stored: ServerSet) -> Void
+  ) {
+    let servers = ServerSet(copies.map(\.server))
+    var stored: ServerSet = []
+    var left = servers.count
+    if left == 0 { return done([]) }
+    for server in servers.servers {
+      let own = copies.filter { $0.server == server }
+      store(own, of: version, durable: durable, StoreLosses(absent: .all)) { _, isStored in
+        if isStored { stored.insert(server) }
+        left -= 1
+        if left == 0 { done(stored) }
+      }
+    }
+  }
+
+  /// Stores copies, all at once; tells of each server that is lost and whether all others stored
+  /// theirs.
+  func store(
+    _ copies: [(part: PartIndex, server: ServerIndex)], of version: VersionID, durable: Bool,
+    _ losses: StoreLosses, _ done: @escaping (StoreLosses, _ isStored: Bool) -> Void
+  ) {
+    var losses = losses
+    var left = copies.count
+    var isStored = true
+    if left == 0 { return done(losses, true) }
+    for copy in copies {
+      let id = PartID(version: version, part: copy.part)
+      self.copy(.put(id, content: id, durable: durable), on: copy.server) { reply in
+        switch reply {
+        case .done?: break
+        case nil: if !losses.note(copy.server) { isStored = false }
+        default: isStored = false
+        }
+        left -= 1
+        if left == 0 { done(losses, isStored) }
+      }
+    }
+  }
+
+  /// Fetches a good copy from the first of `holders` that has one.
+  func fetch(
+    _ id: PartID, from holders: [ServerIndex], _ done: @escaping (_ content: PartID?) -> Void
+  ) {
+    guard let holder = holders.first else { return done(nil) }
+    copy(.get(id), on: holder) { [self] reply in
+      if case .copy(let content)? = reply { return done(content) }
+      fetch(id, from: Array(holders.dropFirst()), done)
+    }
+  }
+
+  func shuffled(_ set: ServerSet) -> [ServerIndex] { set.servers.shuffled(using: &world.random) }
+}

@@ -1,0 +1,86 @@
+internal import DFSCore
+internal import DFSReplication
+
+/// What a server does from time to time: brings everything to stable storage, removes copies that
+/// nobody needs (DFSStore's Collector), reads all copies back (its scrub).
+extension SimulatedServer {
+  func beginUpkeep() {
+    every(world.settings.flushPause) { [self] in disk.syncAll() }
+    every(world.settings.collectionPause) { [self] in collect() }
+    every(world.settings.scrubPause) { [self] in scrub() }
+  }
+
+  private func every(_ mean: Int, _ work: @escaping () -> Void) {
+    world.after(mean / 2 + world.random.below(mean)) { [self] in
+      if isUp, world.now >= stillUntil {
+        disk.setting.now = world.now
+        work()
+      }
+      every(mean, work)
+    }
+  }
+
+  // MARK: Collection
+
+  private func collect() {
+    if !disk.current.copies.garbage.isEmpty {
+      disk.syncAll()
+      removeGarbage()
+    }
+    removeOrphans(copySessions.unasked(completedBefore: orphanBound))
+    let interval = world.settings.sweepPause
+    if copySessions.lastSweep.map({ world.now - $0 > interval }) ?? true { sweep() }
+  }
+
+  private var orphanBound: Int { copySessions.lastAppend - world.settings.keepOrphans }
+
+  private func removeGarbage() {
+    let held = world.mistake == .collectionIgnoresReaders ? [] : copySessions.held
+    let committed =
+      world.mistake == .collectionIgnoresCommitted ? UInt64.max : disk.current.committed
+    let ids = disk.current.copies.garbage.filter { id, release in
+      release.mayRemove(
+        committed: committed, durable: .max, isHeld: held.contains(id.version),
+        nowSeconds: Int64(world.now), graceSeconds: Int64(world.settings.keepReplaced))
+    }.keys.inOrder
+    remove(ids)
+    disk.forget(ids)
+  }
+
+  private func removeOrphans(_ ids: [PartID]) {
+    let orphans = ids.filter { disk.asking($0) == nil && disk.current.copies.garbage[$0] == nil }
+    copySessions.asked(Set(ids).subtracting(orphans))
+    let held = world.mistake == .orphansIgnoreReaders ? [] : copySessions.held
+    for id in orphans where !held.contains(id.version) {
+      if copySessions.forgetOrphan(id, now: world.now) { remove([id]) }
+    }
+  }
+
+  private func sweep() {
+    copySessions.lastSweep = world.now
+    let bound = min(orphanBound, world.now)
+    removeOrphans(disk.files.filter { $1.completed <= bound }.keys.inOrder)
+    disk.audit()
+  }
+
+  func remove(_ ids: [PartID]) {
+    for id in ids where disk.isHere(id) {
+      world.copies.removed(id, from: self)
+      world.counts.collected += 1
+      world.trace("\(index) removes \(id.brief)")
+      disk.remove(id)
+    }
+  }
+
+  // MARK: Scrub
+
+  private func scrub() {
+    for id in disk.files.keys.inOrder where disk.files[id]?.damage != SimulatedFile.Damage.none {
+      disk.lost(id, isDamaged: true)
+    }
+    for id in disk.current.copies.small.keys.inOrder where disk.current.copies.small[id] == false {
+      disk.lost(id, isDamaged: true)
+    }
+    disk.audit()
+  }
+}

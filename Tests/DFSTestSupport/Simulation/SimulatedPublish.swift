@@ -1,0 +1,148 @@
+internal import DFSCore
+internal import DFSReplication
+
+/// Publishes a new content of a file, as DFSClient does: the copies are stored, then one change
+/// names them; small ones travel in the change. A server that is lost on the way is stood in for.
+final class SimulatedPublish {
+  private let key: RowKey
+  private unowned let client: SimulatedClient
+  private let version: VersionID
+  private let home: Placement
+  private let isSmall: Bool
+  private let durable: Bool
+  private let began: Int
+  private var placement: Placement
+
+  private var world: World { client.world }
+
+  init(_ key: RowKey, client: SimulatedClient) {
+    (self.key, self.client) = (key, client)
+    let digest = Array(repeating: UInt8(0), count: 15) + [UInt8(client.world.random.below(4))]
+    guard let md5 = MD5Digest(bytes: digest) else { preconditionFailure("16 bytes are a digest") }
+    home = Placement(md5: md5)
+    placement = home
+    version = client.nextVersion()
+    isSmall = client.world.random.chance(40)
+    durable = client.world.random.chance(40)
+    began = client.world.now
+  }
+
+  func begin() {
+    client.task = self
+    if isSmall { world.copies.unsure.insert(version) }
+    client.whoAnswers { [self] answering in
+      let needed = world.settings.policy == .all ? Limits.serverCount : Limits.quorum
+      guard answering.count >= needed else { return end() }
+      placement = home.standingIn(for: ServerSet.all.subtracting(answering))
+      isSmall ? settleFirst() : upload()
+    }
+  }
+
+  // MARK: Storing
+
+  private func upload() {
+    let losses = StoreLosses(absent: placement.absent)
+    let copies = placement.copies(missingIn: Placement(holders: [[], [], [], []]))
+    client.store(copies, of: version, durable: durable, losses) { [self] losses, isStored in
+      guard isStored else { return undo() }
+      guard let lost = losses.lost, let standIn = StandIn(for: ServerSet([lost]), in: placement)
+      else { return publish() }
+      store(standIn.copies) { [self] isStored in
+        guard isStored else { return undo() }
+        placement = standIn.placement
+        publish()
+      }
+    }
+  }
+
+  private func store(
+    _ copies: [(part: PartIndex, server: ServerIndex)], _ done: @escaping (Bool) -> Void
+  ) {
+    client.store(
+      copies, of: version, durable: durable, StoreLosses(absent: .all)
+    ) { _, isStored in done(isStored) }
+  }
+
+  /// Nothing names the copies.
+  private func undo() {
+    let ids = PartIndex.all.map { PartID(version: version, part: $0) }
+    if !isSmall { for server in ServerIndex.all { client.copy(.drop(ids), on: server) { _ in } } }
+    end()
+  }
+
+  // MARK: Publishing
+
+  /// Copies that travel with a change reach a server only if it is in the view.
+  private func settleFirst() {
+    client.even(since: world.now) { [self] in publish() }
+  }
+
+  private func publish() {
+    var parts: SimulatedPartsByServer = [:]
+    for server in ServerIndex.all {
+      let ids = placement.parts(on: server).map { PartID(version: version, part: $0) }
+      parts[server] = SimulatedParts(
+        small: isSmall ? ids : [], held: isSmall ? [] : ids, durable: durable)
+    }
+    let content = RowContent(version: version, placement: placement, home: home)
+    client.perform(.publish(key, content), parts) { [self] end in
+      switch end {
+      case .done(.committed(let id, _)):
+        isSmall ? client.even(since: world.now) { [self] in mend(id) } : mend(id)
+      case .done, .failed: undo()
+      // Perhaps it was published: its copies stay.
+      case .unknown: unknown()
+      }
+    }
+  }
+
+  // MARK: Mending
+
+  /// Sees that every server has its copies; if a holder was lost meanwhile, the server opposite
+  /// stands in for it.
+  private func mend(_ change: ChangeID) {
+    client.whoAnswers { [self] answering in
+      let travelled = isSmall && world.mistake != .smallCopiesNotMended
+      let stored = travelled ? client.stored[change] ?? [] : .all
+      let mending = Mending(placement, stored: stored, reachable: answering)
+      client.store(mending.copies, of: version, durable: durable) { [self] more in
+        let stored = stored.union(more)
+        guard Mending.isWhole(placement, stored: stored) else { return mendAgain(change) }
+        guard let standIn = mending.standIn else { return acknowledge() }
+        store(standIn.copies) { [self] isStored in
+          isStored ? place(standIn.placement) : acknowledge()
+        }
+      }
+    }
+  }
+
+  /// Without a copy of each part nothing is acknowledged.
+  private func mendAgain(_ change: ChangeID) {
+    guard world.now < began + 3 * SimulatedClient.stepPatience else { return unknown() }
+    client.later(5_000) { [self] in mend(change) }
+  }
+
+  private func place(_ standIn: Placement) {
+    var parts: SimulatedPartsByServer = [:]
+    for server in ServerIndex.all { parts[server] = SimulatedParts(durable: durable) }
+    let content = RowContent(version: version, placement: placement, home: home)
+    client.perform(.place(key, content, standIn), parts) { [self] end in
+      if case .done(.committed) = end { placement = standIn }
+      acknowledge()
+    }
+  }
+
+  private func acknowledge() {
+    let content = RowContent(version: version, placement: placement, home: home)
+    world.copies.acknowledged(key, content, by: client.slot, began: began)
+    world.copies.unsure.remove(version)
+    world.counts.publishes += 1
+    if placement != home { world.counts.standIns += 1 }
+    end()
+  }
+
+  /// What became of it is not known to this client.
+  private func unknown() { end() }
+
+  private func end() { client.taskEnded() }
+}

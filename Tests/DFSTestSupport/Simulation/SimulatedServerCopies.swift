@@ -1,0 +1,124 @@
+internal import DFSCore
+internal import DFSReplication
+
+/// What travels with a change for one server: small copies to keep, and copies that must be here.
+struct SimulatedParts {
+  var small: [PartID] = []
+  var held: [PartID] = []
+  var durable = false
+}
+
+/// What a client asks a server about copies.
+enum SimulatedCopyRequest {
+  case put(PartID, content: PartID, durable: Bool)
+  case get(PartID)
+  case hold(VersionID)
+  case release(VersionID)
+  /// The copies that the server lacks; the client is about to bring them.
+  case claimWanted
+  case drop([PartID])
+}
+
+enum SimulatedCopyReply {
+  case done
+  case copy(content: PartID)
+  case absent
+  case damaged
+  case failed
+  /// Held; for the checks: the copies of the version that are here.
+  case held([PartID])
+  case wanted([WantedCopy])
+  /// The connection has ended.
+  case noSession
+}
+
+/// A server's copies: what UserStore does with them.
+extension SimulatedServer {
+  func perform(
+    _ request: SimulatedCopyRequest, session: Int, order: Int
+  ) -> SimulatedCopyReply {
+    guard hasSession(session) else { return .noSession }
+    switch request {
+    case .put(let id, let content, let durable):
+      return put(id, content: content, syncs: durable || world.syncsAlways, session: session)
+    case .get(let id): return get(id)
+    case .hold(let version):
+      guard copySessions.isInOrder(session, version, order) else { return .done }
+      copySessions.hold(session, version)
+      return .held(PartIndex.all.map { PartID(version: version, part: $0) }.filter(disk.isHere))
+    case .release(let version):
+      guard copySessions.isInOrder(session, version, order) else { return .done }
+      copySessions.release(session, version)
+      return .done
+    case .claimWanted: return claimWanted(session)
+    case .drop(let ids):
+      remove(ids.filter { disk.asking($0) == nil && disk.current.copies.garbage[$0] == nil })
+      return .done
+    }
+  }
+
+  private func put(
+    _ id: PartID, content: PartID, syncs: Bool, session: Int
+  ) -> SimulatedCopyReply {
+    if let file = disk.files[id] {
+      if file.damage == .none, file.content != content { return .failed }
+      if file.damage == .unreadable, world.mistake == .unreadableCopiesStay { return .failed }
+    }
+    copySessions.completed(
+      session, id, now: world.now, idle: world.settings.uploadIdle)
+    disk.put(id, content: content, syncs: syncs && disk.syncsCopies)
+    disk.found(id, keepsGarbage: world.mistake == .broughtCopiesStayGarbage)
+    return .done
+  }
+
+  private func get(_ id: PartID) -> SimulatedCopyReply {
+    if let file = disk.files[id] {
+      switch file.damage {
+      case .none: return .copy(content: file.content)
+      case .unreadable: return .failed
+      case .flipped: break
+      }
+    } else {
+      switch disk.current.copies.small[id] {
+      case true?: return .copy(content: id)
+      case false?: break
+      case nil:
+        disk.lost(id, isDamaged: false)
+        return .absent
+      }
+    }
+    disk.lost(id, isDamaged: true)
+    return .damaged
+  }
+
+  private func claimWanted(_ session: Int) -> SimulatedCopyReply {
+    let claimed = copySessions.claimed(now: world.now)
+    let wanted = disk.current.copies.wanted.keys.inOrder.filter { !claimed.contains($0) }
+    let copies = wanted.prefix(4).compactMap { id -> WantedCopy? in
+      guard let inode = disk.current.copies.wanted[id],
+        let content = disk.current.rows[.inode(inode)]?.value.content
+      else { return nil }
+      return WantedCopy(id: id, inode: inode, content: content)
+    }
+    copySessions.claim(
+      session, copies.map(\.id), until: world.now + world.settings.claimPeriod)
+    return .wanted(copies)
+  }
+
+  /// Appends a change with what travels with it.
+  func append(_ change: Change, _ parts: SimulatedParts) -> NamespaceReply {
+    let missing = parts.held.filter { !disk.isHere($0) }
+    guard missing.isEmpty else { return .missingParts(missing) }
+    for id in parts.small { disk.current.copies.small[id] = true }
+    let syncs = world.syncsAppend() || parts.durable
+    disk.append(change, syncs: syncs)
+    copySessions.lastAppend = world.now
+    copySessions.asked(asked(by: change))
+    return .applied(head)
+  }
+
+  /// The copies that a change asks this server for.
+  func asked(by change: Change) -> [PartID] {
+    change.writes.flatMap { disk.setting.duty.copies(of: $0.value?.content) }
+  }
+}
