@@ -2,7 +2,8 @@ internal import DFSCore
 internal import DFSReplication
 
 /// One client: drives a `Coordinator` and reads, as DFSClient does, one operation at a time, and
-/// heals between them. What it does in an operation is in SimulatedClientSteps.swift.
+/// heals between them. What it does one after the other is in SimulatedClientWork.swift, and within an
+/// operation in SimulatedClientSteps.swift.
 final class SimulatedClient {
   /// A change that was sent, as long as nobody has told what became of it.
   struct Open {
@@ -40,16 +41,16 @@ final class SimulatedClient {
   private(set) var life = 0
   /// How often in a row a view was lost or not got; the pause before the next grows with it, so that
   /// of several clients one gets through, though bringing servers along may take long.
-  private var losses = 0
+  var losses = 0
   private var healsAfter = 0
   private var believedDown: ServerSet = []
-  private var last: SimulatedOperation?
+  var last: SimulatedOperation?
   private var heads: [Head?] = Array(repeating: nil, count: Limits.serverCount)
-  private var operationsLeft: Int
+  var operationsLeft: Int
   /// Operations that were begun after the faults and succeeded: a change and a read are wanted.
-  private var proofs = 0
+  var proofs = 0
   private var sequence: UInt64 = 0
-  private(set) var versions: UInt64 = 0
+  var versions: UInt64 = 0
 
   init(slot: Int, world: World) {
     self.slot = slot
@@ -105,103 +106,6 @@ final class SimulatedClient {
       guard self.life == life else { return }
       if reply == nil { believedDown.insert(server) } else { believedDown.remove(server) }
       answer(reply)
-    }
-  }
-
-  // MARK: Operations, one after the other
-
-  private func pause() {
-    later(1 + world.random.below(8_000)) { [self] in beginOperation() }
-  }
-
-  private func beginOperation() {
-    guard task == nil, operation == nil else { return }
-    if operationsLeft > 0 {
-      operationsLeft -= 1
-      if world.settings.hasContents, world.random.chance(70) { return beginTask() }
-      operation = .random(&world.random, now: world.now, after: last)
-      last = operation
-    } else if world.areFaultsOver, proofs < 2 {
-      let keys = [SimulatedOperation.counter(UInt64(slot % 2))]
-      operation = SimulatedOperation(
-        kind: proofs == 0 ? .increment(keys) : .read(keys), began: world.now,
-        deadline: world.now + 120_000, isProof: true)
-    } else {
-      return idle()
-    }
-    step()
-  }
-
-  /// All is done: servers go on being healed, and have changes now and then, after which they know
-  /// that those before are committed.
-  private func idle() {
-    guard world.settings.hasContents else { return pause() }
-    later(20_000 + world.random.below(100_000)) { [self] in
-      if operation != nil || task != nil { return }
-      if slot > 0 || world.random.chance(60) { return heal() }
-      perform(.increment([SimulatedOperation.counter(0)])) { [self] _ in pause() }
-    }
-  }
-
-  /// Performs one operation as a step of something.
-  func perform(
-    _ kind: SimulatedOperation.Kind, _ parts: SimulatedPartsByServer = [:],
-    _ then: @escaping (SimulatedEnd) -> Void
-  ) {
-    operation = SimulatedOperation(
-      kind: kind, began: world.now, deadline: world.now + Self.stepPatience, parts: parts,
-      then: then)
-    step()
-  }
-
-  private func beginTask() {
-    let file = world.random.pick(SimulatedOperation.files)
-    switch world.random.below(100) {
-    case ..<40: SimulatedPublish(file, client: self).begin()
-    case ..<65: SimulatedContentRead(file, client: self).begin()
-    case ..<75: perform(.remove(file)) { [self] _ in pause() }
-    default: heal()
-    }
-  }
-
-  private func heal() { SimulatedHealing(client: self).begin() }
-
-  func taskEnded() {
-    task = nil
-    pause()
-  }
-
-  func nextVersion() -> VersionID {
-    versions += 1
-    return VersionID(high: coordinator.client.value, low: versions)
-  }
-
-  /// Ends the operation; without an outcome it failed, or its outcome is unknown.
-  func finish(_ outcome: History.Outcome?, isUnknown: Bool = false) {
-    guard let done = operation else { return }
-    (operation, next) = (nil, nil)
-    attempt += 1
-    losses = min(losses, 3)
-    if let outcome {
-      world.history.ended(outcome, slot: slot, began: done.began, at: world.now)
-      count(outcome)
-      if done.isProof { proofs += 1 }
-    } else if isUnknown {
-      world.counts.unknown += 1
-    } else {
-      world.counts.failed += 1
-    }
-    let end = outcome?.brief ?? (isUnknown ? "unknown" : "failed")
-    world.trace("client \(slot): \(done.kind.brief) from \(done.began): \(end)")
-    guard let then = done.then else { return pause() }
-    then(outcome.map { .done($0) } ?? (isUnknown ? .unknown : .failed))
-  }
-
-  private func count(_ outcome: History.Outcome) {
-    switch outcome {
-    case .committed: world.counts.acknowledged += 1
-    case .observed: world.counts.reads += 1
-    case .cached: world.counts.cachedReads += 1
     }
   }
 

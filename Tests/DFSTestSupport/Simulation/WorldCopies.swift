@@ -101,6 +101,9 @@ final class WorldCopies {
     for part in PartIndex.all {
       let id = PartID(version: content.version, part: part)
       guard count(id) < 2 else { continue }
+      if count(id) == 0, forgetting.allSatisfy({ $0 < began }) {
+        world.fail("\(id.brief) was acknowledged without any copy")
+      }
       for server in content.placement.holders(of: part).servers {
         guard !world.servers[server.value].disk.hasGood(id) else { continue }
         let link = World.Link(slot: slot, server: server.value)
