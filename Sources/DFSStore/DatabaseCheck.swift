@@ -124,9 +124,7 @@ enum DatabaseExamination {
     }
     // Made by a process that ended before it was used.
     if mark == nil, length == 0 { return nil }
-    if case .open(let boot) = mark {
-      try LogExamination.examine(database: path, isSameBoot: boot == DatabaseMark.boot)
-    }
+    if case .open(let boot, let noted) = mark { try examineLog(directory, path, boot, noted) }
     // Refuses a file that may not be read, before SQLite calls it something else.
     _ = try File(path, flags: O_RDONLY)
     let ledger = try read(path, isMarked: mark != nil, progress)
@@ -134,6 +132,21 @@ enum DatabaseExamination {
       throw DFSError(.damaged, "\(DatabaseMark.fileName) beside it is missing")
     }
     return ledger
+  }
+
+  /// Where the disk is full the extent is not noted: that only matters to a crash within the next
+  /// moments, which then has the database refused.
+  private static func examineLog(
+    _ directory: String, _ path: String, _ boot: String, _ noted: LogExtent?
+  ) throws(DFSError) {
+    let isSameBoot = boot == DatabaseMark.boot
+    let extent = try LogExamination.examine(database: path, isSameBoot: isSameBoot, noted: noted)
+    guard let extent, extent != noted else { return }
+    do {
+      try DatabaseMark.open(boot: boot, extent: extent).write(directory)
+    } catch {
+      guard error.code == .noSpace || error.code == .quotaExceeded else { throw error }
+    }
   }
 
   private static func read(

@@ -7,10 +7,13 @@ internal import Glibc
 /// Invariants:
 /// - `open` is on stable storage before anything that is written is acknowledged, and after the log
 ///   has its first frame: from then on the log must be there.
+/// - SQLite empties the shared memory beside the log when the first process opens it again, so what it
+///   said of the log is noted here before: a process that ends in between leaves no log unproved.
 /// - `closed` is written when all of the log is in the database, on stable storage.
 enum DatabaseMark: Hashable, Sendable {
   /// Somebody writes, or did when the process or the machine ended. The boot tells which.
-  case open(boot: String)
+  /// - Parameter extent: how long the log was before it was opened again; nil since it is written.
+  case open(boot: String, extent: LogExtent?)
   /// Everything is in the database; there need be no log.
   case closed
 
@@ -41,12 +44,12 @@ enum DatabaseMark: Hashable, Sendable {
     try FileSystem.syncDirectory(directory)
   }
 
-  /// `open BOOT CHECKSUM` or `closed CHECKSUM`: the checksum is of what stands before it.
+  /// `open BOOT EXTENT CHECKSUM` or `closed CHECKSUM`: the checksum is of what stands before it.
   private var text: String { "\(words) \(Self.checksum(words))\n" }
 
   private var words: String {
     switch self {
-    case .open(let boot): "open \(boot)"
+    case .open(let boot, let extent): "open \(boot) \(extent?.bytes.hexadecimal ?? "-")"
     case .closed: "closed"
     }
   }
@@ -55,7 +58,9 @@ enum DatabaseMark: Hashable, Sendable {
     let fields = text.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
     let mark: DatabaseMark
     switch (fields.first, fields.count) {
-    case ("open", 3): mark = .open(boot: fields[1])
+    case ("open", 4):
+      let extent = [UInt8](hexadecimal: fields[2]).flatMap { LogExtent(bytes: $0) }
+      mark = .open(boot: fields[1], extent: extent)
     case ("closed", 2): mark = .closed
     default: return nil
     }

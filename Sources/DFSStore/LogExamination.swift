@@ -19,14 +19,21 @@ struct LogExamination {
   private let isBigEndian: Bool
   private let pageBytes: Int
 
-  /// - Parameter isSameBoot: whether the machine has run ever since the log was begun.
+  /// - Parameters:
+  ///   - isSameBoot: whether the machine has run ever since the log was begun.
+  ///   - noted: how long the log was when somebody last began to open it, if nobody wrote since.
+  /// - Returns: how long it is; nil if nothing tells.
   /// - Throws: `damaged`, with what is wrong.
-  static func examine(database path: String, isSameBoot: Bool) throws(DFSError) {
+  static func examine(
+    database path: String, isSameBoot: Bool, noted: LogExtent?
+  ) throws(DFSError) -> LogExtent? {
     let log = try LogExamination(path + "-wal")
-    guard isSameBoot else { return }
-    let index = try SharedLogIndex.read(path + "-shm")
-    guard index.frames > 0 else { return }
-    try log.check(index)
+    guard isSameBoot else { return nil }
+    guard let extent = try LogExtent.read(path + "-shm") ?? noted else {
+      throw damage("\(path)-shm, which says how long its log is, is missing or cannot be read")
+    }
+    if extent.frames > 0 { try log.check(extent) }
+    return extent
   }
 
   private init(_ path: String) throws(DFSError) {
@@ -48,7 +55,7 @@ struct LogExamination {
   }
 
   /// Reads the frames that were committed, each against the running checksum.
-  private func check(_ index: SharedLogIndex) throws(DFSError) {
+  private func check(_ index: LogExtent) throws(DFSError) {
     guard index.salts == Array(header[16..<24]) else {
       throw Self.damage("its log, \(file.path), is not the one that was in use")
     }
@@ -80,36 +87,46 @@ struct LogExamination {
   static func damage(_ text: String) -> DFSError { DFSError(.damaged, text) }
 }
 
-/// The first bytes of the shared-memory file: what was committed to the log.
-private struct SharedLogIndex {
+/// What was committed to a log, as the first bytes of the shared-memory file say it.
+struct LogExtent: Hashable, Sendable {
   let frames: UInt32
+  /// After the last of the frames.
   let checksum: [UInt8]
   let salts: [UInt8]
 
-  private static let bytes = 48
+  private static let headerBytes = 48
 
-  /// There are two copies, the second written first; a process may have ended between.
-  static func read(_ path: String) throws(DFSError) -> SharedLogIndex {
-    let lost = LogExamination.damage(
-      "\(path), which says how long its log is, is missing or cannot be read")
-    guard let length = try FileSystem.status(path)?.bytes, length >= UInt64(2 * bytes) else {
-      throw lost
+  /// There are two copies, the second written first; a process may have ended between. When a
+  /// process opens the file as the only one, SQLite empties it.
+  static func read(_ path: String) throws(DFSError) -> LogExtent? {
+    guard let length = try FileSystem.status(path)?.bytes, length >= UInt64(2 * headerBytes) else {
+      return nil
     }
     let file = try File(path, flags: O_RDONLY)
     for place in 0..<2 {
-      let copy = try file.read(count: bytes, at: UInt64(place * bytes))
-      if let index = SharedLogIndex(copy) { return index }
+      let copy = try file.read(count: headerBytes, at: UInt64(place * headerBytes))
+      if let extent = LogExtent(header: copy) { return extent }
     }
-    throw lost
+    return nil
   }
 
-  private init?(_ copy: [UInt8]) {
+  private init?(header: [UInt8]) {
     var sum = LogChecksum(isBigEndian: false)
-    sum.add(copy[0..<40])
-    guard sum.isNative(Array(copy[40..<48])), copy[12] != 0 else { return nil }
-    frames = UInt32(littleEndian: copy[16..<20])
-    checksum = Array(copy[24..<32])
-    salts = Array(copy[32..<40])
+    sum.add(header[0..<40])
+    guard sum.isNative(Array(header[40..<48])), header[12] != 0 else { return nil }
+    frames = UInt32(littleEndian: header[16..<20])
+    checksum = Array(header[24..<32])
+    salts = Array(header[32..<40])
+  }
+
+  /// As the mark keeps it.
+  var bytes: [UInt8] { frames.bigEndianBytes + salts + checksum }
+
+  init?(bytes: [UInt8]) {
+    guard bytes.count == 20 else { return nil }
+    frames = UInt32(bigEndian: bytes[0..<4])
+    salts = Array(bytes[4..<12])
+    checksum = Array(bytes[12..<20])
   }
 }
 

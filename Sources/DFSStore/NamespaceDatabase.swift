@@ -117,7 +117,7 @@ final class NamespaceDatabase: Sendable {
     // A frame for the log, on stable storage.
     try wait(true, db)
     try db.execute(sql: "PRAGMA user_version = \(Self.format)")
-    try DatabaseMark.open(boot: DatabaseMark.boot).write(directory)
+    try DatabaseMark.open(boot: DatabaseMark.boot, extent: nil).write(directory)
     isMarkedOpen.withLock { $0 = true }
   }
 

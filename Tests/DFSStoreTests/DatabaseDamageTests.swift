@@ -102,6 +102,28 @@ import Testing
     }
   }
 
+  /// Whoever opens a log as the first empties the shared memory; one that is killed then, as often as
+  /// it may be, does no harm to the next.
+  @Test func killedWhileOpeningAgain() async throws {
+    let database = try await DamagedDatabase(.killed)
+    let log = Self.database + "-wal"
+    func killedOpening(_ directory: String) throws {
+      _ = try DatabaseExamination.examine(directory)
+      try Data(count: 3).write(to: URL(fileURLWithPath: "\(directory)/\(Self.database)-shm"))
+    }
+    let twice = try await database.outcome {
+      try killedOpening($0)
+      try killedOpening($0)
+    }
+    #expect(twice == .same)
+    let length = try database.length(log)
+    let cut = try await database.outcome {
+      try killedOpening($0)
+      try DamagedDatabase.truncate("\($0)/\(log)", to: length - 1)
+    }
+    #expect(cut == .refused)
+  }
+
   @Test func aMarkOrAClosedDatabaseThatIsGone() async throws {
     let database = try await DamagedDatabase(.closed)
     for name in [Self.database, DatabaseMark.fileName] {
@@ -129,7 +151,7 @@ import Testing
     let database = try await DamagedDatabase(.killed)
     let log = Self.database + "-wal"
     func powerLoss(_ directory: String) throws {
-      try DatabaseMark.open(boot: "another").write(directory)
+      try DatabaseMark.open(boot: "another", extent: nil).write(directory)
       try FileManager.default.removeItem(atPath: "\(directory)/\(Self.database)-shm")
     }
     #expect(try await database.outcome { try powerLoss($0) } == .same)
