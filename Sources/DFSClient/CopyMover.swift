@@ -7,7 +7,8 @@ internal import NIOCore
 ///
 /// Invariants:
 /// - The copy is completed only if all its bytes have the digest that the inode's row says.
-/// - The target is asked for blocks only if no other holder has them good: its damaged copy may.
+/// - Servers that are no holders, and the target itself, are asked for blocks only if no other holder
+///   has them good: they may have what they let go of, its damaged copy may be good there.
 struct CopyMover: Sendable {
   let transfer: Transfer
   let pace: Pace
@@ -63,13 +64,33 @@ struct CopyMover: Sendable {
     var found: [[UInt8]] = []
     do throws(DFSError) {
       found = try await fetch(others, part, range)
-    } catch  where error.code == .damaged && range.count > 1 {
+    } catch  where error.code == .damaged || error.code == .incomplete {
+      if let spare = await spare(version, part, range, not: server) { return Self.buffer(spare) }
+      if error.code == .incomplete || range.count == 1 { throw error }
       // Where two copies have bad blocks at different places, all blocks may yet be had.
       for block in range { found += try await fetch(version, part, block..<block + 1) }
     }
+    return Self.buffer(found)
+  }
+
+  private static func buffer(_ blocks: [[UInt8]]) -> ByteBuffer {
     var buffer = ByteBuffer()
-    for block in found { buffer.writeBytes(block) }
+    for block in blocks { buffer.writeBytes(block) }
     return buffer
+  }
+
+  /// From servers that are no holders: what one of them let go of is kept for a while. (Small copies
+  /// are asked of all servers as it is.)
+  private func spare(
+    _ version: Version, _ part: PartIndex, _ range: Range<Int>, not server: ServerIndex
+  ) async -> [[UInt8]]? {
+    let others = ServerSet.all.subtracting(version.placement.holders(of: part))
+      .subtracting(ServerSet([server]))
+    guard !others.isEmpty, !version.split.isInline else { return nil }
+    let placement = PartIndex.all.map { $0 == part ? others : version.placement.holders(of: $0) }
+    var spare = version
+    spare.placement = Placement(holders: placement)
+    return try? await fetch(spare, part, range)
   }
 
   private func fetch(

@@ -164,8 +164,8 @@ struct CopyTables {
     }
   }
 
-  /// After all rows became those of change `number`: what waits to be removed was let go of by a
-  /// change that these rows have, if they do not ask for it.
+  /// After all rows were replaced: what waits to be removed, and they do not ask for, waits for change
+  /// `number` at the most.
   func limitGarbage(number: UInt64) throws {
     try amendGarbage(where: "number > ?", number.stored) {
       CopyRelease(number: number, sinceSeconds: $0.sinceSeconds)

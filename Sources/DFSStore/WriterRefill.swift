@@ -40,11 +40,14 @@ extension Writer {
       try db.inTransaction(.immediate) {
         let tables = CopyTables(db: db, duty: copies.duty)
         let differences = try Self.differences(db)
-        try tables.limitGarbage(number: to.number)
+        // What these rows do not ask for may be asked for again by the next change (a publish that
+        // was undone is tried again): that one must be known to be committed before it goes.
+        let next = to.number + 1
+        try tables.limitGarbage(number: next)
         try Self.replaceRows(db)
         for (inode, old, new) in differences {
           try tables.changed(
-            inode, from: old, to: new, number: to.number, nowSeconds: WallClock.seconds
+            inode, from: old, to: new, number: next, nowSeconds: WallClock.seconds
           ) { [copies] id in try copies.exists(id) || tables.part(id) != nil }
         }
         ledger.inodes = UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM inode") ?? 0)

@@ -47,6 +47,29 @@ import Testing
     }
   }
 
+  /// Found by the simulation: the only copy of a part may be one that its server has just let go of.
+  @Test func aCopyIsAlsoBroughtFromAServerThatLetGoOfIt() async throws {
+    try await TransferSetting.run(readCacheBytes: 0) { setting in
+      let version = try await setting.upload(TestContent(size: 3 << 20))
+      let part = PartIndex(0)
+      let holders = version.placement.holders(of: part)
+      let others = ServerSet.all.subtracting(holders)
+      // As if the row said that the two which have nothing were the holders.
+      var moved = version
+      moved.placement = Placement(
+        holders: PartIndex.all.map { $0 == part ? others : version.placement.holders(of: $0) })
+      let mover = CopyMover(transfer: setting.transfer, pace: Pace(bytesPerSecond: nil))
+      let target = try #require(others.servers.first)
+      let brought = try await mover.bring(part, of: moved, to: target)
+      #expect(brought == version.split.length(of: part))
+      let range = 0..<UInt64(Limits.blockBytes)
+      let there = try await setting.transfer.readCopy(moved, part, on: target, range)
+      let here = try await setting.transfer.readCopy(
+        version, part, on: try #require(holders.servers.first), range)
+      #expect(there.blocks == here.blocks)
+    }
+  }
+
   /// DFS_TEST_LARGE_BYTES makes it larger.
   @Test func anUploadReadsNotFarAheadOfWhatIsStored() async throws {
     let environment = ProcessInfo.processInfo.environment

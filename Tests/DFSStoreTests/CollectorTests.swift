@@ -87,7 +87,12 @@ import Testing
     try await user.refillRows(session: 1, rows)
     _ = try await user.refillEnd(session: 1, view, to: truth)
     #expect(user.head().hasSameRows(as: truth))
+    // What was undone may come again as the next change: until one is committed it stays (found by the
+    // simulation).
+    try await user.collect(nowSeconds: WallClock.seconds)
+    #expect(try await user.copies([lost]) == [[PartIndex(0)]])
     try await user.apply(Fixture.create(2, "b"), view)
+    try await user.apply(Fixture.create(3, "c"), view)
     try await user.collect(nowSeconds: WallClock.seconds)
     #expect(try await isHere(user, versions[0]))
     #expect(try await user.copies([lost]) == [[]])

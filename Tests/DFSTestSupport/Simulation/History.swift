@@ -10,7 +10,7 @@ final class History {
     case create(RowKey)
     case delete(RowKey)
     case publish(RowKey, RowContent)
-    case place(RowKey, RowContent)
+    case place(RowKey, from: RowContent)
   }
 
   enum Outcome {

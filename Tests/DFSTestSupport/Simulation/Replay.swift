@@ -59,9 +59,9 @@ struct Replay {
       if row(key, at: number - 1) == nil { return "the name it deletes was not there" }
     case .publish(let key, let content):
       if row(key, at: number)?.value.content != content { return "it published another content" }
-    case .place(let key, let content):
+    case .place(let key, let from):
       let before = row(key, at: number - 1)?.value.content
-      if before?.version != content.version { return "it placed a version that was replaced" }
+      if before != from { return "it placed copies that others had replaced or placed meanwhile" }
     }
     return nil
   }

@@ -43,6 +43,8 @@ final class SimulatedClient {
   /// of several clients one gets through, though bringing servers along may take long.
   var losses = 0
   private var healsAfter = 0
+  /// The latest connection that was begun with each server.
+  private var connects: [ServerIndex: Int] = [:]
   private var believedDown: ServerSet = []
   var last: SimulatedOperation?
   private var heads: [Head?] = Array(repeating: nil, count: Limits.serverCount)
@@ -205,10 +207,12 @@ final class SimulatedClient {
 
   private func connect(_ server: ServerIndex) {
     world.lastOrder += 1
-    call(server, .connect(coordinator.client, order: world.lastOrder)) { [self] reply in
+    let order = world.lastOrder
+    connects[server] = order
+    call(server, .connect(coordinator.client, order: order)) { [self] reply in
       guard case .connected(let session, let head) = reply else { return }
-      // A doubled answer.
-      if cache.session(server) == session { return }
+      // A doubled answer, or one of a connection that was given up.
+      if cache.session(server) == session || connects[server] != order { return }
       cache.opened(session, with: server)
       for version in held { copy(.hold(version), on: server) { _ in } }
       coordinator.saw(head.view)

@@ -148,18 +148,18 @@ extension SimulatedDisk.State {
     self.copies = copies
   }
 
-  /// After all rows were replaced: what waits to be removed was let go of by a change that these
-  /// rows have, if they do not ask for it.
+  /// After all rows were replaced: what they do not ask for may be asked for again by the next change
+  /// (a publish that was undone is tried again), so that one must be committed before it goes.
   mutating func takeCopies(
     from old: Self, number: UInt64, _ setting: SimulatedDisk.Setting
   ) {
     copies = old.copies
     copies.garbage = old.copies.garbage.mapValues {
-      CopyRelease(number: min($0.number, number), sinceSeconds: $0.sinceSeconds)
+      CopyRelease(number: min($0.number, number + 1), sinceSeconds: $0.sinceSeconds)
     }
     let keys = Set(old.rows.keys).union(rows.keys).sorted { $0.order < $1.order }
     for key in keys where old.rows[key]?.value.content != rows[key]?.value.content {
-      changed(key, from: old.rows[key], to: rows[key], number: number, setting)
+      changed(key, from: old.rows[key], to: rows[key], number: number + 1, setting)
     }
   }
 }

@@ -95,7 +95,9 @@ final class SimulatedHealing {
     _ id: PartID, of content: RowContent, to server: ServerIndex, _ done: @escaping (Bool) -> Void
   ) {
     let others = content.placement.holders(of: id.part).subtracting(ServerSet([server]))
-    client.fetch(id, from: client.shuffled(others)) { [self] content in
+    // What was let go of is kept for a while: others may still have it.
+    let rest = ServerSet.all.subtracting(others).subtracting(ServerSet([server]))
+    client.fetch(id, from: client.shuffled(others) + client.shuffled(rest)) { [self] content in
       guard let content else { return done(false) }
       client.copy(.put(id, content: content, durable: true), on: server) { [self] reply in
         guard case .done? = reply else { return done(false) }

@@ -74,7 +74,7 @@ struct SimulatedOperation {
       else { return nil }
       let content = RowContent(version: old.version, placement: placement, home: old.home)
       return (
-        .place(key, content), [RowWrite(key, RowValue(bytes: [], content: content))]
+        .place(key, from: from), [RowWrite(key, RowValue(bytes: [], content: content))]
       )
     case .read, .cachedRead: return nil
     }

@@ -53,7 +53,7 @@ final class World {
 
   func run() -> SimulationReport {
     trace("world \(settings)")
-    for client in clients { after(random.below(5_000)) { client.start() } }
+    for client in clients { client.later(random.below(5_000)) { client.start() } }
     if settings.hasContents { servers.forEach { $0.beginUpkeep() } }
     Faults(world: self).begin()
     let end = settings.quietAfter + Simulation.patience

@@ -83,8 +83,10 @@ final class WorldCopies {
   // MARK: Checks on the way
 
   /// The collector removes a copy: three servers that ask this one for it would show that the change
-  /// that let go of it is none.
+  /// that let go of it is none. One that was restored from a backup may be behind them all.
   func removed(_ id: PartID, from server: SimulatedServer) {
+    let hasForgotten = forgetting[server.index.value] > 0
+    if hasForgotten, server.head.number < truth.replica.head.number { return }
     let asking = world.servers.count { other in
       other !== server && other.disk.current.asking(id, server.disk.setting.duty) != nil
     }
