@@ -68,7 +68,7 @@ let package = Package(
     .target(
       name: "DFSWire", dependencies: ["DFSCore", nioCore, protobuf, crypto, cryptoExtras],
       exclude: ["dfs.proto"], swiftSettings: settings),
-    room("DFSStore", ["DFSCore", "DFSReplication", "CLinux", grdb, logging]),
+    room("DFSStore", ["DFSCore", "DFSReplication", "CLinux", nioPosix, grdb, logging]),
     room(
       "DFSServer",
       [
@@ -80,7 +80,7 @@ let package = Package(
       [
         "DFSCore", "DFSReplication", "DFSWire", nioCore, nioPosix, nioConcurrency, crypto, logging,
       ]),
-    room("DFSMount", ["DFSCore", "DFSClient", "CFuse", logging]),
+    room("DFSMount", ["DFSCore", "DFSClient", "CFuse", nioPosix, logging]),
 
     door("dfs", ["DFSCore", "DFSServer", "DFSStore", arguments, logging, lifecycle, unixSignals]),
     door("dfc", ["DFSCore", "DFSClient", "CEdit", arguments, logging]),

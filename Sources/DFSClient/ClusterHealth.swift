@@ -29,6 +29,12 @@ public struct ClusterHealth: Hashable, Sendable {
     self.isPartial = isPartial
   }
 
+  /// Servers that have not got the last changes yet: what they lack of those is not known.
+  public var lagging: ServerSet {
+    guard let newest = reports.values.map(\.head).max(by: <) else { return [] }
+    return ServerSet(reports.filter { $0.value.head < newest }.keys)
+  }
+
   private enum State { case complete, reduced, incomplete }
 
   /// A part counts as it is placed, though it have no bytes.

@@ -10,6 +10,8 @@ public struct HealReport: Hashable, Sendable {
   public var filesSettled = 0
   /// Copies that servers still lack, as far as they told.
   public var copiesLeft: UInt64 = 0
+  /// The bytes of those.
+  public var bytesLeft: UInt64 = 0
   /// Why something could not be done; each reason once, at most `reasonsBound`.
   public var blockedBy: [String] = []
 
@@ -25,7 +27,7 @@ public struct HealReport: Hashable, Sendable {
 final class HealTally: Sendable {
   private struct State {
     var report = HealReport()
-    var left: [ServerIndex: UInt64] = [:]
+    var left: [ServerIndex: (copies: UInt64, bytes: UInt64)] = [:]
   }
 
   private let state = Mutex(State())
@@ -39,11 +41,20 @@ final class HealTally: Sendable {
     update { state in
       state.report.copies += 1
       state.report.bytes += bytes
-      if let left = state.left[server], left > 0 { state.left[server] = left - 1 }
+      guard let left = state.left[server] else { return }
+      state.left[server] = (left.copies - min(1, left.copies), left.bytes - min(bytes, left.bytes))
     }
   }
 
-  func left(_ copies: UInt64, on server: ServerIndex) { update { $0.left[server] = copies } }
+  func left(_ copies: UInt64, _ bytes: UInt64, on server: ServerIndex) {
+    update { $0.left[server] = (copies, bytes) }
+  }
+
+  /// The copies that a server lacks by now; the bytes are counted down.
+  func left(_ copies: UInt64, on server: ServerIndex) {
+    update { $0.left[server] = (copies, copies == 0 ? 0 : $0.left[server]?.bytes ?? 0) }
+  }
+
   func settled() { update { $0.report.filesSettled += 1 } }
 
   func blocked(_ reason: String) {
@@ -58,7 +69,8 @@ final class HealTally: Sendable {
   private func update(_ change: (inout State) -> Void) {
     let report = state.withLock { state in
       change(&state)
-      state.report.copiesLeft = state.left.values.reduce(0, +)
+      state.report.copiesLeft = state.left.values.reduce(0) { $0 + $1.copies }
+      state.report.bytesLeft = state.left.values.reduce(0) { $0 + $1.bytes }
       return state.report
     }
     progress(report)

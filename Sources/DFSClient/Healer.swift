@@ -46,7 +46,9 @@ actor Healer {
       tally.blocked("\(lagging) lags behind and could not be brought along yet")
     }
     try await sendHome(tally)
-    for server in transfer.cluster.reachable.servers { try await fill(server, tally) }
+    let lacking = transfer.cluster.reachable.servers
+    for server in lacking { await survey(server, tally) }
+    for server in lacking { try await fill(server, tally) }
     let away = ServerSet.all.subtracting(transfer.cluster.reachable)
     if !away.isEmpty {
       tally.blocked(namespace.servers.missing(answering: transfer.cluster.reachable, "").message)
@@ -68,6 +70,14 @@ actor Healer {
   }
 
   // MARK: What a server lacks
+
+  /// Notes how much a server lacks, so that whoever watches knows how much is ahead.
+  private func survey(_ server: ServerIndex, _ tally: HealTally) async {
+    let reply = try? await namespace.servers.ask(server, .health, timeout: Self.requestTimeout)
+    if case .health(let report) = reply {
+      tally.left(report.wanted, report.wantedBytes, on: server)
+    }
+  }
 
   private func fill(_ server: ServerIndex, _ tally: HealTally) async throws {
     while !Task.isCancelled {

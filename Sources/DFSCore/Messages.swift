@@ -136,6 +136,8 @@ public struct HealthReport: Hashable, Sendable {
   public var copies: UInt64 = 0
   /// Copies that the rows ask for and that are not here, or damaged.
   public var wanted: UInt64 = 0
+  /// The bytes of those.
+  public var wantedBytes: UInt64 = 0
   /// Copies that were set aside because their bytes were wrong.
   public var damaged: UInt64 = 0
   public var scrub = ScrubReport()

@@ -96,6 +96,26 @@ struct CopyTables {
     UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM wanted") ?? 0)
   }
 
+  /// The bytes of the copies that are wanted, as the rows of their inodes tell; what is no row of an
+  /// inode, but was written blindly, tells nothing.
+  func wantedBytes() throws -> UInt64 {
+    let rows = try GRDB.Row.fetchCursor(
+      db.cachedStatement(
+        sql: """
+          SELECT w.part, i.id, i."change", i.version, i.copies, i.value, i.checksum
+            FROM wanted w JOIN inode i ON i.id = w.inode
+          """))
+    var bytes: UInt64 = 0
+    while let row = try rows.next() {
+      let id = InodeID(try row.number(1))
+      guard let part = PartIndex(checking: Int(try row.integer(0)) - 1),
+        let version = try? Inode(id: id, row: try row.inode(id, at: 2).value.bytes).version
+      else { continue }
+      bytes += version.split.length(of: part)
+    }
+    return bytes
+  }
+
   /// Counts of the files that have a content, by `RowContent.copies`.
   func placementCounts() throws -> [UInt32: UInt64] {
     let rows = try GRDB.Row.fetchCursor(

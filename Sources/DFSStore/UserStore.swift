@@ -13,10 +13,10 @@ struct StoreQueues: Sendable {
   let examination: WorkQueue
 
   init(_ options: StoreOptions) {
-    bulk = WorkQueue(label: "dfs.bulk", width: options.bulkThreads)
-    query = WorkQueue(label: "dfs.query", width: options.queryThreads)
-    writer = WorkQueue(label: "dfs.writer", width: options.writerThreads)
-    examination = WorkQueue(label: "dfs.examination", width: 2)
+    bulk = WorkQueue(width: options.bulkThreads)
+    query = WorkQueue(width: options.queryThreads)
+    writer = WorkQueue(width: options.writerThreads)
+    examination = WorkQueue(width: 2)
   }
 }
 

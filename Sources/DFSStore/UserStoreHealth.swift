@@ -75,6 +75,7 @@ extension UserStore {
       let counts = try tables.placementCounts()
       report.placements = counts
       report.wanted = try tables.wantedCount()
+      report.wantedBytes = try tables.wantedBytes()
       let asked = counts.reduce(UInt64(0)) { sum, count in
         let content = RowContent(version: VersionID(high: 0, low: 0), copies: count.key)
         return sum + count.value * UInt64(duty.copies(of: content).count)

@@ -36,6 +36,7 @@ extension HealthReport {
       $0.scrub = scrub.wire
       $0.space = space.wire
       $0.software = software
+      $0.wantedBytes = wantedBytes
     }
   }
 
@@ -51,6 +52,7 @@ extension HealthReport {
     scrub = ScrubReport(health.scrub)
     space = SpaceReport(health.space)
     software = health.software
+    wantedBytes = health.wantedBytes
   }
 }
 

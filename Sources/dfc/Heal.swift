@@ -10,7 +10,8 @@ struct Heal: SessionCommand {
     discussion: """
       Servers that missed changes are brought along, copies that are missing or damaged are brought \
       from their twins, and copies that stood in for a server that was away go home. A mount does \
-      the same in the background. One pass, unless --wait says to go on until all is well.
+      the same in the background. One pass, unless --wait says to go on until all is well, however \
+      long a server is away; it says what it waits for.
       """)
 
   @Flag(help: "Go on until every server has what it should have.")
@@ -27,8 +28,10 @@ struct Heal: SessionCommand {
     var sum = HealReport()
     repeat {
       let report = try await service.heal { meter.show($0) }
+      let before = sum.blockedBy
       sum.add(report)
       if report.isHealthy || !wait { break }
+      meter.waits(for: report.blockedBy, wasWaitingFor: before)
       meter.show(report)
       try await Task.sleep(for: Self.pause)
     } while true
@@ -41,7 +44,8 @@ struct Heal: SessionCommand {
   private func text(_ report: HealReport) -> String {
     var text =
       "\(report.copies) copies brought, \(Progress.size(report.bytes)); "
-      + "\(report.filesSettled) files sent home; \(report.copiesLeft) copies left\n"
+      + "\(report.filesSettled) files sent home; \(report.copiesLeft) copies left"
+      + (report.bytesLeft > 0 ? ", \(Progress.size(report.bytesLeft))" : "") + "\n"
     for reason in report.blockedBy { text += "blocked: \(reason)\n" }
     return text
   }
@@ -52,6 +56,7 @@ struct Heal: SessionCommand {
     object["bytes"] = report.bytes
     object["filesSettled"] = report.filesSettled
     object["copiesLeft"] = report.copiesLeft
+    object["bytesLeft"] = report.bytesLeft
     object["blockedBy"] = report.blockedBy
     return object
   }

@@ -6,12 +6,14 @@ import Synchronization
 final class HealMeter: Sendable {
   private let console: Console
   private let isShown: Bool
+  private let isWanted: Bool
   private let began = ContinuousClock.now
   private let hasEnded = Mutex(false)
 
   init(_ console: Console, isShown: Bool) {
     self.console = console
     self.isShown = isShown && console.isErrorTerminal
+    isWanted = isShown
   }
 
   func show(_ report: HealReport) {
@@ -20,14 +22,22 @@ final class HealMeter: Sendable {
     let rate = Double(report.bytes) / seconds
     var line =
       "healing: \(report.copies) copies, \(Progress.size(report.bytes)) brought, "
-      + "\(report.copiesLeft) copies left, \(Progress.size(UInt64(rate)))/s"
-    if report.copies > 0, report.copiesLeft > 0 {
-      let left = Double(report.copiesLeft) * seconds / Double(report.copies)
-      line += ", \(Progress.time(left)) left"
+      + "\(report.copiesLeft) copies, \(Progress.size(report.bytesLeft)) left, "
+      + "\(Progress.size(UInt64(rate)))/s"
+    if report.bytesLeft > 0, rate > 0 {
+      line += ", \(Progress.time(Double(report.bytesLeft) / rate)) left"
     }
     if let reason = report.blockedBy.first { line += "; blocked: \(reason)" }
     let text = String(line.prefix(max(0, console.width - 1)))
     hasEnded.withLock { if !$0 { console.show(bar: text) } }
+  }
+
+  /// A healing that waits says what for, once, on a terminal and in a log alike.
+  func waits(for reasons: [String], wasWaitingFor before: [String]) {
+    guard isWanted else { return }
+    for reason in reasons where !before.contains(reason) {
+      console.problem("dfc: waiting: \(reason)")
+    }
   }
 
   func end() {
@@ -43,6 +53,7 @@ extension HealReport {
     bytes += later.bytes
     filesSettled += later.filesSettled
     copiesLeft = later.copiesLeft
+    bytesLeft = later.bytesLeft
     blockedBy = later.blockedBy
   }
 }

@@ -68,6 +68,15 @@ struct Status: SessionCommand {
     var text =
       "\(files.count) files: \(files.complete) complete, \(files.reduced) with reduced redundancy, "
       + "\(files.incomplete) incomplete" + (health.isPartial ? " (at least)" : "") + "\n"
+    if !health.lagging.isEmpty {
+      text +=
+        "\(health.lagging) \(health.lagging.count == 1 ? "has" : "have") not got the last changes "
+        + "yet: what is missing of those is not counted\n"
+    }
+    let (copies, bytes) = health.reports.values.reduce((UInt64(0), UInt64(0))) {
+      ($0.0 + $1.wanted, $0.1 + $1.wantedBytes)
+    }
+    if copies > 0 { text += "\(copies) copies are to be brought, \(Progress.size(bytes))\n" }
     if health.standIns > 0 {
       text += "\(health.standIns) files have copies that stand in for a server that was away\n"
     }
@@ -82,6 +91,7 @@ struct Status: SessionCommand {
     object["complete"] = files.complete
     object["reduced"] = files.reduced
     object["incomplete"] = files.incomplete
+    object["lagging"] = health.lagging.servers.map { "\($0)" }
     object["standIns"] = health.standIns
     object["isPartial"] = health.isPartial
     return object
@@ -99,6 +109,7 @@ struct Status: SessionCommand {
     object["freeBytes"] = report.space.available
     object["copies"] = report.copies
     object["missing"] = report.wanted
+    object["missingBytes"] = report.wantedBytes
     object["damaged"] = report.damaged
     object["scrubRunning"] = report.scrub.isRunning
     object["scrubCheckedBytes"] = report.scrub.checkedBytes

@@ -74,6 +74,13 @@ import Testing
     health.reports[ServerIndex(1)] = Self.report([], number: 4)
     #expect(health.files.count == 3)
   }
+
+  @Test func aServerThatIsBehindIsNamed() {
+    var health = Self.health([0, 1, 3], files)
+    #expect(health.lagging.isEmpty)
+    health.reports[ServerIndex(2)] = Self.report(files, number: 4)
+    #expect(health.lagging == ServerSet([ServerIndex(2)]))
+  }
 }
 
 extension [ServerIndex] {

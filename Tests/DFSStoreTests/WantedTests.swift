@@ -41,6 +41,22 @@ import Testing
     #expect(health.copies == 2 && health.wanted == 0)
   }
 
+  @Test func theBytesOfWhatIsWantedAreThoseOfTheParts() async throws {
+    let user = try await user()
+    let placement = Placement(md5: .of([]))
+    let version = Version(
+      id: .random(), size: 400_003, md5: .of([]), placement: placement,
+      partDigests: Array(repeating: BlockChecksum(0), count: Limits.partCount))
+    let inode = Inode(
+      id: InodeID(change: 1, index: 0), kind: .regular, mode: 0o600, owner: 0, group: 0,
+      time: Timestamp(seconds: 1, nanoseconds: 0), version: version)
+    try await user.apply(
+      Change(id: ChangeID(client: ClientID(7), sequence: 1), writes: [inode.row]))
+    let lengths = placement.parts(on: ServerIndex(0)).map { version.split.length(of: $0) }
+    let health = try await user.health()
+    #expect(health.wanted == 2 && health.wantedBytes == lengths.reduce(0, +))
+  }
+
   @Test func whatIsReplacedIsWantedNoMore() async throws {
     let user = try await user()
     _ = try await file(user, with: [])

@@ -21,7 +21,7 @@ import Testing
       "DFSCore", "NIOCore", "SwiftProtobuf", "Crypto", "CryptoExtras", "_CryptoExtras",
     ]),
     "DFSStore": system.union([
-      "DFSCore", "DFSReplication", "CLinux", "GRDB", "GRDBSQLite", "Logging",
+      "DFSCore", "DFSReplication", "CLinux", "GRDB", "GRDBSQLite", "Logging", "NIOPosix",
     ]),
     "DFSServer": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "DFSStore", "Crypto", "Logging", "ServiceLifecycle",
@@ -29,7 +29,7 @@ import Testing
     "DFSClient": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "Crypto", "Logging",
     ]),
-    "DFSMount": system.union(["DFSCore", "DFSClient", "CFuse", "Logging"]),
+    "DFSMount": system.union(["DFSCore", "DFSClient", "CFuse", "Logging", "NIOPosix"]),
     "dfs": system.union(door).union([
       "DFSServer", "DFSStore", "ServiceLifecycle", "UnixSignals",
     ]),

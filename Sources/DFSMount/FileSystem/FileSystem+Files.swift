@@ -80,7 +80,8 @@ extension FileSystem {
   private func openExisting(_ parent: InodeID, _ name: FileName, flags: Int32) async throws -> Reply
   {
     let mark = nodes.mark
-    let inode = try await service.lookup(parent, name, .current)
+    // Who appended and closed meanwhile, here, has made a later version than that which was found.
+    let inode = nodes.newest(try await service.lookup(parent, name, .current), since: mark)
     guard inode.kind == .regular else {
       throw DFSError(.staleHandle, "'\(name)' was replaced by something that is no file")
     }

@@ -1,5 +1,5 @@
 internal import DFSCore
-internal import Dispatch
+internal import NIOPosix
 
 /// Bytes for calls that throw our error.
 extension ArraySlice<UInt8> {
@@ -15,13 +15,18 @@ extension ArraySlice<UInt8> {
 
 /// Threads for what blocks on the local disk, so that nothing blocks Swift's own few.
 enum DiskQueue {
-  private static let queue = DispatchQueue(label: "dfs.spool", attributes: .concurrent)
+  private static let width = 16
+  private static let threads = {
+    let threads = NIOThreadPool(numberOfThreads: width)
+    threads.start()
+    return threads
+  }()
 
   static func run<Result: Sendable>(
     _ work: @escaping @Sendable () throws(DFSError) -> Result
   ) async throws(DFSError) -> Result {
     let result = await withCheckedContinuation { continuation in
-      queue.async {
+      threads.submit { _ in
         do throws(DFSError) {
           continuation.resume(returning: Swift.Result<Result, DFSError>.success(try work()))
         } catch {

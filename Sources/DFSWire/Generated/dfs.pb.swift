@@ -1589,6 +1589,12 @@ nonisolated struct ProtoHealth: @unchecked Sendable {
     set {_uniqueStorage()._software = newValue}
   }
 
+  /// Of the copies that are wanted.
+  var wantedBytes: UInt64 {
+    get {_storage._wantedBytes}
+    set {_uniqueStorage()._wantedBytes = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -4310,7 +4316,7 @@ nonisolated extension ProtoWantedList: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Health"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}placements\0\u{1}copies\0\u{1}wanted\0\u{1}damaged\0\u{1}scrub\0\u{1}space\0\u{1}software\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}placements\0\u{1}copies\0\u{1}wanted\0\u{1}damaged\0\u{1}scrub\0\u{1}space\0\u{1}software\0\u{3}wanted_bytes\0")
 
   fileprivate class _StorageClass {
     var _head: ProtoHead? = nil
@@ -4321,6 +4327,7 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _scrub: ProtoScrub? = nil
     var _space: ProtoSpace? = nil
     var _software: String = String()
+    var _wantedBytes: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -4339,6 +4346,7 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
       _scrub = source._scrub
       _space = source._space
       _software = source._software
+      _wantedBytes = source._wantedBytes
     }
   }
 
@@ -4365,6 +4373,7 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 6: try { try decoder.decodeSingularMessageField(value: &_storage._scrub) }()
         case 7: try { try decoder.decodeSingularMessageField(value: &_storage._space) }()
         case 8: try { try decoder.decodeSingularStringField(value: &_storage._software) }()
+        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._wantedBytes) }()
         default: break
         }
       }
@@ -4401,6 +4410,9 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
       if !_storage._software.isEmpty {
         try visitor.visitSingularStringField(value: _storage._software, fieldNumber: 8)
       }
+      if _storage._wantedBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._wantedBytes, fieldNumber: 9)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -4418,6 +4430,7 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._scrub != rhs_storage._scrub {return false}
         if _storage._space != rhs_storage._space {return false}
         if _storage._software != rhs_storage._software {return false}
+        if _storage._wantedBytes != rhs_storage._wantedBytes {return false}
         return true
       }
       if !storagesAreEqual {return false}
