@@ -22,11 +22,6 @@ extension Trait where Self == ConditionTrait {
   static var large: Self {
     .enabled(if: Requirements.large, "5 GiB files; run scripts/test --all (or DFS_TEST_LARGE=1)")
   }
-
-  static var long: Self {
-    .enabled(
-      if: Requirements.large, "a minute of faults; run scripts/torture or scripts/test --all")
-  }
 }
 
 /// Everything that runs real processes, one after the other: the machine's ports, disk and

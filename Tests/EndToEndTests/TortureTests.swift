@@ -13,7 +13,7 @@ extension EndToEnd {
     }
 
     /// The program itself ends with 1 if a promise was broken, and prints the history.
-    @Test(.needsFuse, .long) func aMinuteOfFaults() async throws {
+    @Test(.needsFuse) func aMinuteOfFaults() async throws {
       let result = try await Shell().bash("dfs-torture --seconds 60 --json", seconds: 500)
       #expect(result.status == 0, "\(result.errors.prefix(20_000))\n\(result.output)")
       let line = result.line.split(separator: "\n").last ?? ""
