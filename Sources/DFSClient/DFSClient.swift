@@ -18,6 +18,7 @@ public final class DFSClient: FileService {
   let holds: DFSClientHolds
   let healer: Healer
   let healing = HealingTask()
+  let uncertain = UncertainVersions()
   let configuration: ClientConfiguration
   private let feed: InvalidationFeed
 

@@ -1,6 +1,7 @@
 public import DFSCore
 internal import DFSReplication
 internal import Logging
+internal import Synchronization
 
 /// The contents of the file service: publishing a version is upload, then one change that names it.
 extension DFSClient {
@@ -21,13 +22,15 @@ extension DFSClient {
     do {
       let (version, parts) = try await upload.run(transfer, progress)
       // Who was there at the beginning and is lost since does not undo what three servers take.
+      let own = uncertain.versions
       let inode = try await namespace.transact(parts, policy: .quorum) {
-        try await $0.publish(version, to: target)
+        try await $0.publish(version, to: target, own: own)
       }
       progress?(content.size)
       return try await mended(inode, version, upload, parts)
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
+      uncertain.add(upload.version)
       throw error
     } catch {
       await upload.undo(transfer)
@@ -116,6 +119,22 @@ extension DFSClient {
 
   public func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] {
     try await transfer.copies(versions)
+  }
+}
+
+/// Versions of which this client does not know whether it published them: found in a file, they are
+/// nobody else's. The last ones.
+final class UncertainVersions: Sendable {
+  private static let bound = 256
+  private let state = Mutex<[VersionID]>([])
+
+  var versions: Set<VersionID> { state.withLock { Set($0) } }
+
+  func add(_ version: VersionID) {
+    state.withLock { versions in
+      versions.append(version)
+      if versions.count > Self.bound { versions.removeFirst() }
+    }
   }
 }
 

@@ -196,10 +196,29 @@ public struct AttributeChange: Hashable, Sendable {
 
 /// Where a published content goes.
 public enum PublishTarget: Sendable {
-  /// To this inode, which exists. `modified` becomes its time of modification.
-  case inode(InodeID, modified: Timestamp)
+  /// To this inode, which exists. `modified` becomes its time of modification. If it has another
+  /// version than `opened` says, that is kept as a file of its own.
+  case inode(InodeID, modified: Timestamp, opened: OpenedVersion? = nil)
   /// Under this name, replacing a regular file of that name or making a new one.
   case name(parent: InodeID, FileName, NewInode)
+}
+
+/// What whoever publishes a content began from, and as what a content is kept that others published
+/// meanwhile: `NAME (conflict HOST DATE)` in the same directory.
+public struct OpenedVersion: Hashable, Sendable {
+  /// Nil if the file had none.
+  public let version: VersionID?
+  public let parent: InodeID
+  public let name: FileName
+  /// The machine that publishes.
+  public let host: String
+
+  public init(version: VersionID?, parent: InodeID, name: FileName, host: String) {
+    self.version = version
+    self.parent = parent
+    self.name = name
+    self.host = host
+  }
 }
 
 /// A content to be published: read many times, at any offset, from any thread.

@@ -78,10 +78,17 @@ extension Transaction {
   // MARK: Contents
 
   /// Makes `version` the content of its target.
-  mutating func publish(_ version: Version, to target: PublishTarget) async throws -> Inode {
+  /// - Parameter own: versions that are this client's: nobody else's work.
+  mutating func publish(
+    _ version: Version, to target: PublishTarget, own: Set<VersionID> = []
+  ) async throws -> Inode {
     switch target {
-    case .inode(let id, let modified):
-      return try publish(version, to: try await seenInode(id), modified: modified)
+    case .inode(let id, let modified, let opened):
+      let inode = try await seenInode(id)
+      if let opened, !own.contains(inode.version?.id ?? version.id) {
+        try await keep(inode, from: opened, replacedBy: version)
+      }
+      return try publish(version, to: inode, modified: modified)
     case .name(let parent, let name, let new):
       try await load(.inode(parent), .entry(parent: parent, name: name))
       var directory = try await directory(parent)

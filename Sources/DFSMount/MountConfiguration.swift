@@ -31,6 +31,14 @@ public struct MountConfiguration: Sendable {
     }
   }
 
+  /// The name of this machine, up to its first dot.
+  static var hostName: String {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
+    let bytes = name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    return String(decoding: bytes.prefix { $0 != UInt8(ascii: ".") }, as: UTF8.self)
+  }
+
   /// One log for each mountpoint.
   public var defaultLogFile: String {
     let name = mountpoint.drop { $0 == "/" }.map { $0 == "/" ? "-" : String($0) }.joined()

@@ -152,7 +152,7 @@ final class MemoryClient: FileService {
     try bytes.withUnsafeMutableBytes { try content.read(into: $0, at: 0) }
     let md5 = MD5Digest.of(bytes)
     if let given = content.md5, given != md5 { throw DFSError(.damaged, "the MD5 is wrong") }
-    guard case .inode(let id, let modified) = target else { throw DFSError(.unsupported, "") }
+    guard case .inode(let id, let modified, _) = target else { throw DFSError(.unsupported, "") }
     let stored = bytes
     return try change([.inode(id)]) { state throws(DFSError) in
       let version = Version(

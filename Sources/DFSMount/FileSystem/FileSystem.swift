@@ -28,7 +28,7 @@ final class FileSystem: Sendable {
       spools: SpoolBudget(
         directory: configuration.cacheDirectory, diskLimit: configuration.spoolBytes,
         memoryPerFile: configuration.spoolMemoryBytes),
-      writes: configuration.writes, logger: logger)
+      writes: configuration.writes, host: MountConfiguration.hostName, logger: logger)
   }
 
   /// The attributes of an inode that was asked for at `mark`, with what is newer here.

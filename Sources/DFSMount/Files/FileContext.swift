@@ -8,6 +8,8 @@ struct FileContext: Sendable {
   let nodes: NodeTable
   let spools: SpoolBudget
   let writes: WritePolicy
+  /// The name of this machine.
+  let host: String
   let logger: Logger
 
   /// Refuses a write at its begin where it could only fail at its end: with `writes = all` every

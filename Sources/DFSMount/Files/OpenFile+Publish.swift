@@ -25,7 +25,8 @@ extension OpenFile {
       let content = await work.spool.content()
       do {
         let inode = try await self.context.service.publish(
-          content, to: .inode(self.id, modified: work.modified), durable: durable
+          content, to: .inode(self.id, modified: work.modified, opened: self.opened),
+          durable: durable
         ) { _ in progress() }
         self.endPublish(inode, work, durable: durable)
       } catch {
@@ -82,6 +83,15 @@ extension OpenFile {
       "could not store \(name), \(size) bytes: \(error)",
       metadata: ["inode": "\(id)", "error": "\(error.code.rawValue)"])
     return error
+  }
+
+  /// What the local content began from.
+  private var opened: OpenedVersion? {
+    context.nodes.name(of: id).map { place in
+      OpenedVersion(
+        version: state.withLock { $0.base?.id }, parent: place.parent, name: place.name,
+        host: context.host)
+    }
   }
 
   /// The name for people.

@@ -1,0 +1,70 @@
+internal import DFSCore
+internal import Glibc
+
+/// Two clients that had one file open and wrote it: the last close wins, and what the other one had
+/// closed is kept beside it.
+extension Transaction {
+  /// Keeps the content of `inode` under a name of its own, if it is none that `opened` began from and
+  /// not the same bytes.
+  mutating func keep(
+    _ inode: Inode, from opened: OpenedVersion, replacedBy version: Version
+  ) async throws {
+    guard let theirs = inode.version, theirs.id != opened.version, theirs.md5 != version.md5 else {
+      return
+    }
+    // The directory may have been removed since; what was written is then found at the top.
+    var directory: Inode
+    do {
+      directory = try await self.directory(opened.parent)
+    } catch let error as DFSError where error.code == .notFound {
+      directory = try await self.directory(.root)
+    }
+    let name = try await freeName(for: opened, in: directory.id)
+    let new = NewInode(
+      kind: .regular, mode: inode.mode, owner: inode.owner, group: inode.group)
+    var copy = try make(name, new, in: &directory, version: theirs)
+    copy.modified = inode.modified
+    put(copy)
+  }
+
+  private mutating func freeName(
+    for opened: OpenedVersion, in directory: InodeID
+  ) async throws -> FileName {
+    for number in 1...Self.conflictNames {
+      let name = try opened.conflictName(at: time, number: number)
+      if try await child(directory, name) == nil { return name }
+    }
+    throw DFSError(
+      .exists,
+      "'\(opened.name)' was changed by others too often within a second: all "
+        + "\(Self.conflictNames) names for what they wrote are taken; close it again")
+  }
+
+  private static let conflictNames = 100
+}
+
+extension OpenedVersion {
+  /// `NAME (conflict HOST 2026-11-25 14.05.33)`, with a number if that is taken; NAME is cut if the
+  /// whole would be too long.
+  func conflictName(at time: Timestamp, number: Int = 1) throws(DFSError) -> FileName {
+    let host = String(self.host.filter { $0.isASCII && $0 != "/" && !$0.isWhitespace }.prefix(64))
+    let count = number == 1 ? "" : " \(number)"
+    let suffix = Array(" (conflict \(host) \(Self.text(time))\(count))".utf8)
+    var stem = Array(name.bytes.prefix(Limits.nameBytes - suffix.count))
+    // Not within a character, where names are UTF-8.
+    if stem.count < name.bytes.count {
+      while let last = stem.last, name.bytes[stem.count] & 0xc0 == 0x80, last & 0x80 != 0 {
+        stem.removeLast()
+      }
+    }
+    return try FileName(stem + suffix)
+  }
+
+  private static func text(_ time: Timestamp) -> String {
+    var (seconds, parts) = (time_t(time.nanoseconds / 1_000_000_000), tm())
+    localtime_r(&seconds, &parts)
+    var buffer = [CChar](repeating: 0, count: 32)
+    let count = strftime(&buffer, buffer.count, "%Y-%m-%d %H.%M.%S", &parts)
+    return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+}
