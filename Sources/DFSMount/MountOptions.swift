@@ -34,7 +34,8 @@ public struct MountOptions: Hashable, Sendable {
   ]
   /// What mount(8) and fstab say to themselves.
   private static let ignored: Set<String> = [
-    "defaults", "auto", "noauto", "user", "nofail", "_netdev",
+    "defaults", "auto", "noauto", "user", "nouser", "users", "group", "owner", "nofail", "_netdev",
+    "silent", "loud", "mand", "nomand", "lazytime", "nolazytime",
   ]
 
   /// Reads lists as `-o` takes them: `a,b=c,d`. Later ones win.

@@ -4,8 +4,16 @@ internal import Foundation
 public enum BuiltProgram {
   /// The path of a door of this package, as `swift build` made it.
   public static func path(_ name: String) -> String {
-    let root = URL(fileURLWithPath: #filePath)
+    root.appendingPathComponent(".build/debug/\(name)").path
+  }
+
+  /// The path of a script of this package.
+  public static func script(_ name: String) -> String {
+    root.appendingPathComponent("scripts/\(name)").path
+  }
+
+  private static var root: URL {
+    URL(fileURLWithPath: #filePath)
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-    return root.appendingPathComponent(".build/debug/\(name)").path
   }
 }

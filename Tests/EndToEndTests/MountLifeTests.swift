@@ -20,6 +20,26 @@ extension EndToEnd {
       }
     }
 
+    /// As mount(8) calls it for `mount -t fuse.dfs` and for fstab.
+    @Test(.needsFuse) func theHelperOfMountMountsAndSaysWhyNot() async throws {
+      let helper = BuiltProgram.script("mount.fuse.dfs")
+      try await MountedCluster.run { cluster in
+        try await cluster.endMount(cluster.mount)
+        let options = "rw,nosuid,_netdev,nofail,nouser,x-systemd.automount,entry_timeout=2"
+        try await cluster.shell.succeed(
+          "\(helper) $CONF $M -n -o \(options) -t fuse.dfs; echo kept > $M/f; umount $M")
+        try await cluster.shell.succeed(
+          "\(helper) $CONF $M -r -v; [ $(cat $M/f) = kept ]; ! touch $M/f; umount $M")
+        try await cluster.shell.succeed("\(helper) $CONF $M -f; ! mountpoint -q $M")
+        let wrong = try await cluster.shell.fail("\(helper) $CONF $M -o nonsense", status: 1)
+        #expect(wrong.errors.contains("'nonsense'"))
+        try await cluster.shell.fail("\(helper) $LOCAL/none $M", status: 1)
+        try await cluster.shell.fail("\(helper) $CONF", status: 1)
+        try await cluster.shell.fail("\(helper) $CONF $LOCAL/none", status: 32)
+        try await cluster.startMount(cluster.mount)
+      }
+    }
+
     @Test(.needsFuse) func startsOverAStaleMount() async throws {
       try await MountedCluster.run { cluster in
         try await cluster.shell.succeed("echo kept > $M/f")
