@@ -239,11 +239,16 @@ struct CopyTables {
   }
 
   /// Forgets what nobody can need any more: the change is on three servers, and they have had time
-  /// to be brought their copies.
+  /// to be brought their copies; or the content was replaced, and this server's own copies of it are
+  /// removed already. So what is kept is bounded by the files that there are.
   func trimEscrow(committed: UInt64, nowSeconds: Int64) throws {
     try db.cachedStatement(
-      sql: "DELETE FROM escrow WHERE since NOT BETWEEN ? AND ? AND number <= ?"
-    ).execute(arguments: [nowSeconds - Self.escrowSeconds, nowSeconds, committed.stored])
+      sql: """
+        DELETE FROM escrow WHERE number <= ? AND (since NOT BETWEEN ? AND ?
+          OR NOT EXISTS (SELECT 1 FROM inode WHERE inode.version = escrow.version)
+            AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.version = escrow.version))
+        """
+    ).execute(arguments: [committed.stored, nowSeconds - Self.escrowSeconds, nowSeconds])
   }
 
   static func hasEscrow(_ db: Database) throws -> Bool {

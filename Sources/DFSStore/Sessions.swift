@@ -97,7 +97,6 @@ final class Sessions: Sendable {
   func completed(_ session: UInt64, _ id: PartID, nowSeconds: Int64) {
     state.withLock { state in
       state.uploads[UploadKey(session: session, id: id)] = nil
-      state.claims[id] = nil
       var unasked = state.unasked[id] ?? Unasked(completedSeconds: nowSeconds)
       if !state.ended.contains(session) { unasked.sessions.insert(session) }
       unasked.completedSeconds = nowSeconds
@@ -134,14 +133,23 @@ final class Sessions: Sendable {
   /// How long a copy is left to who said that it would bring it.
   static let claimPeriod = Duration.seconds(30)
 
-  /// Notes that the session is about to bring these copies.
-  func claim(_ session: UInt64, _ ids: [PartID]) {
+  /// Notes that the session is about to bring these copies, but for those that another session has
+  /// claimed meanwhile.
+  /// - Returns: those that are now its own.
+  func claim(_ session: UInt64, _ ids: [PartID]) -> Set<PartID> {
     state.withLock { state in
-      guard !state.ended.contains(session) else { return }
-      let claim = Claim(session: session, until: .now + Self.claimPeriod)
-      for id in ids { state.claims[id] = claim }
+      guard !state.ended.contains(session) else { return [] }
+      let now = ContinuousClock.now
+      let free = ids.filter { state.claims[$0].map { $0.until <= now } ?? true }
+      for id in free { state.claims[id] = Claim(session: session, until: now + Self.claimPeriod) }
+      return Set(free)
     }
   }
+
+  /// Nobody need bring it any more.
+  func unclaim(_ id: PartID) { state.withLock { $0.claims[id] = nil } }
+
+  func isAlive(_ session: UInt64) -> Bool { state.withLock { !$0.ended.contains(session) } }
 
   /// What somebody is bringing.
   var claimed: Set<PartID> {

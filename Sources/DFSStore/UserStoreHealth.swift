@@ -13,15 +13,20 @@ extension UserStore {
     session: UInt64, after: PartID?, limit: Int, claims: Bool
   ) async throws -> (copies: [WantedCopy], total: UInt64) {
     let (duty, sessions) = (copies.duty, sessions)
-    let claimed = claims ? sessions.claimed : []
-    let (wanted, total) = try await read { db in
-      let tables = CopyTables(db: db, duty: duty)
-      return (
-        try tables.wanted(after: after, limit: limit, except: claimed), try tables.wantedCount()
-      )
+    while true {
+      let claimed = claims ? sessions.claimed : []
+      let (wanted, total) = try await read { db in
+        let tables = CopyTables(db: db, duty: duty)
+        return (
+          try tables.wanted(after: after, limit: limit, except: claimed), try tables.wantedCount()
+        )
+      }
+      guard claims, !wanted.isEmpty else { return (wanted, total) }
+      // Another session may have been faster: then those after them are looked for.
+      let granted = sessions.claim(session, wanted.map(\.id))
+      if !granted.isEmpty { return (wanted.filter { granted.contains($0.id) }, total) }
+      guard sessions.isAlive(session) else { return ([], total) }
     }
-    if claims { sessions.claim(session, wanted.map(\.id)) }
-    return (wanted, total)
   }
 
   /// A copy was found damaged or absent: if a row asks for it, it is wanted from now on. A damaged
@@ -51,6 +56,8 @@ extension UserStore {
   /// is it garbage from an earlier time: whoever brought it is about to have it asked for, and until
   /// then it is theirs (`Sessions`).
   func found(_ id: PartID) async throws {
+    // Until it is wanted no more it stays claimed, so that nobody else brings it too.
+    defer { sessions.unclaim(id) }
     let (duty, hasWanted) = (copies.duty, writer.hasWanted.load(ordering: .relaxed))
     if !hasWanted {
       guard writer.hasGarbage.load(ordering: .relaxed),

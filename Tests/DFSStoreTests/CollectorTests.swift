@@ -72,6 +72,35 @@ import Testing
     #expect(try await isHere(user, versions[1]))
   }
 
+  @Test func whatIsKeptForOtherServersGoesWithTheContent() async throws {
+    let user = try await user()
+    var versions: [VersionID] = []
+    for number in 1...5 as ClosedRange<UInt64> {
+      let version = VersionID.random()
+      let change =
+        number == 1
+        ? Fixture.create(1, "a", version: version)
+        : Fixture.replace(InodeID(change: 1, index: 0), version, sequence: number)
+      try await user.apply(change, parts: (0..<4).map { Fixture.inline(version, $0, [1, 2]) })
+      versions.append(version)
+    }
+    func kept() async throws -> [VersionID] {
+      let versions = versions
+      return try await user.read { db in
+        try versions.filter { try CopyTables.escrow(partID($0, 3), db) != nil }
+      }
+    }
+    // The last change may be undone: it may come to what it replaced.
+    try await user.collect(nowSeconds: WallClock.seconds)
+    #expect(try await kept() == Array(versions[3...]))
+    try await touch(user)
+    try await user.collect(nowSeconds: WallClock.seconds)
+    #expect(try await kept() == [versions[4]])
+    try await user.collect(nowSeconds: WallClock.seconds + CopyTables.escrowSeconds + 1)
+    #expect(try await kept().isEmpty)
+    #expect(try await isHere(user, versions[4]))
+  }
+
   @Test func aRefillBringsBackWhatAnUncommittedChangeReplaced() async throws {
     let user = try await user()
     let versions = try await replace(user, times: 0)

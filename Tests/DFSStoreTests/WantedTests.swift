@@ -117,6 +117,22 @@ import Testing
     #expect(try await claim(2) == one)
   }
 
+  @Test func healersThatAskAtOnceAreToldOfDifferentCopies() async throws {
+    let user = try await user()
+    for _ in 1...20 { _ = try await file(user, with: []) }
+    let claims = try await withThrowingTaskGroup(of: [PartID].self) { group in
+      for session in 1...10 as ClosedRange<UInt64> {
+        group.addTask {
+          try await user.wanted(session: session, after: nil, limit: 4, claims: true).copies.map(
+            \.id)
+        }
+      }
+      return try await group.reduce(into: []) { $0.append($1) }
+    }
+    #expect(claims.allSatisfy { !$0.isEmpty })
+    #expect(Set(claims.joined()).count == claims.joined().count)
+  }
+
   /// The row sends the copies elsewhere: those here are garbage, but not while a reader holds them.
   @Test func aCopyThatStoodInGoesWhenTheRowSaysSoAndNobodyReads() async throws {
     let user = try await user()
