@@ -198,7 +198,8 @@ struct CopyTables {
 
   // MARK: Escrow
 
-  /// How long small copies are kept for other servers, at the least.
+  /// How long small copies are kept for other servers, at the least, once their change is known to
+  /// be committed.
   static let escrowSeconds: Int64 = 3600
 
   /// Keeps a small copy that another server is asked for: should the change be taken up by a client
@@ -218,8 +219,9 @@ struct CopyTables {
     }
   }
 
-  /// Forgets what nobody can need any more: the change is on three servers, and they have had time
-  /// to be brought their copies.
+  /// Forgets what nobody can need any more: the servers have had time to be brought their copies.
+  /// - Parameter committed: every change up to this number has been known for so long to be on three
+  ///   servers; a server that was away meanwhile did not know.
   func trimEscrow(committed: UInt64, nowSeconds: Int64) throws {
     try db.cachedStatement(
       sql: "DELETE FROM escrow WHERE since NOT BETWEEN ? AND ? AND number <= ?"
