@@ -69,8 +69,8 @@ extension DFSClient {
     }
   }
 
-  /// Stores the copies that should have travelled with the change and did not: a change that was
-  /// taken up from one server's log comes to the others without them.
+  /// Stores the copies that servers lack: a change that was taken up from one server's log comes to the
+  /// others without those that travelled with it, and to those that had refused it for what they lost.
   private func complete(
     _ version: Version, _ upload: DFSClientUpload, _ receipt: PartsReceipt?
   ) async throws -> Mending {
@@ -165,6 +165,7 @@ struct DFSClientUpload: Sendable {
     } else {
       (digests, placement) = try await transfer.upload(
         content, version: version, placement: placement, durable: durable, progress: progress)
+      parts.receipt = PartsReceipt(stored: .all)
       for server in ServerIndex.all {
         parts.held[server] = placement.parts(on: server).map { PartID(version: id, part: $0) }
       }

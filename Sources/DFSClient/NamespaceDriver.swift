@@ -12,17 +12,29 @@ struct ChangeParts: Sendable {
   var inline: [InlinePart] = []
   var held: [ServerIndex: [PartID]] = [:]
   var durable = false
-  /// Told which servers took the change with what travelled with it.
+  /// Told which servers have the copies.
   var receipt: PartsReceipt?
 }
 
-/// The servers that have taken a change together with the copies that travelled with it. The others
-/// may have the change too, from somebody's log, but not those copies.
+/// The servers that have the copies of a change: those that took it together with the copies that
+/// travelled with it, or those that did not say that they lack what was uploaded. The others may have
+/// the change too, from somebody's log, but not those copies.
 final class PartsReceipt: Sendable {
-  private let servers = Mutex<ServerSet>([])
+  private let servers: Mutex<ServerSet>
+
+  /// - Parameter stored: the servers that have them before the change is sent.
+  init(stored: ServerSet = []) { servers = Mutex(stored) }
 
   var stored: ServerSet { servers.withLock { $0 } }
-  func add(_ server: ServerIndex) { servers.withLock { $0.insert(server) } }
+
+  /// What `server` answered to the change.
+  func note(_ reply: NamespaceReply, of server: ServerIndex) {
+    switch reply {
+    case .applied: servers.withLock { $0.insert(server) }
+    case .missingParts: servers.withLock { $0.remove(server) }
+    default: break
+    }
+  }
 }
 
 /// Performs what the Coordinator decides: sends its messages, hands it the answers, and wakes who
@@ -198,8 +210,8 @@ actor NamespaceDriver {
           throw DFSError(
             .protocolViolation, "\(server) answered a step of the namespace with something else")
         }
-        if case (.apply(_, _, let change), .applied) = (request, namespaceReply) {
-          parts.last { $0.change == change.id }?.parts.receipt?.add(server)
+        if case .apply(_, _, let change) = request {
+          parts.last { $0.change == change.id }?.parts.receipt?.note(namespaceReply, of: server)
         }
         answer = .success(namespaceReply)
       } catch {

@@ -63,6 +63,8 @@ extension UserStore {
     return try await writer.exclusive { state, database in
       try writer.syncCommits(&state, database)
       let committed = state.ledger?.committed ?? 0
+      let committedLong = state.committed.note(
+        committed, nowSeconds: now, age: CopyTables.escrowSeconds)
       return try writer.guarding(&state) { _ in
         try database.pool.writeWithoutTransaction { db in
           try database.setDurable(false, db)
@@ -74,7 +76,8 @@ extension UserStore {
           try db.inTransaction(.immediate) {
             try tables.correctClock(nowSeconds: now)
             for id in ids { try tables.forget(id) }
-            try tables.trimEscrow(committed: committed, nowSeconds: now)
+            try tables.trimEscrow(
+              committed: committed, committedLong: committedLong, nowSeconds: now)
             return .commit
           }
           let isLeft = try CopyTables.hasGarbage(db) || CopyTables.hasEscrow(db)

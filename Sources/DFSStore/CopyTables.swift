@@ -218,7 +218,8 @@ struct CopyTables {
 
   // MARK: Escrow
 
-  /// How long small copies are kept for other servers, at the least.
+  /// How long small copies are kept for other servers, at the least, once their change is known to
+  /// be committed.
   static let escrowSeconds: Int64 = 3600
 
   /// Keeps a small copy that another server is asked for: should the change be taken up by a client
@@ -238,17 +239,24 @@ struct CopyTables {
     }
   }
 
-  /// Forgets what nobody can need any more: the change is on three servers, and they have had time
-  /// to be brought their copies; or the content was replaced, and this server's own copies of it are
-  /// removed already. So what is kept is bounded by the files that there are.
-  func trimEscrow(committed: UInt64, nowSeconds: Int64) throws {
+  /// Forgets what nobody can need any more: the servers have had time to be brought their copies; or the
+  /// content was replaced, and this server's own copies of it are removed already. So what is kept is
+  /// bounded by the files that there are.
+  /// - Parameters:
+  ///   - committed: every change up to this number is known to be on three servers.
+  ///   - committedLong: and up to this one it has been for so long; a server that was away meanwhile did
+  ///     not know.
+  func trimEscrow(committed: UInt64, committedLong: UInt64, nowSeconds: Int64) throws {
     try db.cachedStatement(
       sql: """
-        DELETE FROM escrow WHERE number <= ? AND (since NOT BETWEEN ? AND ?
-          OR NOT EXISTS (SELECT 1 FROM inode WHERE inode.version = escrow.version)
-            AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.version = escrow.version))
+        DELETE FROM escrow WHERE number <= ? AND since NOT BETWEEN ? AND ?
+          OR number <= ?
+            AND NOT EXISTS (SELECT 1 FROM inode WHERE inode.version = escrow.version)
+            AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.version = escrow.version)
         """
-    ).execute(arguments: [committed.stored, nowSeconds - Self.escrowSeconds, nowSeconds])
+    ).execute(arguments: [
+      committedLong.stored, nowSeconds - Self.escrowSeconds, nowSeconds, committed.stored,
+    ])
   }
 
   static func hasEscrow(_ db: Database) throws -> Bool {

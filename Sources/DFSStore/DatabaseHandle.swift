@@ -57,6 +57,11 @@ final class DatabaseHandle: Sendable {
   /// - Throws: `damaged` if it is.
   func examine(progress: @escaping DatabaseCheck.Progress) throws(DFSError) {
     let ledger = try DatabaseExamination.examine(directory, progress: progress)
+    // Nobody knows any more which copies the last process had yet to bring to stable storage before
+    // the changes that name them.
+    if case .open = try DatabaseMark.read(directory) {
+      try FileSystem.syncFileSystem(of: directory)
+    }
     state.withLock { $0.knowledge = .examined(ledger) }
   }
 

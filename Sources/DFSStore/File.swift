@@ -1,3 +1,4 @@
+internal import CLinux
 internal import DFSCore
 internal import Glibc
 
@@ -128,6 +129,14 @@ enum FileSystem {
     let directory = try File(path, flags: O_RDONLY | O_DIRECTORY)
     guard retrying({ fsync(directory.descriptor) }) == 0 else {
       throw .system("bringing to stable storage", path)
+    }
+  }
+
+  /// Brings everything of the file system that has `directory` to stable storage.
+  static func syncFileSystem(of directory: String) throws(DFSError) {
+    let file = try File(directory, flags: O_RDONLY | O_DIRECTORY)
+    guard syncfs(file.descriptor) == 0 else {
+      throw .system("bringing to stable storage", directory)
     }
   }
 

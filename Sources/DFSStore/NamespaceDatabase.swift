@@ -8,7 +8,8 @@ internal import Synchronization
 ///
 /// Invariants:
 /// - SQLite never checkpoints by itself: the log reaches stable storage only through `Writer`, which
-///   first brings the copies there that the log's changes name.
+///   first brings the copies there that the log's changes name; and where a process left a log, after
+///   everything of the user was brought there (`DatabaseHandle.examine`).
 /// - A file that is not ours, or of a newer format, is not written.
 /// - Before anything is written the mark says that the database is open, and the log has a frame; it
 ///   says closed only after everything is in the database (`DatabaseMark`).
@@ -52,8 +53,20 @@ final class NamespaceDatabase: Sendable {
       guard try Ledger.load(db) == known else {
         throw DFSError(.damaged, "it is not as it was left: it was replaced behind our back")
       }
+      try leaveLog(db)
     }
     return pool
+  }
+
+  /// Moves a log that a process left into the database, so that the next frame begins the log anew.
+  /// An fsync of it may have failed: what the kernel shows of it then need not be on the disk, no
+  /// later fsync tells, and after a loss of power nothing behind the gap would be read.
+  private static func leaveLog(_ db: Database) throws {
+    do {
+      try db.checkpoint(.passive)
+    } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
+      // It is read all the same; who has no room cannot acknowledge much either.
+    }
   }
 
   static var configuration: Configuration {

@@ -11,6 +11,8 @@ struct WriterState: Sendable {
   var isDirty = false
   /// Copies that those commits name and that are not on stable storage yet.
   var named: Set<PartID> = []
+  /// What `committed` of the ledger was, for what is kept for other servers.
+  var committed = CommittedHistory()
   /// About how many bytes of the write-ahead log were written since the last checkpoint.
   var logBytes = 0
 }

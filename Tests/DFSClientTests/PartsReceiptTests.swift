@@ -26,6 +26,15 @@ import Testing
     try await eventually("all four took it") { receipt.stored == .all }
   }
 
+  @Test func aServerThatLacksWhatWasUploadedIsNot() {
+    let receipt = PartsReceipt(stored: .all)
+    receipt.note(.applied(.blank), of: ServerIndex(0))
+    receipt.note(.missingParts([]), of: ServerIndex(1))
+    receipt.note(.missingParts([]), of: ServerIndex(2))
+    receipt.note(.refused(.none), of: ServerIndex(3))
+    #expect(receipt.stored == ServerSet([ServerIndex(0), ServerIndex(3)]))
+  }
+
   /// A server that was away gets the change from a log, without what travelled with it.
   @Test func aServerThatIsBroughtAlongByALogIsNot() async throws {
     let cluster = MemoryCluster()

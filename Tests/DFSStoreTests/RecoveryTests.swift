@@ -39,6 +39,34 @@ import Testing
     #expect(try await survivor.apply(Fixture.create(1, "a")) == .refused(Fixture.view(5)))
   }
 
+  /// What a process left in the log is in the database before anything is added: an fsync of that log may
+  /// have failed, and nothing behind the gap would survive a loss of power.
+  @Test func theLogOfAnEndedProcessIsNotBuiltOn() async throws {
+    let place = TemporaryDirectory()
+    let user = try await Fixture.open(place.path).user(Fixture.alice)
+    try await user.begin()
+    for number in 1...5 as ClosedRange<UInt64> {
+      try await user.apply(Fixture.create(number, "f\(number)"))
+    }
+    let copy = try crash(place)
+    let survivor = try await Fixture.open(copy.path).user(Fixture.alice)
+    #expect(survivor.head() == user.head())
+    let without = try crash(copy)
+    let directory = without.path + "/alice"
+    for suffix in ["-wal", "-shm"] {
+      try FileManager.default.removeItem(
+        atPath: "\(directory)/\(NamespaceDatabase.fileName)\(suffix)")
+    }
+    try DatabaseMark.closed.write(directory)
+    let database = try await Fixture.open(without.path).user(Fixture.alice)
+    #expect(database.head() == user.head())
+    // The next frames begin the log anew, and are found after another crash.
+    try await survivor.apply(Fixture.create(6, "f6"), durable: true)
+    let second = try crash(copy)
+    let again = try await Fixture.open(second.path).user(Fixture.alice)
+    #expect(again.head() == survivor.head())
+  }
+
   @Test func anUploadCutOffLeavesNothing() async throws {
     let place = TemporaryDirectory()
     let user = try await Fixture.open(place.path).user(Fixture.alice)

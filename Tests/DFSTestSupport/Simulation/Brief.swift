@@ -87,10 +87,10 @@ extension SimulatedCopyRequest {
   fileprivate var brief: String {
     switch self {
     case .put(let id, _, let durable): "put \(id.brief)\(durable ? ", durable" : "")"
-    case .get(let id): "get \(id.brief)"
+    case .get(let id, let block): "get \(id.brief)\(block.map { ", block \($0)" } ?? "")"
     case .hold(let version): "hold \(version.high)-\(version.low)"
     case .release(let version): "release \(version.high)-\(version.low)"
-    case .claimWanted: "what is wanted"
+    case .wanted: "what is wanted"
     case .drop(let ids): "drop \(ids.map(\.brief).joined(separator: ", "))"
     }
   }

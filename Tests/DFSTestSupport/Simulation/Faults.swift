@@ -21,8 +21,14 @@ final class Faults {
     }
     every(world.settings.cuts) { [self] in cut() }
     every(world.settings.stillness) { [self] in standStill() }
+    every(world.settings.slowness) { [self] in slowDown() }
+    every(world.settings.fullDisks) { [self] in fillDisk() }
+    every(world.settings.failedSyncs) { [self] in failSync() }
     beginForgetting()
-    if world.settings.hasContents { every(world.settings.damage) { [self] in damage() } }
+    if world.settings.hasContents {
+      every(world.settings.damage) { [self] in damage() }
+      every(world.settings.flips) { [self] in flip() }
+    }
     world.after(world.settings.quietAfter) { [self] in end() }
   }
 
@@ -40,7 +46,12 @@ final class Faults {
     world.trace("the faults end")
     world.cutThere = []
     world.cutBack = []
-    for server in world.servers { server.isUp = true }
+    world.slow = []
+    for server in world.servers {
+      server.disk.isFull = false
+      server.disk.forgetFailures()
+      server.start()
+    }
   }
 
   // MARK: Faults that lose nothing
@@ -50,12 +61,12 @@ final class Faults {
     world.counts.faults += 1
     world.trace("\(server.index) stops")
     server.stop()
-    world.after(1 + world.random.below(20_000)) { [self] in start(server) }
+    world.after(1 + world.random.below(world.settings.outage)) { [self] in start(server) }
   }
 
   private func start(_ server: SimulatedServer) {
     if !server.isUp { world.trace("\(server.index) starts") }
-    server.isUp = true
+    server.start()
   }
 
   private func cut() {
@@ -82,6 +93,45 @@ final class Faults {
     world.trace("\(server.index) stands still until \(server.stillUntil)")
   }
 
+  /// Two servers are slow to everybody.
+  private func slowDown() {
+    world.counts.faults += 1
+    let servers = Array([0, 1, 2, 3].shuffled(using: &world.random).prefix(2))
+    world.trace("servers \(servers.map { $0 + 1 }) are slow")
+    world.slow = Set(servers)
+    world.after(1 + world.random.below(40_000)) { [self] in world.slow = [] }
+  }
+
+  /// One at a time.
+  private func fillDisk() {
+    guard world.servers.allSatisfy({ !$0.disk.isFull }) else { return }
+    world.counts.faults += 1
+    let server = world.random.pick(world.servers)
+    world.trace("the disk of \(server.index) is full")
+    server.disk.isFull = true
+    world.after(1 + world.random.below(50_000)) { [self] in
+      if server.disk.isFull { world.trace("\(server.index) has room again") }
+      server.disk.isFull = false
+    }
+  }
+
+  private func failSync() {
+    world.counts.faults += 1
+    let server = world.random.pick(world.servers)
+    let isOfLog = world.random.chance(70)
+    world.trace("the next fsync of \(server.index) fails, of \(isOfLog ? "rows" : "a copy")")
+    if isOfLog { server.disk.failsLogSync = true } else { server.disk.failsCopySync = true }
+  }
+
+  /// A block flips on any server; the other copy has a good one.
+  private func flip() {
+    guard let (server, id, block) = world.copies.flippable() else { return }
+    world.counts.faults += 1
+    world.trace("block \(block) of \(id.brief) on \(server.index) flips")
+    world.copies.noteDamage(on: server)
+    server.disk.flip(id, block: block)
+  }
+
   // MARK: Forgetting
 
   private func beginForgetting() {
@@ -92,7 +142,7 @@ final class Faults {
     case .backup:
       every(30_000) { [self] in if !hasForgotten { server.disk.keepBackup() } }
       every(80_000) { [self] in replaceDisk(restoring: true) }
-    case .everyPower: every(60_000) { [self] in loseAllPower() }
+    case .everyPower, .allPower: every(60_000) { [self] in loseAllPower() }
     }
   }
 
@@ -111,8 +161,12 @@ final class Faults {
   }
 
   private func losePower(of server: SimulatedServer, leaving count: Int) {
+    let promised = server.disk.promised
     server.disk.losePowerOfFiles(&world.random)
     server.disk.losePower(leaving: count)
+    for id in promised where server.disk.asking(id) != nil && !server.disk.hasGood(id) {
+      world.fail("\(server.index) has a row on stable storage without its copy of \(id.brief)")
+    }
   }
 
   /// A copy goes bad, on the server that may forget.
@@ -139,12 +193,20 @@ final class Faults {
   private func loseAllPower() {
     world.counts.faults += 1
     world.trace("all servers lose power")
+    for server in world.servers { server.stop() }
+    if world.settings.forgetting == .allPower {
+      world.history.powerLost(at: world.now)
+      world.copies.allForgetting { world.servers.forEach(losePower) }
+    } else {
+      for server in world.servers { world.copies.forgetting(on: server) { losePower(of: server) } }
+    }
     for server in world.servers {
-      server.stop()
-      let count = world.random.below(server.disk.unsyncedCount + 1)
-      world.copies.forgetting(on: server) { losePower(of: server, leaving: count) }
       world.after(1 + world.random.below(10_000)) { [self] in start(server) }
     }
+  }
+
+  private func losePower(of server: SimulatedServer) {
+    losePower(of: server, leaving: world.random.below(server.disk.unsyncedCount + 1))
   }
 
   /// Another server may be the one that forgets once all are equal.

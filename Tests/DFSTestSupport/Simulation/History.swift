@@ -20,6 +20,8 @@ final class History {
     case observed([RowKey], [RowKey: Row], Head)
     /// Rows from a cache.
     case cached([RowKey], [RowKey: Row])
+
+    var isChange: Bool { if case .committed = self { true } else { false } }
   }
 
   private struct Told {
@@ -27,6 +29,7 @@ final class History {
     let began: Int
     let ended: Int
     let outcome: Outcome
+    let isDurable: Bool
   }
 
   private struct Attempt {
@@ -37,6 +40,8 @@ final class History {
   private var told: [Told] = []
   private var attempts: [ChangeID: Attempt] = [:]
   private var dropped: Set<ChangeID> = []
+  /// When all lost what was not synced, the last time.
+  private var powerLost: Int?
 
   func attempted(_ id: ChangeID, _ intent: Intent, began: Int) {
     attempts[id] = Attempt(intent: intent, began: began)
@@ -44,8 +49,17 @@ final class History {
 
   func dropped(_ id: ChangeID) { dropped.insert(id) }
 
-  func ended(_ outcome: Outcome, slot: Int, began: Int, at now: Int) {
-    told.append(Told(slot: slot, began: began, ended: now, outcome: outcome))
+  func powerLost(at now: Int) { powerLost = now }
+
+  /// - Parameter isDurable: whether it was told to be on stable storage.
+  func ended(_ outcome: Outcome, slot: Int, began: Int, at now: Int, isDurable: Bool) {
+    told.append(
+      Told(slot: slot, began: began, ended: now, outcome: outcome, isDurable: isDurable))
+  }
+
+  /// What was told before all lost power, and was not on stable storage, may be gone.
+  private func mayBeGone(_ told: Told) -> Bool {
+    !told.isDurable && told.began <= powerLost ?? -1
   }
 
   // MARK: Judging
@@ -81,7 +95,7 @@ final class History {
   private func orderProblem(_ replay: Replay) -> String? {
     var moments: [(ended: Int, moment: UInt64)] = []
     // In the order of their ends: what an answer must not precede ended before it began.
-    for answer in told.sorted(by: { $0.ended < $1.ended }) {
+    for answer in told.sorted(by: { $0.ended < $1.ended }) where !mayBeGone(answer) {
       let before = moments.prefix { $0.ended < answer.began }
       switch place(answer, after: before.map(\.moment).max() ?? 0, replay) {
       case .failure(let problem): return problem.text

@@ -27,7 +27,11 @@ final class SimulatedClient {
   var task: AnyObject?
   /// What travels with changes that a server may have to be sent again.
   var parts: [ChangeID: SimulatedPartsByServer] = [:]
-  /// The servers that took a change with what travelled with it.
+  /// Servers that refused steps for a reason of their own, and were not heard of since.
+  private var refusals: ServerSet = []
+  /// When the view began to be taken that was taken last.
+  private var viewBegan = 0
+  /// The servers that have the copies of a change.
   var stored: [ChangeID: ServerSet] = [:]
   /// The versions that are open here.
   var held: [VersionID] = []
@@ -71,7 +75,7 @@ final class SimulatedClient {
   func start() {
     life += 1
     sequence = 0
-    (parts, stored, held) = ([:], [:], [])
+    (parts, stored, held, refusals) = ([:], [:], [], [])
     coordinator = Coordinator(client: world.nextClientID())
     cache = SimulatedCache()
     believedDown = []
@@ -125,7 +129,7 @@ final class SimulatedClient {
         world.counts.views += 1
         losses = 0
         learn(fate)
-        tell(.leading)
+        taken()
       case .committed(let head, _):
         guard let done = open else { return world.fail("a change was committed that was not sent") }
         open = nil
@@ -148,9 +152,15 @@ final class SimulatedClient {
       request = .apply(view, number: number, Change(id: change.id, writes: writes))
     }
     call(server, .namespace(request, travelling(with: request, to: server))) { [self] reply in
+      if case .failed = reply { refusals.insert(server) }
       if case .namespace(let reply) = reply {
-        if case (.apply(_, _, let change), .applied) = (request, reply) {
-          stored[change.id, default: []].insert(server)
+        refusals.remove(server)
+        if case .apply(_, _, let change) = request {
+          switch reply {
+          case .applied: stored[change.id]?.insert(server)
+          case .missingParts: stored[change.id]?.remove(server)
+          default: break
+          }
         }
         perform(coordinator.receive(reply, token: token))
       } else {
@@ -178,7 +188,33 @@ final class SimulatedClient {
 
   var viewPause: Int { 1 + world.random.below(8_000 << min(losses, 6)) }
 
+  /// Those that are there and refuse changes (their disks are full).
+  var refusing: ServerSet {
+    coordinator.phase == .leading ? refusals.intersection(coordinator.laggards) : []
+  }
+
+  /// Servers are brought the small copies that they lack before anything is appended to what others
+  /// left.
+  private func taken() {
+    guard coordinator.hasBroughtChanges, world.settings.hasContents else { return tell(.leading) }
+    let (attempt, view, began) = (attempt, coordinator.view, viewBegan)
+    let small = world.copies.neededSmall
+    var asked: ServerSet = []
+    let end = { [self] in
+      guard coordinator.phase == .leading, coordinator.view == view else {
+        return self.attempt == attempt ? tell(.leading) : ()
+      }
+      world.copies.completed(small, by: slot, since: began, in: view, asked)
+      if self.attempt == attempt { tell(.leading) }
+    }
+    even(since: world.now) { [self] in
+      asked = ServerSet.all.subtracting(coordinator.lacking)
+      world.mistake == .escrowIgnoredByViews ? end() : completeSmallCopies(end)
+    }
+  }
+
   func takeView() {
+    viewBegan = world.now
     perform(coordinator.takeView(reachable: reachable))
   }
 
@@ -188,6 +224,7 @@ final class SimulatedClient {
     world.history.attempted(id, intent, began: world.now)
     open = Open(id: id, number: coordinator.head.number + 1, isOfOperation: true)
     parts[id] = operation?.parts
+    stored[id] = operation?.isSmall ?? false ? [] : .all
     perform(coordinator.append(writes))
   }
 

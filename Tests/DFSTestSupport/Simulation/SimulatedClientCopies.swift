@@ -111,14 +111,82 @@ extension SimulatedClient {
     }
   }
 
-  /// Fetches a good copy from the first of `holders` that has one.
+  /// Fetches a good copy, or a block of it, from the first of `holders` that has one.
   func fetch(
-    _ id: PartID, from holders: [ServerIndex], _ done: @escaping (_ content: PartID?) -> Void
+    _ id: PartID, block: Int? = nil, from holders: [ServerIndex],
+    _ done: @escaping (_ content: PartID?) -> Void
   ) {
     guard let holder = holders.first else { return done(nil) }
-    copy(.get(id), on: holder) { [self] reply in
+    copy(.get(id, block: block), on: holder) { [self] reply in
       if case .copy(let content)? = reply { return done(content) }
-      fetch(id, from: Array(holders.dropFirst()), done)
+      fetch(id, block: block, from: Array(holders.dropFirst()), done)
+    }
+  }
+
+  /// Fetches a part whose copies have bad blocks at different places.
+  func fetchBlocks(
+    _ id: PartID, _ blocks: Range<Int> = SimulatedFile.blocks, from holders: ServerSet,
+    _ done: @escaping (_ content: PartID?) -> Void
+  ) {
+    fetch(id, block: blocks.lowerBound, from: shuffled(holders)) { [self] content in
+      guard let content, blocks.count > 1 else { return done(content) }
+      fetchBlocks(id, blocks.dropFirst(), from: holders) { rest in
+        // Never of two contents: for the checks the one that is not `id`.
+        done(rest.map { $0 == id ? content : $0 })
+      }
+    }
+  }
+
+  /// Brings a copy to a server that lacks it, as DFSClient's CopyMover does.
+  func bring(
+    _ id: PartID, of content: RowContent, to server: ServerIndex, _ done: @escaping (Bool) -> Void
+  ) {
+    let holders = content.placement.holders(of: id.part)
+    let others = holders.subtracting(ServerSet([server]))
+    // What was let go of is kept for a while: others may still have it; and small copies are kept
+    // for others.
+    let rest = ServerSet.all.subtracting(others).subtracting(ServerSet([server]))
+    let store = { [self] (found: PartID) in
+      copy(.put(id, content: found, durable: true), on: server) { reply in
+        if case .done? = reply { done(true) } else { done(false) }
+      }
+    }
+    fetch(id, from: shuffled(others) + shuffled(rest)) { [self] found in
+      if let found { return store(found) }
+      if id.version.isSmall { return done(false) }
+      fetchBlocks(id, from: holders) { found in
+        if let found { store(found) } else { done(false) }
+      }
+    }
+  }
+
+  /// Brings to all servers that can be reached the small copies that they lack.
+  func completeSmallCopies(_ done: @escaping () -> Void) {
+    let servers = reachable.servers
+    var left = servers.count
+    if left == 0 { return done() }
+    for server in servers {
+      completeSmallCopies(of: server) {
+        left -= 1
+        if left == 0 { done() }
+      }
+    }
+  }
+
+  private func completeSmallCopies(of server: ServerIndex, _ done: @escaping () -> Void) {
+    copy(.wanted(claims: false), on: server) { [self] reply in
+      guard case .wanted(let copies)? = reply else { return done() }
+      complete(server, copies.filter { $0.id.version.isSmall }[...], done)
+    }
+  }
+
+  private func complete(
+    _ server: ServerIndex, _ copies: ArraySlice<WantedCopy>, _ done: @escaping () -> Void
+  ) {
+    guard let copy = copies.first else { return done() }
+    bring(copy.id, of: copy.content, to: server) { [self] isThere in
+      if isThere { world.counts.completed += 1 }
+      complete(server, copies.dropFirst(), done)
     }
   }
 

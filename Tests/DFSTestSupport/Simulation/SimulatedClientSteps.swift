@@ -85,6 +85,9 @@ extension SimulatedClient {
         if isTruth {
           write(on: rows, of: server, head)
         } else {
+          // All may have lost power, and what they had accepted.
+          self.operation?.mismatches += 1
+          if self.operation?.mismatches ?? 0 > 10 { coordinator.abandon() }
           stepLater(world.random.below(1_000))
         }
       }

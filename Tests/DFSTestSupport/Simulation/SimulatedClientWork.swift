@@ -5,7 +5,9 @@ internal import DFSReplication
 /// them (publishing, reading a content, healing); and how an operation ends.
 extension SimulatedClient {
   func pause() {
-    later(1 + world.random.below(8_000)) { [self] in beginOperation() }
+    later(1 + world.random.below(world.settings.isHot ? 2_000 : 8_000)) { [self] in
+      beginOperation()
+    }
   }
 
   private func beginOperation() {
@@ -13,7 +15,13 @@ extension SimulatedClient {
     if operationsLeft > 0 {
       operationsLeft -= 1
       if world.settings.hasContents, world.random.chance(70) { return beginTask() }
-      operation = .random(&world.random, now: world.now, after: last)
+      operation = .random(
+        &world.random, now: world.now, after: last, isHot: world.settings.isHot)
+      if world.settings.forgetting == .allPower, world.random.chance(30) {
+        for server in ServerIndex.all {
+          operation?.parts[server] = SimulatedParts(durable: true)
+        }
+      }
       last = operation
     } else if world.areFaultsOver, proofs < 2 {
       let keys = [SimulatedOperation.counter(UInt64(slot % 2))]
@@ -65,9 +73,9 @@ extension SimulatedClient {
     pause()
   }
 
-  func nextVersion() -> VersionID {
+  func nextVersion(isSmall: Bool) -> VersionID {
     versions += 1
-    return VersionID(high: coordinator.client.value, low: versions)
+    return VersionID(high: coordinator.client.value, low: 2 * versions + (isSmall ? 1 : 0))
   }
 
   /// Ends the operation; without an outcome it failed, or its outcome is unknown.
@@ -77,7 +85,9 @@ extension SimulatedClient {
     attempt += 1
     losses = min(losses, 3)
     if let outcome {
-      world.history.ended(outcome, slot: slot, began: done.began, at: world.now)
+      world.history.ended(
+        outcome, slot: slot, began: done.began, at: world.now,
+        isDurable: done.isDurable && outcome.isChange)
       count(outcome)
       if done.isProof { proofs += 1 }
     } else if isUnknown {

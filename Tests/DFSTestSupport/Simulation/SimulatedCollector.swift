@@ -5,7 +5,10 @@ internal import DFSReplication
 /// nobody needs (DFSStore's Collector), reads all copies back (its scrub).
 extension SimulatedServer {
   func beginUpkeep() {
-    every(world.settings.flushPause) { [self] in disk.syncAll() }
+    every(world.settings.flushPause) { [self] in
+      disk.syncAll()
+      endIfFailed()
+    }
     every(world.settings.collectionPause) { [self] in collect() }
     every(world.settings.scrubPause) { [self] in scrub() }
   }
@@ -23,9 +26,12 @@ extension SimulatedServer {
   // MARK: Collection
 
   private func collect() {
-    if !disk.current.copies.garbage.isEmpty {
+    if !disk.current.copies.garbage.isEmpty || !disk.current.copies.escrow.isEmpty {
       disk.syncAll()
+      if endIfFailed() { return }
       removeGarbage()
+      disk.trimEscrow(
+        keep: world.settings.keepEscrow, ages: world.mistake == .escrowAgesWhileAway)
     }
     removeOrphans(copySessions.unasked(completedBefore: orphanBound))
     let interval = world.settings.sweepPause
@@ -72,11 +78,27 @@ extension SimulatedServer {
     }
   }
 
+  // MARK: An fsync that failed
+
+  /// Nothing is served or answered any more after an fsync of the database failed, until the server
+  /// is started again.
+  @discardableResult
+  func endIfFailed() -> Bool {
+    noteSetAside()
+    guard isUp, disk.hasFailed else { return false }
+    world.counts.failedSyncs += 1
+    world.trace("an fsync fails on \(index), which stops")
+    stop()
+    world.after(1 + world.random.below(20_000)) { [self] in start() }
+    return true
+  }
+
   // MARK: Scrub
 
   private func scrub() {
-    for id in disk.files.keys.inOrder where disk.files[id]?.damage != SimulatedFile.Damage.none {
-      disk.lost(id, isDamaged: true)
+    for id in disk.files.keys.inOrder {
+      guard let file = disk.files[id] else { continue }
+      if !file.badBlocks.isEmpty || !file.isReadable(world.now) { disk.lost(id, isDamaged: true) }
     }
     for id in disk.current.copies.small.keys.inOrder where disk.current.copies.small[id] == false {
       disk.lost(id, isDamaged: true)

@@ -45,8 +45,12 @@ final class SimulatedContentRead {
     guard let part = parts.first else { return end(content, isWhole: true) }
     client.later(1 + world.random.below(world.random.chance(25) ? 80_000 : 5_000)) { [self] in
       let holders = client.shuffled(content.placement.holders(of: part))
-      read(PartID(version: content.version, part: part), from: holders) { [self] isRead in
+      let id = PartID(version: content.version, part: part)
+      let next = { [self] (isRead: Bool) in
         isRead ? read(content, parts.dropFirst()) : end(content, isWhole: false)
+      }
+      read(id, from: holders) { [self] isRead in
+        isRead ? next(true) : readElsewhere(id, content, next)
       }
     }
   }
@@ -56,7 +60,7 @@ final class SimulatedContentRead {
   ) {
     guard let holder = holders.first else { return done(false) }
     let session = client.cache.session(holder)
-    client.copy(.get(id), on: holder) { [self] reply in
+    client.copy(.get(id, block: nil), on: holder) { [self] reply in
       switch reply {
       case .copy(let content)?:
         if content != id { world.fail("a read of \(id.brief) returned \(content.brief)") }
@@ -65,6 +69,22 @@ final class SimulatedContentRead {
       default: break
       }
       read(id, from: Array(holders.dropFirst()), done)
+    }
+  }
+
+  /// Small copies are kept for others; of large ones each block may be good somewhere.
+  private func readElsewhere(
+    _ id: PartID, _ content: RowContent, _ done: @escaping (Bool) -> Void
+  ) {
+    let holders = content.placement.holders(of: id.part)
+    let end = { [self] (found: PartID?) in
+      if let found, found != id { world.fail("a read of \(id.brief) returned \(found.brief)") }
+      done(found != nil)
+    }
+    if id.version.isSmall {
+      client.fetch(id, from: client.shuffled(ServerSet.all.subtracting(holders)), end)
+    } else {
+      client.fetchBlocks(id, from: holders, end)
     }
   }
 

@@ -10,6 +10,8 @@ struct SimulatedCopies {
   var garbage: [PartID: CopyRelease] = [:]
   /// Small copies, which are kept in the database; false for damaged ones.
   var small: [PartID: Bool] = [:]
+  /// Small copies that came with a change for other servers.
+  var escrow: [PartID: SimulatedEscrow] = [:]
 
   /// After an inode's content became another, by change `number`.
   mutating func changed(
@@ -33,14 +35,40 @@ struct SimulatedCopies {
   }
 }
 
-/// A copy as a file. What its bytes are is told by what it is a copy of.
+/// A small copy that is kept for others, until some time after the change is known to be committed.
+struct SimulatedEscrow {
+  /// The number of the change; 0 once that is known to be committed.
+  var number: UInt64
+  var since: Int
+}
+
+/// A copy as a file, of two blocks. What its bytes are is told by what it is a copy of.
 struct SimulatedFile {
-  enum Damage { case none, flipped, unreadable }
+  static let blocks = 0..<2
 
   let content: PartID
   let completed: Int
   var isSynced: Bool
-  var damage = Damage.none
+  /// Whether the process that wrote it lives, and knows what it has to bring to stable storage.
+  var isKnown = true
+  /// Blocks that do not match their checksums.
+  var badBlocks: Set<Int> = []
+  /// Nothing of it can be read until then; for good at `.max`.
+  var unreadableUntil = 0
+
+  init(content: PartID, completed: Int, isSynced: Bool) {
+    (self.content, self.completed, self.isSynced) = (content, completed, isSynced)
+  }
+
+  func isReadable(_ now: Int) -> Bool { unreadableUntil <= now }
+
+  /// A disk that fails for a while does not make a copy bad.
+  var isGood: Bool { badBlocks.isEmpty && unreadableUntil < .max }
+}
+
+extension VersionID {
+  /// The simulation's small contents, whose copies travel with the change.
+  var isSmall: Bool { low & 1 == 1 }
 }
 
 extension PartID {

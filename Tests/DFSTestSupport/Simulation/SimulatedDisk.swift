@@ -62,6 +62,7 @@ struct SimulatedDisk {
 
   var current = State()
   private(set) var synced = State()
+  private var syncedAt = 0
   private(set) var unsynced: [State] = []
   /// So many of `unsynced` came before an install that was not synced either (a mistake).
   private var unsyncedBeforeInstall: Int?
@@ -73,6 +74,20 @@ struct SimulatedDisk {
   var removed: [PartID: SimulatedFile] = [:]
   /// Whether copies are synced before the changes that name them.
   var syncsCopies = true
+  /// No room: whatever is to be stored is refused.
+  var isFull = false
+  /// The next fsync of the database, or of a copy, fails.
+  var failsLogSync = false
+  var failsCopySync = false
+  /// Copies that are no more because their fsync failed.
+  var setAside: [PartID] = []
+  /// An fsync of the database has failed: nothing is answered any more until the next start.
+  private(set) var hasFailed = false
+  /// What the failed fsync was to bring to stable storage is not there, and the kernel does not try
+  /// again: nothing that comes after it in the log survives a loss of power.
+  private var isHollow = false
+  /// The mistake of answering after a failed fsync.
+  var ignoresFailedSync = false
 
   init(logLength: Int, server: ServerIndex = ServerIndex(0)) {
     setting = Setting(duty: CopyDuty(server: server), logLength: logLength)
@@ -81,6 +96,14 @@ struct SimulatedDisk {
   /// Brings the transactions so far, and before them the copies that they name, to stable storage.
   mutating func sync() {
     if syncsCopies { syncFiles(current.asked(setting.duty).map(\.0)) }
+    if failsLogSync {
+      (failsLogSync, isHollow, hasFailed) = (false, true, !ignoresFailedSync)
+    }
+    if !isHollow { settleLog() }
+  }
+
+  private mutating func settleLog() {
+    syncedAt = setting.now
     synced = current
     unsynced = []
     unsyncedBeforeInstall = nil
@@ -138,6 +161,35 @@ struct SimulatedDisk {
 
   // MARK: Faults
 
+  /// The process ends: what it wrote is in the kernel, which brings it to stable storage some time,
+  /// but nobody knows any more what has to be there before what.
+  mutating func processEnds() {
+    for (id, file) in setting.files where !file.isSynced { setting.files[id]?.isKnown = false }
+  }
+
+  /// Another process begins: it brings to stable storage all that it finds, the copies first, and
+  /// moves the log into the database, so that nothing comes after a hole in it.
+  mutating func processBegins(forgetsUnsynced: Bool, trustsCache: Bool) {
+    hasFailed = false
+    if !forgetsUnsynced { writeBack() }
+    if trustsCache { return }
+    isHollow = false
+    settleLog()
+  }
+
+  /// What the kernel does some time after a process has ended.
+  mutating func writeBack() {
+    for id in setting.files.keys { setting.files[id]?.isSynced = true }
+    if !isHollow { settleLog() }
+  }
+
+  /// The copies that rows on stable storage ask for, and that were here before those were.
+  var promised: [PartID] {
+    synced.asked(setting.duty).map(\.0).filter { id in
+      setting.files[id].map { $0.isGood && $0.completed < syncedAt } ?? false
+    }
+  }
+
   /// The power fails: of the transactions that were not synced the first few are left.
   mutating func losePower(leaving count: Int) {
     let left = min(count, unsyncedBeforeInstall ?? count, unsynced.count)
@@ -146,6 +198,9 @@ struct SimulatedDisk {
   }
 
   var unsyncedCount: Int { unsynced.count }
+
+  /// No fsync fails any more.
+  mutating func forgetFailures() { (failsLogSync, failsCopySync) = (false, false) }
 
   mutating func keepBackup() { backup = (current, setting.files) }
 
@@ -164,6 +219,7 @@ struct SimulatedDisk {
     synced = current
     unsynced = []
     unsyncedBeforeInstall = nil
+    (hasFailed, isHollow, failsLogSync, failsCopySync) = (false, false, false, false)
     for id in setting.files.keys { setting.files[id]?.isSynced = true }
   }
 

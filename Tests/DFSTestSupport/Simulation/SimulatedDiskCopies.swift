@@ -10,23 +10,43 @@ extension SimulatedDisk {
   }
 
   func hasGood(_ id: PartID) -> Bool {
-    if let file = setting.files[id] { return file.damage == .none }
+    if let file = setting.files[id] { return file.isGood }
     return current.copies.small[id] ?? false
   }
 
-  /// All copies that are good.
+  /// Whether it can be given to others, who lack it.
+  func canGive(_ id: PartID) -> Bool { hasGood(id) || current.copies.escrow[id] != nil }
+
+  /// All copies that can be given.
   var good: Set<PartID> {
     Set(setting.files.keys).union(current.copies.small.keys).filter(hasGood)
+      .union(current.copies.escrow.keys)
   }
 
   // MARK: Files
 
-  mutating func put(_ id: PartID, content: PartID, syncs: Bool) {
+  /// - Returns: whether it is here now; an fsync that failed makes it be set aside.
+  mutating func put(_ id: PartID, content: PartID, syncs: Bool) -> Bool {
+    if syncs, failsCopySync {
+      failsCopySync = false
+      if !ignoresFailedSync { return false }
+    }
     setting.files[id] = SimulatedFile(content: content, completed: setting.now, isSynced: syncs)
+    return true
   }
 
   mutating func syncFiles(_ ids: some Sequence<PartID>) {
-    for id in ids { setting.files[id]?.isSynced = true }
+    for id in ids {
+      guard let file = setting.files[id], file.isKnown, !file.isSynced else { continue }
+      if failsCopySync, !ignoresFailedSync {
+        failsCopySync = false
+        setAside.append(id)
+        setting.files[id] = nil
+        if let inode = asking(id) { current.copies.want(id, for: inode) }
+      } else {
+        setting.files[id]?.isSynced = true
+      }
+    }
   }
 
   /// Brings everything to stable storage.
@@ -45,7 +65,7 @@ extension SimulatedDisk {
     for id in setting.files.keys.inOrder where setting.files[id]?.isSynced == false {
       switch random.below(3) {
       case 0: setting.files[id] = nil
-      case 1: setting.files[id]?.damage = .flipped
+      case 1: setting.files[id]?.badBlocks = Set(SimulatedFile.blocks)
       default: break
       }
     }
@@ -60,13 +80,25 @@ extension SimulatedDisk {
     let all = (Array(setting.files.keys) + Array(current.copies.small.keys)).inOrder
     guard !all.isEmpty else { return nil }
     let id = random.pick(all)
-    let damage: SimulatedFile.Damage = random.chance(60) ? .flipped : .unreadable
-    if setting.files[id] != nil {
-      setting.files[id]?.damage = damage
-    } else {
+    guard setting.files[id] != nil else {
       damageSmall(id)
+      return id
+    }
+    switch random.below(100) {
+    case ..<30: setting.files[id]?.badBlocks = Set(SimulatedFile.blocks)
+    case ..<60: setting.files[id]?.badBlocks.insert(random.pick(Array(SimulatedFile.blocks)))
+    case ..<80: setting.files[id]?.unreadableUntil = .max
+    default: setting.files[id]?.unreadableUntil = setting.now + random.below(40_000)
     }
     return id
+  }
+
+  /// One block goes bad.
+  mutating func flip(_ id: PartID, block: Int) { setting.files[id]?.badBlocks.insert(block) }
+
+  func hasGood(_ id: PartID, block: Int) -> Bool {
+    guard let file = setting.files[id] else { return current.copies.small[id] ?? false }
+    return !file.badBlocks.contains(block) && file.unreadableUntil < .max
   }
 
   // MARK: Tables
@@ -76,7 +108,8 @@ extension SimulatedDisk {
 
   /// Notes that a copy that a row asks for is not here, or damaged.
   mutating func lost(_ id: PartID, isDamaged: Bool) {
-    guard let inode = asking(id), isDamaged || !isHere(id), current.copies.wanted[id] == nil
+    guard !isFull, let inode = asking(id), isDamaged || !isHere(id),
+      current.copies.wanted[id] == nil
     else { return }
     current.copies.want(id, for: inode)
     commit(syncs: false)
@@ -85,6 +118,7 @@ extension SimulatedDisk {
   /// A good copy has come, as a file: whoever brought it is about to have it asked for.
   mutating func found(_ id: PartID, keepsGarbage: Bool) {
     let copies = current.copies
+    guard !isFull else { return }
     guard copies.wanted[id] != nil || copies.small[id] != nil || copies.garbage[id] != nil
     else { return }
     current.copies.wanted[id] = nil
@@ -95,6 +129,7 @@ extension SimulatedDisk {
 
   /// Every copy that is asked for and is neither wanted nor here is wanted.
   mutating func audit() {
+    if isFull { return }
     let lost = current.asked(setting.duty).filter { id, _ in
       !isHere(id) && current.copies.wanted[id] == nil
     }
@@ -104,11 +139,30 @@ extension SimulatedDisk {
   }
 
   mutating func forget(_ ids: [PartID]) {
+    if isFull { return }
     for id in ids {
       current.copies.small[id] = nil
       current.copies.garbage[id] = nil
     }
     if !ids.isEmpty { commit(syncs: false) }
+  }
+
+  /// Keeps what came with a change for other servers.
+  mutating func putEscrow(_ id: PartID, number: UInt64) {
+    current.copies.escrow[id] = SimulatedEscrow(number: number, since: setting.now)
+  }
+
+  /// Forgets what others had time to be brought, since the change is known to be committed.
+  /// - Parameter ages: the mistake of counting the time from when it came.
+  mutating func trimEscrow(keep: Int, ages: Bool) {
+    if isFull || current.copies.escrow.isEmpty { return }
+    var escrow = current.copies.escrow
+    for (id, entry) in escrow where entry.number > 0 && entry.number <= current.committed {
+      escrow[id] = SimulatedEscrow(number: 0, since: ages ? entry.since : setting.now)
+    }
+    escrow = escrow.filter { $1.number > 0 || $1.since + keep > setting.now }
+    current.copies.escrow = escrow
+    commit(syncs: false)
   }
 
   /// Damage is on the disk, whatever was synced.

@@ -74,7 +74,7 @@ final class SimulatedHealing {
 
   private func fill(_ servers: ArraySlice<ServerIndex>) {
     guard let server = servers.first else { return client.taskEnded() }
-    client.copy(.claimWanted, on: server) { [self] reply in
+    client.copy(.wanted(claims: true), on: server) { [self] reply in
       guard case .wanted(let copies)? = reply, !copies.isEmpty else {
         return fill(servers.dropFirst())
       }
@@ -94,16 +94,9 @@ final class SimulatedHealing {
   private func bring(
     _ id: PartID, of content: RowContent, to server: ServerIndex, _ done: @escaping (Bool) -> Void
   ) {
-    let others = content.placement.holders(of: id.part).subtracting(ServerSet([server]))
-    // What was let go of is kept for a while: others may still have it.
-    let rest = ServerSet.all.subtracting(others).subtracting(ServerSet([server]))
-    client.fetch(id, from: client.shuffled(others) + client.shuffled(rest)) { [self] content in
-      guard let content else { return done(false) }
-      client.copy(.put(id, content: content, durable: true), on: server) { [self] reply in
-        guard case .done? = reply else { return done(false) }
-        world.counts.healed += 1
-        done(true)
-      }
+    client.bring(id, of: content, to: server) { [self] isThere in
+      if isThere { world.counts.healed += 1 }
+      done(isThere)
     }
   }
 }

@@ -34,9 +34,15 @@ struct SimulatedOperation {
   /// Whether it shows that a client gets on when the faults are over.
   var isProof = false
   var tries = 0
+  /// How often a server's head was not that of the view.
+  var mismatches = 0
   var parts = SimulatedPartsByServer()
   /// Servers said that they lack copies which the change names: it is not tried again.
   var isRejected = false
+  /// Copies travel with the change.
+  var isSmall: Bool { !(parts[ServerIndex(0)]?.small.isEmpty ?? true) }
+  /// Servers answer when it is on stable storage.
+  var isDurable: Bool { parts[ServerIndex(0)]?.durable ?? false }
   /// Goes on with what the operation is a step of.
   var then: ((SimulatedEnd) -> Void)?
 
@@ -82,8 +88,13 @@ struct SimulatedOperation {
 
   /// - Parameter last: the client's operation before; rows that were read are often read again.
   static func random(
-    _ random: inout SplitMix64, now: Int, after last: SimulatedOperation?
+    _ random: inout SplitMix64, now: Int, after last: SimulatedOperation?, isHot: Bool
   ) -> SimulatedOperation {
+    if isHot {
+      let keys = [counter(0)]
+      let kind = random.pick([Kind.increment(keys), .read(keys), .cachedRead(keys)])
+      return SimulatedOperation(kind: kind, began: now, deadline: now + 120_000)
+    }
     if case .read(let keys)? = last?.kind, random.chance(60) {
       return SimulatedOperation(kind: .cachedRead(keys), began: now, deadline: now + 120_000)
     }

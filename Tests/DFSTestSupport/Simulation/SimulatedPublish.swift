@@ -21,15 +21,21 @@ final class SimulatedPublish {
     guard let md5 = MD5Digest(bytes: digest) else { preconditionFailure("16 bytes are a digest") }
     home = Placement(md5: md5)
     placement = home
-    version = client.nextVersion()
     isSmall = client.world.random.chance(40)
+    version = client.nextVersion(isSmall: isSmall)
     durable = client.world.random.chance(40)
     began = client.world.now
   }
 
   func begin() {
     client.task = self
-    if isSmall { world.copies.unsure.insert(version) }
+    guard world.settings.policy == .all, !client.refusing.isEmpty else { return start() }
+    // One that refuses changes is tried once more; all are needed.
+    client.perform(client.coordinator.retry(reachable: client.refusing))
+    client.later(3_000) { [self] in client.refusing.isEmpty ? start() : end() }
+  }
+
+  private func start() {
     client.whoAnswers { [self] answering in
       let needed = world.settings.policy == .all ? Limits.serverCount : Limits.quorum
       guard answering.count >= needed else { return end() }
@@ -80,7 +86,9 @@ final class SimulatedPublish {
   private func publish() {
     var parts: SimulatedPartsByServer = [:]
     for server in ServerIndex.all {
-      let ids = placement.parts(on: server).map { PartID(version: version, part: $0) }
+      // All four small ones go to every server.
+      let own = isSmall ? PartIndex.all : placement.parts(on: server)
+      let ids = own.map { PartID(version: version, part: $0) }
       parts[server] = SimulatedParts(
         small: isSmall ? ids : [], held: isSmall ? [] : ids, durable: durable)
     }
@@ -102,9 +110,13 @@ final class SimulatedPublish {
   /// stands in for it.
   private func mend(_ change: ChangeID) {
     client.whoAnswers { [self] answering in
-      let travelled = isSmall && world.mistake != .smallCopiesNotMended
-      let stored = travelled ? client.stored[change] ?? [] : .all
-      let mending = Mending(placement, stored: stored, reachable: answering)
+      let isTrusted =
+        world.mistake == (isSmall ? .smallCopiesNotMended : .lostCopiesNotMended)
+      let stored = isTrusted ? .all : client.stored[change] ?? []
+      // A server that refuses changes is as good as lost.
+      let refusing = ServerSet(client.refusing.servers.prefix(1))
+      let mending = Mending(
+        placement, stored: stored, reachable: answering.subtracting(refusing))
       client.store(mending.copies, of: version, durable: durable) { [self] more in
         let stored = stored.union(more)
         guard Mending.isWhole(placement, stored: stored) else { return mendAgain(change) }
@@ -134,8 +146,8 @@ final class SimulatedPublish {
 
   private func acknowledge() {
     let content = RowContent(version: version, placement: placement, home: home)
-    world.copies.acknowledged(key, content, by: client.slot, began: began)
-    world.copies.unsure.remove(version)
+    world.copies.acknowledged(
+      key, content, by: client.slot, began: began, durable: durable)
     world.counts.publishes += 1
     if placement != home { world.counts.standIns += 1 }
     end()

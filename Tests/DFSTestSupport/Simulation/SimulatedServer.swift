@@ -48,7 +48,9 @@ final class SimulatedServer {
 
   let index: ServerIndex
   var disk: SimulatedDisk
-  var isUp = true
+  private(set) var isUp = true
+  /// How often it was started.
+  private var outage = 0
   /// Until then it stands still.
   var stillUntil = 0
   private var sessions: [Session] = []
@@ -61,15 +63,32 @@ final class SimulatedServer {
     self.world = world
     disk = SimulatedDisk(logLength: world.settings.logLength, server: index)
     disk.syncsCopies = world.mistake != .copiesNotSyncedBeforeChange
+    disk.ignoresFailedSync = world.mistake == .failedSyncAcknowledged
   }
 
   var head: Head { disk.current.replica.head }
 
   func stop() {
     isUp = false
+    disk.processEnds()
+    // The kernel brings to stable storage what the process wrote, if the power stays.
+    let outage = outage
+    world.after(30_000) { [self] in
+      if self.outage == outage, !isUp { disk.writeBack() }
+    }
     sessions = []
     refills = [:]
     copySessions = SimulatedSessions()
+  }
+
+  /// Another process begins; nothing if one lives.
+  func start() {
+    guard !isUp else { return }
+    outage += 1
+    disk.processBegins(
+      forgetsUnsynced: world.mistake == .startForgetsUnsynced,
+      trustsCache: world.mistake == .startTrustsCache)
+    isUp = true
   }
 
   func hasSession(_ id: Int) -> Bool { sessions.contains { $0.id == id } }
@@ -82,13 +101,28 @@ final class SimulatedServer {
 
   func handle(_ request: SimulatedRequest, from slot: Int) -> SimulatedReply {
     disk.setting.now = world.now
+    defer { noteSetAside() }
+    return answer(request, from: slot)
+  }
+
+  /// A copy was lost by an fsync that failed.
+  func noteSetAside() {
+    guard !disk.setAside.isEmpty else { return }
+    world.trace("\(index) sets aside \(disk.setAside.map(\.brief))")
+    world.copies.setAside(disk.setAside, on: self)
+    disk.setAside = []
+  }
+
+  private func answer(_ request: SimulatedRequest, from slot: Int) -> SimulatedReply {
     switch request {
     case .connect(let client, let order): return connect(client, slot, order)
     case .ping(let session): return answer([], session)
     case .query(let keys, let session): return answer(keys, session)
-    case .namespace(let request, let parts): return .namespace(perform(request, parts))
+    case .namespace(let request, let parts): return perform(request, parts)
     case .copy(let request, let session, let order):
       return .copy(perform(request, session: session, order: order))
+    case .refillRows where disk.isFull: return .failed
+    case .refillEnd where disk.isFull: return .failed
     case .everything(let skip): return page(skip)
     case .refillBegin(let refill, let view):
       if let refusal = disk.current.replica.refusalOfRefill(view) { return .namespace(refusal) }
@@ -129,13 +163,24 @@ final class SimulatedServer {
 
   private func perform(
     _ request: NamespaceRequest, _ parts: SimulatedParts
-  ) -> NamespaceReply {
-    if let reply = performWrongly(request) { return reply }
+  ) -> SimulatedReply {
+    if let reply = performWrongly(request) { return .namespace(reply) }
     let decision = disk.current.replica.decide(request) { disk.current.entry($0) }
+    if case .answer(let reply) = decision {
+      if case .log(let after) = request { return .namespace(log(after: after)) }
+      if parts.durable { disk.sync() }
+      return .namespace(reply)
+    }
+    if disk.isFull {
+      world.counts.refused += 1
+      return .failed
+    }
+    return .namespace(perform(decision, parts))
+  }
+
+  private func perform(_ decision: Replica.Decision, _ parts: SimulatedParts) -> NamespaceReply {
     switch decision {
-    case .answer(let reply):
-      if case .log(let after) = request { return log(after: after) }
-      return reply
+    case .answer(let reply): return reply
     case .promise(let view):
       disk.promise(view, syncs: world.mistake != .promisesNotSynced)
       return .promised(head)

@@ -1,7 +1,8 @@
 internal import DFSCore
 internal import DFSReplication
 
-/// What travels with a change for one server: small copies to keep, and copies that must be here.
+/// What travels with a change for one server: small copies, those for others too, and copies that must
+/// be here.
 struct SimulatedParts {
   var small: [PartID] = []
   var held: [PartID] = []
@@ -11,11 +12,13 @@ struct SimulatedParts {
 /// What a client asks a server about copies.
 enum SimulatedCopyRequest {
   case put(PartID, content: PartID, durable: Bool)
-  case get(PartID)
+  /// - Parameter block: nil for all of it.
+  case get(PartID, block: Int?)
   case hold(VersionID)
   case release(VersionID)
-  /// The copies that the server lacks; the client is about to bring them.
-  case claimWanted
+  /// The copies that the server lacks.
+  /// - Parameter claims: whether the client is about to bring them.
+  case wanted(claims: Bool)
   case drop([PartID])
 }
 
@@ -41,7 +44,7 @@ extension SimulatedServer {
     switch request {
     case .put(let id, let content, let durable):
       return put(id, content: content, syncs: durable || world.syncsAlways, session: session)
-    case .get(let id): return get(id)
+    case .get(let id, let block): return get(id, block)
     case .hold(let version):
       guard copySessions.isInOrder(session, version, order) else { return .done }
       copySessions.hold(session, version)
@@ -50,7 +53,7 @@ extension SimulatedServer {
       guard copySessions.isInOrder(session, version, order) else { return .done }
       copySessions.release(session, version)
       return .done
-    case .claimWanted: return claimWanted(session)
+    case .wanted(let claims): return wanted(session, claims: claims)
     case .drop(let ids):
       remove(ids.filter { disk.asking($0) == nil && disk.current.copies.garbage[$0] == nil })
       return .done
@@ -60,29 +63,35 @@ extension SimulatedServer {
   private func put(
     _ id: PartID, content: PartID, syncs: Bool, session: Int
   ) -> SimulatedCopyReply {
+    if disk.isFull {
+      world.counts.refused += 1
+      return world.mistake == .fullDiskAcknowledged ? .done : .failed
+    }
     if let file = disk.files[id] {
-      if file.damage == .none, file.content != content { return .failed }
-      if file.damage == .unreadable, world.mistake == .unreadableCopiesStay { return .failed }
+      let isReadable = file.isReadable(world.now)
+      if isReadable, file.isGood, file.content != content { return .failed }
+      if !isReadable, world.mistake == .unreadableCopiesStay { return .failed }
     }
     copySessions.completed(
       session, id, now: world.now, idle: world.settings.uploadIdle)
-    disk.put(id, content: content, syncs: syncs && disk.syncsCopies)
+    guard disk.put(id, content: content, syncs: syncs && disk.syncsCopies) else {
+      return .failed
+    }
     disk.found(id, keepsGarbage: world.mistake == .broughtCopiesStayGarbage)
     return .done
   }
 
-  private func get(_ id: PartID) -> SimulatedCopyReply {
+  private func get(_ id: PartID, _ block: Int?) -> SimulatedCopyReply {
     if let file = disk.files[id] {
-      switch file.damage {
-      case .none: return .copy(content: file.content)
-      case .unreadable: return .failed
-      case .flipped: break
-      }
+      if !file.isReadable(world.now) { return .failed }
+      let isBad = block.map(file.badBlocks.contains) ?? !file.badBlocks.isEmpty
+      if !isBad { return .copy(content: file.content) }
     } else {
       switch disk.current.copies.small[id] {
       case true?: return .copy(content: id)
       case false?: break
       case nil:
+        if disk.current.copies.escrow[id] != nil { return .copy(content: id) }
         disk.lost(id, isDamaged: false)
         return .absent
       }
@@ -91,8 +100,8 @@ extension SimulatedServer {
     return .damaged
   }
 
-  private func claimWanted(_ session: Int) -> SimulatedCopyReply {
-    let claimed = copySessions.claimed(now: world.now)
+  private func wanted(_ session: Int, claims: Bool) -> SimulatedCopyReply {
+    let claimed = claims ? copySessions.claimed(now: world.now) : []
     let wanted = disk.current.copies.wanted.keys.inOrder.filter { !claimed.contains($0) }
     let copies = wanted.prefix(4).compactMap { id -> WantedCopy? in
       guard let inode = disk.current.copies.wanted[id],
@@ -100,8 +109,10 @@ extension SimulatedServer {
       else { return nil }
       return WantedCopy(id: id, inode: inode, content: content)
     }
-    copySessions.claim(
-      session, copies.map(\.id), until: world.now + world.settings.claimPeriod)
+    if claims {
+      copySessions.claim(
+        session, copies.map(\.id), until: world.now + world.settings.claimPeriod)
+    }
     return .wanted(copies)
   }
 
@@ -109,11 +120,18 @@ extension SimulatedServer {
   func append(_ change: Change, _ parts: SimulatedParts) -> NamespaceReply {
     let missing = parts.held.filter { !disk.isHere($0) }
     guard missing.isEmpty else { return .missingParts(missing) }
-    for id in parts.small { disk.current.copies.small[id] = true }
+    let asked = asked(by: change)
+    for id in parts.small {
+      if asked.contains(id) {
+        disk.current.copies.small[id] = true
+      } else if world.mistake != .escrowNotKept {
+        disk.putEscrow(id, number: head.number + 1)
+      }
+    }
     let syncs = world.syncsAppend() || parts.durable
     disk.append(change, syncs: syncs)
     copySessions.lastAppend = world.now
-    copySessions.asked(asked(by: change))
+    copySessions.asked(asked)
     return .applied(head)
   }
 

@@ -94,6 +94,10 @@ public struct Simulation {
     case collectionIgnoresCommitted
     /// A change is synced before the copies that it names are, and so are the copies' own answers.
     case copiesNotSyncedBeforeChange
+    /// An fsync that failed is answered as if it had not.
+    case failedSyncAcknowledged
+    /// A full disk says that it stored a copy.
+    case fullDiskAcknowledged
 
     // What the simulation has found in the code that shipped, once each.
 
@@ -108,13 +112,27 @@ public struct Simulation {
     case placedWhateverTheRowSays
     /// A copy that cannot be read cannot be replaced either.
     case unreadableCopiesStay
+    /// A change that two servers refused for lack of copies was taken up from the others, and is
+    /// acknowledged without a copy.
+    case lostCopiesNotMended
+    /// Small copies are not kept for other servers.
+    case escrowNotKept
+    /// Who takes a view does not bring servers the small copies that they lack.
+    case escrowIgnoredByViews
+    /// Small copies for others are kept for a time that goes on while their server is away.
+    case escrowAgesWhileAway
+    /// A server that starts again does not bring to stable storage what the last process left.
+    case startForgetsUnsynced
+    /// A server that starts again goes on with a log that an fsync has failed on.
+    case startTrustsCache
 
     var isAboutContents: Bool {
       switch self {
       case .standInRemovedTooEarly, .collectionIgnoresReaders, .collectionIgnoresCommitted,
         .copiesNotSyncedBeforeChange, .smallCopiesNotMended, .broughtCopiesStayGarbage,
-        .orphansIgnoreReaders, .unreadableCopiesStay,
-        .placedWhateverTheRowSays:
+        .orphansIgnoreReaders, .unreadableCopiesStay, .placedWhateverTheRowSays, .escrowNotKept,
+        .lostCopiesNotMended,
+        .escrowIgnoredByViews, .escrowAgesWhileAway, .startForgetsUnsynced, .fullDiskAcknowledged:
         true
       default: false
       }
@@ -162,6 +180,11 @@ public struct SimulationCounts: Hashable, Sendable {
   public var healed = 0
   public var settled = 0
   public var collected = 0
+  /// Requests that a full disk refused, and servers that stopped for a failed fsync.
+  public var refused = 0
+  public var failedSyncs = 0
+  /// Small contents that were made whole from what one server kept for others.
+  public var completed = 0
   /// Contents at the end of which nobody has all, as the fault model or the protocol allows.
   public var incomplete = 0
   public var messages = 0
@@ -183,6 +206,9 @@ public struct SimulationCounts: Hashable, Sendable {
     left.healed += right.healed
     left.settled += right.settled
     left.collected += right.collected
+    left.refused += right.refused
+    left.failedSyncs += right.failedSyncs
+    left.completed += right.completed
     left.incomplete += right.incomplete
     left.messages += right.messages
     left.faults += right.faults

@@ -27,6 +27,8 @@ final class World {
   /// Links that are cut, from client slot to server and back.
   var cutThere: Set<Link> = []
   var cutBack: Set<Link> = []
+  /// Servers that are slow to everybody.
+  var slow: Set<Int> = []
 
   struct Link: Hashable {
     let slot: Int
@@ -133,7 +135,9 @@ final class World {
 
   private func delay(_ link: Link) -> Int {
     let mean = settings.meanDelay
-    let slow = settings.hasSlowMessages && !areFaultsOver && random.chance(20) ? 10 : 1
+    let isSlow =
+      settings.hasSlowMessages && !areFaultsOver && random.chance(20) || slow.contains(link.server)
+    let slow = isSlow ? 10 : 1
     if slow > 1 { copies.trouble(link) }
     return (1 + random.below(2 * mean)) * slow
   }
@@ -154,7 +158,7 @@ final class World {
 
   /// Whether a server syncs an append before it answers.
   func syncsAppend() -> Bool {
-    if settings.forgetting == .everyPower { return mistake != .appendsNotSynced }
+    if syncsAlways || mistake == .appendsNotSynced { return syncsAlways }
     return random.chance(settings.syncs)
   }
 
@@ -207,6 +211,9 @@ final class World {
       return
     }
     let reply = server.handle(request, from: link.slot)
+    if server.endIfFailed() { return copies.trouble(link) }
+    if case .failed = reply { copies.trouble(link) }
+    if case .copy(.failed) = reply { copies.trouble(link) }
     trace("\(server.index) from client \(link.slot): \(request.brief) -> \(reply.brief)")
     if isLost(link) || isCut(link, in: cutBack) { return }
     after(delay(link)) { answer(reply) }

@@ -11,12 +11,12 @@ final class WorldCopies {
   private var seenWhole: Set<PartID> = []
   /// Parts whose only copy was on the server that forgot it: stored with reduced redundancy.
   private(set) var sacrificed: Set<PartID> = []
-  /// Versions of small contents that were not acknowledged: a change that only one or two servers
-  /// took before its client was gone is finished by others, without the copies that travelled to
-  /// nobody.
-  var unsure: Set<VersionID> = []
+  /// Versions whose publish was acknowledged as on stable storage.
+  private var durable: Set<VersionID> = []
   private var troubles: [World.Link: Int] = [:]
   private var forgetting: [Int] = [0, 0, 0, 0]
+  /// When a single copy of the server's went bad, or was set aside.
+  private var damaged: [Int] = [0, 0, 0, 0]
 
   init(world: World) { self.world = world }
 
@@ -31,14 +31,56 @@ final class WorldCopies {
     let before = server.disk.good
     fault()
     forgetting[server.index.value] = world.now
-    for (id, holders) in needed
-    where before.contains(id) && holders.contains(server.index) && !hasCopy(id, holders) {
-      if seenWhole.contains(id) {
+    for (id, holders) in needed where before.contains(id) && !hasCopy(id, holders) {
+      if seenWhole.contains(id), holders.contains(server.index) {
         world.fail("the last good copy of \(id.brief) was on \(server.index), which lost it")
+      }
+    }
+    // Also of what no row names yet.
+    for id in before where !canBeGiven(id) { sacrificed.insert(id) }
+  }
+
+  /// The server set aside copies that an fsync failed on.
+  func setAside(_ ids: [PartID], on server: SimulatedServer) {
+    damaged[server.index.value] = world.now
+    seenWhole.subtract(ids)
+    for id in ids where !canBeGiven(id) { sacrificed.insert(id) }
+  }
+
+  /// All servers are about to forget what was not synced.
+  func allForgetting(_ fault: () -> Void) {
+    let before = world.servers.reduce(into: Set()) { $0.formUnion($1.disk.good) }
+    fault()
+    forgetting = Array(repeating: world.now, count: Limits.serverCount)
+    seenWhole = []
+    let needed = Set(needed.map(\.id))
+    for id in before.inOrder where !canBeGiven(id) {
+      if durable.contains(id.version), needed.contains(id) {
+        world.fail("\(id.brief) was on stable storage, and is lost")
       }
       sacrificed.insert(id)
     }
   }
+
+  /// A copy that is not the last good one of its blocks, of a content that is at home and of which
+  /// nothing is under way.
+  func flippable() -> (SimulatedServer, PartID, block: Int)? {
+    let contents = truth.contents.map(\.content).filter { $0.placement == $0.home }
+    guard !contents.isEmpty else { return nil }
+    let content = world.random.pick(contents)
+    let id = PartID(version: content.version, part: world.random.pick(PartIndex.all))
+    let holders = content.home.holders(of: id.part)
+    guard isCommitted(id, holders) else { return nil }
+    let server = world.servers[world.random.pick(holders.servers).value]
+    let block = world.random.pick(Array(SimulatedFile.blocks))
+    let others = holders.subtracting(ServerSet([server.index])).servers
+    guard server.disk.files[id] != nil,
+      others.contains(where: { world.servers[$0.value].disk.hasGood(id, block: block) })
+    else { return nil }
+    return (server, id, block)
+  }
+
+  func noteDamage(on server: SimulatedServer) { damaged[server.index.value] = world.now }
 
   private func noteWhole() {
     for (id, holders) in needed where count(id, holders) >= 2 && isCommitted(id, holders) {
@@ -70,7 +112,21 @@ final class WorldCopies {
     holders.servers.count { world.servers[$0.value].disk.hasGood(id) }
   }
 
+  /// Whether each block has a good copy somewhere.
+  private func hasAllBlocks(_ id: PartID) -> Bool {
+    SimulatedFile.blocks.allSatisfy { block in
+      world.servers.contains {
+        $0.disk.isHere(id) && $0.disk.hasGood(id, block: block)
+      }
+    }
+  }
+
   private func hasCopy(_ id: PartID, _ holders: ServerSet) -> Bool { count(id, holders) > 0 }
+
+  /// Whether some server has a copy that it can give to others.
+  private func canBeGiven(_ id: PartID) -> Bool {
+    world.servers.contains { $0.disk.canGive(id) }
+  }
 
   private var truth: SimulatedDisk.State {
     let states = world.servers.map(\.disk.current)
@@ -97,21 +153,49 @@ final class WorldCopies {
 
   /// A publish is about to be acknowledged: each part has two copies, unless a server that should
   /// have one was in trouble since the publish began.
-  func acknowledged(_ key: RowKey, _ content: RowContent, by slot: Int, began: Int) {
+  func acknowledged(
+    _ key: RowKey, _ content: RowContent, by slot: Int, began: Int, durable isDurable: Bool
+  ) {
+    if isDurable { durable.insert(content.version) }
     guard truth.rows[key]?.value.content?.version == content.version else { return }
     noteWhole()
     for part in PartIndex.all {
       let id = PartID(version: content.version, part: part)
       guard count(id) < 2 else { continue }
-      if count(id) == 0, forgetting.allSatisfy({ $0 < began }) {
+      if !hasAllBlocks(id), forgetting.allSatisfy({ $0 < began }) {
         world.fail("\(id.brief) was acknowledged without any copy")
       }
       for server in content.placement.holders(of: part).servers {
         guard !world.servers[server.value].disk.hasGood(id) else { continue }
         let link = World.Link(slot: slot, server: server.value)
-        let last = max(troubles[link] ?? 0, forgetting[server.value])
+        let last = max(troubles[link] ?? 0, forgetting[server.value], damaged[server.value])
         if last < began {
           world.fail("\(id.brief) was acknowledged without a copy on \(server), which was well")
+        }
+      }
+    }
+  }
+
+  typealias Needed = [(id: PartID, holders: ServerSet)]
+
+  /// The small copies that the rows name now.
+  var neededSmall: Needed { needed.filter { $0.id.version.isSmall } }
+
+  /// A client has a view, and is about to change something in it: every server that was well since the
+  /// view was begun has its small copies, if anybody can give them.
+  /// - Parameters:
+  ///   - small: what the rows named when the view was taken.
+  ///   - servers: those that were asked what they lack, and had all changes.
+  func completed(
+    _ small: Needed, by slot: Int, since began: Int, in view: View, _ servers: ServerSet
+  ) {
+    for (id, holders) in small where canBeGiven(id) {
+      for server in holders.intersection(servers).servers.map({ world.servers[$0.value] })
+      where server.isUp {
+        let links = ServerIndex.all.map { World.Link(slot: slot, server: $0.value) }
+        let last = (links.map { troubles[$0] ?? 0 } + forgetting + damaged).max() ?? 0
+        if last < began, server.head.view == view, !server.disk.isHere(id) {
+          world.fail("client \(slot) took a view, and \(server.index) lacks its \(id.brief)")
         }
       }
     }
@@ -153,16 +237,18 @@ final class WorldCopies {
     if let id = first(copies.wanted.keys) { return "\(server.index) wants \(id.brief)" }
     if let id = first(copies.garbage.keys) { return "\(server.index) keeps \(id.brief)" }
     let here = Set(server.disk.files.keys).union(copies.small.keys)
-    if let id = first(here.subtracting(asked)) { return "\(server.index) is left with \(id.brief)" }
+    if let id = first(here.subtracting(asked)) {
+      return "\(server.index) is left with \(id.brief)"
+    }
+    if world.settings.outlivesEscrow, let id = first(copies.escrow.keys) {
+      return "\(server.index) keeps \(id.brief) for others"
+    }
     return nil
   }
 
-  /// Versions of which nobody has all: they were never acknowledged, or the server that forgot had
-  /// the only copy of a part.
+  /// Versions of which nobody has all: a server that forgot had the only copy of a part, or all lost
+  /// power before it was on stable storage.
   var lost: Set<VersionID> {
-    let parts = needed.filter { id, holders in
-      sacrificed.contains(id) || unsure.contains(id.version) && !hasCopy(id, holders)
-    }
-    return Set(parts.map(\.id.version))
+    Set(needed.map(\.id).filter(sacrificed.contains).map(\.version))
   }
 }

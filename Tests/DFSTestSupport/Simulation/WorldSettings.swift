@@ -2,7 +2,9 @@ internal import DFSCore
 
 /// What kind of world a seed makes: how bad its network is, who stops, who forgets.
 struct WorldSettings {
-  enum Forgetting: CaseIterable { case nobody, power, blank, backup, everyPower }
+  /// With `everyPower` and `allPower` all servers lose power at once; with the former everything is
+  /// synced before it is answered.
+  enum Forgetting: CaseIterable { case nobody, power, blank, backup, everyPower, allPower }
 
   /// Percent of messages.
   var loss: Int
@@ -15,9 +17,19 @@ struct WorldSettings {
   var clientStops: Int?
   var cuts: Int?
   var stillness: Int?
+  /// Servers that are slow to everybody for a while, two at once.
+  var slowness: Int?
+  var fullDisks: Int?
+  var failedSyncs: Int?
+  /// Blocks that flip on any server, as long as each block of a part has a good copy.
+  var flips: Int?
+  /// How long a server stays away that stops.
+  var outage: Int
   var forgetting: Forgetting
   var clients: Int
   var operations: Int
+  /// All clients change and read one row, one thing soon after the other.
+  var isHot = false
   /// Entries that a server's log keeps, and that fit in one answer.
   var logLength: Int
   var logPage: Int
@@ -35,14 +47,18 @@ struct WorldSettings {
   /// What servers do from time to time, by its mean pause in microseconds.
   let flushPause = 6_000
   let collectionPause = 10_000
-  let sweepPause = 80_000
+  var sweepPause = 80_000
   let scrubPause = 60_000
   /// How long copies are kept that nobody asks for any more, or that nobody asked for yet.
   let keepReplaced = 60_000
-  let keepOrphans = 80_000
+  var keepOrphans = 80_000
+  /// How long small copies are kept for others once their change is known to be committed.
+  var keepEscrow = 600_000
+  /// Whether the world goes on until those are gone too.
+  var outlivesEscrow: Bool
   let claimPeriod = 30_000
   /// An idle connection that copies were sent on is closed after this time.
-  let uploadIdle = 100_000
+  var uploadIdle = 100_000
 
   init(_ random: inout SplitMix64, mistake: Simulation.Mistake?) {
     loss = random.pick([0, 0, 5, 20])
@@ -52,9 +68,11 @@ struct WorldSettings {
     clientStops = random.pick([nil, nil, 60_000, 150_000])
     cuts = random.pick([nil, 20_000, 60_000])
     stillness = random.pick([nil, nil, 40_000])
+    slowness = random.pick([nil, nil, 40_000])
+    fullDisks = random.pick([nil, nil, 60_000])
+    failedSyncs = random.pick([nil, nil, 50_000])
+    outage = random.pick([20_000, 20_000, 20_000, 250_000])
     forgetting = random.pick(Forgetting.allCases)
-    if mistake == .promisesNotSynced || mistake == .appendsNotSynced { forgetting = .everyPower }
-    if mistake == .twoPings { forgetting = .power }
     clients = random.pick([2, 2, 3, 4])
     operations = random.pick([8, 16])
     logLength = random.pick([2, 5, 1_000])
@@ -65,6 +83,33 @@ struct WorldSettings {
     hasContents = mistake.map(\.isAboutContents) ?? random.chance(50)
     policy = random.pick([.all, .all, .quorum])
     damage = random.pick([nil, 20_000, 60_000])
-    if mistake == .copiesNotSyncedBeforeChange { forgetting = .everyPower }
+    outlivesEscrow = random.chance(10)
+    flips = forgetting == .nobody && random.chance(50) ? 10_000 : nil
+    if let mistake { suit(mistake) }
+    if flips != nil || forgetting == .allPower { damage = nil }
+  }
+
+  /// Worlds in which a mistake matters.
+  private mutating func suit(_ mistake: Simulation.Mistake) {
+    switch mistake {
+    case .promisesNotSynced, .appendsNotSynced, .copiesNotSyncedBeforeChange:
+      (forgetting, flips) = (.everyPower, nil)
+    case .failedSyncAcknowledged, .startTrustsCache:
+      (forgetting, flips, failedSyncs) = (.everyPower, nil, 15_000)
+    case .startForgetsUnsynced: (forgetting, flips, serverStops) = (.power, nil, 30_000)
+    case .twoPings:
+      (isHot, operations, clients, slowness, cuts) = (true, 60, 4, 10_000, 10_000)
+      (serverStops, clientStops, stillness, forgetting, flips) = (nil, nil, nil, .nobody, nil)
+    case .broughtCopiesStayGarbage:
+      (policy, serverStops, forgetting, flips) = (.quorum, 30_000, .blank, nil)
+    case .orphansIgnoreReaders:
+      // Shorter than a publish may take: copies go that nobody asked for yet.
+      (sweepPause, keepOrphans, uploadIdle) = (15_000, 15_000, 60_000)
+      (forgetting, flips, logLength) = (.blank, nil, 2)
+    case .escrowAgesWhileAway:
+      (serverStops, outage, loss, keepEscrow) = (30_000, 250_000, 20, 150_000)
+    case .fullDiskAcknowledged: fullDisks = 30_000
+    default: break
+    }
   }
 }
