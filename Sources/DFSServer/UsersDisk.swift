@@ -119,7 +119,15 @@ public enum UsersDisk {
   }
 
   private static func failure(_ what: String, _ path: String) -> DFSError {
-    DFSError(
-      .inputOutput, "\(what) \(path.printable): \(String(cString: strerror(errno)))")
+    let code = errno
+    let kind: DFSError.Code =
+      switch code {
+      case ENOSPC: .noSpace
+      case EDQUOT: .quotaExceeded
+      case EROFS: .readOnly
+      case EACCES, EPERM: .accessDenied
+      default: .inputOutput
+      }
+    return DFSError(kind, "\(what) \(path.printable): \(String(cString: strerror(code)))")
   }
 }
