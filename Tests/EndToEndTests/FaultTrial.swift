@@ -79,6 +79,9 @@ struct FaultTrial {
       try await eventually("\(self) ends", within: .seconds(10)) {
         cluster.servers.process(of: server) == nil
       }
+      guard end.contains(/start the server again|restore/) else {
+        throw Failed(description: "\(self): no remedy: \(end)")
+      }
       return "refuses, and says what to do"
     }
     if end.contains("not served any more") { return "up; the user is refused, with what to do" }
