@@ -45,6 +45,8 @@ let package = Package(
     .executable(name: "dfs", targets: ["dfs"]),
     .executable(name: "dfc", targets: ["dfc"]),
     .executable(name: "dfs-mount", targets: ["dfs-mount"]),
+    // For tests: LD_PRELOAD makes chosen files of a program fail.
+    .library(name: "FailingFiles", type: .dynamic, targets: ["FailingFiles"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -98,6 +100,7 @@ let package = Package(
     .executableTarget(
       name: "dfs-torture", dependencies: ["DFSCore", "DFSTestSupport"], path: "Tests/Torture",
       swiftSettings: settings),
+    .target(name: "FailingFiles", path: "Tests/FailingFiles"),
     tests("DFSCoreTests", ["DFSCore", "DFSTestSupport"]),
     tests("DFSReplicationTests", ["DFSCore", "DFSReplication", "DFSTestSupport"]),
     tests("DFSWireTests", ["DFSCore", "DFSWire", nioCore, nioEmbedded, nioTest, protobuf]),

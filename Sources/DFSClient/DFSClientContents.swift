@@ -18,7 +18,7 @@ extension DFSClient {
     let upload = DFSClientUpload(
       content: content, version: .random(), md5: md5,
       placement: Placement(md5: md5).standingIn(for: ServerSet.all.subtracting(answering)),
-      durable: durable)
+      durable: durable, policy: configuration.writes)
     do {
       let (version, parts) = try await upload.run(transfer, progress)
       // Who was there at the beginning and is lost since does not undo what three servers take.
@@ -145,6 +145,7 @@ struct DFSClientUpload: Sendable {
   let md5: MD5Digest
   let placement: Placement
   let durable: Bool
+  let policy: WritePolicy
 
   private var split: Split { Split(size: content.size) }
 
@@ -164,7 +165,8 @@ struct DFSClientUpload: Sendable {
       parts.inline = inline
     } else {
       (digests, placement) = try await transfer.upload(
-        content, version: version, placement: placement, durable: durable, progress: progress)
+        content, version: version, placement: placement, durable: durable, policy: policy,
+        progress: progress)
       parts.receipt = PartsReceipt(stored: .all)
       for server in ServerIndex.all {
         parts.held[server] = placement.parts(on: server).map { PartID(version: id, part: $0) }

@@ -43,7 +43,10 @@ actor Healer {
     let tally = HealTally(progress)
     let lagging = try await namespace.bringAlong(within: Self.refillPatience)
     if !lagging.isEmpty {
-      tally.blocked("\(lagging) lags behind and could not be brought along yet")
+      let refusing = await namespace.driver.refusing
+      tally.blocked(
+        "\(lagging) lags behind and could not be brought along yet"
+          + (refusing.map { ": \($0.server): \($0.error)" } ?? ""))
     }
     try await sendHome(tally)
     let lacking = transfer.cluster.reachable.servers

@@ -53,6 +53,12 @@ actor NamespaceDriver {
     case outOfTime
   }
 
+  private struct EvenWaiter {
+    let continuation: CheckedContinuation<Void, Never>
+    /// Whether servers that refuse are waited for.
+    let refusingToo: Bool
+  }
+
   static let retryPause = Duration.milliseconds(300)
   static let requestTimeout = Duration.seconds(15)
   /// Changes whose parts are kept for servers that missed them.
@@ -75,7 +81,7 @@ actor NamespaceDriver {
   /// A refill that was asked for while another of that server was under way.
   private var nextRefills: [ServerIndex: NamespaceRefill] = [:]
   /// Who waits until no reachable server lags.
-  private var evenWaiters: [Int: CheckedContinuation<Void, Never>] = [:]
+  private var evenWaiters: [Int: EvenWaiter] = [:]
   private var evenNumber = 0
   /// Laggards that were waited for in vain.
   private var late: ServerSet = []
@@ -238,7 +244,7 @@ actor NamespaceDriver {
       }
       perform(coordinator.undelivered(token: token))
     }
-    if isEven { wakeEven(evenWaiters.keys) }
+    wakeWhoIsEven()
   }
 
   private static func isOfTheNet(_ error: DFSError) -> Bool {
@@ -284,9 +290,18 @@ actor NamespaceDriver {
 
   /// Whether every server that can be reached is at the committed head, but for those that were
   /// waited for in vain and have lagged ever since (a refill may take long).
-  private var isEven: Bool {
+  private func isEven(refusingToo: Bool) -> Bool {
     late.formIntersection(coordinator.laggards)
-    return lagging.isSubset(of: late)
+    return (refusingToo ? lagging : lagging.subtracting(refusingServers)).isSubset(of: late)
+  }
+
+  /// The servers that refused the last step, and that no refill is about to bring along.
+  private var refusingServers: ServerSet {
+    ServerSet(refusals.filter { $0.value.isOfTheDisk && refills[$0.key] == nil }.map(\.key))
+  }
+
+  private func wakeWhoIsEven() {
+    wakeEven(evenWaiters.filter { isEven(refusingToo: $0.value.refusingToo) }.map(\.key))
   }
 
   /// The servers that are known to be at the committed head of this client's view.
@@ -299,8 +314,10 @@ actor NamespaceDriver {
   /// Waits, at most `patience`, until every server that can be reached is at the committed head: so
   /// long the copies that travel with a change may be on three servers only, and whoever leaves
   /// takes them along.
-  func even(within patience: Duration) async {
-    guard !isEven else { return }
+  ///
+  /// - Parameter refusingToo: also for servers that are there and refuse, as long as they do.
+  func even(within patience: Duration, refusingToo: Bool = true) async {
+    guard !isEven(refusingToo: refusingToo) else { return }
     evenNumber += 1
     let number = evenNumber
     let alarm = Task {
@@ -309,11 +326,13 @@ actor NamespaceDriver {
       wakeEven([number])
     }
     defer { alarm.cancel() }
-    await withCheckedContinuation { evenWaiters[number] = $0 }
+    await withCheckedContinuation {
+      evenWaiters[number] = EvenWaiter(continuation: $0, refusingToo: refusingToo)
+    }
   }
 
   private func wakeEven(_ numbers: some Collection<Int>) {
-    for number in Array(numbers) { evenWaiters.removeValue(forKey: number)?.resume() }
+    for number in Array(numbers) { evenWaiters.removeValue(forKey: number)?.continuation.resume() }
   }
 
   /// While this client leads, servers that are not in its view or lack changes are tried again.
@@ -351,7 +370,9 @@ actor NamespaceDriver {
       perform(coordinator.refilled(refill.server, head: head, in: refill.view))
     case .failure(let error):
       logger.warning("\(refill.server) was not refilled", metadata: ["cause": "\(error)"])
+      if error.isOfTheDisk { refusals[refill.server] = error }
       perform(coordinator.refilled(refill.server, head: nil, in: refill.view))
+      wakeWhoIsEven()
     }
   }
 

@@ -15,7 +15,7 @@ extension Namespace {
   }
 
   /// Takes a view if a server lags behind the others and nobody brings it along, then waits until it
-  /// is even with them.
+  /// is even with them. A server whose disk refuses is not waited for.
   /// - Returns: the servers that lag even so.
   func bringAlong(within patience: Duration) async throws -> ServerSet {
     let before = await heads()
@@ -24,12 +24,12 @@ extension Namespace {
     let lagging = Self.laggards(await heads()).intersection(Self.laggards(before))
     if lagging.isEmpty { return [] }
     if await !driver.isSound { try await settle(until: deadline) }
-    await driver.even(within: patience)
+    await driver.even(within: patience, refusingToo: false)
     let left = Self.laggards(await heads())
     if left.intersection(lagging).isEmpty { return left }
     // This client led and did not know that it lags.
     try await settle(until: deadline)
-    await driver.even(within: patience)
+    await driver.even(within: patience, refusingToo: false)
     return Self.laggards(await heads())
   }
 

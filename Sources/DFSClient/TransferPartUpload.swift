@@ -136,10 +136,9 @@ struct PartUpload: Sendable {
     return sent.count
   }
 
-  /// Goes on without a server that does not answer any more, or throws.
+  /// Goes on without a server that is lost, or throws.
   private func lose(_ server: ServerIndex, _ error: DFSError) throws(DFSError) {
-    let isLoss = error.code == .disconnected || error.code == .timedOut
-    guard isLoss, losses.note(server) else { throw failure(error, on: server) }
+    guard losses.note(server, error) else { throw failure(error, on: server) }
   }
 
   /// The error of one server, with its name; a lost server is a missing one.

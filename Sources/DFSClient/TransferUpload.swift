@@ -13,22 +13,25 @@ extension Transfer {
   /// Memory: at most `PartUpload.piecesUnderWay` + 1 pieces of 1 MiB a part, whatever the size.
   /// - Parameters:
   ///   - durable: on stable storage of the holders, before returning.
+  ///   - policy: with `quorum` a server whose disk refuses (it is full, or broken) counts as lost.
   ///   - progress: told the bytes that all their holders have; called in order, and not for long.
   /// - Returns: the digests of the parts, and where the copies are.
   /// - Throws: an error that names the server, if a part could not be stored somewhere. What was
   ///   stored is left there; see `drop`.
   func upload(
     _ source: any ContentSource, version: VersionID, placement: Placement, durable: Bool,
-    progress: (@Sendable (UInt64) -> Void)? = nil
+    policy: WritePolicy = .all, progress: (@Sendable (UInt64) -> Void)? = nil
   ) async throws -> (digests: [BlockChecksum], placement: Placement) {
     try checkReachable(placement)
-    let losses = UploadLosses(absent: placement.absent)
+    let losses = UploadLosses(
+      absent: placement.absent, includesRefusals: policy == .quorum)
     let parts = partUploads(source, version, placement, durable: durable, losses)
     let digests = try await store(parts, StoredBytes(progress))
     guard let lost = losses.lost, let standIn = StandIn(for: ServerSet([lost]), in: placement)
     else { return (digests, placement) }
     try await store(source, version, standIn.copies, durable: durable)
-    cluster.logger.warning("\(lost) was lost on the way; \(lost.opposite) stands in for it")
+    cluster.logger.warning(
+      "\(lost) was lost on the way, or refused; \(lost.opposite) stands in for it")
     return (digests, standIn.placement)
   }
 
@@ -96,15 +99,33 @@ extension Transfer {
 final class UploadLosses: Sendable {
   private let losses: Mutex<StoreLosses>
 
-  /// - Parameter absent: those that were away from the beginning; then none may be lost besides.
-  init(absent: ServerSet) { losses = Mutex(StoreLosses(absent: absent)) }
+  private let includesRefusals: Bool
 
-  /// Notes a loss.
+  /// - Parameters:
+  ///   - absent: those that were away from the beginning; then none may be lost besides.
+  ///   - includesRefusals: whether a server whose disk refuses is lost, too.
+  init(absent: ServerSet, includesRefusals: Bool = false) {
+    losses = Mutex(StoreLosses(absent: absent))
+    self.includesRefusals = includesRefusals
+  }
+
+  /// Notes what a server answered, or that it did not.
   /// - Returns: whether the others can go on without it.
-  func note(_ server: ServerIndex) -> Bool { losses.withLock { $0.note(server) } }
+  func note(_ server: ServerIndex, _ error: DFSError) -> Bool {
+    let isLoss = error.code == .disconnected || error.code == .timedOut
+    guard isLoss || (includesRefusals && error.isOfTheDisk) else { return false }
+    return losses.withLock { $0.note(server) }
+  }
 
   /// The one that was lost, if one was.
   var lost: ServerIndex? { losses.withLock { $0.lost } }
+}
+
+extension DFSError {
+  /// What a server says whose disk is full or broken; the others know nothing of it.
+  var isOfTheDisk: Bool {
+    [.noSpace, .quotaExceeded, .inputOutput, .readOnly, .accessDenied].contains(code)
+  }
 }
 
 /// Counts what was stored, and tells it in order.

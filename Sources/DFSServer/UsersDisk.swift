@@ -53,7 +53,10 @@ public enum UsersDisk {
     while true {
       let count = Glibc.read(descriptor, &buffer, buffer.count)
       if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw failure("cannot read", path) }
+      guard count >= 0 else {
+        throw failure(
+          "cannot read", path, "; see to the disk, or restore the file from another server")
+      }
       guard count > 0 else { break }
       bytes += buffer.prefix(count)
       guard bytes.count <= UsersFile.bytesBound else {
@@ -118,8 +121,18 @@ public enum UsersDisk {
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
-  private static func failure(_ what: String, _ path: String) -> DFSError {
-    DFSError(
-      .inputOutput, "\(what) \(path.printable): \(String(cString: strerror(errno)))")
+  private static func failure(
+    _ what: String, _ path: String, _ remedy: String = ""
+  ) -> DFSError {
+    let code = errno
+    let kind: DFSError.Code =
+      switch code {
+      case ENOSPC: .noSpace
+      case EDQUOT: .quotaExceeded
+      case EROFS: .readOnly
+      case EACCES, EPERM: .accessDenied
+      default: .inputOutput
+      }
+    return DFSError(kind, "\(what) \(path.printable): \(String(cString: strerror(code)))\(remedy)")
   }
 }

@@ -205,6 +205,8 @@ extension DFSError {
       case EACCES, EPERM: .accessDenied
       case EFBIG: .fileTooLarge
       case ENOENT: .notFound
+      // The process lacks something for the moment, which says nothing of the disk.
+      case EMFILE, ENFILE, ENOMEM, EAGAIN: .busy
       default: .inputOutput
       }
     return DFSError(kind, "\(verb) \(path): \(String(cString: strerror(code)))")

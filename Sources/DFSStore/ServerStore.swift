@@ -43,19 +43,56 @@ public final class ServerStore: Sendable {
       throw DFSError(
         .configuration, "'\(name.printable)' is no server of this system: DFS1, DFS2, DFS3 or DFS4")
     }
-    let duty = CopyDuty(server: server)
+    do {
+      return try open(
+        directory, CopyDuty(server: server), StoreIdentity(newName: name, cluster: cluster),
+        options,
+        logger)
+    } catch let error as DFSError
+      where [.inputOutput, .noSpace, .quotaExceeded].contains(error.code)
+    {
+      throw DFSError(
+        error.code,
+        "\(directory) cannot be used: \(error); "
+          + (error.code == .inputOutput ? "see to the disk" : "make room")
+          + " and start the server again")
+    }
+  }
+
+  private static func open(
+    _ directory: String, _ duty: CopyDuty, _ fresh: StoreIdentity, _ options: StoreOptions,
+    _ logger: Logger
+  ) throws -> ServerStore {
     let path = "\(directory)/.dfs/identity"
-    let fresh = try StoreIdentity(newName: name, cluster: cluster)
-    try StoreIdentity.read(path)?.check(name: name, cluster: cluster, directory: directory)
+    func present() throws(DFSError) -> StoreIdentity? {
+      let present = try StoreIdentity.read(path)
+      try present?.check(name: fresh.name, cluster: fresh.cluster, directory: directory)
+      return present
+    }
+    _ = try present()
     if !FileSystem.exists(path) { try refuseForeign(directory) }
     try makePath(directory)
     try FileSystem.makeDirectory("\(directory)/.dfs")
     let lock = try DirectoryLock("\(directory)/.dfs/lock", directory: directory)
     // Again, now that nobody else can be making it.
-    let present = try StoreIdentity.read(path)
-    try present?.check(name: name, cluster: cluster, directory: directory)
-    if present == nil { try fresh.write(path) }
-    return ServerStore(directory, present ?? fresh, duty, lock, options, logger)
+    let identity = try present()
+    switch identity {
+    case nil: try fresh.write(path)
+    case let old? where !old.isChecked: addCheck(to: old, path, logger)
+    default: break
+    }
+    return ServerStore(directory, identity ?? fresh, duty, lock, options, logger)
+  }
+
+  /// An identity of an early release is written again, with its check. It is good without, too.
+  private static func addCheck(to identity: StoreIdentity, _ path: String, _ logger: Logger) {
+    do {
+      try identity.write(path)
+    } catch {
+      logger.warning(
+        "the identity cannot be given its check; the next start tries again",
+        metadata: ["error": "\(error)"])
+    }
   }
 
   /// A directory without identity may be taken only if no directories are in it: those would be

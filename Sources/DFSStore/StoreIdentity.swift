@@ -15,7 +15,16 @@ public struct StoreIdentity: Hashable, Sendable {
 
   private static let bound = 4096
 
-  var text: String { "format \(format)\nname \(name)\ncluster \(cluster)\nid \(id)\n" }
+  /// Whether the file that it was read from has a check; those of early releases have none.
+  let isChecked: Bool
+
+  private var lines: String { "format \(format)\nname \(name)\ncluster \(cluster)\nid \(id)\n" }
+
+  var text: String { lines + "check \(Self.check(of: Array(lines.utf8)[...]))\n" }
+
+  private static func check(of bytes: ArraySlice<UInt8>) -> String {
+    BlockChecksum.of(Array(bytes)).value.bigEndianBytes.hexadecimal
+  }
 
   init(newName name: String, cluster: String) throws(DFSError) {
     for (what, text) in [("server", name), ("cluster", cluster)] {
@@ -30,6 +39,7 @@ public struct StoreIdentity: Hashable, Sendable {
     self.name = name
     self.cluster = cluster
     id = VersionID.random().description
+    isChecked = true
   }
 
   /// Reads the identity file; nil if there is none.
@@ -44,10 +54,26 @@ public struct StoreIdentity: Hashable, Sendable {
     let length = try file.length()
     guard length <= UInt64(bound) else { throw unreadable(path) }
     let bytes = try file.read(count: Int(length), at: 0)
-    return try StoreIdentity(text: String(decoding: bytes, as: UTF8.self), path: path)
+    return try StoreIdentity(bytes: bytes, path: path)
   }
 
-  private init(text: String, path: String) throws(DFSError) {
+  /// The check is proved first, so that a damaged file is not taken for one of another server or of
+  /// a newer format. A file without one has exactly the lines of early releases.
+  private init(bytes: [UInt8], path: String) throws(DFSError) {
+    let key = Array("check ".utf8)
+    let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    let checked = lines.dropLast().last { $0.starts(with: key) }
+    if let checked {
+      let expected = "check \(Self.check(of: bytes[..<checked.startIndex]))\n"
+      guard bytes[checked.startIndex...].elementsEqual(expected.utf8) else {
+        throw Self.unreadable(path)
+      }
+    }
+    let words = String(decoding: bytes[..<(checked?.startIndex ?? bytes.endIndex)], as: UTF8.self)
+    try self.init(text: words, isChecked: checked != nil, path: path)
+  }
+
+  private init(text: String, isChecked: Bool, path: String) throws(DFSError) {
     var fields: [Substring: Substring] = [:]
     for line in text.split(separator: "\n") {
       let words = line.split(separator: " ", maxSplits: 1)
@@ -62,18 +88,20 @@ public struct StoreIdentity: Hashable, Sendable {
       )
     }
     guard let name = fields["name"], let cluster = fields["cluster"], let id = fields["id"],
-      id.utf8.count == 32
+      [UInt8](hexadecimal: String(id))?.count == 16
     else { throw Self.unreadable(path) }
     self.format = format
     self.name = String(name)
     self.cluster = String(cluster)
     self.id = String(id)
+    self.isChecked = isChecked
+    guard text == lines else { throw Self.unreadable(path) }
   }
 
   private static func unreadable(_ path: String) -> DFSError {
     DFSError(
       .damaged,
-      "\(path) cannot be read as an identity; restore it, or set the directory aside and start empty: "
+      "\(path) is not as it was written; restore it, or set the directory aside and start empty: "
         + "it is refilled from the other servers")
   }
 

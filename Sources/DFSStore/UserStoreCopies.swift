@@ -55,7 +55,8 @@ extension UserStore {
   }
 
   /// The whole blocks that cover `range`, as many as fit in one frame, verified.
-  /// - Throws: `notFound` if the copy is not here, `damaged` if it is not what was stored.
+  /// - Throws: `notFound` if the copy is not here, `damaged` if it is not what was stored,
+  ///   `inputOutput` if the disk does not give it.
   public func getPart(
     _ id: PartID, range: Range<UInt64>
   ) async throws -> (extent: PartExtent, bytes: [UInt8]) {
@@ -63,6 +64,9 @@ extension UserStore {
       return try await storedPart(id, range: range)
     } catch let error as DFSError where error.code == .notFound || error.code == .damaged {
       await lost(id, because: error)
+      throw error
+    } catch let error as DFSError where error.code == .inputOutput && copies.exists(id) {
+      await lost(id, because: DFSError(.damaged, error.message))
       throw error
     }
   }

@@ -16,7 +16,7 @@ final class MemoryServer: Sendable {
     var log: [LogEntry] = []
     var stage: (view: View, table: RowTable)?
     var watchers: [ClientID: Watcher] = [:]
-    /// Refuse applies with this.
+    /// Refuse what has to be written with this.
     var refusal: DFSError?
   }
 
@@ -49,7 +49,12 @@ final class MemoryServer: Sendable {
         return .query(queries.map { state.table.answer($0) }, head: state.replica.head)
       case .namespace(.log(let after), _, _, _): return .namespace(state.logReply(after: after))
       case .namespace(let request, _, _, _):
-        if case .apply = request, let refusal = state.refusal { return .failed(refusal) }
+        if let refusal = state.refusal {
+          switch request {
+          case .apply, .install: return .failed(refusal)
+          default: break
+          }
+        }
         return .namespace(state.perform(request, from: client))
       case .refillBegin(let view):
         if let reply = state.replica.refusalOfRefill(view) { return .namespace(reply) }

@@ -326,4 +326,20 @@ import Testing
     _ = try await create(namespace, "d")
     try await eventually("all are equal") { Set(cluster.servers.map(\.head)).count == 1 }
   }
+
+  /// Healing the others is not held up by a server whose disk refuses.
+  @Test func aServerThatRefusesIsNotWaitedForByAHealing() async throws {
+    let cluster = MemoryCluster()
+    let namespace = cluster.client { $0.callTimeout = .seconds(3) }.namespace()
+    _ = try await create(namespace, "a")
+    cluster[1].refuse(with: DFSError(.noSpace, "the disk is full"))
+    _ = try await create(namespace, "b")
+    let began = ContinuousClock.now
+    #expect(try await namespace.bringAlong(within: .seconds(600)) == ServerSet([ServerIndex(0)]))
+    #expect(began.duration(to: .now) < .seconds(60))
+    cluster[1].refuse(with: nil)
+    try await eventually("it is brought along") {
+      try await namespace.bringAlong(within: .seconds(600)).isEmpty
+    }
+  }
 }

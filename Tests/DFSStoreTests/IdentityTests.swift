@@ -35,15 +35,54 @@ import Testing
     #expect(try listing(place.path) == before)
   }
 
-  @Test func newerFormatIsRefused() async throws {
+  private func identityText(_ format: Int, withCheck: Bool) -> String {
+    let lines =
+      "format \(format)\nname DFS1\ncluster default\nid 00112233445566778899aabbccddeeff\n"
+    let check = BlockChecksum.of(Array(lines.utf8)).value.bigEndianBytes.hexadecimal
+    return withCheck ? lines + "check \(check)\n" : lines
+  }
+
+  @Test(arguments: [false, true]) func newerFormatIsRefused(withCheck: Bool) async throws {
     let place = TemporaryDirectory()
     let store = try Fixture.open(place.path)
     await store.close()
-    let path = place.path + "/.dfs/identity"
-    let text = try String(contentsOfFile: path, encoding: .utf8)
-    try text.replacingOccurrences(of: "format 1", with: "format 2")
-      .write(toFile: path, atomically: true, encoding: .utf8)
+    try identityText(2, withCheck: withCheck)
+      .write(toFile: place.path + "/.dfs/identity", atomically: true, encoding: .utf8)
     #expect(await failure { _ = try Fixture.open(place.path) } == .configuration)
+  }
+
+  /// Every bit of it counts: none that is changed is overlooked, or taken for another server's.
+  @Test func everyChangedBitIsNoticed() async throws {
+    let place = TemporaryDirectory()
+    let store = try Fixture.open(place.path)
+    await store.close()
+    let file = URL(fileURLWithPath: place.path + "/.dfs/identity")
+    let good = try Data(contentsOf: file)
+    for bit in 0..<good.count * 8 {
+      var bad = good
+      bad[bit / 8] ^= 1 << (bit % 8)
+      try bad.write(to: file)
+      #expect(await failure { _ = try Fixture.open(place.path) } == .damaged, "bit \(bit)")
+    }
+    // What early releases wrote is whole.
+    let early = try #require(good.range(of: Data("check ".utf8))).lowerBound
+    for length in 0..<good.count where length != early {
+      try good.prefix(length).write(to: file)
+      #expect(await failure { _ = try Fixture.open(place.path) } == .damaged, "\(length) bytes")
+    }
+    try good.write(to: file)
+    await (try Fixture.open(place.path)).close()
+  }
+
+  @Test func anIdentityOfAnEarlyReleaseIsGivenItsCheck() async throws {
+    let place = TemporaryDirectory()
+    await (try Fixture.open(place.path)).close()
+    let file = place.path + "/.dfs/identity"
+    try identityText(1, withCheck: false).write(toFile: file, atomically: true, encoding: .utf8)
+    let store = try Fixture.open(place.path)
+    #expect(store.identity.id == "00112233445566778899aabbccddeeff")
+    await store.close()
+    #expect(try String(contentsOfFile: file, encoding: .utf8) == identityText(1, withCheck: true))
   }
 
   @Test func unreadableIdentityIsRefused() async throws {

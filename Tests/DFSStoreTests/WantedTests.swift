@@ -79,6 +79,21 @@ import Testing
     #expect(Set(try await wanted(user)) == [partID(one, 0), partID(two, 0)])
   }
 
+  /// A disk that does not give a copy back is noticed by who reads it, not only by the scrub.
+  @Test func aCopyThatCannotBeReadIsWanted() async throws {
+    let user = try await user()
+    let id = partID(try await file(user, with: [0, 1]), 0)
+    let path = user.copies.path(of: id)
+    try FileManager.default.removeItem(atPath: path)
+    // Reading a directory fails as reading a bad sector does.
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    #expect(await failure { _ = try await user.get(id) } == .inputOutput)
+    #expect(try await wanted(user) == [id])
+    try await user.put(id, Fixture.bytes(100_000), session: 2, durable: true)
+    #expect(try await user.get(id) == Fixture.bytes(100_000))
+    #expect(try await wanted(user).isEmpty)
+  }
+
   @Test func aDamagedCopyIsWantedAndSetAsideWhenAGoodOneComes() async throws {
     let user = try await user()
     let version = try await file(user, with: [0, 1])

@@ -14,6 +14,7 @@ public final class FourServers: Sendable {
   public let directory: String
   public let addresses: [ServerAddress]
   private let arguments: [String]
+  private let withFailingFiles: Bool
   private let processes: Mutex<[ServerIndex: Process]>
   private let ownUsers = Mutex<Set<ServerIndex>>([])
 
@@ -21,14 +22,17 @@ public final class FourServers: Sendable {
   /// - Parameters:
   ///   - arguments: further arguments for every server.
   ///   - users: name and password of every account.
+  ///   - withFailingFiles: whether the servers' files can be made to fail (`failingFiles(of:)`).
   public init(
-    arguments: [String] = [], users: [String: String] = [FourServers.user: FourServers.password]
+    arguments: [String] = [], users: [String: String] = [FourServers.user: FourServers.password],
+    withFailingFiles: Bool = false
   ) async throws {
     directory = NSTemporaryDirectory() + "dfs-test-" + UUID().uuidString
     addresses = try Self.freePorts(Limits.serverCount).enumerated().map { index, port in
       ServerAddress(name: "DFS\(index + 1)", host: "127.0.0.1", port: port)
     }
     self.arguments = arguments
+    self.withFailingFiles = withFailingFiles
     processes = Mutex([:])
     try FileManager.default.createDirectory(
       atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -36,6 +40,9 @@ public final class FourServers: Sendable {
     let servers = addresses.map { "Server \($0.name) \($0.host):\($0.port)\n" }.joined()
     try write(
       servers + "Username: \(Self.user)\nPassword: \(Self.password)\n", to: "dfc.conf")
+    if withFailingFiles {
+      for server in ServerIndex.all { try failingFiles(of: server).prepare() }
+    }
     for server in ServerIndex.all { try start(server) }
     for server in ServerIndex.all { try await waitUntilListening(server) }
   }
@@ -58,6 +65,11 @@ public final class FourServers: Sendable {
   public func giveOwnUsersFile(_ server: ServerIndex) throws {
     _ = ownUsers.withLock { $0.insert(server) }
     try write(try String(contentsOfFile: usersFile, encoding: .utf8), to: "dfs-\(server).conf")
+  }
+
+  /// The switch by which files of the server's process fail; with `withFailingFiles` only.
+  public func failingFiles(of server: ServerIndex) -> FailingFiles {
+    FailingFiles(control: directory + "/\(server).failing")
   }
 
   public func credentials(_ user: String = FourServers.user) throws -> Credentials {
@@ -94,6 +106,11 @@ public final class FourServers: Sendable {
     if !FileManager.default.fileExists(atPath: log) { try write("", to: "\(server).log") }
     let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
     try output.seekToEnd()
+    if withFailingFiles {
+      process.environment = ProcessInfo.processInfo.environment.merging(
+        failingFiles(of: server).environment
+      ) { $1 }
+    }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = output
     process.standardError = output
@@ -124,6 +141,11 @@ public final class FourServers: Sendable {
   public func remove() async throws {
     for server in ServerIndex.all { try await kill(server) }
     try FileManager.default.removeItem(atPath: directory)
+  }
+
+  /// The process of a server that runs.
+  public func process(of server: ServerIndex) -> Int32? {
+    processes.withLock { $0[server].flatMap { $0.isRunning ? $0.processIdentifier : nil } }
   }
 
   private func end(_ server: ServerIndex, signal: Int32) async throws {

@@ -12,19 +12,20 @@ struct FaultMatrix {
     var get = ""
     var put = ""
     var scrub = ""
+    var heal = ""
     var repaired = ""
     var after = ""
 
     fileprivate var cells: [String] {
-      [fault, server, start, list, get, put, scrub, repaired, after]
+      [fault, server, start, list, get, put, scrub, heal, repaired, after]
     }
   }
 
   var rows: [Row] = []
 
   private static let titles = [
-    "fault", "server", "start", "`list`", "`get` of all", "`put`", "`scrub`", "brought back by",
-    "afterwards",
+    "fault", "server", "start", "`list`", "`get` of all", "`put`", "`scrub`", "`heal`",
+    "brought back by", "afterwards",
   ]
 
   var text: String {

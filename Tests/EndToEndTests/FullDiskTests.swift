@@ -91,9 +91,10 @@ extension EndToEnd.StorageFaults {
     var matrix = FaultMatrix()
     matrix.rows = [
       FaultMatrix.Row(
-        fault: "full disk", server: "\(server)", start: "stays up", list: "all", get: "all right",
+        fault: "full disk (tmpfs)", server: "\(server)", start: "stays up", list: "all",
+        get: "all right",
         put: outcomes.line.replacing("\n", with: "; "), scrub: "no bad copy",
-        repaired: "room on the disk, healing", after: "every copy good on all four")
+        heal: "done", repaired: "room on the disk, healing", after: "every copy good on all four")
     ]
     try matrix.write()
   }

@@ -24,7 +24,7 @@ struct OfflineDirectory: Sendable {
     do {
       identity = try StoreIdentity.read("\(path)/.dfs/identity")
     } catch {
-      guard error.code == .damaged else { throw error }
+      guard error.code == .damaged || error.code == .inputOutput else { throw error }
       identity = nil
     }
     users = names.compactMap { try? UserName($0) }.filter { Self.isUser("\(path)/\($0)") }
