@@ -80,7 +80,7 @@ let package = Package(
       [
         "DFSCore", "DFSReplication", "DFSWire", nioCore, nioPosix, nioConcurrency, crypto, logging,
       ]),
-    room("DFSMount", ["DFSCore", "DFSClient", "CFuse", logging]),
+    room("DFSMount", ["DFSCore", "DFSClient", "CFuse", "CLinux", logging]),
 
     door("dfs", ["DFSCore", "DFSServer", "DFSStore", arguments, logging, lifecycle, unixSignals]),
     door("dfc", ["DFSCore", "DFSClient", "CEdit", arguments, logging]),

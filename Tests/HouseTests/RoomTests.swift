@@ -29,7 +29,7 @@ import Testing
     "DFSClient": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "Crypto", "Logging",
     ]),
-    "DFSMount": system.union(["DFSCore", "DFSClient", "CFuse", "Logging"]),
+    "DFSMount": system.union(["DFSCore", "DFSClient", "CFuse", "CLinux", "Logging"]),
     "dfs": system.union(door).union([
       "DFSServer", "DFSStore", "ServiceLifecycle", "UnixSignals",
     ]),
