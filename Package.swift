@@ -82,7 +82,7 @@ let package = Package(
       [
         "DFSCore", "DFSReplication", "DFSWire", nioCore, nioPosix, nioConcurrency, crypto, logging,
       ]),
-    room("DFSMount", ["DFSCore", "DFSClient", "CFuse", nioPosix, logging]),
+    room("DFSMount", ["DFSCore", "DFSClient", "CFuse", "CLinux", nioPosix, logging]),
 
     door("dfs", ["DFSCore", "DFSServer", "DFSStore", arguments, logging, lifecycle, unixSignals]),
     door("dfc", ["DFSCore", "DFSClient", "CEdit", arguments, logging]),

@@ -1,6 +1,8 @@
-// What Swift's Glibc module leaves out: extended attributes, and syncing one file system.
+// What Swift's Glibc module leaves out: extended attributes, syncing one file system, holes in files.
 #pragma once
 #include <sys/xattr.h>
 
-// <unistd.h> declares it for _GNU_SOURCE only, which Swift does not set.
+// <unistd.h> and <fcntl.h> declare them for _GNU_SOURCE only, which Swift does not set.
 int syncfs(int descriptor);
+int fallocate(int descriptor, int mode, long offset, long length);
+enum { DFS_FALLOC_KEEP_SIZE = 1, DFS_FALLOC_PUNCH_HOLE = 2, DFS_SEEK_DATA = 3, DFS_SEEK_HOLE = 4 };

@@ -14,7 +14,8 @@ extension DFSClient {
       throw DFSError(
         .fileTooLarge, "a file of \(content.size) bytes; the bound is \(Limits.fileBytes)")
     }
-    let md5 = try await transfer.md5(of: content)
+    // Who waits must not take a long content for a silent server.
+    let md5 = try await transfer.md5(of: content) { progress?(0) }
     let upload = DFSClientUpload(
       content: content, version: .random(), md5: md5,
       placement: Placement(md5: md5).standingIn(for: ServerSet.all.subtracting(answering)),

@@ -80,7 +80,10 @@ struct Transfer: Sendable {
   static let hashBytes = 4 << 20
 
   /// The MD5 of a content, computed on a thread for blocking work unless it is known.
-  func md5(of source: any ContentSource) async throws -> MD5Digest {
+  /// - Parameter advanced: called now and then while it is computed.
+  func md5(
+    of source: any ContentSource, advanced: (@Sendable () -> Void)? = nil
+  ) async throws -> MD5Digest {
     if let known = source.md5 { return known }
     var hasher = MD5Hasher()
     while hasher.count < source.size {
@@ -95,6 +98,7 @@ struct Transfer: Sendable {
         }
         return hasher
       }
+      advanced?()
     }
     return hasher.finish()
   }

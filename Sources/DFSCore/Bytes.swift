@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Small, bounded readings and writings of bytes.
 
 extension FixedWidthInteger {
@@ -79,5 +81,13 @@ struct ByteReader {
     }
     defer { offset += count }
     return bytes[offset..<offset + count]
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  /// Whether all bytes are 0; an empty buffer has no other.
+  public var isZero: Bool {
+    guard let base = baseAddress, let first else { return true }
+    return first == 0 && memcmp(base, base + 1, count - 1) == 0
   }
 }

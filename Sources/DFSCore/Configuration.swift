@@ -82,6 +82,12 @@ extension ClientConfiguration {
     try ConfigurationValue(key: "timeout", text: text).seconds(in: ConfigurationBounds.call)
   }
 
+  /// The bytes that a size such as `64G` says; at most those of the largest file.
+  /// - Parameter key: what it is the size of, for messages.
+  public static func size(_ text: String, of key: String) throws(DFSError) -> UInt64 {
+    try ConfigurationValue(key: key, text: text).bytes(in: 0...Limits.fileBytes)
+  }
+
   /// A dfc.conf is at most this many bytes.
   static let fileBytes = 1 << 20
 

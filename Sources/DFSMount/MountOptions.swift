@@ -19,6 +19,8 @@ public struct MountOptions: Hashable, Sendable {
   /// Seconds for which the kernel may answer from its own memory.
   public var entryTimeoutSeconds = 1.0
   public var attributeTimeoutSeconds = 1.0
+  /// The holes of one file may take so many bytes of its size together.
+  public var holeBytes: UInt64 = 64 << 30
   /// Nil: as dfc.conf says.
   public var writes: WritePolicy?
   /// Nil: as dfc.conf says.
@@ -56,6 +58,7 @@ public struct MountOptions: Hashable, Sendable {
     case "subtype": subtype = value
     case "entry_timeout": entryTimeoutSeconds = try Self.seconds(key, value)
     case "attr_timeout": attributeTimeoutSeconds = try Self.seconds(key, value)
+    case "holes": holeBytes = try ClientConfiguration.size(value, of: "holes")
     case "writes":
       guard let policy = WritePolicy(rawValue: value) else {
         throw Self.wrong("writes=\(value)", "writes is 'all' or 'quorum'")

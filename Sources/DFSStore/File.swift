@@ -69,13 +69,20 @@ final class File: Sendable {
 
   /// Takes the space now, so that a full disk is told before the bytes are sent. File systems that
   /// cannot do it are left alone.
-  func allocate(_ length: UInt64) throws(DFSError) {
+  func allocate(_ range: Range<UInt64>) throws(DFSError) {
     while true {
-      let code = posix_fallocate(descriptor, 0, off_t(length))
+      let code = posix_fallocate(descriptor, off_t(range.lowerBound), off_t(range.count))
       if code == EINTR { continue }
       guard code != 0, code != EOPNOTSUPP, code != EINVAL else { return }
-      throw .system("taking \(length) bytes for", path, errno: code)
+      throw .system("taking \(range.count) bytes for", path, errno: code)
     }
+  }
+
+  /// Makes a range a hole, whose space was taken and never written; where that cannot be done it
+  /// stays taken, and reads as zeros too.
+  func giveBack(_ offset: UInt64, _ count: UInt64) {
+    let mode = Int32(DFS_FALLOC_KEEP_SIZE | DFS_FALLOC_PUNCH_HOLE)
+    _ = fallocate(descriptor, mode, off_t(offset), off_t(count))
   }
 
   /// Asks the kernel to begin writing what is not on the disk yet, without waiting. (It also lets go

@@ -18,11 +18,15 @@ final class Upload: Sendable {
     var waiting: [UInt64: Turn] = [:]
     var checksums: [BlockChecksum] = []
     var file: File?
+    /// Up to where the space of the file was taken in advance.
+    var taken: UInt64 = 0
   }
 
   /// Pieces of one copy that may wait for an earlier one.
   private static let waitingPieces = 64
   private static let syncBytes: UInt64 = 64 << 20
+  /// Space is taken in steps of so many bytes.
+  private static let spaceBytes: UInt64 = 256 << 20
 
   let id: PartID
   let length: UInt64
@@ -85,7 +89,15 @@ final class Upload: Sendable {
     let end = extent.offset + UInt64(bytes.count)
     try check(extent, bytes, end: end)
     let file = try openFile()
-    try file.write(bytes, at: extent.offset)
+    if bytes.isZero {
+      // A hole, since the file is new; what was taken in advance is given back.
+      if extent.offset < state.withLock({ $0.taken }) {
+        file.giveBack(extent.offset, UInt64(bytes.count))
+      }
+    } else {
+      try takeSpace(in: file, at: extent.offset, upTo: end)
+      try file.write(bytes, at: extent.offset)
+    }
     // A long copy is brought to the disk on the way, so that its end does not wait for all of it.
     if end / Self.syncBytes > extent.offset / Self.syncBytes { try file.sync() }
     let checksums = state.withLock { state in
@@ -117,11 +129,17 @@ final class Upload: Sendable {
   private func openFile() throws(DFSError) -> File {
     if let file = state.withLock({ $0.file }) { return file }
     let file = try File(path, flags: O_RDWR | O_CREAT | O_EXCL)
-    if length > UInt64(Limits.chunkBytes) {
-      try file.allocate(PartLayout(id: id, length: length).fileBytes)
-    }
     state.withLock { $0.file = file }
     return file
+  }
+
+  /// Takes the space of what comes next, so that a full disk is told before the bytes are sent; not
+  /// of all that comes, which may be holes.
+  private func takeSpace(in file: File, at offset: UInt64, upTo end: UInt64) throws(DFSError) {
+    guard length > UInt64(Limits.chunkBytes), end > state.withLock({ $0.taken }) else { return }
+    let taken = min(offset + Self.spaceBytes, PartLayout(id: id, length: length).fileBytes)
+    try file.allocate(offset..<taken)
+    state.withLock { $0.taken = taken }
   }
 
   /// The piece is written: the next one may go on.

@@ -29,7 +29,9 @@ import Testing
     "DFSClient": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "Crypto", "Logging",
     ]),
-    "DFSMount": system.union(["DFSCore", "DFSClient", "CFuse", "Logging", "NIOPosix"]),
+    "DFSMount": system.union([
+      "DFSCore", "DFSClient", "CFuse", "CLinux", "Logging", "NIOPosix",
+    ]),
     "dfs": system.union(door).union([
       "DFSServer", "DFSStore", "ServiceLifecycle", "UnixSignals",
     ]),

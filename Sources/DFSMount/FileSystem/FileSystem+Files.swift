@@ -27,7 +27,7 @@ extension FileSystem {
   }
 
   private func opened(_ file: OpenFile, flags: Int32, isDivided: Bool) -> Opened {
-    let handle = handles.add(FileHandle(file, appends: flags & O_APPEND != 0))
+    let handle = handles.add(FileHandle(file, flags: flags))
     let version = isDivided ? nil : file.state.withLock { $0.base?.id }
     return Opened(
       handle: handle, keepCache: nodes.keepsPages(of: version, file.id), isDirect: isDivided)
@@ -114,8 +114,7 @@ extension FileSystem {
   ) async throws -> Reply {
     let handle = try handles.file(handle)
     let place = handle.appends && !isWriteback ? nil : offset
-    try await handle.file.write(bytes, at: place, progress: progress)
-    return .written(bytes.count)
+    return .written(try await handle.file.write(bytes, at: place, progress: progress))
   }
 
   // MARK: Closing

@@ -18,16 +18,21 @@ final class FileSystem: Sendable {
   let lastRoot = Mutex<Attributes?>(nil)
   /// The kernel's number of the mount, as /proc shows it.
   let mountID = Mutex("")
+  /// Its device, `MAJOR:MINOR`.
+  let device = Mutex("")
+  let allowsOthers: Bool
 
   init(service: any FileService, configuration: MountConfiguration, logger: Logger) {
     self.service = service
     self.logger = logger
     space = SpaceCache(service)
+    allowsOthers = configuration.options.allowOther
     context = FileContext(
       service: service, nodes: nodes,
       spools: SpoolBudget(
         directory: configuration.cacheDirectory, diskLimit: configuration.spoolBytes,
-        memoryPerFile: configuration.spoolMemoryBytes),
+        memoryPerFile: configuration.spoolMemoryBytes,
+        holeBytes: configuration.options.holeBytes),
       writes: configuration.writes, host: MountConfiguration.hostName, logger: logger)
   }
 

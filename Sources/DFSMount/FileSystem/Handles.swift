@@ -1,15 +1,20 @@
 internal import DFSClient
 internal import DFSCore
+internal import Glibc
 internal import Synchronization
 
 /// An open file as one opener has it.
 final class FileHandle: Sendable {
   let file: OpenFile
   let appends: Bool
+  /// For reading and writing: it can be mapped, and written so.
+  let isForBoth: Bool
 
-  init(_ file: OpenFile, appends: Bool) {
+  /// - Parameter flags: of open(2).
+  init(_ file: OpenFile, flags: Int32) {
     self.file = file
-    self.appends = appends
+    appends = flags & O_APPEND != 0
+    isForBoth = flags & O_ACCMODE == O_RDWR
   }
 }
 
@@ -50,6 +55,11 @@ final class HandleTable: Sendable {
   func file(_ handle: UInt64) throws(DFSError) -> FileHandle {
     guard let file = state.withLock({ $0.files[handle] }) else { throw Self.unknown(handle) }
     return file
+  }
+
+  /// Whether any handle of an inode is for reading and writing.
+  func isOpenForBoth(_ id: InodeID) -> Bool {
+    state.withLock { $0.files.values.contains { $0.isForBoth && $0.file.id == id } }
   }
 
   func directory(_ handle: UInt64) throws(DFSError) -> DirectoryHandle {

@@ -67,6 +67,8 @@ enum Reply: Sendable {
   case data([ArraySlice<UInt8>])
   /// Bytes taken.
   case written(Int)
+  /// A place in a file; nil: there is none before its end.
+  case position(UInt64?)
   case directory(DirectoryPage)
   case space(SpaceReport)
   /// A value, to be given if it fits `limit` bytes; a limit of 0 asks for its length.

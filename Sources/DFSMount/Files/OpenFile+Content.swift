@@ -42,30 +42,35 @@ extension OpenFile {
 
   /// Writes without suspending, if there is a spool and nobody needs it alone.
   /// - Parameter offset: nil for the end.
-  /// - Returns: nil if it was not possible, else what is still to be hashed.
+  /// - Returns: nil if it was not possible, else how many bytes were written, and what is still to
+  ///   be hashed.
   func writeNow(
     _ bytes: UnsafeRawBufferPointer, at offset: UInt64?
-  ) throws(DFSError) -> Spool.Unhashed?? {
+  ) throws(DFSError) -> (count: Int, unhashed: Spool.Unhashed?)? {
     guard lane.tryEnter() else { return nil }
     defer { lane.leave() }
     guard let spool = state.withLock({ $0.spool }) else { return nil }
-    let unhashed = try spool.write(bytes, at: offset)
+    let written = try spool.write(bytes, at: offset)
     changed()
-    return .some(unhashed)
+    return written
   }
 
   /// Writes after the old version was brought here.
-  func write(_ bytes: [UInt8], at offset: UInt64?, progress: @escaping @Sendable () -> Void)
-    async throws
-  {
+  /// - Returns: how many of the bytes.
+  func write(
+    _ bytes: [UInt8], at offset: UInt64?, progress: @escaping @Sendable () -> Void
+  ) async throws -> Int {
     try await lane.alone {
       let spool = try await self.spool(limit: .max, progress)
-      try await DiskQueue.run { () throws(DFSError) in
+      let count = try await DiskQueue.run { () throws(DFSError) in
         try bytes[...].withBytes { bytes throws(DFSError) in
-          try spool.write(bytes, at: offset)?.hash(bytes)
+          let (count, unhashed) = try spool.write(bytes, at: offset)
+          unhashed?.hash(bytes)
+          return count
         }
       }
       self.changed()
+      return count
     }
   }
 
@@ -80,7 +85,7 @@ extension OpenFile {
     }
   }
 
-  private func changed() {
+  func changed() {
     // Written through the kernel's pages, which are of no version until this is published; should
     // that fail, the next open must not take them for the old one.
     context.nodes.notePages(of: nil, id)
@@ -91,7 +96,7 @@ extension OpenFile {
   }
 
   /// The spool; made from the first `limit` bytes of the version if there is none. With the lane.
-  private func spool(limit: UInt64, _ progress: @Sendable () -> Void) async throws -> Spool {
+  func spool(limit: UInt64, _ progress: @Sendable () -> Void) async throws -> Spool {
     let (spool, base) = state.withLock { ($0.spool, $0.base) }
     if let spool { return spool }
     let made = Spool(budget: context.spools)
@@ -110,14 +115,21 @@ extension OpenFile {
       let pieces = try await read(
         version, at: offset, count: Int(min(end - offset, UInt64(Limits.chunkBytes))))
       offset += UInt64(pieces.reduce(0) { $0 + $1.count })
-      try await DiskQueue.run { () throws(DFSError) in
-        for piece in pieces {
-          try piece.withBytes { bytes throws(DFSError) in
-            try spool.write(bytes, at: nil)?.hash(bytes)
-          }
+      for piece in pieces { try await append(piece, to: spool) }
+      progress()
+    }
+  }
+
+  /// Appends while nobody else writes; zeros become a hole.
+  private func append(_ bytes: ArraySlice<UInt8>, to spool: Spool) async throws(DFSError) {
+    try await DiskQueue.run { () throws(DFSError) in
+      try bytes.withBytes { bytes throws(DFSError) in
+        let (count, unhashed) = try spool.write(bytes, at: nil, keepsHoles: true)
+        unhashed?.hash(bytes)
+        guard count == bytes.count else {
+          throw DFSError(.noSpace, "the disk of the spool is full")
         }
       }
-      progress()
     }
   }
 }

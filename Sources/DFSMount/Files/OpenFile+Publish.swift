@@ -5,6 +5,9 @@ internal import Synchronization
 
 /// Publishing an open file: what close and fsync mean.
 extension OpenFile {
+  /// Hashing more than this takes more than some seconds, which is worth a line. Bytes.
+  private static let longBytes: UInt64 = 4 << 30
+
   private struct Work: Sendable {
     let spool: Spool
     let modified: Timestamp
@@ -23,6 +26,10 @@ extension OpenFile {
       try self.throwFailure()
       guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
       let content = await work.spool.content()
+      if content.md5 == nil, content.size > Self.longBytes {
+        self.context.logger.notice(
+          "storing \(self.name): the MD5 of \(content.size) bytes, holes included, is taken first")
+      }
       do {
         let inode = try await self.context.service.publish(
           content, to: .inode(self.id, modified: work.modified, opened: self.opened),

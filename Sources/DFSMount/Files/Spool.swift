@@ -2,20 +2,26 @@ internal import DFSClient
 internal import DFSCore
 internal import Synchronization
 
-/// The local content of a file that is being written: in memory while small, then in an unlinked
-/// file; bounded by the budget, in which it counts with its whole size.
+/// The local content of a file that is being written: in memory while small, then in an unlinked,
+/// sparse file; bounded by the budget, in which it counts with the space that it takes. Holes take
+/// none (Spool+Ranges.swift makes them).
 ///
-/// Every call may block on the disk, and may come from any thread. Who publishes a spool keeps
-/// writers out meanwhile (`Lane`).
+/// Every call may block on the disk, and may come from any thread. Who publishes a spool, truncates
+/// it or makes holes in it keeps writers out meanwhile (`Lane`).
 final class Spool: Sendable {
-  private struct State {
+  struct State {
     var size: UInt64 = 0
     /// The content, as long as there is no file; always `size` bytes then.
     var memory: [UInt8] = []
     var file: SpoolFile?
-    /// What the budget was charged for the file.
-    var charged: UInt64 = 0
+    /// Bytes that the file takes on the disk.
+    var allocated: UInt64 = 0
+    /// Bytes that the writes under way may add to that.
+    var reserved: UInt64 = 0
     var digest = SequentialDigest()
+
+    /// What the budget was charged for the file.
+    var charged: UInt64 { allocated + reserved }
   }
 
   /// A write whose bytes are still to be hashed.
@@ -26,42 +32,57 @@ final class Spool: Sendable {
     func hash(_ bytes: UnsafeRawBufferPointer) { digest.update(bytes, at: offset) }
   }
 
-  private let budget: SpoolBudget
-  private let state = Mutex(State())
+  let budget: SpoolBudget
+  let state = Mutex(State())
 
   init(budget: SpoolBudget) { self.budget = budget }
 
   deinit {
     state.withLock { state in
       _ = budget.charge(memory: state.memory.count, to: 0)
-      try? budget.charge(disk: state.charged, to: 0)
+      budget.settle(disk: state.charged, to: 0)
     }
   }
 
   /// Bytes.
   var size: UInt64 { state.withLock { $0.size } }
 
-  /// Writes all of `bytes`.
-  /// - Parameter offset: nil for the end.
-  /// - Returns: what must be done with the same bytes next, if anything.
-  func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64?) throws(DFSError) -> Unhashed? {
+  // MARK: Writing
+
+  /// Writes `bytes`; fewer of them only if the disk became full on the way.
+  /// - Parameters:
+  ///   - offset: nil for the end.
+  ///   - keepsHoles: zeros behind the end need not be written, and nobody else writes just now.
+  /// - Returns: how many were written, and what must be done with the same bytes next, if anything.
+  func write(
+    _ bytes: UnsafeRawBufferPointer, at offset: UInt64?, keepsHoles: Bool = false
+  ) throws(DFSError) -> (count: Int, unhashed: Unhashed?) {
     let step = try state.withLock { state throws(DFSError) in
       try self.placeWrite(bytes, at: offset, &state)
     }
-    guard let file = step.file else { return step.unhashed }
+    guard let file = step.file else { return (bytes.count, step.unhashed) }
+    var done = 0
+    defer { settle(file, step.reserved, size: done == 0 ? 0 : step.offset + UInt64(done)) }
     do throws(DFSError) {
-      try file.write(bytes, at: step.offset)
+      if keepsHoles, step.offset >= step.oldSize, bytes.isZero {
+        try file.truncate(to: step.offset + UInt64(bytes.count))
+        done = bytes.count
+      } else {
+        try file.write(bytes, at: step.offset, &done)
+      }
     } catch {
       step.unhashed?.digest.invalidate()
-      throw error
+      guard done > 0 else { throw error }
+      return (done, nil)
     }
-    state.withLock { $0.size = max($0.size, step.offset + UInt64(bytes.count)) }
-    return step.unhashed
+    return (done, step.unhashed)
   }
 
   private struct Step: Sendable {
     let offset: UInt64
+    let oldSize: UInt64
     let unhashed: Unhashed?
+    let reserved: UInt64
     /// Where the bytes are to be written; nil if they already are.
     let file: SpoolFile?
   }
@@ -69,66 +90,100 @@ final class Spool: Sendable {
   private func placeWrite(
     _ bytes: UnsafeRawBufferPointer, at offset: UInt64?, _ state: inout State
   ) throws(DFSError) -> Step {
-    let start = offset ?? state.size
-    let (end, overflow) = start.addingReportingOverflow(UInt64(bytes.count))
-    try grow(to: overflow ? .max : max(end, state.size), &state)
+    let (start, oldSize) = (offset ?? state.size, state.size)
+    let (sum, overflow) = start.addingReportingOverflow(UInt64(bytes.count))
+    let end = overflow ? .max : sum
+    let isInMemory = try prepare(max(end, state.size), hole: start, &state)
+    let reserved = isInMemory ? 0 : try reserve(start, UInt64(bytes.count), &state)
     let claimed = state.digest.claim(start, bytes.count)
     let unhashed = claimed ? Unhashed(digest: state.digest, offset: start) : nil
-    if let file = state.file { return Step(offset: start, unhashed: unhashed, file: file) }
+    guard isInMemory else {
+      return Step(
+        offset: start, oldSize: oldSize, unhashed: unhashed, reserved: reserved, file: state.file)
+    }
     state.memory.withUnsafeMutableBytes {
       UnsafeMutableRawBufferPointer(rebasing: $0[Int(start)..<Int(end)]).copyMemory(from: bytes)
     }
     state.size = UInt64(state.memory.count)
-    return Step(offset: start, unhashed: unhashed, file: nil)
+    return Step(offset: start, oldSize: oldSize, unhashed: unhashed, reserved: 0, file: nil)
   }
 
-  /// Makes room for `size` bytes: in memory (filled with zeros) or in the file and the budget.
-  private func grow(to size: UInt64, _ state: inout State) throws(DFSError) {
+  /// Makes ready for `size` bytes: in memory, filled with zeros, or in a file.
+  /// - Parameter hole: where a hole behind the end would end.
+  /// - Returns: whether in memory.
+  func prepare(
+    _ size: UInt64, hole end: UInt64, _ state: inout State
+  ) throws(DFSError) -> Bool {
     guard size <= Limits.fileBytes else {
       throw DFSError(.fileTooLarge, "a file of \(size) bytes; the bound is \(Limits.fileBytes)")
     }
-    if state.file == nil {
-      let old = state.memory.count
-      if size <= UInt64(budget.memoryPerFile), budget.charge(memory: old, to: Int(size)) {
-        if Int(size) > old {
-          state.memory.append(contentsOf: repeatElement(0, count: Int(size) - old))
-        }
-        return
+    if end > state.size, end - min(end, state.charged) > budget.holeBytes {
+      throw DFSError(
+        .fileTooLarge,
+        "a file with holes of \(end - min(end, state.charged)) bytes; the bound is "
+          + "\(budget.holeBytes), for the MD5 is taken of them too; mount with -o holes=SIZE")
+    }
+    guard state.file == nil else { return false }
+    let old = state.memory.count
+    if size <= UInt64(budget.memoryPerFile), budget.charge(memory: old, to: Int(size)) {
+      if Int(size) > old {
+        state.memory.append(contentsOf: repeatElement(0, count: Int(size) - old))
       }
+      return true
     }
-    if size > state.charged {
-      try budget.charge(disk: state.charged, to: size)
-      state.charged = size
-    }
-    if state.file == nil { try moveToFile(&state) }
+    try moveToFile(&state)
+    return false
   }
 
   private func moveToFile(_ state: inout State) throws(DFSError) {
     let file = try SpoolFile(in: budget.directory)
-    try state.memory[...].withBytes { bytes throws(DFSError) in try file.write(bytes, at: 0) }
+    let reserved = UInt64(state.memory.count) + SpoolBudget.slackBytes
+    try budget.charge(disk: 0, to: reserved)
+    do throws(DFSError) {
+      try state.memory[...].withBytes { bytes throws(DFSError) in
+        var done = 0
+        try file.write(bytes, at: 0, &done)
+      }
+    } catch {
+      budget.settle(disk: reserved, to: 0)
+      throw error
+    }
     _ = budget.charge(memory: state.memory.count, to: 0)
     state.memory = []
     state.file = file
+    state.allocated = file.allocated(of: state.size)
+    budget.settle(disk: reserved, to: state.allocated)
   }
 
-  /// Changes the size; what is new reads as zeros.
-  func truncate(to size: UInt64) throws(DFSError) {
-    try state.withLock { state throws(DFSError) in
-      guard size != state.size else { return }
-      try self.grow(to: max(size, state.size), &state)
-      if let file = state.file {
-        try file.truncate(to: size)
-        try self.budget.charge(disk: state.charged, to: size)
-        state.charged = size
-      } else if Int(size) < state.memory.count {
-        _ = self.budget.charge(memory: state.memory.count, to: Int(size))
-        state.memory.removeLast(state.memory.count - Int(size))
-      }
-      state.size = size
-      state.digest.invalidate()
-      if size == 0 { state.digest = SequentialDigest() }
+  /// Sets aside what a write may take; one into blocks that are there takes nothing.
+  func reserve(
+    _ offset: UInt64, _ count: UInt64, _ state: inout State
+  ) throws(DFSError) -> UInt64 {
+    let wanted = count + SpoolBudget.slackBytes
+    do throws(DFSError) {
+      try budget.charge(disk: state.charged, to: state.charged + wanted)
+    } catch {
+      guard let file = state.file, offset + count <= state.size,
+        (try? file.seek(offset, .hole)) ?? 0 >= offset + count
+      else { throw error }
+      return 0
+    }
+    state.reserved += wanted
+    return wanted
+  }
+
+  /// After a write: counts what the file takes now.
+  func settle(_ file: SpoolFile, _ reserved: UInt64, size: UInt64) {
+    state.withLock { state in
+      let charged = state.charged
+      state.size = max(state.size, size)
+      state.reserved -= reserved
+      state.allocated = file.allocated(of: state.size)
+      budget.settle(disk: charged, to: state.charged)
     }
   }
+
+  // MARK: Reading
 
   /// The bytes of a range, clamped to the content.
   func read(at offset: UInt64, count: Int) throws(DFSError) -> [UInt8] {

@@ -8,18 +8,27 @@ final class SpoolBudget: Sendable {
     var memory = 0
   }
 
+  /// Blocks that a write may take beside its own bytes. Bytes.
+  static let slackBytes: UInt64 = 8192
+
   let directory: String
   /// One spool is kept in memory up to this size.
   let memoryPerFile: Int
+  /// The holes of one file may take so much of its size together.
+  let holeBytes: UInt64
   private let diskLimit: UInt64
   private let memoryLimit: Int
   private let used = Mutex(Used())
 
-  init(directory: String, diskLimit: UInt64, memoryPerFile: Int, memoryLimit: Int = 64 << 20) {
+  init(
+    directory: String, diskLimit: UInt64, memoryPerFile: Int, memoryLimit: Int = 64 << 20,
+    holeBytes: UInt64 = 64 << 30
+  ) {
     self.directory = directory
     self.diskLimit = diskLimit
     self.memoryPerFile = memoryPerFile
     self.memoryLimit = memoryLimit
+    self.holeBytes = holeBytes
   }
 
   /// Changes what one spool takes on disk.
@@ -34,8 +43,13 @@ final class SpoolBudget: Sendable {
       throw DFSError(
         .noSpace,
         "the spool in \(directory) is full (\(diskLimit) bytes): close written files or raise "
-          + "spoolBytes")
+          + "Spool-Size")
     }
+  }
+
+  /// Notes what one spool takes on disk by now.
+  func settle(disk old: UInt64, to new: UInt64) {
+    used.withLock { $0.disk = $0.disk - min(old, $0.disk) + new }
   }
 
   /// Changes what one spool takes in memory.

@@ -1,10 +1,15 @@
+internal import CLinux
 internal import DFSCore
 internal import Glibc
 
-/// An unlinked file: it vanishes with its descriptor, however the process ends.
+/// An unlinked, sparse file: it vanishes with its descriptor, however the process ends.
 final class SpoolFile: Sendable {
+  enum Sought: Sendable { case data, hole }
+
   /// O_TMPFILE, which Swift does not import.
   private static let temporary = 0o20_000_000 | O_DIRECTORY
+  private static let keepSize = Int32(DFS_FALLOC_KEEP_SIZE)
+  private static let punchHole = Int32(DFS_FALLOC_PUNCH_HOLE)
   private let descriptor: Int32
 
   init(in directory: String) throws(DFSError) {
@@ -31,8 +36,10 @@ final class SpoolFile: Sendable {
     return descriptor
   }
 
-  func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DFSError) {
-    var done = 0
+  /// - Parameter done: how many bytes were written, also before an error.
+  func write(
+    _ bytes: UnsafeRawBufferPointer, at offset: UInt64, _ done: inout Int
+  ) throws(DFSError) {
     while done < bytes.count {
       let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
       let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
@@ -61,5 +68,57 @@ final class SpoolFile: Sendable {
     guard ftruncate(descriptor, off_t(size)) == 0 else {
       throw .system("cannot change the size of a spool file to \(size) bytes")
     }
+  }
+
+  // MARK: Holes
+
+  /// Bytes that the file takes on its disk; a file of `size` bytes is not counted with more than
+  /// that, though its file system took more in advance.
+  func allocated(of size: UInt64) -> UInt64 {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { return size }
+    let whole = UInt64(max(0, status.st_size))
+    return min(UInt64(max(0, status.st_blocks)) * 512, max(size, whole) + SpoolBudget.slackBytes)
+  }
+
+  /// Makes a range, which is within the file, a hole; where that cannot be done, zeros.
+  func punch(_ range: Range<UInt64>) throws(DFSError) {
+    let flags = Self.keepSize | Self.punchHole
+    guard fallocate(descriptor, flags, off_t(range.lowerBound), off_t(range.count)) != 0 else {
+      return
+    }
+    guard errno == EOPNOTSUPP || errno == ENOSYS else { throw .system("cannot make a hole") }
+    let zeros = [UInt8](repeating: 0, count: min(range.count, 1 << 20))
+    var offset = range.lowerBound
+    while offset < range.upperBound {
+      let count = Int(min(range.upperBound - offset, UInt64(zeros.count)))
+      var done = 0
+      try zeros[..<count].withBytes { bytes throws(DFSError) in
+        try self.write(bytes, at: offset, &done)
+      }
+      offset += UInt64(count)
+    }
+  }
+
+  /// Takes the space of a range; the size stays. A file system that cannot do it is left alone.
+  func allocate(_ range: Range<UInt64>) throws(DFSError) {
+    while true {
+      let code = fallocate(
+        descriptor, Self.keepSize, off_t(range.lowerBound), off_t(range.count))
+      if code != 0, errno == EINTR { continue }
+      guard code != 0, errno != EOPNOTSUPP, errno != ENOSYS else { return }
+      throw .system("cannot take \(range.count) bytes for the spool")
+    }
+  }
+
+  /// The first byte of data, or of a hole, from `offset` on.
+  /// - Returns: nil if there is none.
+  func seek(_ offset: UInt64, _ sought: Sought) throws(DFSError) -> UInt64? {
+    let found = lseek(
+      descriptor, off_t(offset),
+      Int32(sought == .data ? DFS_SEEK_DATA : DFS_SEEK_HOLE))
+    if found >= 0 { return UInt64(found) }
+    guard errno == ENXIO else { throw .system("cannot look for holes in the spool") }
+    return nil
   }
 }

@@ -79,8 +79,8 @@ extension FuseCallbacks {
       let opened = try session.fileSystem.handles.file(handle)
       let place = opened.appends && !isWriteback ? nil : offset
       if let written = try opened.file.writeNow(bytes, at: place) {
-        fuse_reply_write(request, bytes.count)
-        written?.hash(bytes)
+        fuse_reply_write(request, written.count)
+        written.unhashed?.hash(bytes)
         return
       }
     } catch {

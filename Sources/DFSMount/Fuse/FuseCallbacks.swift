@@ -16,6 +16,7 @@ enum FuseCallbacks {
     addNames(&table)
     addAttributes(&table)
     addFiles(&table)
+    addRanges(&table)
     addDirectories(&table)
     return table
   }

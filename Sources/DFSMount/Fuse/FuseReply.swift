@@ -41,6 +41,8 @@ struct FuseAnswers: Sendable {
       }
     case .data(let pieces): send(pieces, to: raw)
     case .written(let count): fuse_reply_write(raw, count) == 0
+    case .position(let place?): fuse_reply_lseek(raw, off_t(place)) == 0
+    case .position(nil): fuse_reply_err(raw, ENXIO) == 0
     case .space(let report): send(report, to: raw)
     case .value(let bytes, let limit): send(bytes, limit: limit, to: raw)
     case .directory: false

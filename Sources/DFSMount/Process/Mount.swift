@@ -73,6 +73,9 @@ public final class Mount: Sendable {
     if let number = Mountpoint.number(of: mountpoint) {
       fileSystem.mountID.withLock { $0 = number }
     }
+    if let device = Mountpoint.device(of: mountpoint) {
+      fileSystem.device.withLock { $0 = device }
+    }
   }
 
   /// The kernel reads ahead 128 KiB by default; only root may raise that.
