@@ -36,10 +36,11 @@ public protocol FileService: Sendable {
   func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode
 
-  func extendedAttributes(_ inode: InodeID) async throws -> [FileName: [UInt8]]
+  func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]]
   func setExtendedAttribute(
-    _ inode: InodeID, _ name: FileName, _ value: [UInt8], _ mode: AttributeSetMode) async throws
-  func removeExtendedAttribute(_ inode: InodeID, _ name: FileName) async throws
+    _ inode: InodeID, _ name: AttributeName, _ value: [UInt8], _ mode: AttributeSetMode)
+    async throws
+  func removeExtendedAttribute(_ inode: InodeID, _ name: AttributeName) async throws
 
   // MARK: Contents
 

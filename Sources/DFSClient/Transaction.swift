@@ -84,7 +84,7 @@ struct Transaction: Sendable {
     return known.isEmpty(directory) ?? true
   }
 
-  mutating func attributes(_ id: InodeID) async throws -> [FileName: [UInt8]] {
+  mutating func attributes(_ id: InodeID) async throws -> [AttributeName: [UInt8]] {
     if let attributes = known.attributes(id) { return attributes }
     try await load(.attributes(id))
     return known.attributes(id) ?? [:]
@@ -120,7 +120,7 @@ struct Transaction: Sendable {
     known.add(.entry(parent: parent, name, child))
   }
 
-  mutating func putAttribute(_ id: InodeID, _ name: FileName, _ value: [UInt8]?) {
+  mutating func putAttribute(_ id: InodeID, _ name: AttributeName, _ value: [UInt8]?) {
     write(RowWrite(.attribute(id, name: name), value.map { RowValue(bytes: $0) }))
     var all = known.attributes(id) ?? [:]
     all[name] = value

@@ -118,12 +118,12 @@ final class MemoryClient: FileService {
     }
   }
 
-  func extendedAttributes(_ inode: InodeID) async throws -> [FileName: [UInt8]] {
+  func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]] {
     files.state.withLock { $0.attributes[inode] ?? [:] }
   }
 
   func setExtendedAttribute(
-    _ inode: InodeID, _ name: FileName, _ value: [UInt8], _ mode: AttributeSetMode
+    _ inode: InodeID, _ name: AttributeName, _ value: [UInt8], _ mode: AttributeSetMode
   ) async throws {
     try change([.attribute(inode, name: name)]) { state throws(DFSError) in
       let old = state.attributes[inode]?[name]
@@ -133,7 +133,7 @@ final class MemoryClient: FileService {
     }
   }
 
-  func removeExtendedAttribute(_ inode: InodeID, _ name: FileName) async throws {
+  func removeExtendedAttribute(_ inode: InodeID, _ name: AttributeName) async throws {
     try change([.attribute(inode, name: name)]) { state throws(DFSError) in
       guard state.attributes[inode]?.removeValue(forKey: name) != nil else {
         throw DFSError(.noAttribute, "no such attribute")

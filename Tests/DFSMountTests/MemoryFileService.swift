@@ -8,7 +8,7 @@ final class MemoryFiles: Sendable {
   struct State: Sendable {
     var inodes: [InodeID: Inode] = [:]
     var entries: [InodeID: [FileName: InodeID]] = [.root: [:]]
-    var attributes: [InodeID: [FileName: [UInt8]]] = [:]
+    var attributes: [InodeID: [AttributeName: [UInt8]]] = [:]
     var contents: [VersionID: [UInt8]] = [:]
     var holds: [VersionID: Int] = [:]
     var nextID: UInt64 = 256
