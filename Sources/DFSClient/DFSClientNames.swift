@@ -67,6 +67,10 @@ extension DFSClient {
     try await namespace.transact { try await $0.link(inode, to: parent, name) }
   }
 
+  public func reserveInode() async throws -> InodeID {
+    try await namespace.transact { $0.reserveInode() }
+  }
+
   public func setAttributes(
     _ inode: InodeID, _ attributes: AttributeChange
   ) async throws -> Inode {

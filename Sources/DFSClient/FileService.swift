@@ -34,6 +34,8 @@ public protocol FileService: Sendable {
     _ mode: RenameMode
   ) async throws
   func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode
+  /// A number that no other inode gets, for one that is named later (`PublishTarget.nameless`).
+  func reserveInode() async throws -> InodeID
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode
 
   func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]]
@@ -201,6 +203,10 @@ public enum PublishTarget: Sendable {
   case inode(InodeID, modified: Timestamp)
   /// Under this name, replacing a regular file of that name or making a new one.
   case name(parent: InodeID, FileName, NewInode)
+  /// As the content of an inode that was reserved, which gets its attributes, and its first name.
+  /// - Throws: `exists` if the name is taken.
+  case nameless(
+    Inode, [AttributeName: [UInt8]], modified: Timestamp, parent: InodeID, FileName)
 }
 
 /// A content to be published: read many times, at any offset, from any thread.

@@ -98,6 +98,18 @@ struct Transaction: Sendable {
     return InodeID(change: number, index: made)
   }
 
+  /// The number of an inode that a later change makes. So that this change happens, it deletes a row
+  /// that nobody ever writes; the row belongs to no inode (there is none of number 0).
+  mutating func reserveInode() -> InodeID {
+    write(RowWrite(.attribute(InodeID(0), name: Self.reservation), nil))
+    return newInode()
+  }
+
+  private static let reservation: AttributeName = {
+    guard let name = try? AttributeName("reserved") else { preconditionFailure("it is a name") }
+    return name
+  }()
+
   mutating func put(_ inode: Inode) {
     write(inode.row)
     known.add(.inode(inode.id, inode))

@@ -99,6 +99,19 @@ extension Transaction {
         return try make(name, new, in: &directory, version: version)
       }
       return try publish(version, to: inode, modified: time)
+    case .nameless(let reserved, let attributes, let modified, let parent, let name):
+      try await load(.inode(reserved.id), .inode(parent), .entry(parent: parent, name: name))
+      var directory = try await directory(parent)
+      guard try await child(parent, name) == nil, try await inode(reserved.id) == nil else {
+        throw DFSError(.exists, "'\(name)' exists already")
+      }
+      var inode = reserved
+      inode.links = 1
+      for (attribute, value) in attributes { putAttribute(inode.id, attribute, value) }
+      putEntry(parent, name, inode.id)
+      touch(&directory)
+      put(directory)
+      return try publish(version, to: inode, modified: modified)
     }
   }
 

@@ -270,6 +270,28 @@ import Testing
     }
   }
 
+  @Test func aReservedInodeGetsItsNameAndContentAtOnce() async throws {
+    let tree = Tree()
+    let ids = try await [tree.run { $0.reserveInode() }, tree.run { $0.reserveInode() }]
+    #expect(ids[0] != ids[1] && tree.table.rows.isEmpty)
+    let (name, attribute) = (try FileName("a"), try AttributeName("user.x"))
+    let inode = Inode(
+      id: ids[0], kind: .regular, mode: 0o600, owner: 3, group: 4, links: 0,
+      time: Timestamp(nanoseconds: 1))
+    let target = PublishTarget.nameless(
+      inode, [attribute: [1]], modified: Timestamp(nanoseconds: 77), parent: .root, name)
+    let one = version("one")
+    let made = try await tree.run { try await $0.publish(one, to: target) }
+    #expect(made.id == ids[0] && made.links == 1 && made.version == one && made.owner == 3)
+    #expect(made.modified == Timestamp(nanoseconds: 77))
+    #expect(try await tree.child(.root, "a") == made)
+    #expect(try await tree.inode(.root)?.modified == made.changed)
+    #expect(try await tree.run { try await $0.attributes(made.id) } == [attribute: [1]])
+    await refuses(.exists) { _ = try await tree.run { try await $0.publish(one, to: target) } }
+    let other = try await tree.make(.root, "b")
+    #expect(!ids.contains(other.id))
+  }
+
   private func version(_ text: String) -> Version {
     let md5 = MD5Digest.of(Array(text.utf8))
     return Version(

@@ -1,4 +1,6 @@
+import DFSClient
 import DFSCore
+import Synchronization
 import Testing
 
 extension OnAMount {
@@ -58,6 +60,53 @@ extension OnAMount {
           END
           python3 $LOCAL/test.py
           """)
+      }
+    }
+
+    @Test(.needsFuse) func aTemporaryFileIsNamedWhole() async throws {
+      try await Mounted.run(mounts: 2) { mounted in
+        try await mounted.succeed(
+          """
+          cd $M; mkdir d
+          cat > $LOCAL/test.py <<'END'
+          import errno, os, sys
+          try: fd = os.open("d", os.O_TMPFILE | os.O_RDWR, 0o640)
+          except OSError as error:
+              assert error.errno == errno.EOPNOTSUPP, error   # Linux before 6.1
+              sys.exit(0)
+          os.write(fd, b"content"); os.fsync(fd); os.setxattr(fd, "user.a", b"1")
+          assert os.fstat(fd).st_nlink == 0 and os.listdir("d") == []
+          os.link("/proc/self/fd/%d" % fd, "d/f", src_dir_fd=os.open("/", os.O_RDONLY), follow_symlinks=True)
+          assert open(os.environ["M2"] + "/d/f").read() == "content"
+          assert os.fstat(fd).st_nlink == 1 and os.getxattr("d/f", "user.a") == b"1"
+          os.write(fd, b" and more"); os.close(fd)
+          assert open("d/f").read() == "content and more"
+          os.close(os.open("d", os.O_TMPFILE | os.O_RDWR, 0o640))
+          END
+          python3 $LOCAL/test.py
+          """)
+        #expect(mounted.files.state.withLock { $0.contents.count } <= 1)
+      }
+    }
+
+    @Test(.needsFuse) func aHundredThousandEntries() async throws {
+      let files = MemoryFiles()
+      let count = 100_000
+      try files.state.withLock { state throws(DFSError) in
+        let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
+        for index in 0..<count { _ = try state.create(.root, FileName("f\(index)"), new) }
+      }
+      try await Mounted.run(files) { mounted in
+        try await mounted.succeed(
+          """
+          cd $M
+          [ $(ls -f | wc -l) = \(count + 2) ]
+          [ $(ls -l | wc -l) = \(count + 1) ]
+          [ $(find . -type f -name 'f*' | sort -u | wc -l) = \(count) ]
+          # Removed while it is read: nothing is skipped.
+          rm -r f*[05] 2>/dev/null || ls | grep '[05]$' | xargs rm
+          [ $(ls | wc -l) = \(count * 8 / 10) ]
+          """, seconds: 300)
       }
     }
   }

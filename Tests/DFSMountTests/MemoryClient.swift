@@ -104,6 +104,13 @@ final class MemoryClient: FileService {
     }
   }
 
+  func reserveInode() async throws -> InodeID {
+    files.state.withLock { state in
+      defer { state.nextID += 1 }
+      return InodeID(state.nextID)
+    }
+  }
+
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode {
     try change([.inode(inode)]) { state throws(DFSError) in
       var changed = try state.inode(inode)
@@ -152,8 +159,17 @@ final class MemoryClient: FileService {
     try bytes.withUnsafeMutableBytes { try content.read(into: $0, at: 0) }
     let md5 = MD5Digest.of(bytes)
     if let given = content.md5, given != md5 { throw DFSError(.damaged, "the MD5 is wrong") }
-    guard case .inode(let id, let modified) = target else { throw DFSError(.unsupported, "") }
     let stored = bytes
+    let (id, modified): (InodeID, Timestamp)
+    switch target {
+    case .inode(let inode, let time): (id, modified) = (inode, time)
+    case .nameless(let inode, let attributes, let time, let parent, let name):
+      (id, modified) = (inode.id, time)
+      try change([.entry(parent: parent, name: name)]) { state throws(DFSError) in
+        try state.name(inode, attributes, parent, name)
+      }
+    case .name: throw DFSError(.unsupported, "no mount publishes so")
+    }
     return try change([.inode(id)]) { state throws(DFSError) in
       let version = Version(
         id: .random(), size: UInt64(stored.count), md5: md5, placement: Placement(md5: md5),

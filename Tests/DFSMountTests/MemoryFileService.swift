@@ -88,6 +88,17 @@ extension MemoryFiles.State {
     return inode
   }
 
+  mutating func name(
+    _ inode: Inode, _ values: [AttributeName: [UInt8]], _ parent: InodeID, _ name: FileName
+  ) throws(DFSError) {
+    guard try directory(parent)[name] == nil else { throw DFSError(.exists, "'\(name)' exists") }
+    inodes[inode.id] = inode
+    inodes[inode.id]?.links = 1
+    attributes[inode.id] = values
+    entries[parent]?[name] = inode.id
+    touch(parent)
+  }
+
   mutating func touch(_ id: InodeID) {
     let now = time()
     inodes[id]?.modified = now

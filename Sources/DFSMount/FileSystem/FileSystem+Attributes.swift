@@ -27,12 +27,15 @@ extension FileSystem {
       guard let known = lastRoot.withLock({ $0 }) else { throw error }
       return known
     } catch let error as DFSError where error.isAbsence {
-      // Removed, and open here.
-      guard let file = files[id] else {
+      // Removed, and open here, or it is somebody's working directory.
+      if let file = files[id] {
+        file.markRemoved()
+        return file.ownAttributes
+      }
+      guard let inode = nodes.removed(id) else {
         throw DFSError(.staleHandle, "inode \(id) is gone", cause: error)
       }
-      file.markRemoved()
-      return file.ownAttributes
+      return Attributes(inode)
     }
   }
 
