@@ -21,6 +21,20 @@ static inline int dfs_file_info_is_writeback(const struct fuse_file_info *info) 
   return info->writepage;
 }
 
+// FUSE_TMPFILE (51), Linux 6.1, for which libfuse has no operation yet: it asks and is answered as
+// FUSE_CREATE (35) is, with O_TMPFILE among the flags; so it is handed to libfuse as that.
+static inline void dfs_accept_tmpfile(struct fuse_buf *buffer) {
+  struct {
+    uint32_t length;
+    uint32_t opcode;
+  } *header = buffer->mem;
+  if (buffer->flags & FUSE_BUF_IS_FD || buffer->size < sizeof *header) return;
+  if (header->opcode == 51) header->opcode = 35;
+}
+
+// __O_TMPFILE, which Swift's Glibc does not show; x86, Arm and RISC-V have the same.
+static inline int dfs_asks_for_tmpfile(int flags) { return (flags & 020000000) != 0; }
+
 // Makes the kernel ask again for every entry that it knows, when it next uses it; takes no lock that
 // could wait for an answer. FUSE_NOTIFY_INC_EPOCH (8), Linux 6.16; an older kernel refuses it, and
 // libfuse has no name for it yet.

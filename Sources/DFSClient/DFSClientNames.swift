@@ -21,7 +21,7 @@ extension DFSClient {
     try await namespace.list(directory, freshness)
   }
 
-  public func extendedAttributes(_ inode: InodeID) async throws -> [FileName: [UInt8]] {
+  public func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]] {
     try await namespace.attributes(inode, .pushed)
   }
 
@@ -67,6 +67,10 @@ extension DFSClient {
     try await namespace.transact { try await $0.link(inode, to: parent, name) }
   }
 
+  public func reserveInode() async throws -> InodeID {
+    try await namespace.transact { $0.reserveInode() }
+  }
+
   public func setAttributes(
     _ inode: InodeID, _ attributes: AttributeChange
   ) async throws -> Inode {
@@ -74,14 +78,14 @@ extension DFSClient {
   }
 
   public func setExtendedAttribute(
-    _ inode: InodeID, _ name: FileName, _ value: [UInt8], _ mode: AttributeSetMode
+    _ inode: InodeID, _ name: AttributeName, _ value: [UInt8], _ mode: AttributeSetMode
   ) async throws {
     try await namespace.transact {
       try await $0.setExtendedAttribute(inode, name, value, mode)
     }
   }
 
-  public func removeExtendedAttribute(_ inode: InodeID, _ name: FileName) async throws {
+  public func removeExtendedAttribute(_ inode: InodeID, _ name: AttributeName) async throws {
     try await namespace.transact { try await $0.removeExtendedAttribute(inode, name) }
   }
 }

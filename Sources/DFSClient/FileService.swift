@@ -34,12 +34,15 @@ public protocol FileService: Sendable {
     _ mode: RenameMode
   ) async throws
   func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode
+  /// A number that no other inode gets, for one that is named later (`PublishTarget.nameless`).
+  func reserveInode() async throws -> InodeID
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode
 
-  func extendedAttributes(_ inode: InodeID) async throws -> [FileName: [UInt8]]
+  func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]]
   func setExtendedAttribute(
-    _ inode: InodeID, _ name: FileName, _ value: [UInt8], _ mode: AttributeSetMode) async throws
-  func removeExtendedAttribute(_ inode: InodeID, _ name: FileName) async throws
+    _ inode: InodeID, _ name: AttributeName, _ value: [UInt8], _ mode: AttributeSetMode)
+    async throws
+  func removeExtendedAttribute(_ inode: InodeID, _ name: AttributeName) async throws
 
   // MARK: Contents
 
@@ -201,6 +204,10 @@ public enum PublishTarget: Sendable {
   case inode(InodeID, modified: Timestamp, opened: OpenedVersion? = nil)
   /// Under this name, replacing a regular file of that name or making a new one.
   case name(parent: InodeID, FileName, NewInode)
+  /// As the content of an inode that was reserved, which gets its attributes, and its first name.
+  /// - Throws: `exists` if the name is taken.
+  case nameless(
+    Inode, [AttributeName: [UInt8]], modified: Timestamp, parent: InodeID, FileName)
 }
 
 /// What whoever publishes a content began from, and as what a content is kept that others published

@@ -32,7 +32,7 @@ extension Namespace {
     return inode
   }
 
-  func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [FileName: [UInt8]] {
+  func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [AttributeName: [UInt8]] {
     let known = await cached(freshness) { Known(unknownIfNil: cache.attributes(id)) }
     if let known = known.value { return known }
     let rows = try await read([.inode(id), .attributes(id)]).known

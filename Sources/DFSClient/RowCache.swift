@@ -115,7 +115,7 @@ final class RowCache: Sendable {
     }
   }
 
-  func attributes(_ id: InodeID) -> [FileName: [UInt8]]? {
+  func attributes(_ id: InodeID) -> [AttributeName: [UInt8]]? {
     state.withLock { $0.table.attributes(id) }
   }
 

@@ -25,7 +25,7 @@ struct RowCacheTable: Sendable {
     var isComplete = false
     /// The names of a complete directory in order, once they were asked for.
     var sorted: [FileName]?
-    var attributes: [FileName: [UInt8]]?
+    var attributes: [AttributeName: [UInt8]]?
     var lastUse: UInt64 = 0
 
     var weight: Int { 1 + children.count + (attributes?.count ?? 0) }
@@ -48,7 +48,7 @@ struct RowCacheTable: Sendable {
     return object.isComplete ? .absent : .unknown
   }
 
-  mutating func attributes(_ id: InodeID) -> [FileName: [UInt8]]? { touch(id)?.attributes }
+  mutating func attributes(_ id: InodeID) -> [AttributeName: [UInt8]]? { touch(id)?.attributes }
 
   /// Whether the directory is empty, said as a listing of nothing or as one entry; nil where it is
   /// not known.

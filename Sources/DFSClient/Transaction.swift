@@ -84,7 +84,7 @@ struct Transaction: Sendable {
     return known.isEmpty(directory) ?? true
   }
 
-  mutating func attributes(_ id: InodeID) async throws -> [FileName: [UInt8]] {
+  mutating func attributes(_ id: InodeID) async throws -> [AttributeName: [UInt8]] {
     if let attributes = known.attributes(id) { return attributes }
     try await load(.attributes(id))
     return known.attributes(id) ?? [:]
@@ -97,6 +97,18 @@ struct Transaction: Sendable {
     defer { made += 1 }
     return InodeID(change: number, index: made)
   }
+
+  /// The number of an inode that a later change makes. So that this change happens, it deletes a row
+  /// that nobody ever writes; the row belongs to no inode (there is none of number 0).
+  mutating func reserveInode() -> InodeID {
+    write(RowWrite(.attribute(InodeID(0), name: Self.reservation), nil))
+    return newInode()
+  }
+
+  private static let reservation: AttributeName = {
+    guard let name = try? AttributeName("reserved") else { preconditionFailure("it is a name") }
+    return name
+  }()
 
   mutating func put(_ inode: Inode) {
     write(inode.row)
@@ -120,7 +132,7 @@ struct Transaction: Sendable {
     known.add(.entry(parent: parent, name, child))
   }
 
-  mutating func putAttribute(_ id: InodeID, _ name: FileName, _ value: [UInt8]?) {
+  mutating func putAttribute(_ id: InodeID, _ name: AttributeName, _ value: [UInt8]?) {
     write(RowWrite(.attribute(id, name: name), value.map { RowValue(bytes: $0) }))
     var all = known.attributes(id) ?? [:]
     all[name] = value

@@ -33,9 +33,12 @@ extension Transaction {
   /// `attributeOverheadBytes`: so that they fit one answer and one change.
   static let attributesBytes = 256 << 10
   static let attributeOverheadBytes = 64
+  /// Bytes of the names of one inode's attributes, each with an end: the kernel lists no more
+  /// (`XATTR_LIST_MAX`, listxattr(2)).
+  static let attributeListBytes = 64 << 10
 
   mutating func setExtendedAttribute(
-    _ id: InodeID, _ name: FileName, _ value: [UInt8], _ mode: AttributeSetMode
+    _ id: InodeID, _ name: AttributeName, _ value: [UInt8], _ mode: AttributeSetMode
   ) async throws {
     guard value.count <= Limits.attributeValueBytes else {
       throw DFSError(
@@ -57,12 +60,19 @@ extension Transaction {
         "inode \(id) has attributes of \(bytes) bytes; the bound is "
           + "\(Self.attributesBytes), \(Self.attributeOverheadBytes) counted for each")
     }
+    let list = all.keys.reduce(0) { $0 + $1.bytes.count + 1 }
+    guard list <= Self.attributeListBytes else {
+      throw DFSError(
+        .noSpace,
+        "inode \(id) has attributes' names of \(list) bytes; the bound is "
+          + "\(Self.attributeListBytes)")
+    }
     putAttribute(id, name, value)
     inode.changed = time
     put(inode)
   }
 
-  mutating func removeExtendedAttribute(_ id: InodeID, _ name: FileName) async throws {
+  mutating func removeExtendedAttribute(_ id: InodeID, _ name: AttributeName) async throws {
     try await load(.inode(id), .attributes(id))
     var inode = try await seenInode(id)
     guard try await attributes(id)[name] != nil else { throw Self.noAttribute(name) }
@@ -71,7 +81,7 @@ extension Transaction {
     put(inode)
   }
 
-  static func noAttribute(_ name: FileName) -> DFSError {
+  static func noAttribute(_ name: AttributeName) -> DFSError {
     DFSError(.noAttribute, "there is no attribute '\(name)'")
   }
 
@@ -96,6 +106,19 @@ extension Transaction {
         return try make(name, new, in: &directory, version: version)
       }
       return try publish(version, to: inode, modified: time)
+    case .nameless(let reserved, let attributes, let modified, let parent, let name):
+      try await load(.inode(reserved.id), .inode(parent), .entry(parent: parent, name: name))
+      var directory = try await directory(parent)
+      guard try await child(parent, name) == nil, try await inode(reserved.id) == nil else {
+        throw DFSError(.exists, "'\(name)' exists already")
+      }
+      var inode = reserved
+      inode.links = 1
+      for (attribute, value) in attributes { putAttribute(inode.id, attribute, value) }
+      putEntry(parent, name, inode.id)
+      touch(&directory)
+      put(directory)
+      return try publish(version, to: inode, modified: modified)
     }
   }
 

@@ -7,7 +7,7 @@ enum Finding: Hashable, Sendable {
   case inode(InodeID, Inode?)
   /// What the name leads to, or that there is no such entry.
   case entry(parent: InodeID, FileName, InodeID?)
-  case attributes(InodeID, [FileName: [UInt8]])
+  case attributes(InodeID, [AttributeName: [UInt8]])
   /// All entries of a directory.
   case listing(InodeID, [FileName: InodeID])
 
@@ -25,7 +25,7 @@ enum Finding: Hashable, Sendable {
     case .directory(let id, let after):
       if after == nil, !answer.isPartial { findings.append(listing(of: id, findings)) }
     case .attributes(let id):
-      let attributes = answer.rows.compactMap { row -> (FileName, [UInt8])? in
+      let attributes = answer.rows.compactMap { row -> (AttributeName, [UInt8])? in
         if case .attribute(id, let name) = row.key { (name, row.value.bytes) } else { nil }
       }
       return [.attributes(id, Dictionary(attributes) { $1 })]
@@ -69,7 +69,7 @@ protocol RowSource: Sendable {
 struct KnownRows: Sendable {
   private var inodes: [InodeID: Known<Inode>] = [:]
   private var entries: [RowKey: Known<InodeID>] = [:]
-  private var attributes: [InodeID: [FileName: [UInt8]]] = [:]
+  private var attributes: [InodeID: [AttributeName: [UInt8]]] = [:]
   private var emptiness: [InodeID: Bool] = [:]
 
   init(_ findings: [Finding] = []) {
@@ -99,6 +99,6 @@ struct KnownRows: Sendable {
     case .present(let id): inode(id)
     }
   }
-  func attributes(_ id: InodeID) -> [FileName: [UInt8]]? { attributes[id] }
+  func attributes(_ id: InodeID) -> [AttributeName: [UInt8]]? { attributes[id] }
   func isEmpty(_ directory: InodeID) -> Bool? { emptiness[directory] }
 }

@@ -179,3 +179,33 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
   /// For people; bytes that are not UTF-8 are replaced and control characters escaped.
   public var description: String { String(decoding: bytes, as: UTF8.self).printable }
 }
+
+/// The name of an extended attribute, with its name space: 1 to 255 bytes, any but NUL
+/// (<https://man7.org/linux/man-pages/man7/xattr.7.html>).
+public struct AttributeName: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let bytes: [UInt8]
+
+  public init(_ bytes: some Collection<UInt8>) throws(DFSError) {
+    let bytes = Array(bytes)
+    guard bytes.count <= Limits.attributeNameBytes else {
+      throw DFSError(
+        .outOfRange,
+        "an attribute's name of \(bytes.count) bytes; the bound is \(Limits.attributeNameBytes)")
+    }
+    guard !bytes.isEmpty, !bytes.contains(0) else {
+      throw DFSError(
+        .invalidArgument,
+        "'\(String(decoding: bytes, as: UTF8.self).printable)' is no attribute's name")
+    }
+    self.bytes = bytes
+  }
+
+  public init(_ text: String) throws(DFSError) { try self.init(Array(text.utf8)) }
+
+  public static func < (left: Self, right: Self) -> Bool {
+    left.bytes.lexicographicallyPrecedes(right.bytes)
+  }
+
+  /// For people, as a file's name is.
+  public var description: String { String(decoding: bytes, as: UTF8.self).printable }
+}

@@ -7,7 +7,7 @@
 public enum RowKey: Hashable, Sendable {
   case inode(InodeID)
   case entry(parent: InodeID, name: FileName)
-  case attribute(InodeID, name: FileName)
+  case attribute(InodeID, name: AttributeName)
 }
 
 /// A row: its key, the number of the change that wrote it, and its value.

@@ -6,7 +6,7 @@ extension Coordinator {
   /// under the same number would otherwise leave equal digests, and a server that took the one would
   /// pass for one that took the other. The row belongs to no inode (there is none of number 0).
   public static let identityKey: RowKey = {
-    guard let name = try? FileName("change") else { preconditionFailure("'change' is a name") }
+    guard let name = try? AttributeName("change") else { preconditionFailure("'change' is a name") }
     return .attribute(InodeID(0), name: name)
   }()
 

@@ -69,6 +69,14 @@ extension GRDB.Row {
     }
   }
 
+  func attributeName(_ column: Int) throws -> AttributeName {
+    do {
+      return try AttributeName(try bytes(column))
+    } catch {
+      throw DFSError(.damaged, "the name of an attribute in the database is none", cause: error)
+    }
+  }
+
   func digest(_ column: Int) throws -> RowDigest {
     guard let digest = RowDigest(bytes: try bytes(column)) else {
       throw DFSError(.damaged, "a digest in the database does not have 16 bytes")

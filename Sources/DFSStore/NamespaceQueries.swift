@@ -96,7 +96,8 @@ extension DFSCore.Row {
     let name =
       switch key {
       case .inode: 0
-      case .entry(_, let name), .attribute(_, let name): name.bytes.count
+      case .entry(_, let name): name.bytes.count
+      case .attribute(_, let name): name.bytes.count
       }
     return value.bytes.count + name + (value.content == nil ? 0 : 32) + 48
   }

@@ -41,14 +41,14 @@ struct RowScan {
 
   /// - Returns: whether all of them did fit.
   func attributes(
-    of id: InodeID, after: FileName?, _ page: inout RowPage
+    of id: InodeID, after: AttributeName?, _ page: inout RowPage
   ) throws -> Bool {
     let statement = try db.cachedStatement(
       sql: "SELECT name, \"change\", value, checksum FROM attribute"
         + " WHERE inode = ? AND name > ? ORDER BY name")
     let rows = try GRDB.Row.fetchCursor(
       statement, arguments: [id.value.stored, (after?.bytes ?? []).stored])
-    return try add(rows, &page) { row in try row.attribute(id, try row.fileName(0), at: 1) }
+    return try add(rows, &page) { row in try row.attribute(id, try row.attributeName(0), at: 1) }
   }
 
   // MARK: Everything
@@ -120,7 +120,7 @@ struct RowScan {
       sql: "SELECT inode, name, \"change\", value, checksum FROM attribute"
         + " WHERE inode BETWEEN ? AND ? ORDER BY inode, name")
     return try ranges(after: id, statement, &page) { row in
-      try row.attribute(InodeID(try row.number(0)), try row.fileName(1), at: 2)
+      try row.attribute(InodeID(try row.number(0)), try row.attributeName(1), at: 2)
     }
   }
 

@@ -97,7 +97,7 @@ extension GRDB.Row {
   }
 
   /// An attribute whose change, value and checksum begin at column `start`.
-  func attribute(_ id: InodeID, _ name: FileName, at start: Int) throws -> DFSCore.Row {
+  func attribute(_ id: InodeID, _ name: AttributeName, at start: Int) throws -> DFSCore.Row {
     let value = RowValue(bytes: try bytes(start + 1))
     return try verified(
       DFSCore.Row(key: .attribute(id, name: name), change: try number(start), value: value),

@@ -57,10 +57,10 @@ enum RowWriteCodec {
     let id = InodeID(UInt64(bigEndian: try take(8, &rest)))
     if kind == 1 { return .inode(id) }
     let count = Int(try take(1, &rest).first ?? 0)
-    let name = try FileName(try take(count, &rest))
+    let name = try take(count, &rest)
     switch kind {
-    case 2: return .entry(parent: id, name: name)
-    case 3: return .attribute(id, name: name)
+    case 2: return .entry(parent: id, name: try FileName(name))
+    case 3: return .attribute(id, name: try AttributeName(name))
     default: throw DFSError(.damaged, "a change in the log has a row of no known kind")
     }
   }

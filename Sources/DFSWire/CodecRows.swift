@@ -77,7 +77,7 @@ extension RowKey {
       guard key.name.isEmpty else { throw .violation("the key of an inode with a name") }
       self = .inode(inode)
     case .entry: self = .entry(parent: inode, name: try FileName(key.name))
-    case .attribute: self = .attribute(inode, name: try FileName(key.name))
+    case .attribute: self = .attribute(inode, name: try AttributeName(key.name))
     case .unknown, .UNRECOGNIZED: throw .violation("a key of no known table")
     }
   }

@@ -84,8 +84,8 @@ import Testing
       try await eventually("the push arrives") {
         try await two.list(.root, .pushed).map(\.name.description) == ["b"]
       }
-      try await two.setExtendedAttribute(file.id, FileName("user.x"), [1], .create)
-      #expect(try await two.extendedAttributes(file.id) == [FileName("user.x"): [1]])
+      try await two.setExtendedAttribute(file.id, AttributeName("user.x"), [1], .create)
+      #expect(try await two.extendedAttributes(file.id) == [AttributeName("user.x"): [1]])
       #expect(try await one.space().available > 0)
       #expect(await one.serverStates().allSatisfy(\.isUp))
       await one.close()

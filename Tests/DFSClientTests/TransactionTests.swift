@@ -109,7 +109,7 @@ import Testing
     let linked = try await tree.run { try await $0.link(file.id, to: .root, FileName("b")) }
     #expect(linked.links == 2)
     try await tree.run {
-      try await $0.setExtendedAttribute(file.id, FileName("user.x"), [1, 2], .set)
+      try await $0.setExtendedAttribute(file.id, AttributeName("user.x"), [1, 2], .set)
     }
     let before = try await tree.run { try await $0.unlink(.root, FileName("a")) }
     #expect(before.links == 2)
@@ -245,8 +245,8 @@ import Testing
   @Test func extendedAttributes() async throws {
     let tree = Tree()
     let file = try await tree.make(.root, "a")
-    let name = try FileName("user.x")
-    func set(_ bytes: Int, _ mode: AttributeSetMode, _ name: FileName) async throws {
+    let name = try AttributeName("user.x")
+    func set(_ bytes: Int, _ mode: AttributeSetMode, _ name: AttributeName) async throws {
       try await tree.run {
         try await $0.setExtendedAttribute(
           file.id, name, Array(repeating: 1, count: bytes), mode)
@@ -258,12 +258,47 @@ import Testing
     try await set(65536, .replace, name)
     await refuses(.outOfRange) { try await set(65537, .set, name) }
     #expect(try await tree.run { try await $0.attributes(file.id) }[name]?.count == 65536)
-    for index in 0..<2 { try await set(65536, .set, FileName("user.\(index)")) }
-    await refuses(.noSpace) { try await set(65536, .set, FileName("user.y")) }
+    for index in 0..<2 { try await set(65536, .set, AttributeName("user.\(index)")) }
+    await refuses(.noSpace) { try await set(65536, .set, AttributeName("user.y")) }
+    // The kernel lists no more names than this.
+    let many = try await tree.make(.root, "many")
+    let name255 = { (index: Int) in
+      try AttributeName(Array("user.\(100 + index)".utf8) + [UInt8](repeating: 47, count: 247))
+    }
+    for index in 0..<256 {
+      try await tree.run {
+        try await $0.setExtendedAttribute(many.id, name255(index), [], .set)
+      }
+    }
+    await refuses(.noSpace) {
+      try await tree.run { try await $0.setExtendedAttribute(many.id, name255(256), [], .set) }
+    }
     try await tree.run { try await $0.removeExtendedAttribute(file.id, name) }
     await refuses(.noAttribute) {
       try await tree.run { try await $0.removeExtendedAttribute(file.id, name) }
     }
+  }
+
+  @Test func aReservedInodeGetsItsNameAndContentAtOnce() async throws {
+    let tree = Tree()
+    let ids = try await [tree.run { $0.reserveInode() }, tree.run { $0.reserveInode() }]
+    #expect(ids[0] != ids[1] && tree.table.rows.isEmpty)
+    let (name, attribute) = (try FileName("a"), try AttributeName("user.x"))
+    let inode = Inode(
+      id: ids[0], kind: .regular, mode: 0o600, owner: 3, group: 4, links: 0,
+      time: Timestamp(nanoseconds: 1))
+    let target = PublishTarget.nameless(
+      inode, [attribute: [1]], modified: Timestamp(nanoseconds: 77), parent: .root, name)
+    let one = version("one")
+    let made = try await tree.run { try await $0.publish(one, to: target) }
+    #expect(made.id == ids[0] && made.links == 1 && made.version == one && made.owner == 3)
+    #expect(made.modified == Timestamp(nanoseconds: 77))
+    #expect(try await tree.child(.root, "a") == made)
+    #expect(try await tree.inode(.root)?.modified == made.changed)
+    #expect(try await tree.run { try await $0.attributes(made.id) } == [attribute: [1]])
+    await refuses(.exists) { _ = try await tree.run { try await $0.publish(one, to: target) } }
+    let other = try await tree.make(.root, "b")
+    #expect(!ids.contains(other.id))
   }
 
   private func version(_ text: String) -> Version {

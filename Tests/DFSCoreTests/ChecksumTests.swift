@@ -68,7 +68,7 @@ import Testing
       Row(
         key: .inode(InodeID(1)), change: 1,
         value: RowValue(bytes: Array(repeating: 0, count: 16))),
-      Row(key: .attribute(InodeID(1), name: try name("a")), change: 1, value: value),
+      Row(key: .attribute(InodeID(1), name: try AttributeName("a")), change: 1, value: value),
       Row(key: .entry(parent: InodeID(1), name: try name("a")), change: 1, value: value),
       Row(
         key: .entry(parent: InodeID(1), name: try name("a")), change: 1,

@@ -29,6 +29,20 @@ import Testing
     #expect(error?.code == .invalidArgument)
   }
 
+  @Test func attributeNamesHaveAnyBytesButNUL() throws {
+    for text in [".", "user.a/b", "/", String(repeating: "x", count: 255)] {
+      #expect(try AttributeName(text).bytes == Array(text.utf8))
+    }
+    for text in ["", "a\u{0}b"] {
+      let error = #expect(throws: DFSError.self) { try AttributeName(text) }
+      #expect(error?.code == .invalidArgument)
+    }
+    let error = #expect(throws: DFSError.self) {
+      try AttributeName(String(repeating: "x", count: 256))
+    }
+    #expect(error?.code == .outOfRange)
+  }
+
   @Test func aLongNameSaysTheBound() {
     let error = #expect(throws: DFSError.self) {
       try FileName(Array(repeating: UInt8(97), count: 256))

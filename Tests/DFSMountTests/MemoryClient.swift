@@ -104,6 +104,13 @@ final class MemoryClient: FileService {
     }
   }
 
+  func reserveInode() async throws -> InodeID {
+    files.state.withLock { state in
+      defer { state.nextID += 1 }
+      return InodeID(state.nextID)
+    }
+  }
+
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode {
     try change([.inode(inode)]) { state throws(DFSError) in
       var changed = try state.inode(inode)
@@ -118,12 +125,12 @@ final class MemoryClient: FileService {
     }
   }
 
-  func extendedAttributes(_ inode: InodeID) async throws -> [FileName: [UInt8]] {
+  func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]] {
     files.state.withLock { $0.attributes[inode] ?? [:] }
   }
 
   func setExtendedAttribute(
-    _ inode: InodeID, _ name: FileName, _ value: [UInt8], _ mode: AttributeSetMode
+    _ inode: InodeID, _ name: AttributeName, _ value: [UInt8], _ mode: AttributeSetMode
   ) async throws {
     try change([.attribute(inode, name: name)]) { state throws(DFSError) in
       let old = state.attributes[inode]?[name]
@@ -133,7 +140,7 @@ final class MemoryClient: FileService {
     }
   }
 
-  func removeExtendedAttribute(_ inode: InodeID, _ name: FileName) async throws {
+  func removeExtendedAttribute(_ inode: InodeID, _ name: AttributeName) async throws {
     try change([.attribute(inode, name: name)]) { state throws(DFSError) in
       guard state.attributes[inode]?.removeValue(forKey: name) != nil else {
         throw DFSError(.noAttribute, "no such attribute")
@@ -152,8 +159,17 @@ final class MemoryClient: FileService {
     try bytes.withUnsafeMutableBytes { try content.read(into: $0, at: 0) }
     let md5 = MD5Digest.of(bytes)
     if let given = content.md5, given != md5 { throw DFSError(.damaged, "the MD5 is wrong") }
-    guard case .inode(let id, let modified, _) = target else { throw DFSError(.unsupported, "") }
     let stored = bytes
+    let (id, modified): (InodeID, Timestamp)
+    switch target {
+    case .inode(let inode, let time, _): (id, modified) = (inode, time)
+    case .nameless(let inode, let attributes, let time, let parent, let name):
+      (id, modified) = (inode.id, time)
+      try change([.entry(parent: parent, name: name)]) { state throws(DFSError) in
+        try state.name(inode, attributes, parent, name)
+      }
+    case .name: throw DFSError(.unsupported, "no mount publishes so")
+    }
     return try change([.inode(id)]) { state throws(DFSError) in
       let version = Version(
         id: .random(), size: UInt64(stored.count), md5: md5, placement: Placement(md5: md5),

@@ -8,7 +8,7 @@ final class MemoryFiles: Sendable {
   struct State: Sendable {
     var inodes: [InodeID: Inode] = [:]
     var entries: [InodeID: [FileName: InodeID]] = [.root: [:]]
-    var attributes: [InodeID: [FileName: [UInt8]]] = [:]
+    var attributes: [InodeID: [AttributeName: [UInt8]]] = [:]
     var contents: [VersionID: [UInt8]] = [:]
     var holds: [VersionID: Int] = [:]
     var nextID: UInt64 = 256
@@ -86,6 +86,17 @@ extension MemoryFiles.State {
     entries[parent]?[name] = id
     touch(parent)
     return inode
+  }
+
+  mutating func name(
+    _ inode: Inode, _ values: [AttributeName: [UInt8]], _ parent: InodeID, _ name: FileName
+  ) throws(DFSError) {
+    guard try directory(parent)[name] == nil else { throw DFSError(.exists, "'\(name)' exists") }
+    inodes[inode.id] = inode
+    inodes[inode.id]?.links = 1
+    attributes[inode.id] = values
+    entries[parent]?[name] = inode.id
+    touch(parent)
   }
 
   mutating func touch(_ id: InodeID) {

@@ -93,7 +93,7 @@ struct Bench {
 
 extension RowWrite {
   static func note(_ name: String, _ value: UInt8) -> RowWrite {
-    guard let name = try? FileName(name) else { preconditionFailure("\(name) is no name") }
+    guard let name = try? AttributeName(name) else { preconditionFailure("\(name) is no name") }
     return RowWrite(.attribute(InodeID(9), name: name), RowValue(bytes: [value]))
   }
 }

@@ -47,7 +47,7 @@ final class DamagedDatabase: Sendable {
       let file = Fixture.create(
         number, "file \(number)", version: version, value: Fixture.bytes(400, seed: number))
       let attribute = RowWrite(
-        .attribute(InodeID(change: number, index: 0), name: Fixture.fileName("user.a")),
+        .attribute(InodeID(change: number, index: 0), name: Fixture.attributeName("user.a")),
         RowValue(bytes: Fixture.bytes(200, seed: number)))
       let change = Change(id: file.id, writes: file.writes + [attribute])
       // The second small copy of every third is missing, and so wanted.

@@ -31,6 +31,11 @@ enum Fixture {
     return name
   }
 
+  static func attributeName(_ text: String) -> AttributeName {
+    guard let name = try? AttributeName(text) else { fatalError("'\(text)' is no name") }
+    return name
+  }
+
   static func open(
     _ directory: String, name: String = "DFS1", cluster: String = "default",
     options: StoreOptions = StoreOptions()

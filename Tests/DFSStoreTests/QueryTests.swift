@@ -77,6 +77,7 @@ import Testing
     try await user.begin()
     let ids = [0, 1, 1 << 62, .max >> 1, 1 << 63, .max - 1, .max] as [UInt64]
     let name = Fixture.fileName("n")
+    let attribute = Fixture.attributeName("n")
     var writes: [RowWrite] = []
     for id in ids.shuffled() {
       writes.append(RowWrite(.inode(InodeID(id)), RowValue(bytes: [1])))
@@ -84,14 +85,14 @@ import Testing
         RowWrite(.entry(parent: InodeID(id), name: name), RowValue(bytes: [], child: InodeID(id))))
       writes.append(
         RowWrite(
-          .attribute(InodeID(id), name: name), RowValue(bytes: Fixture.bytes(64 << 10))))
+          .attribute(InodeID(id), name: attribute), RowValue(bytes: Fixture.bytes(64 << 10))))
     }
     try await user.apply(
       Change(id: ChangeID(client: ClientID(7), sequence: 1), writes: writes))
     let expected =
       ids.map { RowKey.inode(InodeID($0)) }
       + ids.map { RowKey.entry(parent: InodeID($0), name: name) }
-      + ids.map { RowKey.attribute(InodeID($0), name: name) }
+      + ids.map { RowKey.attribute(InodeID($0), name: attribute) }
     #expect(try await everything(user).map(\.key) == expected)
     // Page by page from every key.
     for (index, key) in expected.enumerated() {
@@ -102,7 +103,7 @@ import Testing
 
   @Test func singleRowsAndAttributes() async throws {
     let user = try await user(files: 10)
-    let name = Fixture.fileName("user.x")
+    let name = Fixture.attributeName("user.x")
     let inode = InodeID(1003)
     try await user.apply(
       Change(

@@ -12,7 +12,7 @@ enum Samples {
 
   static let keys: [RowKey] = [
     .inode(.root), .entry(parent: InodeID(1 << 40), name: name),
-    .attribute(InodeID(.max), name: fileName([0xff, 0xfe])),
+    .attribute(InodeID(.max), name: attributeName([0xff, 0x2f])),
   ]
   static let values = [
     RowValue(bytes: []), RowValue(bytes: [1, 2], child: InodeID(0)),
@@ -55,6 +55,10 @@ enum Samples {
 
   private static func fileName(_ bytes: [UInt8]) -> FileName {
     do { return try FileName(bytes) } catch { preconditionFailure("\(error)") }
+  }
+
+  private static func attributeName(_ bytes: [UInt8]) -> AttributeName {
+    do { return try AttributeName(bytes) } catch { preconditionFailure("\(error)") }
   }
 
   /// A piece of a part, and its bytes.

@@ -19,6 +19,10 @@ extension Trait where Self == ConditionTrait {
     .enabled(if: Requirements.fuse, "needs a mount, and /dev/fuse cannot be opened here")
   }
 
+  static var needsRoot: Self {
+    .enabled(if: geteuid() == 0, "needs root, to change owners")
+  }
+
   static var large: Self {
     .enabled(if: Requirements.large, "5 GiB files; run scripts/test --all (or DFS_TEST_LARGE=1)")
   }

@@ -3,7 +3,7 @@ internal import DFSCore
 internal import Glibc
 internal import Synchronization
 
-/// Attributes, links' targets, extended attributes and space.
+/// Attributes, links' targets and space.
 extension FileSystem {
   /// - Parameter handle: the open file through which is asked: it has the size of what it reads.
   func attributes(of id: InodeID, handle: UInt64? = nil) async throws -> Reply {
@@ -27,12 +27,15 @@ extension FileSystem {
       guard let known = lastRoot.withLock({ $0 }) else { throw error }
       return known
     } catch let error as DFSError where error.isAbsence {
-      // Removed, and open here.
-      guard let file = files[id] else {
+      // Removed, and open here, or it is somebody's working directory.
+      if let file = files[id] {
+        file.markRemoved()
+        return file.ownAttributes
+      }
+      guard let inode = nodes.removed(id) else {
         throw DFSError(.staleHandle, "inode \(id) is gone", cause: error)
       }
-      file.markRemoved()
-      return file.ownAttributes
+      return Attributes(inode)
     }
   }
 
@@ -76,58 +79,4 @@ extension FileSystem {
   }
 
   func statistics() async throws -> Reply { .space(try await space.report()) }
-
-  // MARK: Extended attributes
-
-  func extendedAttribute(of id: InodeID, _ name: [UInt8], limit: Int) async throws -> Reply {
-    if id == .root, name == Array(ServingProcess.attribute.utf8) {
-      return .value(Array("\(getpid())".utf8), limit: limit)
-    }
-    let name = try FileName(attribute: name)
-    guard let value = try await service.extendedAttributes(id)[name] else {
-      throw DFSError(.noAttribute, "inode \(id) has no attribute '\(name)'")
-    }
-    return .value(value, limit: limit)
-  }
-
-  func extendedAttributes(of id: InodeID, limit: Int) async throws -> Reply {
-    let names = try await service.extendedAttributes(id).keys.sorted()
-    return .value(names.flatMap { $0.bytes + [0] }, limit: limit)
-  }
-
-  func setExtendedAttribute(
-    of id: InodeID, _ name: [UInt8], _ value: [UInt8], _ mode: AttributeSetMode
-  ) async throws -> Reply {
-    guard value.count <= Limits.attributeValueBytes else {
-      throw DFSError(
-        .noSpace,
-        "an attribute of \(value.count) bytes; the bound is \(Limits.attributeValueBytes)")
-    }
-    try await service.setExtendedAttribute(id, try FileName(attribute: name), value, mode)
-    return .done
-  }
-
-  func removeExtendedAttribute(of id: InodeID, _ name: [UInt8]) async throws -> Reply {
-    try await service.removeExtendedAttribute(id, try FileName(attribute: name))
-    return .done
-  }
-}
-
-extension FileName {
-  /// The name of an extended attribute. Those of the kernel's own name spaces (capabilities, lists
-  /// of access) are not kept.
-  init(attribute name: [UInt8]) throws(DFSError) {
-    guard name.starts(with: "user.".utf8) || name.starts(with: "trusted.".utf8) else {
-      throw DFSError(.unsupported, "only attributes in 'user.' and 'trusted.' are kept")
-    }
-    guard name.count <= Limits.attributeNameBytes else {
-      throw DFSError(
-        .outOfRange,
-        "an attribute's name of \(name.count) bytes; the bound is \(Limits.attributeNameBytes)")
-    }
-    guard !name.contains(UInt8(ascii: "/")) else {
-      throw DFSError(.unsupported, "an attribute's name with '/'")
-    }
-    try self.init(name)
-  }
 }

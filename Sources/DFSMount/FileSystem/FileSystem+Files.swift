@@ -26,7 +26,7 @@ extension FileSystem {
     return .opened(opened(file, flags: flags, isDivided: isDivided))
   }
 
-  private func opened(_ file: OpenFile, flags: Int32, isDivided: Bool) -> Opened {
+  func opened(_ file: OpenFile, flags: Int32, isDivided: Bool) -> Opened {
     let handle = handles.add(FileHandle(file, flags: flags))
     let version = isDivided ? nil : file.state.withLock { $0.base?.id }
     return Opened(

@@ -76,8 +76,15 @@ extension FileSystem {
     return new
   }
 
-  func link(_ id: InodeID, to parent: InodeID, _ name: FileName) async throws -> Reply {
+  func link(
+    _ id: InodeID, to parent: InodeID, _ name: FileName,
+    progress: @escaping @Sendable () -> Void
+  ) async throws -> Reply {
     let mark = nodes.mark
+    if let file = files[id], file.isTemporary {
+      let inode = try await file.publish(as: name, in: parent, progress: progress)
+      return .entry(entry(parent, name, inode, since: mark))
+    }
     let inode = try await service.link(id, to: parent, name)
     files[id]?.learn(inode, modified: nil)
     return .entry(entry(parent, name, inode, since: mark))
@@ -86,7 +93,7 @@ extension FileSystem {
   // MARK: Removing
 
   func unlink(_ parent: InodeID, _ name: FileName) async throws -> Reply {
-    await holdOpenFile(parent, name)
+    if !files.isEmpty { await holdOpenFile(parent, name) }
     let inode = try await service.unlink(parent, name)
     forgetName(parent, name, inode)
     return .done
@@ -95,6 +102,7 @@ extension FileSystem {
   func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Reply {
     let inode = try await service.removeDirectory(parent, name)
     nodes.drop(NodeName(parent: parent, name: name), of: inode.id)
+    nodes.noteRemoved(inode)
     return .done
   }
 
@@ -102,7 +110,6 @@ extension FileSystem {
   /// - Returns: what the name means now.
   @discardableResult
   private func holdOpenFile(_ parent: InodeID, _ name: FileName) async -> Inode? {
-    guard !files.isEmpty else { return nil }
     let inode = try? await service.lookup(parent, name, .pushed)
     if let inode, let file = files[inode.id] { await file.untilHeld() }
     return inode
@@ -111,8 +118,10 @@ extension FileSystem {
   /// - Parameter inode: as it was before it lost the name.
   private func forgetName(_ parent: InodeID, _ name: FileName, _ inode: Inode) {
     nodes.drop(NodeName(parent: parent, name: name), of: inode.id)
+    let isLast = inode.kind == .directory || inode.links <= 1
+    if isLast { nodes.noteRemoved(inode) }
     guard let file = files[inode.id] else { return }
-    if inode.links <= 1 {
+    if isLast {
       file.markRemoved()
     } else {
       var left = inode
@@ -131,9 +140,7 @@ extension FileSystem {
     let moved = try await service.lookup(parent, name, .pushed)
     let other = mode == .exchange ? try await service.lookup(newParent, newName, .pushed) : nil
     try await service.rename(parent, name, to: newParent, newName, mode)
-    if let replaced, replaced.id != moved.id, replaced.kind != .directory {
-      forgetName(newParent, newName, replaced)
-    }
+    if let replaced, replaced.id != moved.id { forgetName(newParent, newName, replaced) }
     nodes.rename(moved.id, to: NodeName(parent: newParent, name: newName))
     if let other { nodes.rename(other.id, to: NodeName(parent: parent, name: name)) }
     return .done

@@ -12,6 +12,8 @@ final class NodeTable: Sendable {
     var lookups: UInt64 = 0
     var name: NodeName?
     var cachedVersion: VersionID?
+    /// As it was when its last name was removed here.
+    var removed: Inode?
   }
 
   private struct State {
@@ -57,6 +59,20 @@ final class NodeTable: Sendable {
   func drop(_ name: NodeName, of id: InodeID) {
     state.withLock { if $0.nodes[id]?.name == name { $0.nodes[id]?.name = nil } }
   }
+
+  /// The inode lost its last name here; whoever has it open still asks for it.
+  func noteRemoved(_ inode: Inode) {
+    state.withLock { state in
+      guard state.nodes[inode.id] != nil else { return }
+      var inode = inode
+      inode.links = 0
+      inode.changed = .now
+      state.nodes[inode.id]?.removed = inode
+    }
+  }
+
+  /// An inode without a name that the kernel still knows.
+  func removed(_ id: InodeID) -> Inode? { state.withLock { $0.nodes[id]?.removed } }
 
   /// Everything known, for when anything may have changed.
   var all: [(id: InodeID, name: NodeName?)] {

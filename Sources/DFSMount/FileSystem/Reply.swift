@@ -26,7 +26,8 @@ struct Attributes: Hashable, Sendable {
 
 /// An inode under a name; the kernel counts each as one lookup until it forgets.
 struct Entry: Hashable, Sendable {
-  let name: NodeName
+  /// Nil for a file that has no name yet.
+  let name: NodeName?
   let attributes: Attributes
 }
 

@@ -42,6 +42,33 @@ extension OpenFile {
     }
   }
 
+  /// Gives a file that never had a name its first one, with what was written so far, in one change.
+  func publish(
+    as name: FileName, in parent: InodeID, progress: @escaping @Sendable () -> Void
+  ) async throws -> Inode {
+    try await lane.alone {
+      let (inode, attributes, work) = self.state.withLock { state in
+        let work = state.spool.map {
+          Work(spool: $0, modified: state.modified, changes: state.changes)
+        }
+        return (state.inode, state.attributes, state.isTemporary ? work : nil)
+      }
+      guard let work else { throw DFSError(.exists, "the file was given a name meanwhile") }
+      let target = PublishTarget.nameless(
+        inode, attributes, modified: work.modified, parent: parent, name)
+      let made = try await self.context.service.publish(
+        await work.spool.content(), to: target, durable: false
+      ) { _ in progress() }
+      self.state.withLock { state in
+        state.isRemoved = false
+        state.isTemporary = false
+        state.attributes = [:]
+      }
+      self.endPublish(made, work, durable: false)
+      return made
+    }
+  }
+
   /// Whether all that is to be published is that the file is empty.
   var isOnlyEmptied: Bool {
     state.withLock { $0.isDirty && $0.failure == nil && $0.spool?.size == 0 }

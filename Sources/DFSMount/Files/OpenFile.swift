@@ -29,6 +29,10 @@ final class OpenFile: Sendable {
     var handles = 0
     /// The inode has no name any more: it goes on here only.
     var isRemoved = false
+    /// It never had a name, and may be given one.
+    var isTemporary = false
+    /// Extended attributes that were set since it has no name.
+    var attributes: [AttributeName: [UInt8]] = [:]
     /// The file could not be published at all, and its entry was removed again.
     var failure: DFSError?
     /// The versions held at the servers for this file.

@@ -34,18 +34,20 @@ extension FuseCallbacks {
   private static func addExtendedAttributes(_ table: inout fuse_lowlevel_ops) {
     table.getxattr = { request, id, name, size in
       let name = FuseCallbacks.bytes(name)
-      // The kernel asks for this one before each write.
-      if name == FuseCallbacks.securityCapability {
+      // So asks the kernel before each write.
+      if size == 0, name == FuseCallbacks.securityCapability,
+        FuseCallbacks.session(request)?.fileSystem.needsNoCapability(InodeID(id)) ?? false
+      {
         fuse_reply_err(request, ENODATA)
         return
       }
-      FuseCallbacks.serve(request, "getxattr", .query) { files, _ in
-        try await files.extendedAttribute(of: InodeID(id), name, limit: size)
+      FuseCallbacks.serve(request, "getxattr", .query) { files, request in
+        try await files.extendedAttribute(of: InodeID(id), name, limit: size, request.caller)
       }
     }
     table.listxattr = { request, id, size in
-      FuseCallbacks.serve(request, "listxattr", .query) { files, _ in
-        try await files.extendedAttributes(of: InodeID(id), limit: size)
+      FuseCallbacks.serve(request, "listxattr", .query) { files, request in
+        try await files.extendedAttributes(of: InodeID(id), limit: size, request.caller)
       }
     }
     table.setxattr = { request, id, name, value, size, flags in

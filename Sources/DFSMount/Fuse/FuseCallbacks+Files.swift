@@ -8,6 +8,13 @@ extension FuseCallbacks {
   static func addFiles(_ table: inout fuse_lowlevel_ops) {
     table.create = { request, parent, name, mode, info in
       guard let flags = info?.pointee.flags else { return }
+      if dfs_asks_for_tmpfile(flags) != 0 {
+        FuseCallbacks.serve(request, "tmpfile", .change) { files, request in
+          try await files.createTemporary(
+            InodeID(parent), mode: mode, flags: flags, request.caller)
+        }
+        return
+      }
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(request, "create", .change) { files, request in
         try await files.create(

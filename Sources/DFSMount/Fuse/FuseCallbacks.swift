@@ -102,8 +102,8 @@ extension FuseCallbacks {
     }
     table.link = { request, id, parent, name in
       let name = FuseCallbacks.name(name)
-      FuseCallbacks.serve(request, "link", .change) { files, _ in
-        try await files.link(InodeID(id), to: InodeID(parent), name.get())
+      FuseCallbacks.serve(request, "link", .change) { files, request in
+        try await files.link(InodeID(id), to: InodeID(parent), name.get()) { request.extend() }
       }
     }
     table.unlink = { request, parent, name in

@@ -92,6 +92,7 @@ final class FuseSession: Sendable {
       let count = fuse_session_receive_buf(raw.pointer, &buffer)
       if count == -EINTR { continue }
       if count <= 0 { break }
+      dfs_accept_tmpfile(&buffer)
       fuse_session_process_buf(raw.pointer, &buffer)
     }
     free(buffer.mem)

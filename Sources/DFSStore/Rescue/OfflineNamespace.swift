@@ -44,7 +44,7 @@ final class OfflineNamespace {
   }
 
   /// Extended attributes; they fit one page.
-  func attributes(of id: InodeID) throws -> [(name: FileName, value: [UInt8])] {
+  func attributes(of id: InodeID) throws -> [(name: AttributeName, value: [UInt8])] {
     var page = RowPage(bytesLeft: Limits.answerBytes, mayBeEmpty: false)
     _ = try reader.read { db in
       try RowScan(db: db).attributes(of: id, after: nil, &page)

@@ -150,7 +150,7 @@ extension File {
   /// attributes go between the first two.
   /// - Returns: the number of extended attributes that were refused here.
   func setAttributes(
-    _ inode: Inode, _ attributes: [(name: FileName, value: [UInt8])]
+    _ inode: Inode, _ attributes: [(name: AttributeName, value: [UInt8])]
   ) throws(DFSError) -> Int {
     if OutputOwner.canSet, fchown(descriptor, inode.owner, inode.group) != 0 {
       throw .system("giving to its owner", path)
@@ -164,7 +164,7 @@ extension File {
     return refused
   }
 
-  private func set(_ name: FileName, _ value: [UInt8]) -> Bool {
+  private func set(_ name: AttributeName, _ value: [UInt8]) -> Bool {
     let text = (name.bytes + [0]).map(CChar.init(bitPattern:))
     return fsetxattr(descriptor, text, value, value.count, 0) == 0
   }

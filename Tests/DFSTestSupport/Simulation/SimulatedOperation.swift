@@ -117,7 +117,8 @@ struct SimulatedOperation {
   }
 
   static func counter(_ index: UInt64) -> RowKey {
-    .attribute(InodeID(10 + index), name: name("count"))
+    guard let name = try? AttributeName("count") else { preconditionFailure("it is a name") }
+    return .attribute(InodeID(10 + index), name: name)
   }
 
   static let files: [RowKey] = [.inode(InodeID(20)), .inode(InodeID(21))]

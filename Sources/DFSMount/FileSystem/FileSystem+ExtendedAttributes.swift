@@ -1,0 +1,160 @@
+internal import DFSClient
+internal import DFSCore
+internal import Glibc
+internal import Synchronization
+
+/// Extended attributes: those that are kept with an inode, and those that the mount answers itself.
+extension FileSystem {
+  func extendedAttribute(
+    of id: InodeID, _ name: [UInt8], limit: Int, _ caller: Caller
+  ) async throws -> Reply {
+    if let answer = try await Telling(name)?.answer(id, self) {
+      return .value(Array(answer.utf8), limit: limit)
+    }
+    let name = try AttributeName(kept: name)
+    guard name.isShown(to: caller), let value = try await attributes(of: id)[name] else {
+      throw DFSError(.noAttribute, "inode \(id) has no attribute '\(name)'")
+    }
+    return .value(value, limit: limit)
+  }
+
+  func extendedAttributes(of id: InodeID, limit: Int, _ caller: Caller) async throws -> Reply {
+    let names = try await attributes(of: id).keys.filter { $0.isShown(to: caller) }.sorted()
+    return .value(names.flatMap { $0.bytes + [0] }, limit: limit)
+  }
+
+  func setExtendedAttribute(
+    of id: InodeID, _ name: [UInt8], _ value: [UInt8], _ mode: AttributeSetMode
+  ) async throws -> Reply {
+    let name = try AttributeName(settable: name)
+    if let file = nameless(id) {
+      try file.setAttribute(name, value, mode)
+    } else {
+      try await service.setExtendedAttribute(id, name, value, mode)
+    }
+    return .done
+  }
+
+  func removeExtendedAttribute(of id: InodeID, _ name: [UInt8]) async throws -> Reply {
+    let name = try AttributeName(settable: name)
+    if let file = nameless(id) {
+      try file.setAttribute(name, nil, .replace)
+    } else {
+      try await service.removeExtendedAttribute(id, name)
+    }
+    return .done
+  }
+
+  /// Whether the kernel, which asks before each write whether the file has a capability that the
+  /// write must take away, can be answered without asking: only what can be executed has any.
+  func needsNoCapability(_ id: InodeID) -> Bool {
+    files[id]?.state.withLock { $0.inode.mode & 0o111 == 0 } ?? false
+  }
+
+  private func attributes(of id: InodeID) async throws -> [AttributeName: [UInt8]] {
+    if let file = nameless(id) { return file.state.withLock { $0.attributes } }
+    return try await service.extendedAttributes(id)
+  }
+
+  /// A file that is open and has no name: its attributes are here only.
+  private func nameless(_ id: InodeID) -> OpenFile? {
+    guard let file = files[id], file.state.withLock({ $0.isRemoved }) else { return nil }
+    return file
+  }
+}
+
+extension OpenFile {
+  /// - Parameter value: nil to remove it.
+  fileprivate func setAttribute(
+    _ name: AttributeName, _ value: [UInt8]?, _ mode: AttributeSetMode
+  ) throws(DFSError) {
+    try state.withLock { state throws(DFSError) in
+      let isThere = state.attributes[name] != nil
+      if mode == .create, isThere { throw DFSError(.exists, "attribute '\(name)' exists already") }
+      if mode == .replace, !isThere {
+        throw DFSError(.noAttribute, "there is no attribute '\(name)'")
+      }
+      state.attributes[name] = value
+      state.inode.changed = .now
+    }
+  }
+}
+
+/// What the mount tells of a file in an attribute that is answered but not listed, so that nothing
+/// copies it.
+private enum Telling: String {
+  /// The MD5 of the content that is published: 32 hexadecimal digits.
+  case md5 = "user.dfs.md5"
+  /// Which servers should have each part: `1=DFS1,DFS4 2=DFS1,DFS2 …`.
+  case placement = "user.dfs.placement"
+  /// `complete`, or `reduced` or `incomplete` and the parts that do not have two copies on servers
+  /// that are up, with those they have: `reduced 2=DFS1`, `incomplete 2=DFS1 3=none`.
+  case health = "user.dfs.health"
+  /// Of the root: the process that serves the mount.
+  case process = "user.dfs.process"
+
+  init?(_ name: [UInt8]) { self.init(rawValue: String(decoding: name, as: UTF8.self)) }
+
+  /// - Throws: `noAttribute` for what has no content.
+  func answer(_ id: InodeID, _ files: FileSystem) async throws -> String {
+    if self == .process {
+      guard id == .root else { throw Self.absent }
+      return "\(getpid())"
+    }
+    let known = files.files[id]?.state.withLock { $0.isRemoved ? $0.base : nil }
+    let version =
+      if let known { known } else { try await files.service.inode(id, .pushed).version }
+    guard let version else { throw Self.absent }
+    switch self {
+    case .md5: return version.md5.description
+    case .placement: return Self.list(PartIndex.all, version.placement)
+    case .health:
+      let found = try await files.service.copies([version.id])[version.id]
+      return Self.health(version, found ?? Placement(holders: Array(repeating: [], count: 4)))
+    case .process: throw Self.absent
+    }
+  }
+
+  private static func health(_ version: Version, _ found: Placement) -> String {
+    // A part without bytes needs no server.
+    let parts = PartIndex.all.filter { version.split.length(of: $0) > 0 }
+    let reduced = parts.filter { found.holders(of: $0).servers.count < 2 }
+    if reduced.isEmpty { return "complete" }
+    let isIncomplete = reduced.contains { found.holders(of: $0).servers.isEmpty }
+    return (isIncomplete ? "incomplete " : "reduced ") + list(reduced, found)
+  }
+
+  private static func list(_ parts: [PartIndex], _ placement: Placement) -> String {
+    parts.map { part in
+      let servers = placement.holders(of: part).servers.map(\.description)
+      return "\(part)=" + (servers.isEmpty ? "none" : servers.joined(separator: ","))
+    }.joined(separator: " ")
+  }
+
+  private static let absent = DFSError(.noAttribute, "nothing is told of this inode")
+}
+
+extension AttributeName {
+  /// The name of an attribute that is kept. Lists of access (`system.posix_acl_…`) are not.
+  fileprivate init(kept name: [UInt8]) throws(DFSError) {
+    guard ["user.", "trusted.", "security."].contains(where: { name.starts(with: $0.utf8) }) else {
+      throw DFSError(
+        .unsupported, "only attributes in 'user.', 'trusted.' and 'security.' are kept")
+    }
+    try self.init(name)
+  }
+
+  /// The name of one that may be set.
+  fileprivate init(settable name: [UInt8]) throws(DFSError) {
+    guard !name.starts(with: "user.dfs.".utf8) else {
+      throw DFSError(.notPermitted, "what begins with 'user.dfs.' is told by the mount, not set")
+    }
+    try self.init(kept: name)
+  }
+
+  /// As on a local disk, `trusted.` is for the administrator (xattr(7)); the kernel sees to that for
+  /// single attributes, but not in lists.
+  fileprivate func isShown(to caller: Caller) -> Bool {
+    caller.user == 0 || !bytes.starts(with: "trusted.".utf8)
+  }
+}

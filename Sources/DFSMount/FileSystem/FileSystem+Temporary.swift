@@ -1,0 +1,36 @@
+internal import DFSClient
+internal import DFSCore
+internal import Glibc
+internal import Synchronization
+
+/// Files that were opened without a name (`O_TMPFILE`): they are here only, until link(2) gives them
+/// one; nothing of those that never get one reaches a server.
+extension FileSystem {
+  func createTemporary(
+    _ parent: InodeID, mode: UInt32, flags: Int32, _ caller: Caller
+  ) async throws -> Reply {
+    try await context.checkWritable()
+    let new = try await inheriting(parent, NewInode(kind: .regular, mode: mode, caller))
+    let inode = Inode(
+      id: try await service.reserveInode(), kind: .regular, mode: new.mode, owner: new.owner,
+      group: new.group, links: 0, time: .now)
+    let file = OpenFile(temporary: inode, context: context)
+    files.add(created: file)
+    return .created(
+      Entry(name: nil, attributes: file.ownAttributes),
+      opened(file, flags: flags, isDivided: false))
+  }
+}
+
+extension OpenFile {
+  convenience init(temporary inode: Inode, context: FileContext) {
+    self.init(created: inode, context: context)
+    state.withLock { state in
+      state.isRemoved = true
+      state.isTemporary = true
+    }
+  }
+
+  /// Whether it may be given a first name.
+  var isTemporary: Bool { state.withLock { $0.isTemporary } }
+}
