@@ -36,5 +36,8 @@ import Testing
     #expect(counts.healed > 50)
     #expect(counts.settled > 5)
     #expect(counts.collected > 400)
+    #expect(counts.completed > 5)
+    #expect(counts.refused > 20)
+    #expect(counts.failedSyncs > 10)
   }
 }

@@ -69,6 +69,8 @@ struct Simulate {
         + "\(counts.publishes) contents published, \(counts.standIns) of them with a stand-in, "
         + "\(counts.contentReads) read, \(counts.healed) copies healed, "
         + "\(counts.settled) contents sent home, \(counts.collected) copies removed, "
+        + "\(counts.completed) small copies completed, \(counts.refused) requests refused by full "
+        + "disks, \(counts.failedSyncs) servers stopped by a failed fsync, "
         + "\(counts.incomplete) contents incomplete at the end, "
         + "\(counts.messages) messages, \(counts.faults) faults")
     guard let seed = failures.first, !wantsTrace else { return }

@@ -31,6 +31,8 @@ final class SimulatedClient {
   private var refusals: ServerSet = []
   /// When the view began to be taken that was taken last.
   private var viewBegan = 0
+  /// Servers that lack more copies than they told when a view was taken.
+  var lackingMore: ServerSet = []
   /// The servers that have the copies of a change.
   var stored: [ChangeID: ServerSet] = [:]
   /// The versions that are open here.
@@ -199,12 +201,15 @@ final class SimulatedClient {
     guard coordinator.hasBroughtChanges, world.settings.hasContents else { return tell(.leading) }
     let (attempt, view, began) = (attempt, coordinator.view, viewBegan)
     let small = world.copies.neededSmall
+    lackingMore = []
     var asked: ServerSet = []
     let end = { [self] in
       guard coordinator.phase == .leading, coordinator.view == view else {
         return self.attempt == attempt ? tell(.leading) : ()
       }
-      world.copies.completed(small, by: slot, since: began, in: view, asked)
+      world.copies.completed(
+        small, by: slot, since: began, in: view,
+        asked.subtracting(lackingMore))
       if self.attempt == attempt { tell(.leading) }
     }
     even(since: world.now) { [self] in

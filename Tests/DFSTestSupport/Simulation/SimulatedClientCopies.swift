@@ -176,6 +176,8 @@ extension SimulatedClient {
   private func completeSmallCopies(of server: ServerIndex, _ done: @escaping () -> Void) {
     copy(.wanted(claims: false), on: server) { [self] reply in
       guard case .wanted(let copies)? = reply else { return done() }
+      // A server that was refilled may lack more than is told at once; that is for the healers.
+      if copies.count == SimulatedServer.wantedPage { lackingMore.insert(server) }
       complete(server, copies.filter { $0.id.version.isSmall }[...], done)
     }
   }

@@ -35,8 +35,9 @@ extension SimulatedDisk {
     return true
   }
 
-  mutating func syncFiles(_ ids: some Sequence<PartID>) {
-    for id in ids {
+  mutating func syncFiles(_ ids: [PartID]) {
+    // Which one fails must not hang on a dictionary's order.
+    for id in failsCopySync ? ids.inOrder : Array(ids) {
       guard let file = setting.files[id], file.isKnown, !file.isSynced else { continue }
       if failsCopySync, !ignoresFailedSync {
         failsCopySync = false

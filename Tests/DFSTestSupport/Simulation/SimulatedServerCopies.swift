@@ -37,6 +37,9 @@ enum SimulatedCopyReply {
 
 /// A server's copies: what UserStore does with them.
 extension SimulatedServer {
+  /// Copies that it says at once that it lacks.
+  static let wantedPage = 4
+
   func perform(
     _ request: SimulatedCopyRequest, session: Int, order: Int
   ) -> SimulatedCopyReply {
@@ -103,7 +106,7 @@ extension SimulatedServer {
   private func wanted(_ session: Int, claims: Bool) -> SimulatedCopyReply {
     let claimed = claims ? copySessions.claimed(now: world.now) : []
     let wanted = disk.current.copies.wanted.keys.inOrder.filter { !claimed.contains($0) }
-    let copies = wanted.prefix(4).compactMap { id -> WantedCopy? in
+    let copies = wanted.prefix(Self.wantedPage).compactMap { id -> WantedCopy? in
       guard let inode = disk.current.copies.wanted[id],
         let content = disk.current.rows[.inode(inode)]?.value.content
       else { return nil }

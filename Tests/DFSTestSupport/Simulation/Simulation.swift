@@ -22,23 +22,29 @@
 /// - **One server forgets or damages.** In a world at most one server at a time does. Its power fails,
 ///   and it comes back without a part of the transactions that were not synced, without the copies
 ///   that were not synced or with holes in them, and with some of those that it had removed; or its
-///   disk is replaced by a blank one; or restored from an old backup, rows and copies; or a copy is
-///   flipped, or cannot be read any more. A second server may do so only after all have become equal
-///   in between, with every copy in its place.
+///   disk is replaced by a blank one; or restored from an old backup, rows and copies; or a copy, or
+///   one of its two blocks, is flipped, or cannot be read any more, or for a while. A second server may
+///   do so only after all have become equal in between, with every copy in its place.
+/// - **Blocks flip** on any server in worlds where nobody forgets, as long as another copy of the part
+///   has that block.
 /// - **All lose power** at the same moment, in worlds where everything is synced before it is answered
-///   (`dfs --sync always`); what was answered must survive.
+///   (`dfs --sync always`), and what was answered must survive; and in worlds where only that is which
+///   asked for it, and must survive.
+/// - **Disks are full** for a while, one at a time: what is to be stored is refused, reads go on.
+/// - **An fsync fails** on any server: of rows, and the server answers nothing more until it is started
+///   again; or of a copy, which is set aside.
 /// - Promises and installed views are synced before they are answered, always; copies before the
 ///   changes that name them.
 /// - **Refills** are paged and may be interrupted by any of the above.
 /// - Logs are short in some worlds, so that servers are brought along by logs and by refills.
 ///
-/// Not modelled: full disks, blocks of a part (a copy is good or not), an fsync that fails, a loss of
-/// power of all where not everything is synced.
+/// Not modelled: damage of tables, and of small copies that are kept for other servers.
 ///
 /// # What clients and servers do with contents
 ///
 /// Clients publish large contents (the copies are put on their holders, then a change names them)
-/// and small ones (each server's copies travel in the change), under `writes = all` or `quorum`, let
+/// and small ones (all copies travel in the change, to every server, which keeps those of others for a
+/// time after it has learned that the change is committed), under `writes = all` or `quorum`, let
 /// the server opposite stand in for one that is lost, open files and read them part by part with
 /// pauses, remove files, and heal as `dfc heal` does, several at once. Servers keep what they want
 /// and what is garbage, collect, sweep, scrub and flush.
@@ -61,8 +67,8 @@
 /// And once the faults stop, within `Simulation.patience` every client gets on, all servers become
 /// equal, every part has its two copies where the rule puts them, good, and nothing is wanted, waits
 /// to be removed or is left over. Excepted are versions of which nobody has all of the parts: a part
-/// that had one copy only, on the server that forgot it; and small contents that were never
-/// acknowledged (`WorldCopies.unsure`: a limit of the protocol, see docs/RELIABILITY.md).
+/// that had one copy only, on the server that forgot it, or that all lost with their power before it
+/// was on stable storage (docs/RELIABILITY.md, "Limits").
 public struct Simulation {
   /// A rule that is broken on purpose, to show that the checks would find it.
   public enum Mistake: String, CaseIterable, Sendable {

@@ -17,6 +17,8 @@ final class WorldCopies {
   private var forgetting: [Int] = [0, 0, 0, 0]
   /// When a single copy of the server's went bad, or was set aside.
   private var damaged: [Int] = [0, 0, 0, 0]
+  /// Copies that each server has set aside.
+  private var setAside: [Set<PartID>] = [[], [], [], []]
 
   init(world: World) { self.world = world }
 
@@ -44,6 +46,7 @@ final class WorldCopies {
   func setAside(_ ids: [PartID], on server: SimulatedServer) {
     damaged[server.index.value] = world.now
     seenWhole.subtract(ids)
+    setAside[server.index.value].formUnion(ids)
     for id in ids where !canBeGiven(id) { sacrificed.insert(id) }
   }
 
@@ -78,6 +81,10 @@ final class WorldCopies {
       others.contains(where: { world.servers[$0.value].disk.hasGood(id, block: block) })
     else { return nil }
     return (server, id, block)
+  }
+
+  func wasSetAside(_ id: PartID, on server: ServerIndex) -> Bool {
+    setAside[server.value].contains(id)
   }
 
   func noteDamage(on server: SimulatedServer) { damaged[server.index.value] = world.now }

@@ -96,7 +96,9 @@ struct WorldSettings {
       (forgetting, flips) = (.everyPower, nil)
     case .failedSyncAcknowledged, .startTrustsCache:
       (forgetting, flips, failedSyncs) = (.everyPower, nil, 15_000)
-    case .startForgetsUnsynced: (forgetting, flips, serverStops) = (.power, nil, 30_000)
+    case .startForgetsUnsynced:
+      (forgetting, flips, serverStops, outage) = (.power, nil, 10_000, 2_000)
+    case .lostCopiesNotMended: failedSyncs = 8_000
     case .twoPings:
       (isHot, operations, clients, slowness, cuts) = (true, 60, 4, 10_000, 10_000)
       (serverStops, clientStops, stillness, forgetting, flips) = (nil, nil, nil, .nobody, nil)
@@ -104,8 +106,9 @@ struct WorldSettings {
       (policy, serverStops, forgetting, flips) = (.quorum, 30_000, .blank, nil)
     case .orphansIgnoreReaders:
       // Shorter than a publish may take: copies go that nobody asked for yet.
-      (sweepPause, keepOrphans, uploadIdle) = (15_000, 15_000, 60_000)
-      (forgetting, flips, logLength) = (.blank, nil, 2)
+      (sweepPause, keepOrphans, uploadIdle, operations) = (8_000, 10_000, 15_000, 30)
+      (forgetting, flips, logLength, cuts) = (.nobody, nil, 2, 15_000)
+      (serverStops, stillness, policy) = (nil, nil, .quorum)
     case .escrowAgesWhileAway:
       (serverStops, outage, loss, keepEscrow) = (30_000, 250_000, 20, 150_000)
     case .fullDiskAcknowledged: fullDisks = 30_000
