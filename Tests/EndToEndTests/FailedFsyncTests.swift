@@ -9,7 +9,9 @@ extension EndToEnd.StorageFaults {
   /// happens ends the service to that user. Neither is synced again, and nothing is lost.
   @Test(.needsFuse, arguments: ["parts/*", "namespace.sqlite-wal"])
   func anFsyncThatFailsAfterAClose(file: String) async throws {
-    try await MountedCluster.run(withFailingFiles: true) { cluster in
+    try await MountedCluster.run(
+      mountOptions: "rw,writes=quorum", withFailingFiles: true
+    ) { cluster in
       let server = ServerIndex(1)
       let failing = cluster.servers.failingFiles(of: server)
       try await cluster.shell.succeed(
