@@ -137,22 +137,27 @@ public final class ServerStore: Sendable {
   {
     let user = try begin(name)
     do {
-      try await user.opening.value(within: patience) { Self.stillExamined(user.store) }
+      try await user.opening.value(within: patience) { StillExamined(store: user.store) }
       if let failure = user.store.failure { throw failure }
       return user.store
+    } catch let waiting as StillExamined {
+      throw waiting.error
     } catch {
       // A database that is damaged is not examined again and again.
-      let code = (error as? DFSError)?.code
-      if code != .busy, user.store.failure == nil { forget(name, user.store) }
+      if user.store.failure == nil { forget(name, user.store) }
       throw error
     }
   }
 
-  private static func stillExamined(_ store: UserStore) -> DFSError {
-    DFSError(
-      .busy,
-      "the database \(store.handle.path) is still being examined, \(store.examinedRows.value) rows so "
-        + "far; this server serves \(store.name) when it is through")
+  private struct StillExamined: Error {
+    let store: UserStore
+
+    var error: DFSError {
+      DFSError(
+        .busy,
+        "the database \(store.handle.path) is still being examined, \(store.examinedRows.value) rows so "
+          + "far; this server serves \(store.name) when it is through")
+    }
   }
 
   private func begin(_ name: UserName) throws -> User {

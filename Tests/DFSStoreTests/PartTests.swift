@@ -73,6 +73,11 @@ import Testing
     #expect(try await user.get(id) == [1, 2, 3])
   }
 
+  /// A lack of descriptors must not have good copies set aside.
+  @Test(arguments: [EMFILE, ENFILE, ENOMEM]) func aLackOfDescriptorsIsNoBadDisk(code: Int32) {
+    #expect(DFSError.system("opening", "a file", errno: code).code == .busy)
+  }
+
   @Test func bytesThatDoNotMatchAreNotStored() async throws {
     let user = try await user()
     let id = partID(VersionID.random(), 0)

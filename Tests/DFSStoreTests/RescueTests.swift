@@ -163,6 +163,20 @@ import Testing
     #expect(place.losses.count + summary.nameless > 0)
   }
 
+  /// What is in a directory counts, whatever its identity is worth.
+  @Test func anIdentityThatIsDamagedOrCannotBeReadIsSkipped() async throws {
+    try await place.fill(["small": 5000, "large": 700_000])
+    let (damaged, unreadable) = (
+      place.directory(0) + "/.dfs/identity", place.directory(2) + "/.dfs/identity"
+    )
+    try Data("format 1\n".utf8).write(to: URL(fileURLWithPath: damaged))
+    try FileManager.default.removeItem(atPath: unreadable)
+    // Reading a directory fails as reading a bad sector does.
+    try FileManager.default.createDirectory(
+      atPath: unreadable, withIntermediateDirectories: false)
+    #expect(try place.rescue([0, 2]).isComplete)
+  }
+
   @Test func whatIsRefused() async throws {
     try await place.fill(["a": 100])
     let missing = place.root + "/none"
