@@ -291,9 +291,13 @@ actor NamespaceDriver {
     guard !isEven else { return }
     evenNumber += 1
     let number = evenNumber
+    let deadline = ContinuousClock.now + patience
     let alarm = Task {
-      try await Task.sleep(for: patience)
-      late.formUnion(lagging)
+      // A server that is lost meanwhile sends no answer that would end the wait.
+      while !isEven, .now < deadline {
+        try await Task.sleep(until: min(deadline, .now + Self.retryPause), clock: .continuous)
+      }
+      if !isEven { late.formUnion(lagging) }
       wakeEven([number])
     }
     defer { alarm.cancel() }
