@@ -172,6 +172,7 @@ actor NamespaceDriver {
       case .refill(let server, let source, let view, let head):
         refill(NamespaceRefill(server: server, source: source, view: view, head: head))
       case .viewTaken(let head, let open):
+        CrashPoint.reached(.viewTaken)
         servers.cache.viewTaken(head)
         finish(.leading(open: open))
         bringAlong()
@@ -216,6 +217,7 @@ actor NamespaceDriver {
     switch answer {
     case .success(let reply):
       refusals[server] = nil
+      if let point = reply.crashPoint { CrashPoint.reached(point) }
       perform(coordinator.receive(reply, token: token))
     case .failure(let error):
       if !Self.isOfTheNet(error) {
@@ -349,4 +351,17 @@ actor NamespaceDriver {
 
   /// Since when the oldest refill is under way: it ends only if nothing is appended meanwhile.
   var refillingSince: ContinuousClock.Instant? { refills.values.min() }
+}
+
+extension NamespaceReply {
+  /// What a client has come to when it gets this answer.
+  fileprivate var crashPoint: CrashPoint? {
+    switch self {
+    case .promised: .viewPromised
+    case .installed: .viewInstalled
+    case .applied: .changeTaken
+    case .log: .logRead
+    default: nil
+    }
+  }
 }
