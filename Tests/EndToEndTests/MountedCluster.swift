@@ -21,10 +21,10 @@ struct MountedCluster: Sendable {
   /// Starts, runs `body`, and takes everything down whatever `body` did.
   static func run(
     mounts count: Int = 1, arguments: [String] = [], mountOptions: String = "rw",
-    _ body: (MountedCluster) async throws -> Void
+    crashPoints: Bool = false, _ body: (MountedCluster) async throws -> Void
   ) async throws {
     let cluster = try await MountedCluster(
-      mounts: count, arguments: arguments, mountOptions: mountOptions)
+      mounts: count, arguments: arguments, mountOptions: mountOptions, crashPoints: crashPoints)
     do {
       for mount in cluster.mounts { try await cluster.startMount(mount) }
       try await body(cluster)
@@ -34,9 +34,11 @@ struct MountedCluster: Sendable {
     try await cluster.tearDown()
   }
 
-  private init(mounts count: Int, arguments: [String], mountOptions: String) async throws {
+  private init(
+    mounts count: Int, arguments: [String], mountOptions: String, crashPoints: Bool
+  ) async throws {
     self.mountOptions = mountOptions
-    servers = try await FourServers(arguments: arguments)
+    servers = try await FourServers(arguments: arguments, crashPoints: crashPoints)
     let directory = servers.directory
     mounts = (0..<count).map { directory + "/mount\($0 + 1)" }
     for folder in mounts + [directory + "/local", directory + "/cache"] {
