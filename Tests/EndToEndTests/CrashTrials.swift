@@ -125,7 +125,7 @@ extension CrashTrial {
       servers: Dictionary(
         uniqueKeysWithValues: others.map { ($0, Death(point: .changeReceived)) }),
       prepare: prepare,
-      action: .script("cd $LOCAL/new; dfc --timeout 2s $CONF \(words)"), mirror: mirror)
+      action: .script("cd $LOCAL/new; dfc --timeout 4s $CONF \(words)"), mirror: mirror)
   }
 
   private static let changes = [

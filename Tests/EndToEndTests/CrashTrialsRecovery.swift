@@ -62,7 +62,7 @@ extension CrashTrial {
     client: Death(point: .copyBrought), away: ServerIndex(3), staysAway: true,
     prepare: """
       echo changeReceived > $DIR/DFS1.crash; echo changeReceived > $DIR/DFS3.crash
-      fresh small1 9999; cd $LOCAL/new; dfc --timeout 2s $Q put small1 tree/ && exit 1
+      fresh small1 9999; cd $LOCAL/new; dfc --timeout 4s $Q put small1 tree/ && exit 1
       rm $DIR/*.crash
       """,
     restarted: [ServerIndex(0), ServerIndex(2)],
@@ -76,7 +76,7 @@ extension CrashTrial {
     operation: "refill", what: "`mkdir` that only DFS3 takes, which is gone then",
     servers: Dictionary(
       uniqueKeysWithValues: [0, 1, 3].map { (ServerIndex($0), Death(point: .changeReceived)) }),
-    lost: ServerIndex(2), action: .script("dfc --timeout 2s $CONF mkdir tree/fork"),
+    lost: ServerIndex(2), action: .script("dfc --timeout 4s $CONF mkdir tree/fork"),
     mirror: "mkdir fork", aftermath: "cp -a $DIR/DFS3 $LOCAL/forked")
 
   /// DFS3 begins with no directory, or with rows that the others do not have.
@@ -97,15 +97,15 @@ extension CrashTrial {
   private static let forked = "DFS3 has a change that was dropped"
 
   static let refills =
-    [
-      refill(of: nothing, server: .identityWritten, .start(ServerIndex(2))),
-      refill(of: nothing, server: .identityReplaced, .start(ServerIndex(2))),
-      refill(of: nothing, server: .databaseMade), fork,
-      refill(of: forked, client: .refillPageSent, .script("crash dfc $Q heal")),
-    ]
+    [fork, refill(of: forked, client: .refillPageSent, .script("crash dfc $Q heal"))]
     + [CrashPoint.rowsStaged, .rowsReplaced, .refillCommitted, .logMoved].map {
       refill(of: forked, server: $0)
     }
+    + [
+      refill(of: nothing, server: .identityWritten, .start(ServerIndex(2))),
+      refill(of: nothing, server: .identityReplaced, .start(ServerIndex(2))),
+      refill(of: nothing, server: .databaseMade),
+    ]
 
   // MARK: Healing
 
