@@ -29,6 +29,7 @@ struct CopyMover: Sendable {
     repeat {
       if Task.isCancelled { throw .cancelled }
       let piece = try await piece(of: version, part, at: offset, not: server)
+      CrashPoint.reached(.pieceFetched)
       checksums += piece.withUnsafeReadableBytes { BlockChecksum.blocks(of: $0) }
       let end = offset + UInt64(piece.readableBytes)
       if end == length, BlockChecksum.digest(of: checksums) != version.partDigests[part.value] {
@@ -49,6 +50,7 @@ struct CopyMover: Sendable {
       offset = end
       await pace.passed(piece.readableBytes)
     } while offset < length
+    CrashPoint.reached(.copyBrought)
     return length
   }
 

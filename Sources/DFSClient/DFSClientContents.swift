@@ -22,6 +22,7 @@ extension DFSClient {
       durable: durable, policy: configuration.writes)
     do {
       let (version, parts) = try await upload.run(transfer, progress)
+      CrashPoint.reached(.copiesUploaded)
       // Who was there at the beginning and is lost since does not undo what three servers take.
       let own = uncertain.versions
       let inode = try await namespace.transact(parts, policy: .quorum) {
@@ -50,11 +51,13 @@ extension DFSClient {
     do {
       try await transfer.store(
         upload.content, version.id, standIn.copies, durable: upload.durable)
+      CrashPoint.reached(.standInStored)
       let isPlaced = try await namespace.transact(
         ChangeParts(durable: upload.durable), policy: .quorum
       ) {
         try await $0.place(inode.id, version, standIn.placement)
       }
+      CrashPoint.reached(.standInNoted)
       // The file was replaced, or a healer was faster.
       guard isPlaced else { return inode }
       cluster.logger.warning(

@@ -190,9 +190,11 @@ actor Healer {
     for (part, server) in home.copies(missingIn: version.placement) {
       parts.held[server, default: []].append(PartID(version: version.id, part: part))
     }
+    CrashPoint.reached(.copiesHome)
     let isPlaced = try await namespace.transact(parts, policy: .quorum) {
       try await $0.place(inode, version, home)
     }
+    CrashPoint.reached(.homeNoted)
     if isPlaced { tally.settled() }
   }
 }

@@ -197,11 +197,13 @@ final class Namespace: Sendable {
   ) async throws -> Bool {
     // Copies that travel with the change reach a server only if it is in the view.
     if !parts.inline.isEmpty { await driver.even(within: Self.evenPatience) }
+    CrashPoint.reached(.changeComputed)
     var end = await driver.append(writes, parts, until: deadline)
     var rejection: DFSError?
     while true {
       switch end {
       case .committed(let head, let accepted):
+        CrashPoint.reached(.changeAgreed)
         if accepted != .all { logger.debug("change \(head.number) is on \(accepted) so far") }
         cache.committed(writes, as: head)
         if !parts.inline.isEmpty { await driver.even(within: Self.evenPatience) }

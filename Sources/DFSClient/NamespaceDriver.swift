@@ -190,6 +190,7 @@ actor NamespaceDriver {
       case .refill(let server, let source, let view, let head):
         refill(NamespaceRefill(server: server, source: source, view: view, head: head))
       case .viewTaken(let head, let open):
+        CrashPoint.reached(.viewTaken)
         servers.cache.viewTaken(head)
         finish(.leading(open: open))
         bringAlong()
@@ -234,6 +235,7 @@ actor NamespaceDriver {
     switch answer {
     case .success(let reply):
       refusals[server] = nil
+      if let point = reply.crashPoint { CrashPoint.reached(point) }
       perform(coordinator.receive(reply, token: token))
     case .failure(let error):
       if !Self.isOfTheNet(error) {
@@ -320,9 +322,13 @@ actor NamespaceDriver {
     guard !isEven(refusingToo: refusingToo) else { return }
     evenNumber += 1
     let number = evenNumber
+    let deadline = ContinuousClock.now + patience
     let alarm = Task {
-      try await Task.sleep(for: patience)
-      late.formUnion(lagging)
+      // A server that is lost meanwhile sends no answer that would end the wait.
+      while !isEven, .now < deadline {
+        try await Task.sleep(until: min(deadline, .now + Self.retryPause), clock: .continuous)
+      }
+      if !isEven { late.formUnion(lagging) }
       wakeEven([number])
     }
     defer { alarm.cancel() }
@@ -378,4 +384,17 @@ actor NamespaceDriver {
 
   /// Since when the oldest refill is under way: it ends only if nothing is appended meanwhile.
   var refillingSince: ContinuousClock.Instant? { refills.values.min() }
+}
+
+extension NamespaceReply {
+  /// What a client has come to when it gets this answer.
+  fileprivate var crashPoint: CrashPoint? {
+    switch self {
+    case .promised: .viewPromised
+    case .installed: .viewInstalled
+    case .applied: .changeTaken
+    case .log: .logRead
+    default: nil
+    }
+  }
 }

@@ -37,6 +37,7 @@ struct NamespaceRefill: Sendable {
           case .done = try await servers.ask(
             server, .refillRows(page.rows), timeout: Self.pageTimeout)
         else { throw refused(nil) }
+        CrashPoint.reached(.refillPageSent)
       }
       last = page.isPartial ? page.rows.last?.key : nil
     } while last != nil

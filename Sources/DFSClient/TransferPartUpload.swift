@@ -133,6 +133,7 @@ struct PartUpload: Sendable {
     guard !lanes.isEmpty else {
       throw DFSError(.serversMissing, "all holders of part \(id.part) were lost")
     }
+    CrashPoint.reached(.someCopiesUploaded)
     return sent.count
   }
 

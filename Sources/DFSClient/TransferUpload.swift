@@ -30,6 +30,7 @@ extension Transfer {
     guard let lost = losses.lost, let standIn = StandIn(for: ServerSet([lost]), in: placement)
     else { return (digests, placement) }
     try await store(source, version, standIn.copies, durable: durable)
+    CrashPoint.reached(.standInStored)
     cluster.logger.warning(
       "\(lost) was lost on the way, or refused; \(lost.opposite) stands in for it")
     return (digests, standIn.placement)

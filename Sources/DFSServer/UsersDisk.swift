@@ -81,14 +81,17 @@ public enum UsersDisk {
     guard flock(directory, LOCK_EX) == 0 else { throw failure("cannot lock", parent) }
     var file = try read(path)
     let result = try body(&file)
-    let temporary = "\(path).\(getpid()).tmp"
+    // One name for all, under the lock: what a process that ended left is written over.
+    let temporary = path + ".new"
     do throws(DFSError) {
       try write(Array(file.text.utf8), to: temporary)
+      CrashPoint.reached(.usersWritten)
       guard rename(temporary, path) == 0 else { throw failure("cannot replace", path) }
     } catch {
       unlink(temporary)
       throw error
     }
+    CrashPoint.reached(.usersReplaced)
     guard fsync(directory) == 0 else { throw failure("cannot sync", parent) }
     return result
   }

@@ -73,6 +73,7 @@ extension UserStore {
             committed: committed, graceSeconds: options.keepReplacedSeconds, nowSeconds: now,
             except: held, limit: Self.batch)
           try copies.remove(ids)
+          if !ids.isEmpty { CrashPoint.reached(.garbageRemoved) }
           try db.inTransaction(.immediate) {
             try tables.correctClock(nowSeconds: now)
             for id in ids { try tables.forget(id) }
@@ -80,6 +81,7 @@ extension UserStore {
               committed: committed, committedLong: committedLong, nowSeconds: now)
             return .commit
           }
+          if !ids.isEmpty { CrashPoint.reached(.garbageForgotten) }
           let isLeft = try CopyTables.hasGarbage(db) || CopyTables.hasEscrow(db)
           writer.hasGarbage.store(isLeft, ordering: .relaxed)
           return ids.count == Self.batch
@@ -104,6 +106,7 @@ extension UserStore {
         let held = sessions.held
         for id in unasked where !held.contains(id.version) && sessions.forgetOrphan(id) {
           try copies.remove([id])
+          CrashPoint.reached(.orphanRemoved)
         }
       }
     }

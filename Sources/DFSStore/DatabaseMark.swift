@@ -40,7 +40,9 @@ enum DatabaseMark: Hashable, Sendable {
       try file.write(bytes, at: 0)
     }
     try file.sync()
+    CrashPoint.reached(.markWritten)
     try FileSystem.rename(path + ".new", path)
+    CrashPoint.reached(.markReplaced)
     try FileSystem.syncDirectory(directory)
   }
 

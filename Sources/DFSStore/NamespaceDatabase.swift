@@ -108,6 +108,7 @@ final class NamespaceDatabase: Sendable {
           """)
       return .commit
     }
+    CrashPoint.reached(.databaseMade)
   }
 
   // MARK: Stable storage
@@ -154,6 +155,7 @@ final class NamespaceDatabase: Sendable {
         }
         return try Ledger.load(db)
       }
+      CrashPoint.reached(.databaseClosing)
       try DatabaseMark.closed.write(directory)
       isMarkedOpen.withLock { $0 = false }
       // The log is of no use any more, and what is left open is closed with this object.

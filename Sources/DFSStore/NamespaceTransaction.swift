@@ -143,11 +143,13 @@ struct NamespaceTransaction {
   private mutating func append(
     _ number: UInt64, _ change: Change, _ job: NamespaceJob
   ) throws -> Effect {
+    CrashPoint.reached(.changeReceived)
     let missing = try missingCopies(job)
     guard missing.isEmpty else { return Effect(reply: .missingParts(missing)) }
     let asked = asked(change)
     try storeParts(job.parts, change, number: number)
     try write(change, number: number)
+    CrashPoint.reached(.changeWritten)
     ledger.committed = number - 1
     let head = ledger.replica.head
     let announcement = Announcement(

@@ -107,17 +107,21 @@ final class PartStore: Sendable {
     try layout.tail(checksums).withUnsafeBytesOrError { bytes throws(DFSError) in
       try file.write(bytes, at: layout.checksumsOffset)
     }
+    CrashPoint.reached(.copyWritten)
     try refuseDifferent(layout, checksums)
     let folder = folders.path(of: layout.id.version)
     try folders.make(folder)
     let replaced = try FileSystem.status(path)?.bytes ?? 0
     if durable {
       try file.sync()
+      CrashPoint.reached(.copySynced)
       try FileSystem.rename(file.path, path)
+      CrashPoint.reached(.copyRenamed)
       try folders.sync(folder)
       unsynced.forget(layout.id)
     } else {
       try unsynced.place(layout.id, file, path: path)
+      CrashPoint.reached(.copyPlaced)
     }
     count(Int64(layout.fileBytes) - Int64(replaced))
   }
@@ -173,6 +177,7 @@ final class PartStore: Sendable {
       "a damaged copy is set aside",
       metadata: ["part": "\(id)", "file": "\(path(of: id))", "error": "\(error)"])
     try FileSystem.rename(path(of: id), "\(directory)/damaged/\(id).\(WallClock.seconds)")
+    CrashPoint.reached(.damagedSetAside)
     unsynced.forget(id)
   }
 

@@ -46,6 +46,7 @@ final class RefillStage: Sendable {
         }
         state.digest = digest
       }
+      CrashPoint.reached(.rowsStaged)
     } catch {
       throw .database(error, path)
     }

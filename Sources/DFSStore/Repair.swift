@@ -81,6 +81,7 @@ public struct Repair: Sendable {
       let new =
         "\(target)/\(name.replacing("namespace.", with: "namespace.\(time).", maxReplacements: 1))"
       try FileSystem.rename("\(place)/\(name)", new)
+      CrashPoint.reached(.databaseMoved)
       moved.append(new)
     }
     try FileSystem.syncDirectory(target)

@@ -127,7 +127,9 @@ public struct StoreIdentity: Hashable, Sendable {
       try file.write(bytes, at: 0)
     }
     try file.sync()
+    CrashPoint.reached(.identityWritten)
     try FileSystem.rename(path + ".new", path)
+    CrashPoint.reached(.identityReplaced)
     try FileSystem.syncDirectory(FileSystem.parent(of: path))
   }
 }

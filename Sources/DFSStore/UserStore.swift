@@ -188,6 +188,7 @@ public final class UserStore: Sendable {
     do {
       try await queues.examination.run {
         try FileSystem.makeDirectory(copies.directory)
+        CrashPoint.reached(.userDirectoryMade)
         try copies.prepare()
         try handle.examine { rows.add($0) }
       }

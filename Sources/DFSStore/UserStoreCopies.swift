@@ -21,7 +21,10 @@ extension UserStore {
         throw error
       }
     }
-    if isComplete { try await found(extent.id) }
+    if isComplete {
+      try await found(extent.id)
+      CrashPoint.reached(.copyNoted)
+    }
   }
 
   private func write(

@@ -39,10 +39,14 @@ extension Writer {
       transaction.ledger.generation += 1
       try ChangeLog.trim(&transaction.ledger, options, db)
       try transaction.ledger.save(db)
-      if isDurable { copies.unsynced.sync(Array(state.named) + asked(effects)) }
+      if isDurable {
+        copies.unsynced.sync(Array(state.named) + asked(effects))
+        CrashPoint.reached(.commitPrepared)
+      }
       return .commit
     }
     let succeeded = effects.compactMap { try? $0.get() }
+    succeeded.compactMap(\.crashPoint).forEach(CrashPoint.reached)
     try settle(succeeded, isDurable: isDurable, transaction.ledger, &state, database)
     publisher.publish(succeeded.flatMap(\.announcements), transaction.ledger)
     return effects
@@ -97,12 +101,14 @@ extension Writer {
   func syncCommits(_ state: inout WriterState, _ database: NamespaceDatabase) throws(DFSError) {
     guard state.isDirty else { return }
     copies.unsynced.sync(Array(state.named))
+    CrashPoint.reached(.namedSynced)
     do {
       try database.syncLog()
     } catch {
       fail(error)
       throw error
     }
+    CrashPoint.reached(.logSynced)
     state.isDirty = false
     state.named = []
   }
@@ -156,6 +162,16 @@ extension Effect {
   fileprivate var mayWant: Bool { asked.count > held.count + inlineCount }
 
   fileprivate var isAppend: Bool { if case .applied = reply { true } else { false } }
+
+  /// What the server has come to when this is committed.
+  fileprivate var crashPoint: CrashPoint? {
+    switch reply {
+    case .promised: .promiseCommitted
+    case .installed: .installCommitted
+    case .applied: .changeCommitted
+    default: nil
+    }
+  }
 
   /// About how many bytes of the write-ahead log it took: pages of 4 KiB.
   fileprivate var logBytes: Int {

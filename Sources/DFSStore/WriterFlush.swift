@@ -40,6 +40,7 @@ extension Writer {
     guard state.logBytes > Self.checkpointBytes else { return }
     try guarding(&state) { state in
       let isWhole = try database.pool.writeWithoutTransaction { try database.checkpoint($0) }
+      CrashPoint.reached(.logMoved)
       if isWhole { state.logBytes = 0 }
     }
     if state.logBytes > Self.checkpointBytes { flushSoon() }

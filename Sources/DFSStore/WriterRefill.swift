@@ -55,9 +55,11 @@ extension Writer {
         try ledger.save(db)
         // The new rows may ask for any of them.
         copies.unsynced.sync(copies.unsynced.ids)
+        CrashPoint.reached(.rowsReplaced)
         return .commit
       }
     }
+    CrashPoint.reached(.refillCommitted)
     state.ledger = ledger
     state.isDirty = false
     state.named = []

@@ -55,6 +55,23 @@ import Testing
     await refuses(.notDirectory) { _ = try await two.lookup(file.id, FileName("x"), .current) }
   }
 
+  /// A healer waited ten minutes for a server that died while it was refilled.
+  @Test func nobodyWaitsForALaggardThatIsLost() async throws {
+    let client = MemoryCluster().client { $0.policy = .quorum }
+    let fourth = ServerSet([ServerIndex(3)])
+    client.set { $0.down = fourth }
+    let namespace = client.namespace()
+    _ = try await create(namespace, "a")
+    // There again, and nobody has brought it along yet.
+    client.set { $0.down = [] }
+    let began = ContinuousClock.now
+    async let waited: Void = namespace.driver.even(within: .seconds(60))
+    _ = await namespace.driver.leading
+    client.set { $0.down = fourth }
+    await waited
+    #expect(began.duration(to: .now) < .seconds(30))
+  }
+
   @Test func aViewIsKeptForManyChanges() async throws {
     let cluster = MemoryCluster()
     let namespace = cluster.client().namespace()

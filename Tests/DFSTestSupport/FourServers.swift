@@ -15,6 +15,7 @@ public final class FourServers: Sendable {
   public let addresses: [ServerAddress]
   private let arguments: [String]
   private let withFailingFiles: Bool
+  private let heedsCrashPoints: Bool
   private let processes: Mutex<[ServerIndex: Process]>
   private let ownUsers = Mutex<Set<ServerIndex>>([])
 
@@ -23,9 +24,10 @@ public final class FourServers: Sendable {
   ///   - arguments: further arguments for every server.
   ///   - users: name and password of every account.
   ///   - withFailingFiles: whether the servers' files can be made to fail (`failingFiles(of:)`).
+  ///   - crashPoints: whether the servers can be told to die (CrashOrders.swift).
   public init(
     arguments: [String] = [], users: [String: String] = [FourServers.user: FourServers.password],
-    withFailingFiles: Bool = false
+    withFailingFiles: Bool = false, crashPoints: Bool = false
   ) async throws {
     directory = NSTemporaryDirectory() + "dfs-test-" + UUID().uuidString
     addresses = try Self.freePorts(Limits.serverCount).enumerated().map { index, port in
@@ -33,6 +35,7 @@ public final class FourServers: Sendable {
     }
     self.arguments = arguments
     self.withFailingFiles = withFailingFiles
+    heedsCrashPoints = crashPoints
     processes = Mutex([:])
     try FileManager.default.createDirectory(
       atPath: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -102,6 +105,7 @@ public final class FourServers: Sendable {
         directory(of: server), String(addresses[server.value].port), "--users",
         usersFile(of: server),
       ] + arguments
+    if heedsCrashPoints { process.environment = crashEnvironment(server) }
     let log = directory + "/\(server).log"
     if !FileManager.default.fileExists(atPath: log) { try write("", to: "\(server).log") }
     let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
@@ -148,8 +152,24 @@ public final class FourServers: Sendable {
     processes.withLock { $0[server].flatMap { $0.isRunning ? $0.processIdentifier : nil } }
   }
 
+  /// Waits until a server has ended by itself.
+  /// - Returns: its process, and whether it was SIGKILL.
+  public func waitForEnd(
+    of server: ServerIndex, within limit: Duration
+  ) async throws -> (pid: Int32, wasKilled: Bool) {
+    guard let process = processes.withLock({ $0[server] }) else {
+      throw NeverHappened(description: "\(server) was not started")
+    }
+    try await eventually("\(server) ends", within: limit) { !process.isRunning }
+    processes.withLock { $0[server] = nil }
+    let wasKilled =
+      process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL
+    return (process.processIdentifier, wasKilled)
+  }
+
   private func end(_ server: ServerIndex, signal: Int32) async throws {
-    guard let process = processes.withLock({ $0.removeValue(forKey: server) }) else { return }
+    guard let process = processes.withLock({ $0.removeValue(forKey: server) }), process.isRunning
+    else { return }
     kill(process.processIdentifier, signal)
     try await eventually("\(server) ends", within: .seconds(30)) { !process.isRunning }
   }

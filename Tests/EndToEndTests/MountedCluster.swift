@@ -21,11 +21,12 @@ struct MountedCluster: Sendable {
   /// Starts, runs `body`, and takes everything down whatever `body` did.
   static func run(
     mounts count: Int = 1, arguments: [String] = [], mountOptions: String = "rw",
-    withFailingFiles: Bool = false, _ body: (MountedCluster) async throws -> Void
+    withFailingFiles: Bool = false, crashPoints: Bool = false,
+    _ body: (MountedCluster) async throws -> Void
   ) async throws {
     let cluster = try await MountedCluster(
       mounts: count, arguments: arguments, mountOptions: mountOptions,
-      withFailingFiles: withFailingFiles)
+      withFailingFiles: withFailingFiles, crashPoints: crashPoints)
     do {
       for mount in cluster.mounts { try await cluster.startMount(mount) }
       try await body(cluster)
@@ -36,10 +37,12 @@ struct MountedCluster: Sendable {
   }
 
   private init(
-    mounts count: Int, arguments: [String], mountOptions: String, withFailingFiles: Bool
+    mounts count: Int, arguments: [String], mountOptions: String, withFailingFiles: Bool,
+    crashPoints: Bool
   ) async throws {
     self.mountOptions = mountOptions
-    servers = try await FourServers(arguments: arguments, withFailingFiles: withFailingFiles)
+    servers = try await FourServers(
+      arguments: arguments, withFailingFiles: withFailingFiles, crashPoints: crashPoints)
     let directory = servers.directory
     mounts = (0..<count).map { directory + "/mount\($0 + 1)" }
     for folder in mounts + [directory + "/local", directory + "/cache"] {

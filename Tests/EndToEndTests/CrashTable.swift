@@ -1,0 +1,23 @@
+import Foundation
+
+/// The table of docs/RELIABILITY.md, "Crash points", written by the test that made them happen.
+struct CrashTable {
+  private static let titles = ["operation", "who dies, and where", "it ended", "files"]
+
+  private var rows: [[String]] = []
+
+  mutating func add(_ trial: CrashTrial, _ result: CrashTrial.Result) {
+    rows.append(["\(trial.operation): \(trial.what)", trial.points, result.ended, result.seen])
+  }
+
+  private var text: String {
+    ([Self.titles, Self.titles.map { _ in "---" }] + rows)
+      .map { "| " + $0.joined(separator: " | ") + " |\n" }.joined()
+  }
+
+  /// Into the file that DFS_TEST_CRASH_TABLE names.
+  func write() throws {
+    guard let path = ProcessInfo.processInfo.environment["DFS_TEST_CRASH_TABLE"] else { return }
+    try text.write(toFile: path, atomically: true, encoding: .utf8)
+  }
+}
