@@ -90,15 +90,17 @@ extension Transaction {
   /// Makes `version` the content of its target.
   mutating func publish(_ version: Version, to target: PublishTarget) async throws -> Inode {
     switch target {
-    case .inode(let id, let modified):
-      return try publish(version, to: try await seenInode(id), modified: modified)
+    case .inode(let id, let modified, let changed):
+      let inode = try await seenInode(id)
+      return try publish(
+        version, to: inode, modified: modified, changed: max(inode.changed, changed))
     case .name(let parent, let name, let new):
       try await load(.inode(parent), .entry(parent: parent, name: name))
       var directory = try await directory(parent)
       guard let inode = try await child(parent, name) else {
         return try make(name, new, in: &directory, version: version)
       }
-      return try publish(version, to: inode, modified: time)
+      return try publish(version, to: inode, modified: time, changed: time)
     case .nameless(let reserved, let attributes, let modified, let parent, let name):
       try await load(.inode(reserved.id), .inode(parent), .entry(parent: parent, name: name))
       var directory = try await directory(parent)
@@ -111,12 +113,12 @@ extension Transaction {
       putEntry(parent, name, inode.id)
       touch(&directory)
       put(directory)
-      return try publish(version, to: inode, modified: modified)
+      return try publish(version, to: inode, modified: modified, changed: time)
     }
   }
 
   private mutating func publish(
-    _ version: Version, to inode: Inode, modified: Timestamp
+    _ version: Version, to inode: Inode, modified: Timestamp, changed: Timestamp
   ) throws -> Inode {
     guard inode.kind == .regular else {
       throw DFSError(
@@ -126,7 +128,7 @@ extension Transaction {
     var inode = inode
     inode.version = version
     inode.modified = modified
-    inode.changed = time
+    inode.changed = changed
     put(inode)
     return inode
   }

@@ -8,6 +8,7 @@ extension OpenFile {
   private struct Work: Sendable {
     let spool: Spool
     let modified: Timestamp
+    let changed: Timestamp
     let changes: UInt64
   }
 
@@ -25,7 +26,8 @@ extension OpenFile {
       let content = await work.spool.content()
       do {
         let inode = try await self.context.service.publish(
-          content, to: .inode(self.id, modified: work.modified), durable: durable
+          content, to: .inode(self.id, modified: work.modified, changed: work.changed),
+          durable: durable
         ) { _ in progress() }
         self.endPublish(inode, work, durable: durable)
       } catch {
@@ -41,7 +43,7 @@ extension OpenFile {
     try await lane.alone {
       let (inode, attributes, work) = self.state.withLock { state in
         let work = state.spool.map {
-          Work(spool: $0, modified: state.modified, changes: state.changes)
+          Work(spool: $0, modified: state.modified, changed: state.changed, changes: state.changes)
         }
         return (state.inode, state.attributes, state.isTemporary ? work : nil)
       }
@@ -83,7 +85,8 @@ extension OpenFile {
     return state.withLock { state in
       guard let spool = state.spool else { return nil }
       state.tried = state.changes
-      return Work(spool: spool, modified: state.modified, changes: state.changes)
+      return Work(
+        spool: spool, modified: state.modified, changed: state.changed, changes: state.changes)
     }
   }
 
