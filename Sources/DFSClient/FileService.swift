@@ -199,9 +199,10 @@ public struct AttributeChange: Hashable, Sendable {
 
 /// Where a published content goes.
 public enum PublishTarget: Sendable {
-  /// To this inode, which exists. `modified` becomes its time of modification. If it has another
-  /// version than `opened` says, that is kept as a file of its own.
-  case inode(InodeID, modified: Timestamp, opened: OpenedVersion? = nil)
+  /// To this inode, which exists. `modified` becomes its time of modification, and `changed`, when
+  /// the content was written last, its time of change, unless that is later already. If it has
+  /// another version than `opened` says, that is kept as a file of its own.
+  case inode(InodeID, modified: Timestamp, changed: Timestamp, opened: OpenedVersion? = nil)
   /// Under this name, replacing a regular file of that name or making a new one.
   case name(parent: InodeID, FileName, NewInode)
   /// As the content of an inode that was reserved, which gets its attributes, and its first name.

@@ -93,19 +93,20 @@ extension Transaction {
     _ version: Version, to target: PublishTarget, own: Set<VersionID> = []
   ) async throws -> Inode {
     switch target {
-    case .inode(let id, let modified, let opened):
+    case .inode(let id, let modified, let changed, let opened):
       let inode = try await seenInode(id)
       if let opened, !own.contains(inode.version?.id ?? version.id) {
         try await keep(inode, from: opened, replacedBy: version)
       }
-      return try publish(version, to: inode, modified: modified)
+      return try publish(
+        version, to: inode, modified: modified, changed: max(inode.changed, changed))
     case .name(let parent, let name, let new):
       try await load(.inode(parent), .entry(parent: parent, name: name))
       var directory = try await directory(parent)
       guard let inode = try await child(parent, name) else {
         return try make(name, new, in: &directory, version: version)
       }
-      return try publish(version, to: inode, modified: time)
+      return try publish(version, to: inode, modified: time, changed: time)
     case .nameless(let reserved, let attributes, let modified, let parent, let name):
       try await load(.inode(reserved.id), .inode(parent), .entry(parent: parent, name: name))
       var directory = try await directory(parent)
@@ -118,12 +119,12 @@ extension Transaction {
       putEntry(parent, name, inode.id)
       touch(&directory)
       put(directory)
-      return try publish(version, to: inode, modified: modified)
+      return try publish(version, to: inode, modified: modified, changed: time)
     }
   }
 
   private mutating func publish(
-    _ version: Version, to inode: Inode, modified: Timestamp
+    _ version: Version, to inode: Inode, modified: Timestamp, changed: Timestamp
   ) throws -> Inode {
     guard inode.kind == .regular else {
       throw DFSError(
@@ -133,7 +134,7 @@ extension Transaction {
     var inode = inode
     inode.version = version
     inode.modified = modified
-    inode.changed = time
+    inode.changed = changed
     put(inode)
     return inode
   }

@@ -93,6 +93,34 @@ import Testing
     }
   }
 
+  /// What was opened without a name comes with its content, or not at all.
+  @Test func aReservedInodeIsNamedWithItsContent() async throws {
+    try await withServers { servers in
+      let (one, two) = (try await connect(servers), try await connect(servers))
+      for size in [0, 5, 9 << 20] {
+        let (name, bytes) = (try FileName("f\(size)"), Self.random(size))
+        let inode = Inode(
+          id: try await one.reserveInode(), kind: .regular, mode: 0o600, owner: 1, group: 2,
+          links: 0, time: Timestamp(nanoseconds: 3))
+        #expect(try await two.reserveInode() != inode.id)
+        let target = PublishTarget.nameless(
+          inode, [try AttributeName("user.x/y"): [1]], modified: Timestamp(nanoseconds: 4),
+          parent: .root, name)
+        let made = try await one.publish(
+          Bytes(bytes: bytes), to: target, durable: false, progress: nil)
+        let seen = try await two.lookup(.root, name, .current)
+        #expect(seen == made && seen.id == inode.id && seen.links == 1)
+        #expect(try await get(two, seen) == bytes)
+        #expect(try await two.extendedAttributes(seen.id).count == 1)
+        await #expect(throws: DFSError.self) {
+          try await one.publish(Bytes(bytes: bytes), to: target, durable: false, progress: nil)
+        }
+      }
+      await one.close()
+      await two.close()
+    }
+  }
+
   @Test func contentsOfAllSizesGoRound() async throws {
     try await withServers { servers in
       let (one, two) = (try await connect(servers), try await connect(servers))

@@ -323,15 +323,24 @@ import Testing
     #expect(again.id == file.id && again.version == two)
     let time = Timestamp(nanoseconds: 77)
     let third = try await tree.run {
-      try await $0.publish(one, to: .inode(file.id, modified: time))
+      try await $0.publish(one, to: .inode(file.id, modified: time, changed: time))
     }
-    #expect(third.version == one && third.modified == time)
+    #expect(third.version == one && third.modified == time && third.changed == time)
+    let later = Timestamp(nanoseconds: 1 << 40)
+    let fourth = try await tree.run {
+      try await $0.publish(two, to: .inode(file.id, modified: time, changed: later))
+    }
+    #expect(fourth.changed == later)
     let directory = try await tree.make(.root, "d", .directory)
     await refuses(.isDirectory) {
-      _ = try await tree.run { try await $0.publish(one, to: .inode(directory.id, modified: time)) }
+      _ = try await tree.run {
+        try await $0.publish(one, to: .inode(directory.id, modified: time, changed: time))
+      }
     }
     await refuses(.staleHandle) {
-      _ = try await tree.run { try await $0.publish(one, to: .inode(InodeID(9), modified: time)) }
+      _ = try await tree.run {
+        try await $0.publish(one, to: .inode(InodeID(9), modified: time, changed: time))
+      }
     }
   }
 
@@ -348,7 +357,7 @@ import Testing
     let publish = { (version: Version, own: Set<VersionID>) async throws -> Inode in
       try await tree.run {
         try await $0.publish(
-          version, to: .inode(file.id, modified: time, opened: opened), own: own)
+          version, to: .inode(file.id, modified: time, changed: time, opened: opened), own: own)
       }
     }
     // Nobody else changed it, or only we did, or it is the same.

@@ -55,8 +55,9 @@ extension OnAMount {
           # What has no name keeps what is set from now on.
           with open("f") as file:
               os.unlink("f"); os.setxattr(file.fileno(), "user.y", b"y")
-              assert os.listxattr(file.fileno()) == ["user.y"]
-              os.removexattr(file.fileno(), "user.y"); assert os.listxattr(file.fileno()) == []
+              assert "user.y" in os.listxattr(file.fileno())
+              for name in os.listxattr(file.fileno()): os.removexattr(file.fileno(), name)
+              assert os.listxattr(file.fileno()) == []
           END
           python3 $LOCAL/test.py
           """)

@@ -160,11 +160,12 @@ final class MemoryClient: FileService {
     let md5 = MD5Digest.of(bytes)
     if let given = content.md5, given != md5 { throw DFSError(.damaged, "the MD5 is wrong") }
     let stored = bytes
-    let (id, modified): (InodeID, Timestamp)
+    let (id, modified, changed): (InodeID, Timestamp, Timestamp)
     switch target {
-    case .inode(let inode, let time, _): (id, modified) = (inode, time)
+    case .inode(let inode, let time, let change, _):
+      (id, modified, changed) = (inode, time, change)
     case .nameless(let inode, let attributes, let time, let parent, let name):
-      (id, modified) = (inode.id, time)
+      (id, modified, changed) = (inode.id, time, inode.changed)
       try change([.entry(parent: parent, name: name)]) { state throws(DFSError) in
         try state.name(inode, attributes, parent, name)
       }
@@ -180,7 +181,7 @@ final class MemoryClient: FileService {
       let old = inode.version?.id
       inode.version = version
       inode.modified = modified
-      inode.changed = state.time()
+      inode.changed = max(inode.changed, changed)
       state.inodes[id] = inode
       state.contents[version.id] = stored
       state.collect(old)

@@ -131,6 +131,21 @@ extension EndToEnd {
         moves("f", "c", lambda: os.rename("f", "g") or os.rename("g", "f"))
         moves("f", "mc", lambda: write("f", "longer"))
         moves("f", "mc", lambda: os.truncate("f", 3))
+        moves("f", "mc", lambda: os.truncate("f", 3))             # the size that it has
+        with open("f", "r+") as file: moves("f", "mc", lambda: os.ftruncate(file.fileno(), 3))
+        write("empty", "")
+        moves("empty", "mc", lambda: write("empty", ""))          # as `: > stamp` in a Makefile
+        with open("empty", "r+") as file: moves("empty", "mc", lambda: os.ftruncate(file.fileno(), 0))
+        # close(2) moves no time that was told before it.
+        for path in ["new", "f"]:
+            file = open(path, "w"); file.write("x" * 5000); file.flush()
+            before = os.fstat(file.fileno())
+            time.sleep(0.05); file.close(); after = os.stat(path)
+            assert (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+            time.sleep(1.1); assert os.stat(path).st_ctime_ns == before.st_ctime_ns
+        os.close(os.open("created", os.O_CREAT | os.O_WRONLY)); before = os.stat("created")
+        time.sleep(1.1); assert os.stat("created").st_ctime_ns == before.st_ctime_ns
+        assert os.stat(other + "/created").st_ctime_ns == before.st_ctime_ns
         moves("f", "", lambda: read("f"))
         moves("d", "mc", lambda: write("d/x", ""))
         moves("d", "", lambda: write("d/x", "more"))

@@ -50,9 +50,10 @@ extension EndToEnd {
         def gone(fd):
             time.sleep(1.1)                 # the kernel's own memory is over
             assert os.fstat(fd).st_nlink == 0
-        write("f", "x"); os.link("f", "g")
+        write("f", "x"); os.link("f", "g"); os.setxattr("f", "user.a", b"1")
         with open("f", "r+") as file:
             os.unlink("f"); os.unlink("g"); gone(file.fileno())
+            assert os.getxattr(file.fileno(), "user.a") == b"1"
             file.write("longer"); file.flush(); os.ftruncate(file.fileno(), 3)
             file.seek(0); assert file.read() == "lon"
             os.fchmod(file.fileno(), 0o600); os.utime(file.fileno(), ns=(5, 7))

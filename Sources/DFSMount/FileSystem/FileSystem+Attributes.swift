@@ -60,18 +60,43 @@ extension FileSystem {
     _ id: InodeID, to size: UInt64, handle: UInt64?, _ progress: @escaping @Sendable () -> Void
   ) async throws {
     if let handle {
-      return try await handles.file(handle).file.truncate(to: size, progress: progress)
+      return try await resize(try handles.file(handle).file, to: size, progress)
     }
     try await context.checkWritable()
     let file = try await openFile(id).file
     do {
-      try await file.truncate(to: size, progress: progress)
+      try await resize(file, to: size, progress)
       try await file.publish(durable: false, progress: progress)
     } catch {
       await close(file)
       throw error
     }
     await close(file)
+  }
+
+  /// To the size that it has moves its times all the same.
+  private func resize(
+    _ file: OpenFile, to size: UInt64, _ progress: @escaping @Sendable () -> Void
+  ) async throws {
+    let isSame = file.size == size
+    try await file.truncate(to: size, isChange: true, progress: progress)
+    if isSame, size > 0 { try await touch(file) }
+  }
+
+  private func touch(_ file: OpenFile) async throws {
+    let now = Timestamp.now
+    let isLocal = file.state.withLock { state in
+      guard state.isDirty || state.isRemoved else { return false }
+      state.modified = now
+      state.changed = now
+      return true
+    }
+    if isLocal { return }
+    var change = AttributeChange()
+    change.modified = now
+    let inode = try await service.setAttributes(file.id, change)
+    file.learn(inode, modified: now)
+    nodes.note(inode)
   }
 
   func target(of id: InodeID) async throws -> Reply {

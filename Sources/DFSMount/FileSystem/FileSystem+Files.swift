@@ -17,7 +17,7 @@ extension FileSystem {
     let (file, isDivided) = try await openFile(id)
     if flags & O_TRUNC != 0 {
       do {
-        try await file.truncate(to: 0, progress: progress)
+        try await file.truncate(to: 0, isChange: true, progress: progress)
       } catch {
         await close(file)
         throw error
@@ -86,7 +86,7 @@ extension FileSystem {
       throw DFSError(.staleHandle, "'\(name)' was replaced by something that is no file")
     }
     let (file, isDivided) = files.open(inode, context: context)
-    if flags & O_TRUNC != 0 { try await file.truncate(to: 0) {} }
+    if flags & O_TRUNC != 0 { try await file.truncate(to: 0, isChange: true) {} }
     let entry = entry(parent, name, inode, since: mark)
     return .created(entry, opened(file, flags: flags, isDivided: isDivided))
   }

@@ -1,6 +1,7 @@
 internal import DFSClient
 internal import DFSCore
 internal import Glibc
+internal import Synchronization
 
 /// Names: looking up, making, removing and moving them.
 extension FileSystem {
@@ -106,12 +107,18 @@ extension FileSystem {
     return .done
   }
 
-  /// If the name's file is open here, waits until the servers keep its copies.
+  /// If the name's file is open here, waits until the servers keep its copies, and keeps here what
+  /// goes with its last name.
   /// - Returns: what the name means now.
   @discardableResult
   private func holdOpenFile(_ parent: InodeID, _ name: FileName) async -> Inode? {
     let inode = try? await service.lookup(parent, name, .pushed)
-    if let inode, let file = files[inode.id] { await file.untilHeld() }
+    if let inode, let file = files[inode.id] {
+      await file.untilHeld()
+      if inode.links <= 1, let attributes = try? await service.extendedAttributes(inode.id) {
+        file.state.withLock { if !$0.isRemoved { $0.attributes = attributes } }
+      }
+    }
     return inode
   }
 

@@ -75,10 +75,14 @@ extension OpenFile {
   }
 
   /// Changes the size.
-  func truncate(to size: UInt64, progress: @escaping @Sendable () -> Void) async throws {
+  /// - Parameter isChange: an empty file that is emptied again was changed, too.
+  func truncate(
+    to size: UInt64, isChange: Bool = false, progress: @escaping @Sendable () -> Void
+  ) async throws {
     try await lane.alone {
       let (spool, base) = self.state.withLock { ($0.spool, $0.base) }
-      guard (spool?.size ?? base?.size ?? 0) != size else { return }
+      let isSame = (spool?.size ?? base?.size ?? 0) == size
+      guard !isSame || isChange && size == 0 else { return }
       let local = try await self.spool(limit: size, progress)
       try await DiskQueue.run { () throws(DFSError) in try local.truncate(to: size) }
       self.changed()
@@ -92,6 +96,7 @@ extension OpenFile {
     state.withLock { state in
       state.changes += 1
       state.modified = .now
+      state.changed = state.modified
     }
   }
 

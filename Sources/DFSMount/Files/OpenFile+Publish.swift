@@ -11,6 +11,7 @@ extension OpenFile {
   private struct Work: Sendable {
     let spool: Spool
     let modified: Timestamp
+    let changed: Timestamp
     let changes: UInt64
   }
 
@@ -32,7 +33,9 @@ extension OpenFile {
       }
       do {
         let inode = try await self.context.service.publish(
-          content, to: .inode(self.id, modified: work.modified, opened: self.opened),
+          content,
+          to: .inode(
+            self.id, modified: work.modified, changed: work.changed, opened: self.opened),
           durable: durable
         ) { _ in progress() }
         self.endPublish(inode, work, durable: durable)
@@ -49,7 +52,7 @@ extension OpenFile {
     try await lane.alone {
       let (inode, attributes, work) = self.state.withLock { state in
         let work = state.spool.map {
-          Work(spool: $0, modified: state.modified, changes: state.changes)
+          Work(spool: $0, modified: state.modified, changed: state.changed, changes: state.changes)
         }
         return (state.inode, state.attributes, state.isTemporary ? work : nil)
       }
@@ -91,7 +94,8 @@ extension OpenFile {
     return state.withLock { state in
       guard let spool = state.spool else { return nil }
       state.tried = state.changes
-      return Work(spool: spool, modified: state.modified, changes: state.changes)
+      return Work(
+        spool: spool, modified: state.modified, changed: state.changed, changes: state.changes)
     }
   }
 

@@ -19,6 +19,8 @@ final class OpenFile: Sendable {
     var spool: Spool?
     /// The time of modification to publish.
     var modified: Timestamp
+    /// The time of the last local change to the content.
+    var changed: Timestamp
     var changes: UInt64 = 0
     /// How many of the changes are in `base`.
     var published: UInt64 = 0
@@ -31,7 +33,7 @@ final class OpenFile: Sendable {
     var isRemoved = false
     /// It never had a name, and may be given one.
     var isTemporary = false
-    /// Extended attributes that were set since it has no name.
+    /// The extended attributes of what has no name.
     var attributes: [AttributeName: [UInt8]] = [:]
     /// The file could not be published at all, and its entry was removed again.
     var failure: DFSError?
@@ -53,7 +55,9 @@ final class OpenFile: Sendable {
     id = inode.id
     self.context = context
     self.isDivided = isDivided
-    state = Mutex(State(inode: inode, base: inode.version, modified: inode.modified))
+    state = Mutex(
+      State(
+        inode: inode, base: inode.version, modified: inode.modified, changed: inode.changed))
     if let version = inode.version { hold(version.id) }
   }
 
@@ -62,7 +66,7 @@ final class OpenFile: Sendable {
     id = inode.id
     self.context = context
     isDivided = false
-    var state = State(inode: inode, modified: inode.modified)
+    var state = State(inode: inode, modified: inode.modified, changed: inode.changed)
     state.spool = Spool(budget: context.spools)
     state.changes = 1
     self.state = Mutex(state)
@@ -84,7 +88,7 @@ final class OpenFile: Sendable {
       guard state.isDirty || state.isRemoved, let spool = state.spool else { return attributes }
       attributes.size = spool.size
       attributes.inode.modified = state.modified
-      attributes.inode.changed = max(inode.changed, state.modified)
+      attributes.inode.changed = max(inode.changed, state.changed)
       return attributes
     }
   }
