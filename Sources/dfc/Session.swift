@@ -63,7 +63,8 @@ actor Session {
     }
   }
 
-  private func defaultAccount() async throws -> Credentials {
+  /// Who logs in unless a command says otherwise.
+  func defaultAccount() async throws -> Credentials {
     if let account { return account }
     let (configuration, user, source) = (configuration, user, source)
     let credentials = try await offload {

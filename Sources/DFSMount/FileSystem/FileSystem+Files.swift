@@ -158,9 +158,9 @@ extension FileSystem {
       try await file.publish(durable: false, onlyNew: true) {}
     } catch { await removeUnstored(file, error) }
     guard files.close(file) else { return }
-    if file.wasNeverPublished {
-      await removeUnstored(file, DFSError(.inputOutput, "it was never stored"))
-    }
+    let reason = file.lastFailure ?? DFSError(.inputOutput, "it was never stored")
+    await keepUnstored(file, reason)
+    if file.wasNeverPublished { await removeUnstored(file, reason) }
     file.letGo()
   }
 

@@ -14,6 +14,10 @@ final class FileSystem: Sendable {
   let handles = HandleTable()
   let space: SpaceCache
   let logger: Logger
+  /// Where what cannot be stored is kept.
+  let keeping: KeptFiles
+  /// Whose files these are: `USER@CLUSTER`.
+  let source: String
   /// The attributes of the root as they were last seen.
   let lastRoot = Mutex<Attributes?>(nil)
   /// The kernel's number of the mount, as /proc shows it.
@@ -22,7 +26,11 @@ final class FileSystem: Sendable {
   let device = Mutex("")
   let allowsOthers: Bool
 
-  init(service: any FileService, configuration: MountConfiguration, logger: Logger) {
+  init(
+    service: any FileService, configuration: MountConfiguration, source: String, logger: Logger
+  ) {
+    keeping = KeptFiles(cache: configuration.cacheDirectory, bound: configuration.spoolBytes)
+    self.source = source
     self.service = service
     self.logger = logger
     space = SpaceCache(service)

@@ -117,6 +117,7 @@ extension OpenFile {
       markRemoved()
       error = DFSError(.staleHandle, "the file was removed by another client", cause: error)
     }
+    state.withLock { $0.lastFailure = error }
     context.logger.error(
       "could not store \(name), \(size) bytes: \(error)",
       metadata: ["inode": "\(id)", "error": "\(error.code.rawValue)"])

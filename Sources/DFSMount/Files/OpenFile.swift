@@ -37,6 +37,10 @@ final class OpenFile: Sendable {
     var attributes: [AttributeName: [UInt8]] = [:]
     /// The file could not be published at all, and its entry was removed again.
     var failure: DFSError?
+    /// Why it was not published when that was last tried.
+    var lastFailure: DFSError?
+    /// What is not published was put aside for `dfc recover`.
+    var isKept = false
     /// The versions held at the servers for this file.
     var held: [VersionID: Task<Void, Never>] = [:]
 
@@ -73,6 +77,7 @@ final class OpenFile: Sendable {
   }
 
   var isDirty: Bool { state.withLock { $0.isDirty } }
+  var lastFailure: DFSError? { state.withLock { $0.lastFailure } }
 
   // MARK: Attributes
 

@@ -10,7 +10,7 @@ final class SpoolFile: Sendable {
   private static let temporary = 0o20_000_000 | O_DIRECTORY
   private static let keepSize = Int32(DFS_FALLOC_KEEP_SIZE)
   private static let punchHole = Int32(DFS_FALLOC_PUNCH_HOLE)
-  private let descriptor: Int32
+  let descriptor: Int32
 
   init(in directory: String) throws(DFSError) {
     var descriptor = open(directory, Self.temporary | O_RDWR | O_CLOEXEC, 0o600)

@@ -206,7 +206,7 @@ final class FuseSession: Sendable {
     let level: Logger.Level =
       switch error.code {
       case .timedOut, .serversMissing, .disconnected, .damaged, .incomplete, .protocolViolation,
-        .inputOutput, .noSpace, .readOnly:
+        .inputOutput, .noSpace, .fileTooLarge, .readOnly:
         .warning
       default: .trace
       }

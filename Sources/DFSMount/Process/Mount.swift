@@ -13,10 +13,14 @@ public final class Mount: Sendable {
   private let invalidator: Invalidator
   private let logger: Logger
 
-  private init(_ service: any FileService, _ configuration: MountConfiguration, _ logger: Logger) {
+  private init(
+    _ service: any FileService, _ configuration: MountConfiguration, source: String,
+    _ logger: Logger
+  ) {
     mountpoint = configuration.mountpoint
     self.logger = logger
-    fileSystem = FileSystem(service: service, configuration: configuration, logger: logger)
+    fileSystem = FileSystem(
+      service: service, configuration: configuration, source: source, logger: logger)
     session = FuseSession(fileSystem, configuration, logger: logger)
     invalidator = Invalidator(session, fileSystem.nodes, service)
   }
@@ -30,7 +34,7 @@ public final class Mount: Sendable {
   ) async throws(DFSError) -> Mount {
     let path = configuration.mountpoint
     try await prepare(path, logger)
-    let mount = Mount(service, configuration, logger)
+    let mount = Mount(service, configuration, source: source, logger)
     try await Blocking.run { () throws(DFSError) in
       try mount.session.start(options: configuration.options.fuseOptions(source: source))
     }
@@ -103,15 +107,14 @@ public final class Mount: Sendable {
     await finish(within: bound)
   }
 
-  /// Waits for what is being stored, and says what was not; after unmounting.
+  /// Waits for what is being stored, stores what is still open, and says what could not be stored;
+  /// after unmounting.
   public func finish(within bound: Duration) async {
     let end = ContinuousClock.now + bound
     while session.storesUnderWay > 0, ContinuousClock.now < end {
       try? await Task.sleep(for: .milliseconds(20))
     }
-    for file in fileSystem.files.all where file.isDirty {
-      logger.error("\(file.name) was open and its last changes are not stored")
-    }
+    await fileSystem.drain(until: end)
     invalidator.stop()
     await session.untilUnmounted(within: .milliseconds(500))
     session.destroy()

@@ -1,0 +1,211 @@
+public import DFSCore
+internal import Foundation
+internal import Glibc
+
+/// A content that a mount could not store before it had to let go of it.
+public struct KeptFile: Hashable, Sendable, Codable {
+  /// The name of its two files in the directory, and what people call it by.
+  public var id: String
+  /// `USER@CLUSTER`.
+  public var owner: String
+  /// For people: where the file was, as far as the mount knew.
+  public var path: String
+  public var parent: UInt64
+  /// The name's bytes.
+  public var name: [UInt8]
+  public var inode: UInt64
+  /// The version that the content was to replace, in hexadecimal; nil for a new file.
+  public var base: String?
+  /// Bytes.
+  public var size: UInt64
+  public var mode: UInt32
+  public var ownerUser: UInt32
+  public var ownerGroup: UInt32
+  /// Nanoseconds since 1970.
+  public var modified: Int64
+  /// Nanoseconds since 1970.
+  public var kept: Int64
+  /// Why it could not be stored.
+  public var reason: String
+
+  public init(
+    owner: String, path: String, parent: InodeID, name: FileName, _ inode: Inode, size: UInt64,
+    modified: Timestamp, kept: Timestamp, reason: String
+  ) {
+    id = Self.newID(kept)
+    self.owner = owner
+    self.path = path
+    self.parent = parent.value
+    self.name = name.bytes
+    self.inode = inode.id.value
+    base = inode.version?.id.description
+    self.size = size
+    mode = inode.mode
+    ownerUser = inode.owner
+    ownerGroup = inode.group
+    self.modified = modified.nanoseconds
+    self.kept = kept.nanoseconds
+    self.reason = reason
+  }
+
+  private static func newID(_ time: Timestamp) -> String {
+    let salt = UInt16.random(in: .min ... .max).bigEndianBytes.hexadecimal
+    return "\(UInt64(max(0, time.seconds)))-\(salt)"
+  }
+}
+
+/// The directory where mounts keep what they could not store, until `dfc recover` brings it back:
+/// `ID.data` is a content, `ID.json` says whose. What has no `ID.json` was not kept to the end.
+public struct KeptFiles: Sendable {
+  public let directory: String
+  /// Bytes that all contents there may have together.
+  private let bound: UInt64
+
+  /// - Parameter cache: the cache directory of the configuration.
+  public init(cache: String, bound: UInt64) {
+    directory = cache + "/recover"
+    self.bound = bound
+  }
+
+  // MARK: Keeping
+
+  /// Keeps a content, on stable storage.
+  /// - Parameter save: writes the content to a path where nothing is, with mode 0600.
+  /// - Throws: `noSpace` if the directory has no room for it.
+  public func keep(
+    _ file: KeptFile, save: (String) throws(DFSError) -> Void
+  ) throws(DFSError) {
+    let used = try list().reduce(UInt64(0)) { $0 + min($1.size, bound) }
+    guard file.size <= bound, used <= bound - file.size else {
+      throw DFSError(
+        .noSpace,
+        "\(directory) keeps \(used) bytes already, and Spool-Size bounds them to \(bound); "
+          + "'dfc recover' brings them back")
+    }
+    if mkdir(directory, 0o700) != 0, errno != EEXIST { throw problem("making", directory) }
+    let (data, record) = (path(file, "data"), path(file, "json"))
+    do throws(DFSError) {
+      try save(data)
+      try write(file, to: record)
+    } catch {
+      unlink(data)
+      throw error
+    }
+  }
+
+  private func write(_ file: KeptFile, to path: String) throws(DFSError) {
+    do {
+      let temporary = path + ".new"
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      try encoder.encode(file).write(to: URL(fileURLWithPath: temporary))
+      try sync(temporary)
+      guard rename(temporary, path) == 0 else { throw problem("renaming to", path) }
+      try sync(directory)
+    } catch {
+      throw DFSError(.inputOutput, "cannot write \(path)", cause: error)
+    }
+  }
+
+  private func sync(_ path: String) throws(DFSError) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw problem("opening", path) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw problem("bringing to stable storage", path) }
+  }
+
+  private func problem(_ verb: String, _ path: String) -> DFSError {
+    let code = errno
+    return DFSError(
+      code == ENOSPC ? .noSpace : .inputOutput,
+      "\(verb) \(path): \(String(cString: strerror(code)))")
+  }
+
+  // MARK: What is kept
+
+  /// All that is kept, the oldest first. What cannot be read is left out.
+  public func list() throws(DFSError) -> [KeptFile] {
+    guard let names = try? FileManager.default.contentsOfDirectory(atPath: directory) else {
+      return []
+    }
+    return names.filter { $0.hasSuffix(".json") }.compactMap { name in
+      guard let bytes = FileManager.default.contents(atPath: directory + "/" + name),
+        let file = try? JSONDecoder().decode(KeptFile.self, from: bytes),
+        name == file.id + ".json"
+      else { return nil }
+      return file
+    }.sorted { ($0.kept, $0.id) < ($1.kept, $1.id) }
+  }
+
+  /// Where the content is.
+  public func dataPath(of file: KeptFile) -> String { path(file, "data") }
+
+  /// Forgets a content.
+  public func remove(_ file: KeptFile) throws(DFSError) {
+    for path in [path(file, "json"), path(file, "data")] {
+      if unlink(path) != 0, errno != ENOENT { throw problem("removing", path) }
+    }
+  }
+
+  private func path(_ file: KeptFile, _ kind: String) -> String {
+    "\(directory)/\(file.id).\(kind)"
+  }
+}
+
+extension KeptFiles {
+  /// Publishes a kept content. If its file is still what it was, it becomes that file's version; if
+  /// it was changed or removed meanwhile, it gets its name in its directory, or, if that is taken, a
+  /// name beside it: nothing is replaced that was not seen by who wrote it.
+  /// - Parameter date: for the name beside it.
+  /// - Returns: the name that it has now, and whether it is a name beside the old one.
+  public func restore(
+    _ file: KeptFile, _ content: any ContentSource, on service: any FileService, date: String,
+    progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> (name: FileName, isBeside: Bool) {
+    guard content.size == file.size else {
+      throw DFSError(
+        .damaged, "\(dataPath(of: file)) has \(content.size) bytes; \(file.size) were kept")
+    }
+    let name = try FileName(file.name)
+    let id = InodeID(file.inode)
+    if let inode = try await existing({ try await service.inode(id, .current) }),
+      inode.kind == .regular, inode.version?.id.description == file.base
+    {
+      let modified = Timestamp(nanoseconds: file.modified)
+      _ = try await service.publish(
+        content, to: .inode(id, modified: modified), durable: true, progress: progress)
+      return (name, false)
+    }
+    let parent = try await directory(InodeID(file.parent), on: service)
+    var (candidate, attempt) = (name, 0)
+    while try await existing({ try await service.lookup(parent, candidate, .current) }) != nil {
+      attempt += 1
+      candidate = try beside(name, attempt == 1 ? date : "\(date) \(attempt)")
+    }
+    let new = NewInode(
+      kind: .regular, mode: file.mode, owner: file.ownerUser, group: file.ownerGroup)
+    _ = try await service.publish(
+      content, to: .name(parent: parent, candidate, new), durable: true, progress: progress)
+    return (candidate, attempt > 0)
+  }
+
+  /// `NAME (recovered DATE)`, within the bound of names.
+  private func beside(_ name: FileName, _ date: String) throws(DFSError) -> FileName {
+    let suffix = Array(" (recovered \(date))".utf8)
+    return try FileName(name.bytes.prefix(Limits.nameBytes - suffix.count) + suffix)
+  }
+
+  /// The directory, or the root if it is gone.
+  private func directory(_ id: InodeID, on service: any FileService) async throws -> InodeID {
+    let inode = try await existing { try await service.inode(id, .current) }
+    return inode?.kind == .directory ? id : .root
+  }
+
+  private func existing(_ find: () async throws -> Inode) async throws -> Inode? {
+    do {
+      return try await find()
+    } catch let error as DFSError where error.code == .notFound || error.code == .staleHandle {
+      return nil
+    }
+  }
+}

@@ -1,0 +1,77 @@
+internal import DFSClient
+internal import DFSCore
+internal import Logging
+internal import Synchronization
+
+/// What could not be stored: kept in the cache directory, and named.
+extension FileSystem {
+  /// The last handle of a file is closed, or the mount ends: what is not stored would vanish with the
+  /// spool.
+  func keepUnstored(_ file: OpenFile, _ reason: DFSError) async {
+    let (spool, inode, base, modified) = file.state.withLock { state in
+      let isLost = state.changes != state.published && !state.isRemoved && !state.isKept
+      state.isKept = isLost
+      return (isLost ? state.spool : nil, state.inode, state.base, state.modified)
+    }
+    // An empty new file is not worth it.
+    guard let spool, base != nil || spool.size > 0, let name = nodes.name(of: file.id) else {
+      return
+    }
+    var lost = inode
+    lost.version = base
+    let kept = KeptFile(
+      owner: source, path: path(of: name), parent: name.parent, name: name.name, lost,
+      size: spool.size, modified: modified, kept: .now, reason: "\(reason)")
+    do {
+      let keeping = keeping
+      try await DiskQueue.run { () throws(DFSError) in
+        try keeping.keep(kept) { path throws(DFSError) in try spool.save(to: path) }
+      }
+      logger.error(
+        """
+        what was written to '\(kept.path)', \(kept.size) bytes, is kept in \(keeping.directory); \
+        bring it back with: dfc CONF recover \(kept.id)
+        """)
+    } catch {
+      logger.error("what was written to '\(kept.path)', \(kept.size) bytes, is lost: \(error)")
+    }
+  }
+
+  /// The names from the root on, as the kernel knows them; for people.
+  private func path(of name: NodeName) -> String {
+    var (names, directory) = (["\(name.name)"], name.parent)
+    while directory != .root, names.count < 1024 {
+      guard let above = nodes.name(of: directory) else {
+        return "…/" + names.joined(separator: "/")
+      }
+      names.insert("\(above.name)", at: 0)
+      directory = above.parent
+    }
+    return names.joined(separator: "/")
+  }
+
+  /// Stores what was written and not closed; what cannot be stored in time is kept.
+  func drain(until end: ContinuousClock.Instant) async {
+    let dirty = files.all.filter(\.isDirty)
+    let underWay = UnderWay(dirty.count)
+    let tasks = dirty.map { file in
+      Task {
+        try? await file.publish(durable: false) {}
+        underWay.count.withLock { $0 -= 1 }
+      }
+    }
+    while underWay.count.withLock({ $0 }) > 0, ContinuousClock.now < end {
+      try? await Task.sleep(for: .milliseconds(20))
+    }
+    for task in tasks { task.cancel() }
+    for file in dirty where file.isDirty {
+      logger.error("\(file.name) was open and its last changes are not stored")
+      await keepUnstored(file, DFSError(.cancelled, "the file system was unmounted"))
+    }
+  }
+}
+
+private final class UnderWay: Sendable {
+  let count: Mutex<Int>
+  init(_ count: Int) { self.count = Mutex(count) }
+}
