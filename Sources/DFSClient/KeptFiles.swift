@@ -173,7 +173,8 @@ extension KeptFiles {
     {
       let modified = Timestamp(nanoseconds: file.modified)
       _ = try await service.publish(
-        content, to: .inode(id, modified: modified), durable: true, progress: progress)
+        content, to: .inode(id, modified: modified, changed: modified), durable: true,
+        progress: progress)
       return (name, false)
     }
     let parent = try await directory(InodeID(file.parent), on: service)

@@ -325,10 +325,10 @@ actor NamespaceDriver {
     let deadline = ContinuousClock.now + patience
     let alarm = Task {
       // A server that is lost meanwhile sends no answer that would end the wait.
-      while !isEven, .now < deadline {
+      while !isEven(refusingToo: refusingToo), .now < deadline {
         try await Task.sleep(until: min(deadline, .now + Self.retryPause), clock: .continuous)
       }
-      if !isEven { late.formUnion(lagging) }
+      if !isEven(refusingToo: refusingToo) { late.formUnion(lagging) }
       wakeEven([number])
     }
     defer { alarm.cancel() }
