@@ -59,9 +59,10 @@ import Testing
   @Test func nobodyWaitsForALaggardThatIsLost() async throws {
     let client = MemoryCluster().client { $0.policy = .quorum }
     let fourth = ServerSet([ServerIndex(3)])
-    client.set { $0.down = fourth }
     let namespace = client.namespace()
     _ = try await create(namespace, "a")
+    client.set { $0.down = fourth }
+    _ = try await create(namespace, "b")
     // There again, and nobody has brought it along yet.
     client.set { $0.down = [] }
     let began = ContinuousClock.now

@@ -74,6 +74,7 @@ extension CrashTrial {
   ].map { server, client, name, bytes, outcome in
     var trial = put(name, bytes: bytes, client, outcome)
     trial.servers = [ServerIndex(2): Death(point: server)]
+    trial.repeats = true
     return trial
   }
 
@@ -90,6 +91,7 @@ extension CrashTrial {
         servers: [ServerIndex(number % 4): death],
         prepare: "fresh large1 \(400_000 + number); head -c 9000 /dev/urandom > $LOCAL/new/small1",
         action: .script("cd $LOCAL/new; dfc $CONF put large1 tree/ && dfc $Q put small1 tree/"),
+        repeats: true,
         mirror: "cp $LOCAL/new/* .")
     } + [
       CrashTrial(
