@@ -66,6 +66,16 @@ final class Connection: Sendable {
     _ settings: ConnectionSettings, on loop: any EventLoop,
     signal: @escaping @Sendable (ConnectionSignal) -> Void
   ) -> EventLoopFuture<Connection> {
+    // On the loop itself, so that `signal` is in its place before anything can come in: a thread that
+    // waits for the processor here may be slower than the whole login.
+    loop.flatSubmit { connect(settings, on: loop, signal) }
+      .flatMapErrorThrowing { throw ConnectionSettings.failure($0, peer: settings.login.peer) }
+  }
+
+  private static func connect(
+    _ settings: ConnectionSettings, on loop: any EventLoop,
+    _ signal: @escaping @Sendable (ConnectionSignal) -> Void
+  ) -> EventLoopFuture<Connection> {
     ClientBootstrap(group: loop)
       .connectTimeout(settings.connectTimeout)
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -83,7 +93,6 @@ final class Connection: Sendable {
         handler.signal = signal
         return Connection(handler: NIOLoopBound(handler, eventLoop: loop), use: handler.use)
       }
-      .flatMapErrorThrowing { throw ConnectionSettings.failure($0, peer: settings.login.peer) }
   }
 
   private static func prepare(_ channel: any Channel, _ settings: ConnectionSettings) throws {
