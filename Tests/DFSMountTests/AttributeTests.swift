@@ -40,18 +40,24 @@ extension OnAMount {
       try await Mounted.run { mounted in
         try await mounted.succeed(
           """
-          cd $M; echo hello > f; chmod 700 f
+          cd $M; echo hello > f; echo hello > g
           cat > $LOCAL/test.py <<'END'
           import errno, os
           names = ["user.a/b", "user.x"]
           if os.geteuid() == 0: names += ["security.capability", "trusted.t"]
+          capability = b"\\1\\0\\0\\2" + b"\\0" * 16
           for name in names:
-              value = b"\\1\\0\\0\\2" + b"\\0" * 16 if name == "security.capability" else b"value"
+              value = capability if name == "security.capability" else b"value"
               os.setxattr("f", name, value); assert os.getxattr("f", name) == value, name
           assert sorted(os.listxattr("f")) == sorted(names)
           # As on a local disk, who writes takes the capability away.
           with open("f", "a") as file: file.write("!")
           assert "security.capability" not in os.listxattr("f")
+          if os.geteuid() == 0:
+              with open("g", "a") as file:
+                  file.write("!"); file.flush(); os.setxattr("g", "security.capability", capability)
+                  file.write("!")
+              assert os.listxattr("g") == []
           # What has no name keeps what is set from now on.
           with open("f") as file:
               os.unlink("f"); os.setxattr(file.fileno(), "user.y", b"y")

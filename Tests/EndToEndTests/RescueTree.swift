@@ -39,7 +39,7 @@ enum RescueTree {
         os.chmod(top + "/a/f5", 0o4711); os.chmod(top + "/a/f7", 0); os.chmod(top + "/empty", 0o1777)
         for file, value in [("/a/f100", b"v" * 3000), ("/a/b", b"\0\xff"), ("/f0", b"")]:
             os.setxattr(top + file, "user.rescue", value)
-        os.setxattr(top + "/f1", "user.with/slash", b"s" * 65000)
+        os.setxattr(top + "/f1", "user.with/slash", b"s" * 2000)
         os.chown(top + "/a/f4", 1234, 4321) if os.geteuid() == 0 else None
         for number, (_, path) in enumerate(sorted(walk(top), reverse=True)):
             os.utime(path, ns=(10**18 + number, 1234567890123456789 + number * 1000000007),

@@ -13,6 +13,7 @@ extension FileSystem {
     }
     let name = try AttributeName(kept: name)
     guard name.isShown(to: caller), let value = try await attributes(of: id)[name] else {
+      if name.isCapability { files[id]?.state.withLock { $0.lacksCapability = true } }
       throw DFSError(.noAttribute, "inode \(id) has no attribute '\(name)'")
     }
     return .value(value, limit: limit)
@@ -27,6 +28,7 @@ extension FileSystem {
     of id: InodeID, _ name: [UInt8], _ value: [UInt8], _ mode: AttributeSetMode
   ) async throws -> Reply {
     let name = try AttributeName(settable: name)
+    if name.isCapability { files[id]?.state.withLock { $0.lacksCapability = false } }
     if let file = nameless(id) {
       try file.setAttribute(name, value, mode)
     } else {
@@ -46,9 +48,9 @@ extension FileSystem {
   }
 
   /// Whether the kernel, which asks before each write whether the file has a capability that the
-  /// write must take away, can be answered without asking: only what can be executed has any.
-  func needsNoCapability(_ id: InodeID) -> Bool {
-    files[id]?.state.withLock { $0.inode.mode & 0o111 == 0 } ?? false
+  /// write must take away, can be answered without asking: it is open here, and had none.
+  func lacksCapability(_ id: InodeID) -> Bool {
+    files[id]?.state.withLock { $0.lacksCapability } ?? false
   }
 
   private func attributes(of id: InodeID) async throws -> [AttributeName: [UInt8]] {
@@ -151,6 +153,8 @@ extension AttributeName {
     }
     try self.init(kept: name)
   }
+
+  fileprivate var isCapability: Bool { bytes == Array("security.capability".utf8) }
 
   /// As on a local disk, `trusted.` is for the administrator (xattr(7)); the kernel sees to that for
   /// single attributes, but not in lists.

@@ -33,6 +33,8 @@ final class OpenFile: Sendable {
     var isRemoved = false
     /// It never had a name, and may be given one.
     var isTemporary = false
+    /// It was seen here that the file has no capability (`security.capability`).
+    var lacksCapability = false
     /// The extended attributes of what has no name.
     var attributes: [AttributeName: [UInt8]] = [:]
     /// The file could not be published at all, and its entry was removed again.
@@ -73,6 +75,7 @@ final class OpenFile: Sendable {
     var state = State(inode: inode, modified: inode.modified, changed: inode.changed)
     state.spool = Spool(budget: context.spools)
     state.changes = 1
+    state.lacksCapability = true
     self.state = Mutex(state)
   }
 

@@ -35,8 +35,8 @@ extension FuseCallbacks {
     table.getxattr = { request, id, name, size in
       let name = FuseCallbacks.bytes(name)
       // So asks the kernel before each write.
-      if size == 0, name == FuseCallbacks.securityCapability,
-        FuseCallbacks.session(request)?.fileSystem.needsNoCapability(InodeID(id)) ?? false
+      if name == FuseCallbacks.securityCapability,
+        FuseCallbacks.session(request)?.fileSystem.lacksCapability(InodeID(id)) ?? false
       {
         fuse_reply_err(request, ENODATA)
         return

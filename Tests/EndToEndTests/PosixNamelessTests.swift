@@ -68,4 +68,42 @@ extension EndToEnd {
         """)
     }
   }
+
+  /// Programs that carry everything over: hard links, owners, times, extended attributes.
+  @Suite struct PosixPrograms {
+    @Test(.needsFuse, .needsRoot) func rsyncAndTarOfEverything() async throws {
+      try await MountedCluster.run(
+        mounts: 2, mountOptions: "allow_other,default_permissions"
+      ) { cluster in
+        try await cluster.shell.succeed(
+          """
+          mkdir -p $LOCAL/tree/a/b; cd $LOCAL/tree
+          for i in $(seq 20); do head -c $((i * 5000)) /dev/urandom > a/f$i; done
+          ln a/f1 hard1; ln a/f1 a/b/hard2; ln -s a/f2 link; ln -s nowhere a/broken
+          mkfifo a/fifo; mknod a/null c 1 3; chown 1234:4321 a/f3 a/b; chown -h 1234:4321 link
+          chmod 4755 a/f4; chmod 2775 a; chmod 1777 a/b; chmod 0 a/f5
+          touch -d '2001-02-03 04:05:06.123456789 UTC' a/f6; touch -h -d '2002-01-01' link
+          python3 -c '
+          import os
+          os.setxattr("a/f7", "user.note", b"v" * 3000); os.setxattr("a/b", "user.on/directory", b"")
+          os.setxattr("a/f8", "trusted.t", b"t")
+          os.setxattr("a/f9", "security.capability", b"\\1\\0\\0\\2" + b"\\0" * 16)'
+          rsync -aHAX ./ $M/copy/
+          changes=$(rsync -aHAX --itemize-changes ./ $M/copy/)
+          [ -z "$changes" ] || { echo "the second rsync wanted: $changes" >&2; exit 1; }
+          changes=$(rsync -aHAX --itemize-changes --checksum --delete ./ $M2/copy/)
+          [ -z "$changes" ] || { echo "by the other mount rsync wanted: $changes" >&2; exit 1; }
+          [ $(stat -c %h $M/copy/hard1) = 3 ]
+          tar --xattrs --xattrs-include='*' -cpf $LOCAL/all.tar -C $M/copy .
+          mkdir $M/out; tar --xattrs --xattrs-include='*' -xpf $LOCAL/all.tar -C $M/out
+          changes=$(rsync -aHAX --itemize-changes ./ $M/out/ | grep -v '^\\.[dL]\\.\\.t\\.* ' || true)
+          [ -z "$changes" ] || { echo "after tar rsync wanted: $changes" >&2; exit 1; }
+          cp -a $M/out $M/again
+          changes=$(rsync -aHAX --itemize-changes ./ $M2/again/)
+          [ -z "$changes" ] || { echo "after cp rsync wanted: $changes" >&2; exit 1; }
+          rm -r $M/copy $M/out $M/again; [ -z "$(ls -A $M2)" ]
+          """, seconds: 200)
+      }
+    }
+  }
 }
