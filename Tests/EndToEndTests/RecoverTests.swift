@@ -68,28 +68,25 @@ extension EndToEnd {
     /// Unmounting stores what programs have written and not closed.
     @Test(.needsFuse) func unmountingStoresWhatIsOpen() async throws {
       try await MountedCluster.run { cluster in
-        for end in ["kill -TERM $(mount_pid $M)", "dfs-mount --unmount $M --lazy"] {
-          try await cluster.shell.succeed(
-            """
-            process=$(mount_pid $M)
-            (cd $M; python3 -c '
-            import os, time
-            fd = os.open("open", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.write(fd, b"written " * 40000)
-            open(os.environ["LOCAL"] + "/written", "w").close()
-            time.sleep(100)') & writer=$!
-            for i in $(seq 200); do [ -e $LOCAL/written ] && break; sleep 0.1; done
-            \(end)
-            for i in $(seq 300); do [ -e /proc/$process ] || break; sleep 0.1; done
-            [ ! -e /proc/$process ]
-            kill $(ps -o pid= --ppid $writer) || true; wait $writer || true
-            rm $LOCAL/written
-            dfs-mount $CONF $M
-            [ "$(md5sum < $M/open)" = "$(printf 'written %.0s' $(seq 40000) | md5sum)" ]
-            rm $M/open
-            [ -z "$(dfc $CONF recover)" ]
-            """, seconds: 120)
-        }
+        try await cluster.shell.succeed(
+          """
+          process=$(mount_pid $M)
+          (cd $M; exec python3 -c '
+          import os, time
+          os.closerange(3, 256)  # of who waits for the shell
+          fd = os.open("open", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+          os.write(fd, b"written " * 40000)
+          open(os.environ["LOCAL"] + "/written", "w").close()
+          time.sleep(100)') & writer=$!
+          for i in $(seq 200); do [ -e $LOCAL/written ] && break; sleep 0.1; done
+          kill -TERM $process
+          for i in $(seq 300); do [ -e /proc/$process ] || break; sleep 0.1; done
+          [ ! -e /proc/$process ]
+          kill $writer; wait $writer || true
+          dfs-mount $CONF $M
+          [ "$(md5sum < $M/open)" = "$(printf 'written %.0s' $(seq 40000) | md5sum)" ]
+          [ -z "$(dfc $CONF recover)" ]
+          """, seconds: 120)
       }
     }
 
@@ -101,7 +98,7 @@ extension EndToEnd {
           sed 's/^Username/Call-Timeout 4s\\nUsername/' $CONF > $DIR/hasty.conf; chmod 600 $DIR/hasty.conf
           dfs-mount --unmount $M; dfs-mount $DIR/hasty.conf $M
           echo old > $M/f
-          (cd $M; python3 -c '
+          (cd $M; exec python3 -c '
           import os, time
           os.closerange(3, 256)
           fd = os.open("f", os.O_WRONLY)
@@ -119,7 +116,7 @@ extension EndToEnd {
           for i in $(seq 300); do [ -e /proc/$process ] || break; sleep 0.1; done
           [ ! -e /proc/$process ]
           [ $(($(date +%s) - begin)) -lt 20 ]
-          kill $(ps -o pid= --ppid $(cat $LOCAL/writer)) || true
+          kill $(cat $LOCAL/writer) || true
           grep -q "'f' in directory.*not stored" $XDG_CACHE_HOME/dfs/*.log
           dfc $CONF recover | grep ' f '
           """, seconds: 60)
@@ -145,7 +142,7 @@ extension EndToEnd {
             bash -c "exec $call" 2> /dev/null > /dev/null & process=$!
             sleep 1
             begin=$(date +%s%N)
-            kill -KILL $process
+            kill -KILL $process 2> /dev/null || true
             wait $process || true
             took=$((($(date +%s%N) - begin) / 1000000))
             echo "$call: $took ms"
