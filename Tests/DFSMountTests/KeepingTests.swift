@@ -1,5 +1,6 @@
 import DFSClient
 import DFSCore
+import DFSMount
 import Foundation
 import Testing
 
