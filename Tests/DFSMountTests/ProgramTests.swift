@@ -81,6 +81,7 @@ extension OnAMount {
             (for i in $(seq 50); do echo "$who $i" >> log; done) & processes="$processes $!"
           done
           for process in $processes; do wait $process; done
+          echo "$(wc -l < log) lines, $(sort -u log | wc -l) of them different"
           [ $(wc -l < log) = 200 ]; [ $(sort -u log | wc -l) = 200 ]
           """)
       }

@@ -37,15 +37,15 @@ extension FileSystem {
   func openFile(_ id: InodeID) async throws -> (file: OpenFile, isDivided: Bool) {
     let mark = nodes.mark
     do {
-      let inode = nodes.newest(try await current(id), since: mark)
+      let inode = try await current(id)
       guard inode.kind != .directory else { throw DFSError(.isDirectory, "it is a directory") }
-      return files.open(inode, context: context)
+      return files.open(inode, since: mark, context: context)
     } catch let error as DFSError where error.isAbsence {
       // A file without a name may be opened again through /proc.
       guard let file = files[id], file.state.withLock({ $0.isRemoved }) else {
         throw DFSError(.staleHandle, "inode \(id) has not that name any more", cause: error)
       }
-      return files.open(file.state.withLock { $0.inode }, context: context)
+      return files.open(file.state.withLock { $0.inode }, since: mark, context: context)
     }
   }
 
@@ -85,7 +85,7 @@ extension FileSystem {
     guard inode.kind == .regular else {
       throw DFSError(.staleHandle, "'\(name)' was replaced by something that is no file")
     }
-    let (file, isDivided) = files.open(inode, context: context)
+    let (file, isDivided) = files.open(inode, since: mark, context: context)
     if flags & O_TRUNC != 0 { try await file.truncate(to: 0, isChange: true) {} }
     let entry = entry(parent, name, inode, since: mark)
     return .created(entry, opened(file, flags: flags, isDivided: isDivided))

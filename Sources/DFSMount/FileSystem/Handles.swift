@@ -104,11 +104,24 @@ final class OpenFileTable: Sendable {
 
   /// The open file for `inode` with one more handle: the one there is, if it is of that version or
   /// has unpublished changes or no name; else a new one, and the handles of the old one keep that.
+  ///
+  /// What was published here since the inode was asked for is looked up again, with each look at the
+  /// open file: else the version before would be opened, and published over it.
+  /// - Parameters:
+  ///   - inode: as it was asked for at `mark`.
   /// - Returns: also whether handles remain that read another version.
-  func open(_ inode: Inode, context: FileContext) -> (file: OpenFile, isDivided: Bool) {
+  func open(
+    _ inode: Inode, since mark: UInt64, context: FileContext
+  ) -> (file: OpenFile, isDivided: Bool) {
     state.withLock { state in
       let old = state.files[inode.id]
-      if let old, join(old, inode.version?.id) { return (old, old.isDivided) }
+      var inode = context.nodes.newest(inode, since: mark)
+      while let old {
+        if join(old, inode.version?.id) { return (old, old.isDivided) }
+        let newer = context.nodes.newest(inode, since: mark)
+        if newer.version?.id == inode.version?.id { break }
+        inode = newer
+      }
       let isDivided = old != nil || state.paged[inode.id] != nil
       let new = OpenFile(inode, context: context, isDivided: isDivided)
       new.state.withLock { $0.handles = 1 }
