@@ -16,7 +16,7 @@ import Testing
       service: service, nodes: NodeTable(),
       spools: SpoolBudget(
         directory: NSTemporaryDirectory(), diskLimit: 1 << 20, memoryPerFile: 1 << 20),
-      writes: .quorum, logger: CapturedLog().logger)
+      writes: .quorum, host: "here", logger: CapturedLog().logger)
     let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
     let empty = try await service.create(.root, try FileName("log"), new)
     let files = OpenFileTable()
