@@ -34,7 +34,7 @@ import Testing
     #expect(counts.standIns > 10)
     #expect(counts.contentReads > 30)
     #expect(counts.healed > 50)
-    #expect(counts.settled > 5)
+    #expect(counts.settled > 2)
     #expect(counts.collected > 400)
     #expect(counts.completed > 5)
     #expect(counts.refused > 20)
