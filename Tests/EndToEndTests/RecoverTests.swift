@@ -77,12 +77,12 @@ extension EndToEnd {
           fd = os.open("open", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
           os.write(fd, b"written " * 40000)
           open(os.environ["LOCAL"] + "/written", "w").close()
-          time.sleep(100)') & writer=$!
+          while not os.path.exists(os.environ["LOCAL"] + "/end"): time.sleep(0.05)') & writer=$!
           for i in $(seq 200); do [ -e $LOCAL/written ] && break; sleep 0.1; done
           kill -TERM $process
           for i in $(seq 300); do [ -e /proc/$process ] || break; sleep 0.1; done
           [ ! -e /proc/$process ]
-          kill $writer; wait $writer || true
+          touch $LOCAL/end; wait $writer || true
           dfs-mount $CONF $M
           [ "$(md5sum < $M/open)" = "$(printf 'written %.0s' $(seq 40000) | md5sum)" ]
           [ -z "$(dfc $CONF recover)" ]
@@ -104,7 +104,7 @@ extension EndToEnd {
           fd = os.open("f", os.O_WRONLY)
           os.write(fd, b"new")
           open(os.environ["LOCAL"] + "/written", "w").close()
-          time.sleep(100)') & echo $! > $LOCAL/writer
+          while not os.path.exists(os.environ["LOCAL"] + "/end"): time.sleep(0.05)') & echo $! > $LOCAL/writer
           for i in $(seq 200); do [ -e $LOCAL/written ] && break; sleep 0.1; done
           """)
         for server in ServerIndex.all { cluster.servers.freeze(server) }
@@ -116,7 +116,7 @@ extension EndToEnd {
           for i in $(seq 300); do [ -e /proc/$process ] || break; sleep 0.1; done
           [ ! -e /proc/$process ]
           [ $(($(date +%s) - begin)) -lt 20 ]
-          kill $(cat $LOCAL/writer) || true
+          touch $LOCAL/end
           grep -q "'f' in directory.*not stored" $XDG_CACHE_HOME/dfs/*.log
           dfc $CONF recover | grep ' f '
           """, seconds: 60)
