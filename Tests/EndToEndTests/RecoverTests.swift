@@ -25,7 +25,9 @@ extension EndToEnd {
           os.write(fds[1], b"mine")
           os.write(fds[2], b"mine")
           open(os.environ["LOCAL"] + "/written", "w").close()
-          while not os.path.exists(os.environ["LOCAL"] + "/down"): time.sleep(0.02)
+          end = time.monotonic() + 100
+          while not os.path.exists(os.environ["LOCAL"] + "/down") and time.monotonic() < end:
+              time.sleep(0.02)
           for fd in fds:
               try:
                   os.close(fd)
@@ -77,7 +79,9 @@ extension EndToEnd {
           fd = os.open("open", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
           os.write(fd, b"written " * 40000)
           open(os.environ["LOCAL"] + "/written", "w").close()
-          while not os.path.exists(os.environ["LOCAL"] + "/end"): time.sleep(0.05)') & writer=$!
+          limit = time.monotonic() + 100
+          while not os.path.exists(os.environ["LOCAL"] + "/end") and time.monotonic() < limit:
+              time.sleep(0.05)') & writer=$!
           for i in $(seq 200); do [ -e $LOCAL/written ] && break; sleep 0.1; done
           kill -TERM $process
           for i in $(seq 300); do [ -e /proc/$process ] || break; sleep 0.1; done
@@ -104,7 +108,9 @@ extension EndToEnd {
           fd = os.open("f", os.O_WRONLY)
           os.write(fd, b"new")
           open(os.environ["LOCAL"] + "/written", "w").close()
-          while not os.path.exists(os.environ["LOCAL"] + "/end"): time.sleep(0.05)') & echo $! > $LOCAL/writer
+          limit = time.monotonic() + 100
+          while not os.path.exists(os.environ["LOCAL"] + "/end") and time.monotonic() < limit:
+              time.sleep(0.05)') & echo $! > $LOCAL/writer
           for i in $(seq 200); do [ -e $LOCAL/written ] && break; sleep 0.1; done
           """)
         for server in ServerIndex.all { cluster.servers.freeze(server) }
