@@ -362,7 +362,7 @@ actor NamespaceDriver {
     refills[refill.server] = .now
     logger.info("refilling \(refill.server) from \(refill.source)")
     Task {
-      let result = await refill.run(on: servers)
+      let result = await refill.run(on: servers) { await self.leading }
       refills[refill.server] = nil
       ended(refill, result)
       if let next = nextRefills.removeValue(forKey: refill.server) { self.refill(next) }
@@ -382,7 +382,7 @@ actor NamespaceDriver {
     }
   }
 
-  /// Since when the oldest refill is under way: it ends only if nothing is appended meanwhile.
+  /// Since when the oldest refill is under way: it ends sooner if nothing is appended meanwhile.
   var refillingSince: ContinuousClock.Instant? { refills.values.min() }
 }
 

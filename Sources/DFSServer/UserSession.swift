@@ -45,7 +45,8 @@ struct UserSession: Sendable {
     case .query(let queries):
       let (answers, head) = try await store.query(queries)
       return Answer(reply: .query(answers, head: head))
-    case .refillBegin, .refillRows, .refillEnd: return try await refill(request)
+    case .refillBegin, .refillRows, .refillChanges, .refillEnd:
+      return try await refill(request)
     case .putPart(let extent, let durable):
       let bytes = (body ?? ByteBuffer()).readableBytesView
       try await store.putPart(session: session, extent, bytes: bytes, durable: durable)
@@ -68,6 +69,9 @@ struct UserSession: Sendable {
       return Answer(reply: refusal.map { .namespace($0) } ?? .done)
     case .refillRows(let rows):
       try await store.refillRows(session: session, rows)
+      return Answer(reply: .done)
+    case .refillChanges(let entries):
+      try await store.refillChanges(session: session, entries)
       return Answer(reply: .done)
     case .refillEnd(let view, let head):
       return Answer(
@@ -115,7 +119,7 @@ enum Lane: Hashable {
   /// Nil where the order does not matter.
   init?(_ request: Request) {
     switch request {
-    case .namespace, .refillBegin, .refillRows, .refillEnd: self = .namespace
+    case .namespace, .refillBegin, .refillRows, .refillChanges, .refillEnd: self = .namespace
     case .putPart(let extent, _): self = .part(extent.id)
     case .hold, .release: self = .holds
     default: return nil

@@ -65,6 +65,7 @@ extension Request {
       step.weight + parts.reduce(0) { $0 + $1.bytes.count } + held.count * 32
     case .query(let queries): min(queries.count * 4096, Limits.answerBytes)
     case .refillRows(let rows): rows.reduce(0) { $0 + $1.value.bytes.count + 64 }
+    case .refillChanges(let entries): entries.reduce(0) { $0 + $1.change.weight }
     case .getPart(_, let range): range.count + 2 * Limits.blockBytes
     case .syncParts(let parts), .dropParts(let parts): parts.count * 32
     case .copies(let versions), .hold(let versions), .release(let versions): versions.count * 32

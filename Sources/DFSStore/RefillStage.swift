@@ -35,18 +35,39 @@ final class RefillStage: Sendable {
 
   /// Adds a page; a row that comes again replaces the one before.
   func add(_ rows: [DFSCore.Row]) throws(DFSError) {
+    try change { digest, db in
+      for row in rows { try Self.add(row, &digest, db) }
+    }
+    CrashPoint.reached(.rowsStaged)
+  }
+
+  /// Performs changes in order. Rows that were read before or after one of them are in the end as all
+  /// of them left them.
+  func perform(_ entries: [LogEntry]) throws(DFSError) {
+    try change { digest, db in
+      for entry in entries {
+        for write in entry.change.writes {
+          if let value = write.value {
+            try Self.add(Row(key: write.key, change: entry.number, value: value), &digest, db)
+          } else if let old = try RowTables.row(write.key, db) {
+            try RowTables.delete(write.key, db)
+            digest -= RowDigest(of: old)
+          }
+        }
+      }
+    }
+  }
+
+  private func change(_ body: (inout RowDigest, Database) throws -> Void) throws(DFSError) {
     do {
       try state.withLock { state in
         guard let queue = state.queue else {
           throw DFSError(.cancelled, "the refill has ended; begin it again")
         }
         var digest = state.digest
-        try queue.write { db in
-          for row in rows { try Self.add(row, &digest, db) }
-        }
+        try queue.write { db in try body(&digest, db) }
         state.digest = digest
       }
-      CrashPoint.reached(.rowsStaged)
     } catch {
       throw .database(error, path)
     }

@@ -151,6 +151,12 @@ public final class UserStore: Sendable {
     try await queues.query.run { try stage.add(rows) }
   }
 
+  /// Performs changes on the staged rows: those that came while they were read.
+  public func refillChanges(session: UInt64, _ entries: [LogEntry]) async throws {
+    let stage = try sessions.refill(session)
+    try await queues.query.run { try stage.perform(entries) }
+  }
+
   /// Installs `view` on the staged rows if they are those of `to`, else changes nothing.
   public func refillEnd(session: UInt64, _ view: View, to: Head) async throws -> NamespaceReply {
     let stage = try sessions.refill(session)

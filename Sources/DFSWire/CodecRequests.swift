@@ -14,6 +14,8 @@ extension Request {
     case .query(let queries): .query(.with { $0.queries = queries.map(\.wire) })
     case .refillBegin(let view): .refillBegin(view.wire)
     case .refillRows(let rows): .refillRows(.with { $0.rows = rows.map(\.wire) })
+    case .refillChanges(let entries):
+      .refillChanges(.with { $0.entries = entries.map(\.wire) })
     case .refillEnd(let view, let to):
       .refillEnd(
         .with {
@@ -49,6 +51,9 @@ extension Request {
     case .refillBegin(let view): self = .refillBegin(View(view))
     case .refillRows(let page):
       self = .refillRows(try list(page.rows, atMost: Wire.listRows, of: "rows", Row.init))
+    case .refillChanges(let changes):
+      self = .refillChanges(
+        try list(changes.entries, atMost: Wire.listRows, of: "changes", LogEntry.init))
     case .refillEnd(let end): self = .refillEnd(View(end.view), to: Head(end.to))
     case .wanted(let asked):
       guard asked.limit <= Wire.listItems else {

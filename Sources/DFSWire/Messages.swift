@@ -20,10 +20,12 @@ public enum Request: Hashable, Sendable {
   case namespace(NamespaceRequest, parts: [InlinePart], held: [PartID], durable: Bool)
   /// The answers to all queries, from one state, with the head of that state.
   case query([Query])
-  /// Replace all rows: begin, then pages of `refillRows`, then the end, which installs `view` if
-  /// the rows have the digest of `to`. An unfinished refill changes nothing.
+  /// Replace all rows: begin, then pages of `refillRows`, then `refillChanges`, the changes that came
+  /// while the pages were read, in order; then the end, which installs `view` if the rows have the
+  /// digest of `to`. An unfinished refill changes nothing.
   case refillBegin(View)
   case refillRows([Row])
+  case refillChanges([LogEntry])
   case refillEnd(View, to: Head)
 
   // Copies.

@@ -26,6 +26,8 @@ final class MemoryServer: Sendable {
   var rows: [RowKey: Row] { state.withLock { $0.table.rows } }
 
   /// A page of rows in an answer.
+  /// The log begins with the last change.
+  func trimLog() { state.withLock { $0.log = Array($0.log.suffix(1)) } }
   func limit(pageRows: Int) { state.withLock { $0.table.pageRows = pageRows } }
   func refuse(with error: DFSError?) { state.withLock { $0.refusal = error } }
   /// The disk was replaced.
@@ -63,6 +65,11 @@ final class MemoryServer: Sendable {
         return .done
       case .refillRows(let rows):
         for row in rows { state.stage?.table.put(row, under: row.key) }
+        return .done
+      case .refillChanges(let entries):
+        for entry in entries {
+          state.stage?.table.perform(entry.change.writes, number: entry.number)
+        }
         return .done
       case .refillEnd(let view, let head): return state.endRefill(view, head)
       default: return .failed(DFSError(.unsupported, "\(request)"))

@@ -287,6 +287,42 @@ import Testing
     #expect(try await names(namespace).count == 60)
   }
 
+  /// It took a pause of all writing that was longer than the refill.
+  @Test func aRefillEndsThoughChangesGoOn() async throws {
+    let cluster = MemoryCluster()
+    let client = cluster.client {
+      $0.policy = .quorum
+      $0.refillPatience = .zero
+    }
+    let namespace = client.namespace()
+    for index in 0..<200 { _ = try await create(namespace, "f\(index)") }
+    try await eventually("all have it") { Set(cluster.servers.map(\.head)).count == 1 }
+    for server in cluster.servers {
+      server.limit(pageRows: 4)
+      server.trimLog()
+    }
+    cluster[3].becomeBlank()
+    let writer = Task {
+      var number = 0
+      while cluster[3].head.number <= 200, number < 5000 {
+        _ = try await create(namespace, "g\(number)")
+        if number < 200 {
+          _ = try await namespace.transact { [number] in
+            try await $0.unlink(.root, FileName("f\(number)"))
+          }
+        }
+        number += 1
+      }
+      return number
+    }
+    await namespace.returned(ServerIndex(2))
+    let count = try await writer.value
+    #expect((1..<5000).contains(count))
+    try await eventually("DFS3 has all") { cluster[3].head == cluster[1].head }
+    #expect(cluster[3].rows == cluster[1].rows)
+    #expect(try await names(namespace).count == max(200, count))
+  }
+
   @Test func blankServersAreNotTakenForTheTruth() async throws {
     let cluster = MemoryCluster()
     _ = try await create(cluster.client().namespace(), "a")

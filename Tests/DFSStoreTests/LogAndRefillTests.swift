@@ -103,6 +103,37 @@ import Testing
     #expect(try await target.space().inodes == 31)
   }
 
+  /// Pages that were read while changes came, and then those changes, are the rows as they are.
+  @Test func changesThatCameMeanwhileArePerformedOnARefill() async throws {
+    let source = try await Fixture.open(place.path).user(Fixture.alice)
+    let target = try await Fixture.open(other.path).user(Fixture.alice)
+    try await source.begin()
+    for number in 1...30 as ClosedRange<UInt64> {
+      try await source.apply(Fixture.create(number, "f\(number)", version: .random()))
+    }
+    let before = try await source.query([.everything(after: nil)]).answers[0].rows
+    // One row is replaced, one removed, one made, and made again after it was removed.
+    try await source.apply(Fixture.replace(InodeID(change: 1, index: 0), .random(), sequence: 31))
+    try await source.apply(Fixture.replace(InodeID(change: 30, index: 0), nil, sequence: 32))
+    try await source.apply(Fixture.create(33, "made", version: .random()))
+    try await source.apply(Fixture.replace(InodeID(change: 2, index: 0), nil, sequence: 34))
+    try await source.apply(Fixture.replace(InodeID(change: 2, index: 0), .random(), sequence: 35))
+    let after = try await source.query([.everything(after: nil)]).answers[0].rows
+    let view = Fixture.view(3)
+    _ = try await target.namespace(.prepare(view), parts: [], held: [], durable: false)
+    #expect(try await target.refillBegin(session: 1, view) == nil)
+    // The first page was read before them, the others after them.
+    let middle = before[before.count / 2].key
+    try await target.refillRows(session: 1, Array(before.prefix { $0.key != middle }))
+    try await target.refillRows(session: 1, Array(after.drop { $0.key != middle }))
+    try await target.refillChanges(session: 1, try await log(source, after: 30).entries)
+    let reply = try await target.refillEnd(session: 1, view, to: source.head())
+    #expect(reply == .installed(target.head()))
+    #expect(target.head().hasSameRows(as: source.head()))
+    #expect(try await target.checkRows() == target.head())
+    #expect(try await target.query([.everything(after: nil)]).answers[0].rows == after)
+  }
+
   @Test func anUnfinishedOrWrongRefillChangesNothing() async throws {
     let user = try await Fixture.open(place.path).user(Fixture.alice)
     try await user.begin()

@@ -96,6 +96,7 @@ enum Samples {
     return namespace + [
       .hello(hello), .loginBegin(scram: "n,,n=a,r=b"), .loginEnd(scram: ""), .ping,
       .query(queries), .query([]), .refillBegin(view), .refillRows(rows),
+      .refillChanges([entry]),
       .refillEnd(view, to: head), .getPart(part, range: 0..<0), .getPart(part, range: 100..<65537),
       .getPart(part, range: 65536..<65536 + UInt64(Limits.chunkBytes)), .syncParts([part]),
       .dropParts([part, part]), .copies([version]), .hold([version]), .release([]), .space,

@@ -119,6 +119,14 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     set {_uniqueStorage()._kind = .refillEnd(newValue)}
   }
 
+  var refillChanges: ProtoRefillChanges {
+    get {
+      if case .refillChanges(let v)? = _storage._kind {return v}
+      return ProtoRefillChanges()
+    }
+    set {_uniqueStorage()._kind = .refillChanges(newValue)}
+  }
+
   var putPart: ProtoPutPart {
     get {
       if case .putPart(let v)? = _storage._kind {return v}
@@ -350,6 +358,7 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     case refillBegin(ProtoView)
     case refillRows(ProtoRowList)
     case refillEnd(ProtoRefillEnd)
+    case refillChanges(ProtoRefillChanges)
     case putPart(ProtoPutPart)
     case getPart(ProtoGetPart)
     case syncParts(ProtoPartList)
@@ -1082,6 +1091,19 @@ nonisolated struct ProtoRefillEnd: Sendable {
   fileprivate var _to: ProtoHead? = nil
 }
 
+/// What became of rows while the pages of a refill were read.
+nonisolated struct ProtoRefillChanges: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var entries: [ProtoLogEntry] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct ProtoQuery: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1644,7 +1666,7 @@ fileprivate nonisolated let _protobuf_package = "dfs.wire"
 
 nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Header"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{3}refill_begin\0\u{3}refill_rows\0\u{3}refill_end\0\u{4}\u{2}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{2}\u{a}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{2}\u{8}changed\0\u{3}everything_changed\0\u{3}going_away\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{3}refill_begin\0\u{3}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{2}\u{a}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{2}\u{8}changed\0\u{3}everything_changed\0\u{3}going_away\0")
 
   fileprivate class _StorageClass {
     var _id: UInt64 = 0
@@ -1795,6 +1817,19 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
           if let v = v {
             if hadOneofValue {try decoder.handleConflictingOneOf()}
             _storage._kind = .refillEnd(v)
+          }
+        }()
+        case 19: try {
+          var v: ProtoRefillChanges?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .refillChanges(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .refillChanges(v)
           }
         }()
         case 20: try {
@@ -2199,6 +2234,10 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       case .refillEnd?: try {
         guard case .refillEnd(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      }()
+      case .refillChanges?: try {
+        guard case .refillChanges(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
       }()
       case .putPart?: try {
         guard case .putPart(let v)? = _storage._kind else { preconditionFailure() }
@@ -3465,6 +3504,36 @@ nonisolated extension ProtoRefillEnd: SwiftProtobuf.Message, SwiftProtobuf._Mess
   static func ==(lhs: ProtoRefillEnd, rhs: ProtoRefillEnd) -> Bool {
     if lhs._view != rhs._view {return false}
     if lhs._to != rhs._to {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoRefillChanges: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RefillChanges"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}entries\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.entries) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.entries.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.entries, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoRefillChanges, rhs: ProtoRefillChanges) -> Bool {
+    if lhs.entries != rhs.entries {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
