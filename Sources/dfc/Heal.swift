@@ -22,7 +22,7 @@ struct Heal: SessionCommand {
   private static let pause = Duration.seconds(1)
 
   func run(in session: Session) async throws {
-    let service = try await session.service()
+    let service = try await session.patientService()
     let meter = HealMeter(session.console, isShown: !results.isQuiet(session))
     defer { meter.end() }
     var sum = HealReport()
@@ -79,7 +79,7 @@ struct Scrub: SessionCommand {
   @OptionGroup var results: ResultOptions
 
   func run(in session: Session) async throws {
-    let service = try await session.service()
+    let service = try await session.patientService()
     let began = await service.scrub()
     guard !began.isEmpty else {
       throw DFSError(.serversMissing, "no server took the order; see 'status'")

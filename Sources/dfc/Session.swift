@@ -63,6 +63,14 @@ actor Session {
     }
   }
 
+  /// The service, once every server is connected or known to be away: for what tells how each server is,
+  /// where one that is only slow to connect must not pass for one that is gone.
+  func patientService() async throws -> any FileService {
+    let service = try await service()
+    await service.reconnect(within: .seconds(3))
+    return service
+  }
+
   /// Who logs in unless a command says otherwise.
   func defaultAccount() async throws -> Credentials {
     if let account { return account }

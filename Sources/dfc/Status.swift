@@ -17,7 +17,7 @@ struct Status: SessionCommand {
   @OptionGroup var results: ResultOptions
 
   func run(in session: Session) async throws {
-    let service = try await session.service()
+    let service = try await session.patientService()
     let states = await service.serverStates()
     let health = await service.health()
     let text = results.isJSON(session) ? try json(states, health).line() : lines(states, health)

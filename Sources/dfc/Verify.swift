@@ -30,7 +30,7 @@ struct Verify: SessionCommand {
     let paths = try (paths.isEmpty ? ["/"] : paths).map { text throws(DFSError) in
       try RemotePath(text)
     }
-    let service = try await session.service()
+    let service = try await session.patientService()
     let meter = results.meter(session, isSingle: false, verb: "verifying")
     defer { meter.end() }
     let verification = Verification(
