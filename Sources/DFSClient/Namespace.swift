@@ -206,7 +206,8 @@ final class Namespace: Sendable {
         CrashPoint.reached(.changeAgreed)
         if accepted != .all { logger.debug("change \(head.number) is on \(accepted) so far") }
         cache.committed(writes, as: head)
-        if !parts.inline.isEmpty { await driver.even(within: Self.evenPatience) }
+        // The fourth may be about to die with its copies: then another one stands in for it.
+        if parts.hasCopies { await driver.even(within: Self.evenPatience) }
         return true
       case .leading(open: .committed):
         // Others may have taken it up without the copies that travelled with it.
