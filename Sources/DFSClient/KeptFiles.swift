@@ -181,19 +181,13 @@ extension KeptFiles {
     var (candidate, attempt) = (name, 0)
     while try await existing({ try await service.lookup(parent, candidate, .current) }) != nil {
       attempt += 1
-      candidate = try beside(name, attempt == 1 ? date : "\(date) \(attempt)")
+      candidate = try name.appending(" (recovered \(attempt == 1 ? date : "\(date) \(attempt)"))")
     }
     let new = NewInode(
       kind: .regular, mode: file.mode, owner: file.ownerUser, group: file.ownerGroup)
     _ = try await service.publish(
       content, to: .name(parent: parent, candidate, new), durable: true, progress: progress)
     return (candidate, attempt > 0)
-  }
-
-  /// `NAME (recovered DATE)`, within the bound of names.
-  private func beside(_ name: FileName, _ date: String) throws(DFSError) -> FileName {
-    let suffix = Array(" (recovered \(date))".utf8)
-    return try FileName(name.bytes.prefix(Limits.nameBytes - suffix.count) + suffix)
   }
 
   /// The directory, or the root if it is gone.

@@ -49,15 +49,7 @@ extension OpenedVersion {
   func conflictName(at time: Timestamp, number: Int = 1) throws(DFSError) -> FileName {
     let host = String(self.host.filter { $0.isASCII && $0 != "/" && !$0.isWhitespace }.prefix(64))
     let count = number == 1 ? "" : " \(number)"
-    let suffix = Array(" (conflict \(host) \(Self.text(time))\(count))".utf8)
-    var stem = Array(name.bytes.prefix(Limits.nameBytes - suffix.count))
-    // Not within a character, where names are UTF-8.
-    if stem.count < name.bytes.count {
-      while let last = stem.last, name.bytes[stem.count] & 0xc0 == 0x80, last & 0x80 != 0 {
-        stem.removeLast()
-      }
-    }
-    return try FileName(stem + suffix)
+    return try name.appending(" (conflict \(host) \(Self.text(time))\(count))")
   }
 
   private static func text(_ time: Timestamp) -> String {

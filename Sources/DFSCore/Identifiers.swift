@@ -176,6 +176,19 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
     left.bytes.lexicographicallyPrecedes(right.bytes)
   }
 
+  /// The name with `suffix` behind it; it is cut before that if the whole would be too long, but not
+  /// within a character, where names are UTF-8.
+  public func appending(_ suffix: String) throws(DFSError) -> FileName {
+    let suffix = Array(suffix.utf8)
+    var stem = Array(bytes.prefix(max(0, Limits.nameBytes - suffix.count)))
+    if stem.count < bytes.count {
+      while let last = stem.last, bytes[stem.count] & 0xc0 == 0x80, last & 0x80 != 0 {
+        stem.removeLast()
+      }
+    }
+    return try FileName(stem + suffix)
+  }
+
   /// For people; bytes that are not UTF-8 are replaced and control characters escaped.
   public var description: String { String(decoding: bytes, as: UTF8.self).printable }
 }
