@@ -298,18 +298,18 @@ import Testing
     for index in 0..<200 { _ = try await create(namespace, "f\(index)") }
     try await eventually("all have it") { Set(cluster.servers.map(\.head)).count == 1 }
     for server in cluster.servers {
-      server.limit(pageRows: 4)
+      server.limit(pageRows: 8)
       server.trimLog()
     }
     cluster[3].becomeBlank()
+    // It never rests, and the namespace does not grow: a page costs this memory the time of all rows.
     let writer = Task {
+      let end = ContinuousClock.now + .seconds(60)
       var number = 0
-      while cluster[3].head.number <= 200, number < 5000 {
-        _ = try await create(namespace, "g\(number)")
-        if number < 200 {
-          _ = try await namespace.transact { [number] in
-            try await $0.unlink(.root, FileName("f\(number)"))
-          }
+      while cluster[3].head.number <= 200, .now < end {
+        _ = try await create(namespace, "g")
+        for name in number < 50 ? ["g", "f\(number)"] : ["g"] {
+          _ = try await namespace.transact { try await $0.unlink(.root, FileName(name)) }
         }
         number += 1
       }
@@ -317,10 +317,10 @@ import Testing
     }
     await namespace.returned(ServerIndex(2))
     let count = try await writer.value
-    #expect((1..<5000).contains(count))
+    #expect(count > 0 && cluster[3].head.number > 200, "after \(count) rounds")
     try await eventually("DFS3 has all") { cluster[3].head == cluster[1].head }
     #expect(cluster[3].rows == cluster[1].rows)
-    #expect(try await names(namespace).count == max(200, count))
+    #expect(try await names(namespace).count == 200 - min(50, count))
   }
 
   @Test func blankServersAreNotTakenForTheTruth() async throws {
