@@ -15,7 +15,7 @@ struct Run {
 
   init(_ options: Options, in directory: String, stop: StopFlag) async throws {
     (self.options, self.stop) = (options, stop)
-    cluster = try await Cluster(in: directory)
+    cluster = try await Cluster(Cluster.Plan.histories, in: directory)
   }
 
   /// - Returns: the exit status.
