@@ -33,6 +33,11 @@ final class Cluster: Sendable {
       Plan(title: "dfc1", isQuorum: false, mounts: false),
       Plan(title: "dfc2", isQuorum: true, mounts: false),
     ]
+    /// Mounts and a dfc at undisturbed work.
+    static func sharing(mounts: Int) -> [Plan] {
+      (1...mounts).map { Plan(title: "mount\($0)", isQuorum: false, mounts: true) }
+        + [Plan(title: "dfc1", isQuorum: false, mounts: false)]
+    }
     /// The mount of the programs, and one to look from.
     static let programs = [
       Plan(title: "mount1", isQuorum: true, mounts: true),

@@ -5,13 +5,21 @@ import Glibc
 struct Options: Sendable {
   static let usage = """
     usage: dfs-torture [--minutes N] [--seconds N] [--seed S] [--json] [--dir DIR] [--keep]
+           dfs-torture --no-faults [--mounts N] [--operations N] [--seconds N] [--seed S] [--json]
+                       [--dir DIR] [--keep]
            dfs-torture --programs [NAME,…] [--files N] [--seconds N] [--seed S] [--json] [--dir DIR]
                        [--keep]
     """
 
   private var chosenSeconds: Int?
   /// Of histories; with programs, how long each is at least run again and again.
-  var seconds: Int { chosenSeconds ?? (programs == nil ? 60 : 0) }
+  var seconds: Int { chosenSeconds ?? (programs != nil ? 0 : operations != nil ? 1 << 20 : 60) }
+  /// No faults: mounts and a dfc share files undisturbed.
+  var isUndisturbed = false
+  /// Undisturbed ones.
+  var mounts = 2
+  /// After so many that were acknowledged an undisturbed run ends.
+  var operations: Int?
   /// Programs that are run under faults instead of histories.
   var programs: [Program]?
   /// Of the largest tree that a program works on.
@@ -29,6 +37,9 @@ struct Options: Sendable {
       switch option {
       case "--minutes": chosenSeconds = 60 * Self.number(words.popFirst(), of: option)
       case "--seconds": chosenSeconds = Self.number(words.popFirst(), of: option)
+      case "--no-faults": isUndisturbed = true
+      case "--mounts": mounts = min(max(1, Self.number(words.popFirst(), of: option)), 16)
+      case "--operations": operations = Self.number(words.popFirst(), of: option)
       case "--programs":
         let names = words.first?.hasPrefix("--") == false ? words.popFirst() : nil
         programs = Self.programs(named: names)

@@ -23,7 +23,7 @@ struct Program: Sendable {
         -o -printf '%P %y %m %s %n %T@ %l\\n' \\) | sort)
     }
     same() { diff -r --no-dereference "$1" "$2"; diff <(listing "$1") <(listing "$2"); }
-    last=$((COUNT / 1000 * 10)); [ $last -ge 20 ] || last=20
+    last=$((COUNT / 1000 * 30)); [ $last -ge 20 ] || last=20
     nothing() { [ -z "$1" ] || { echo "nothing should be left to do: $1" >&2; return 1; }; }
 
     """

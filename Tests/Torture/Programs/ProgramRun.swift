@@ -11,7 +11,8 @@ struct ProgramRun {
   private let programs: [Program]
   private let options: Options
   private let cluster: Cluster
-  private let recorder = Recorder(callBoundSeconds: Cluster.callTimeoutSeconds)
+  private let recorder = Recorder(
+    callBoundSeconds: Cluster.callTimeoutSeconds, .faults)
   private let stop: StopFlag
   private let sources: String
 
