@@ -98,7 +98,8 @@ let package = Package(
       name: "dfs-simulate", dependencies: ["DFSTestSupport"], path: "Tests/Simulate",
       swiftSettings: settings),
     .executableTarget(
-      name: "dfs-torture", dependencies: ["DFSCore", "DFSTestSupport"], path: "Tests/Torture",
+      name: "dfs-torture", dependencies: ["CLinux", "DFSCore", "DFSTestSupport"],
+      path: "Tests/Torture",
       swiftSettings: settings),
     .target(name: "FailingFiles", path: "Tests/FailingFiles"),
     tests("DFSCoreTests", ["DFSCore", "DFSTestSupport"]),

@@ -92,6 +92,33 @@ extension OnAMount {
       }
     }
 
+    /// The kernel still believes the size of the version before: an append goes to the end of what was
+    /// opened all the same, and is read there. Found by scripts/torture --no-faults, seed 3.
+    @Test(.needsFuse) func anAppendGoesToTheEndOfWhatWasOpened() async throws {
+      try await Mounted.run(mounts: 2) { mounted in
+        try await mounted.succeed("echo first > $M/f; cat $M/f $M2/f")
+        mounted.files.set { $0.isPushing = false }
+        try await mounted.succeed(
+          """
+          for size in 100000 10 5000 70000; do
+            head -c $size /dev/urandom > $LOCAL/f; cp $LOCAL/f $M2/f
+            printf 'appended %s' $size >> $LOCAL/f
+            python3 -c '
+          import os, sys
+          fd = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
+          os.write(fd, b"appended " + sys.argv[2].encode())
+          expected = open(sys.argv[3], "rb").read()
+          found = os.pread(fd, 1000000, 0)
+          assert found == expected, f"{len(found)} bytes are read, not {len(expected)}"
+          assert os.fstat(fd).st_size == len(expected)' $M/f $size $LOCAL/f
+            cmp $LOCAL/f $M/f
+            cp $LOCAL/f $M2/f; echo more >> $LOCAL/f; echo more >> $M/f
+            cmp $LOCAL/f $M/f
+          done
+          """)
+      }
+    }
+
     @Test(.needsFuse) func otherMountsSee() async throws {
       try await Mounted.run(mounts: 2) { mounted in
         try await mounted.succeed(

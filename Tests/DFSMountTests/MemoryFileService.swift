@@ -22,6 +22,8 @@ final class MemoryFiles: Sendable {
     /// Publishing waits until this is over.
     var publishDelay: Duration = .zero
     var readDelay: Duration = .zero
+    /// Whether clients are told what others change.
+    var isPushing = true
   }
 
   let state: Mutex<State>
@@ -41,6 +43,7 @@ final class MemoryFiles: Sendable {
   }
 
   func changed(_ keys: [RowKey], by client: AnyObject) {
+    guard state.withLock({ $0.isPushing }) else { return }
     for (other, tell) in observers.withLock({ $0 }) where other != ObjectIdentifier(client) {
       tell(keys)
     }

@@ -82,6 +82,9 @@ struct ChildProcess: Sendable {
 
   func kill(_ signal: Int32 = SIGKILL) { _ = Glibc.kill(id, signal) }
 
+  /// With all that it has started, as far as that stayed in its group.
+  func killGroup() { _ = Glibc.kill(-id, SIGKILL) }
+
   /// Waits for the end.
   /// - Returns: the exit status; 128 and the signal's number if one ended it.
   @discardableResult

@@ -18,11 +18,32 @@ final class Cluster: Sendable {
   }
 
   static let callTimeoutSeconds = 10
-  /// Some need all servers for a write, some three.
-  private static let plan: [(title: String, isQuorum: Bool, mounts: Bool)] = [
-    ("mount1", false, true), ("mount2", true, true), ("mount3", true, true),
-    ("dfc1", false, false), ("dfc2", true, false),
-  ]
+
+  /// A place that is to be made.
+  struct Plan: Sendable {
+    let title: String
+    let isQuorum: Bool
+    let mounts: Bool
+
+    /// Some need all servers for a write, some three.
+    static let histories = [
+      Plan(title: "mount1", isQuorum: false, mounts: true),
+      Plan(title: "mount2", isQuorum: true, mounts: true),
+      Plan(title: "mount3", isQuorum: true, mounts: true),
+      Plan(title: "dfc1", isQuorum: false, mounts: false),
+      Plan(title: "dfc2", isQuorum: true, mounts: false),
+    ]
+    /// Mounts and a dfc at undisturbed work.
+    static func sharing(mounts: Int) -> [Plan] {
+      (1...mounts).map { Plan(title: "mount\($0)", isQuorum: false, mounts: true) }
+        + [Plan(title: "dfc1", isQuorum: false, mounts: false)]
+    }
+    /// The mount of the programs, and one to look from.
+    static let programs = [
+      Plan(title: "mount1", isQuorum: true, mounts: true),
+      Plan(title: "mount2", isQuorum: true, mounts: true),
+    ]
+  }
 
   let directory: String
   let servers: FourServers
@@ -33,13 +54,13 @@ final class Cluster: Sendable {
   var mountPlaces: [Place] { places.filter { $0.mount != nil } }
   var dfcPlaces: [Place] { places.filter { $0.mount == nil } }
 
-  init(in directory: String) async throws {
+  init(_ plans: [Plan], in directory: String) async throws {
     self.directory = directory
     setenv("TMPDIR", directory, 1)
     setenv("DFS_TEST_SERVER", Programs.path("dfs"), 1)
     servers = try await FourServers()
-    relay = try Relay(clients: Self.plan.count, servers: servers.addresses.map(\.port))
-    places = Self.plan.enumerated().map { number, plan in
+    relay = try Relay(clients: plans.count, servers: servers.addresses.map(\.port))
+    places = plans.enumerated().map { number, plan in
       Place(
         number: number, title: plan.title, configuration: "\(directory)/\(plan.title).conf",
         isQuorum: plan.isQuorum, mount: plan.mounts ? "\(directory)/\(plan.title)" : nil)

@@ -14,6 +14,8 @@ enum Content {
     case empty
     /// Every byte is right.
     case whole(number: Int)
+    /// A whole content and then whole records: their numbers.
+    case appended([Int])
     case wrong(String)
   }
 
@@ -29,6 +31,28 @@ enum Content {
     return bytes
   }
 
+  // MARK: Records
+
+  /// What an append adds: one line again and again.
+  static func record(_ number: Int, size: Int) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: size)
+    bytes.withUnsafeMutableBytes { fill($0, with: line("append \(number) of \(size) bytes ")) }
+    return bytes
+  }
+
+  /// - Returns: their numbers; nil if these bytes are no row of whole records.
+  private static func records(in bytes: ArraySlice<UInt8>) -> [Int]? {
+    var (numbers, rest) = ([Int](), bytes)
+    while !rest.isEmpty {
+      guard let (number, size) = header(of: rest, "append"), rest.count >= size,
+        rest.starts(with: record(number, size: size))
+      else { return nil }
+      numbers.append(number)
+      rest = rest.dropFirst(size)
+    }
+    return numbers
+  }
+
   static func md5(of bytes: [UInt8]) -> String { MD5Digest.of(bytes).description }
 
   /// Which content these bytes are.
@@ -39,13 +63,21 @@ enum Content {
     }
     let expected = Self.bytes(number, size: size)
     if bytes == expected { return .whole(number: number) }
+    if bytes.count > size, bytes.starts(with: expected),
+      let records = records(in: bytes[size...])
+    {
+      return .appended([number] + records)
+    }
     return .wrong("\(bytes.count) bytes of content \(number), which has \(size)" + parts(of: bytes))
   }
 
   // MARK: Lines
 
   private static func line(_ number: Int, _ size: Int, block: Int) -> [UInt8] {
-    let text = "content \(number) of \(size) bytes, block \(block) "
+    line("content \(number) of \(size) bytes, block \(block) ")
+  }
+
+  private static func line(_ text: String) -> [UInt8] {
     let bytes = Array(text.utf8)
     return bytes + [UInt8](repeating: UInt8(ascii: "-"), count: lineBytes - 1 - bytes.count)
       + [UInt8(ascii: "\n")]
@@ -66,9 +98,11 @@ enum Content {
   }
 
   /// The number and size that a block's first line tells.
-  private static func header(of block: ArraySlice<UInt8>) -> (number: Int, size: Int)? {
+  private static func header(
+    of block: ArraySlice<UInt8>, _ kind: String = "content"
+  ) -> (number: Int, size: Int)? {
     let words = String(decoding: block.prefix(lineBytes), as: UTF8.self).split(separator: " ")
-    guard words.count >= 4, words[0] == "content", let number = Int(words[1]),
+    guard words.count >= 4, words[0] == kind, let number = Int(words[1]),
       let size = Int(words[3]), size >= leastBytes, size < 1 << 26
     else { return nil }
     return (number, size)

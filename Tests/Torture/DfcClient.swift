@@ -50,7 +50,7 @@ final class DfcClient {
   {
     let path = directory + "/" + name
     let bytes = Content.bytes(operation.number, size: operation.size)
-    recorder.made(operation.number, md5: Content.md5(of: bytes))
+    recorder.made(operation, md5: Content.md5(of: bytes), size: bytes.count)
     try Data(bytes).write(to: URL(fileURLWithPath: path))
     return path
   }

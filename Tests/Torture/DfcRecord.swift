@@ -18,13 +18,14 @@ struct DfcRecord {
     var this = DfcRecord(operation: operation, client: client, call: call)
     switch operation.action {
     case .put: this.step(.store(name: operation.name, content: operation.number))
-    case .remove: this.step(.remove(name: operation.name), denied: ("does not exist", .absent))
+    case .remove: this.step(.remove(name: operation.name), denied: (this.isAbsent, .absent))
     case .move:
       this.step(
-        .move(from: operation.name, to: operation.newName), denied: ("does not exist", .absent))
+        .move(from: operation.name, to: operation.newName), denied: (this.isAbsent, .absent))
     case .makeDirectory:
       this.step(
-        .create(name: operation.name, file: operation.number), denied: ("exists", .exists))
+        .create(name: operation.name, file: operation.number),
+        denied: (call.errors.contains("exists"), .exists))
     case .read: this.fillRead(fetched)
     default: this.fillList(recorder)
     }
@@ -45,13 +46,22 @@ struct DfcRecord {
     call.status > 128 || call.errors.contains("outcome is not known")
   }
 
+  private var isAbsent: Bool {
+    ["does not exist", "there is no '"].contains { call.errors.contains($0) }
+  }
+
   private mutating func step(
-    _ step: NameStep, denied: (text: String, answer: NameAnswer)? = nil
+    _ step: NameStep, denied: (isTold: Bool, answer: NameAnswer)? = nil
   ) {
     if call.status == 0 {
       add(step, .done)
       record.outcome = .acknowledged
-    } else if call.status == 1, let denied, call.errors.contains(denied.text) {
+      if operation.action == .put {
+        record.stored = StoredContent(
+          content: operation.number, begin: call.begin, end: call.end,
+          opened: nil, by: client)
+      }
+    } else if call.status == 1, let denied, denied.isTold {
       add(step, denied.answer)
       record.outcome = .acknowledged
     } else if isUnknown {
@@ -62,7 +72,7 @@ struct DfcRecord {
 
   private mutating func fillRead(_ fetched: [UInt8]) {
     let read = NameStep.read(name: operation.name)
-    if call.status == 1, call.errors.contains("does not exist") {
+    if call.status == 1, isAbsent {
       add(read, .absent)
       record.outcome = .acknowledged
     }
@@ -71,6 +81,9 @@ struct DfcRecord {
     switch Content.finding(in: fetched) {
     case .empty: add(read, .content(0))
     case .whole(let number): add(read, .content(number))
+    case .appended(let chain):
+      add(read, .content(chain.last ?? 0))
+      record.chain = chain
     case .wrong(let what):
       record.problems.append(
         Problem(
@@ -85,7 +98,11 @@ struct DfcRecord {
     record.outcome = .acknowledged
     let listing = DfcListing(call.output)
     for group in recorder.liveGroups(operation.kind) {
-      let listings = group.names.map { listing.listing($0, recorder) }
+      // The content of an append may be listed before the append is recorded.
+      let listings = group.names.map { name in
+        let found = listing.listing(name, recorder)
+        return group.kind == .appended && found == .content(-1) ? .present : found
+      }
       record.events[group.number, default: []].append(
         NameEvent(.list, .listed(listings), from: call.begin, to: call.end, by: client))
     }

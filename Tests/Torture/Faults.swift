@@ -9,11 +9,14 @@ struct Faults: Sendable {
   let recorder: Recorder
   let seed: UInt64
   let stop: StopFlag
+  /// One server at most is hurt at a time, and only the first place by a fault of connections.
+  var isGentle = false
 
   // MARK: Servers
 
   func hurtServers() async throws {
-    var plan = OutagePlan(seed: seed, clients: cluster.places.count)
+    var plan = OutagePlan(
+      seed: seed, clients: isGentle ? 1 : cluster.places.count, isGentle: isGentle)
     while !stop.isSet {
       let step = plan.next()
       await pause(step.pauseMilliseconds)

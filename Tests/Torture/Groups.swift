@@ -11,11 +11,13 @@ enum GroupKind: String, CaseIterable, Sendable {
   case renamed
   /// One directory: made and removed.
   case folder
+  /// One name, made once and never removed: appended to, written in place, put over, read.
+  case appended
 
   var directory: String { rawValue }
   var nameCount: Int { self == .renamed ? 3 : 1 }
-  /// Groups of the kind that are used at the same time.
-  var liveCount: Int { self == .folder ? 3 : 5 }
+  /// Whether its file stays one file, whatever is stored in it.
+  var isInPlace: Bool { self == .register || self == .appended }
 }
 
 /// A few names with all that was done to them. When much was done, or too much of it has an unknown
@@ -32,6 +34,8 @@ struct Group: Sendable {
   var unknown = 0
   var underWay = 0
   var isRetired = false
+  /// Whether the file of a kind that stays in place is there.
+  var isMade = false
 
   init(number: Int, kind: GroupKind) {
     self.number = number

@@ -3,7 +3,7 @@ import Glibc
 
 /// The one way in which a run is taken down, however it ends: a process that waits until the run's
 /// own process is gone or says that it is over, and then kills every process that names the run's
-/// directory, unmounts what is mounted in it, and removes it.
+/// directory in its words or its environment, unmounts what is mounted in it, and removes it.
 ///
 /// Invariant: nothing is removed while anything is mounted below the directory.
 struct Guard: Sendable {
@@ -55,10 +55,11 @@ struct Guard: Sendable {
   private static func processes(naming directory: String) -> [pid_t] {
     let all = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
     return all.compactMap { pid_t($0) }.filter { process in
-      guard process != getpid(), state(of: process) != "Z",
-        let words = FileManager.default.contents(atPath: "/proc/\(process)/cmdline")
-      else { return false }
-      return String(decoding: words, as: UTF8.self).contains(directory)
+      guard process != getpid(), state(of: process) != "Z" else { return false }
+      return ["cmdline", "environ"].contains { file in
+        let words = FileManager.default.contents(atPath: "/proc/\(process)/\(file)") ?? Data()
+        return String(decoding: words, as: UTF8.self).contains(directory)
+      }
     }
   }
 

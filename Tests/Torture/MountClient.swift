@@ -35,6 +35,7 @@ final class MountClient {
     command.number = operation.number
     command.size = operation.size
     command.isDurable = operation.isDurable
+    command.pauseMilliseconds = operation.pauseMilliseconds
     return try perform(command, seconds: seconds)
   }
 
@@ -72,7 +73,9 @@ final class MountClient {
     case .write, .put: .write
     case .create: .create
     case .save: .save
+    case .append: .append
     case .read: .read
+    case .stat: .stat
     case .remove: .remove
     case .move: .move
     case .makeDirectory: .makeDirectory

@@ -6,19 +6,28 @@ struct MountRecord {
   private let operation: Operation
   private let client: String
   private let answer: WorkerAnswer
+  private let sizes: [Int: Int]
   private var record = Record()
+  /// The second of promise 6, and one for a machine that is busy.
+  private static let pushBoundNanoseconds: UInt64 = 2_000_000_000
 
+  /// - Parameter sizes: for a stat, which content of the group has so many bytes.
   static func of(
-    _ operation: Operation, _ answer: WorkerAnswer, by client: String, _ live: [Group]
+    _ operation: Operation, _ answer: WorkerAnswer, by client: String, _ live: [Group],
+    sizes: [Int: Int] = [:]
   ) -> Record {
-    var this = MountRecord(operation: operation, client: client, answer: answer)
+    var this = MountRecord(operation: operation, client: client, answer: answer, sizes: sizes)
     this.record.calls = answer.calls
+    this.record.chain = answer.chain
     this.fill(live)
     return this.record
   }
 
-  private init(operation: Operation, client: String, answer: WorkerAnswer) {
+  private init(
+    operation: Operation, client: String, answer: WorkerAnswer, sizes: [Int: Int]
+  ) {
     (self.operation, self.client, self.answer) = (operation, client, answer)
+    self.sizes = sizes
   }
 
   /// Errors after which the step may have happened, or may still happen.
@@ -31,7 +40,9 @@ struct MountRecord {
     case .write: fillWrite()
     case .create: fillCreate()
     case .save: fillSave()
+    case .append: fillAppend()
     case .read: fillRead()
+    case .stat: fillStat()
     case .remove, .removeDirectory:
       step("remove", .remove(name: operation.name), denied: (ENOENT, .absent))
     case .move:
@@ -122,6 +133,7 @@ struct MountRecord {
     }
     if let fsync, fsync.error == 0 {
       add(store, .done, from: fsync.begin, to: fsync.end)
+      noteStored(fsync, from: answer.call("open") ?? answer.call("create"))
       record.outcome = .acknowledged
       return
     }
@@ -130,10 +142,40 @@ struct MountRecord {
     if begin != close.begin { addUnknown(store, from: begin) }
     if close.error == 0 {
       add(store, .done, from: begin, to: close.end)
+      noteStored(close, from: answer.call("open") ?? answer.call("create"))
       record.outcome = .acknowledged
     } else if Self.isUnknown(close.error) || begin != close.begin {
       addUnknown(store, from: close.begin)
       record.outcome = .unknown
+    } else if close.error == ESTALE {
+      // Another client removed the file.
+      add(store, .absent, from: close.begin, to: close.end)
+      record.outcome = .acknowledged
+    }
+  }
+
+  private mutating func noteStored(_ call: WorkerAnswer.Call, from open: WorkerAnswer.Call?) {
+    record.stored = StoredContent(
+      content: operation.number, begin: call.begin, end: call.end,
+      opened: open.map { $0.begin...$0.end }, by: client)
+  }
+
+  /// What was appended to is what was there when it was opened.
+  private mutating func fillAppend() {
+    guard let open = answer.call("open") else { return }
+    if let wrong = answer.wrong {
+      record.problems.append(Problem(.wrong, "\(client) appended and then read: \(wrong)"))
+    } else if open.error == ENOENT {
+      add(.read(name: operation.name), .absent, from: open.begin, to: open.end)
+      record.outcome = .acknowledged
+    } else if open.error == 0, let chain = answer.chain, let base = chain.dropLast().last {
+      if chain.last != operation.number {
+        record.problems.append(
+          Problem(.wrong, "\(client) appended \(operation.number) and then read \(chain)"))
+      }
+      add(.read(name: operation.name), .content(base), from: open.begin, to: open.end)
+      let name = operation.name
+      fillContent { .store(name: name, content: $0) }
     }
   }
 
@@ -142,6 +184,7 @@ struct MountRecord {
     step(
       "replace", .replace(name: operation.name, content: operation.number),
       denied: (ENOENT, .absent))
+    if replace.error == 0 { noteStored(replace, from: nil) }
     if replace.error == ENOENT {
       record.events = [:]
       record.problems.append(
@@ -171,6 +214,22 @@ struct MountRecord {
       add(read, .absent, from: open.begin, to: open.end)
       record.outcome = .acknowledged
     }
+  }
+
+  /// Without an open, what is shown may be as old as promised.
+  private mutating func fillStat() {
+    guard let call = answer.call("stat"), [0, ENOENT].contains(call.error) else { return }
+    record.outcome = .acknowledged
+    let begin = call.begin - min(call.begin, Self.pushBoundNanoseconds)
+    let read = NameStep.read(name: operation.name)
+    guard let size = answer.size else { return add(read, .absent, from: begin, to: call.end) }
+    guard let content = size == 0 ? 0 : sizes[size] else {
+      // That of an append may be shown before the append is recorded.
+      guard operation.kind != .appended else { return }
+      return record.problems.append(
+        Problem(.wrong, "\(client) was told that the file has \(size) bytes, which nobody stored"))
+    }
+    if content != Recorder.ambiguous { add(read, .content(content), from: begin, to: call.end) }
   }
 
   private mutating func fillList(_ live: [Group]) {

@@ -5,6 +5,7 @@ struct Operation: Sendable {
   enum Action: Hashable, Sendable {
     /// On a mount: in place, exclusively, and by way of a temporary name.
     case write, create, save
+    case append, stat
     case put, read, remove, move, makeDirectory, removeDirectory, list
   }
 
@@ -12,7 +13,7 @@ struct Operation: Sendable {
   let number: Int
   let group: Int
   let kind: GroupKind
-  let action: Action
+  var action: Action
   /// Names of the group.
   let name: Int
   let newName: Int
@@ -20,19 +21,46 @@ struct Operation: Sendable {
   let isDurable: Bool
   /// A dfc is killed so long after its start.
   let killAfterMilliseconds: Int?
+  /// Between the open and what follows it.
+  var pauseMilliseconds = 0
+}
+
+/// What clients do.
+enum Mix: Sendable {
+  /// While faults go on.
+  case faults
+  /// Undisturbed: more operations on fewer names, which overlap more often.
+  case sharing
+
+  var kinds: [GroupKind] {
+    switch self {
+    case .faults: [.register, .exclusive, .renamed, .folder]
+    case .sharing: GroupKind.allCases
+    }
+  }
+
+  /// Groups of a kind that are used at the same time.
+  func liveCount(_ kind: GroupKind) -> Int {
+    switch self {
+    case .faults: kind == .folder ? 3 : 5
+    case .sharing: kind == .folder ? 1 : 2
+    }
+  }
 }
 
 /// Chooses operations; the same seed makes the same choices, while the groups that there are depend
 /// on how fast the run goes.
 struct Plan {
   private var random: SplitMix64
+  private let mix: Mix
 
-  init(seed: UInt64) { random = SplitMix64(seed: seed) }
+  init(seed: UInt64, _ mix: Mix) { (random, self.mix) = (SplitMix64(seed: seed), mix) }
 
   mutating func kind() -> GroupKind {
-    random.pick([
+    let kinds: [GroupKind] = [
       .register, .register, .register, .exclusive, .exclusive, .renamed, .renamed, .folder,
-    ])
+    ]
+    return random.pick(mix == .faults ? kinds : kinds + [.appended, .appended, .appended])
   }
 
   /// One of `count`.
@@ -45,10 +73,15 @@ struct Plan {
     let name = random.below(kind.nameCount)
     let newName = (name + 1 + random.below(max(1, kind.nameCount - 1))) % kind.nameCount
     let mayBeKilled = !isMount && [.put, .move, .remove].contains(action)
-    return Operation(
+    var operation = Operation(
       number: number, group: group, kind: kind, action: action, name: name, newName: newName,
       size: size(), isDurable: random.chance(20),
-      killAfterMilliseconds: mayBeKilled && random.chance(12) ? random.below(400) : nil)
+      killAfterMilliseconds: mayBeKilled && mix == .faults && random.chance(12)
+        ? random.below(400) : nil)
+    guard mix == .sharing, isMount, kind != .folder else { return operation }
+    if random.chance(15) { operation.action = .stat }
+    if random.chance(20) { operation.pauseMilliseconds = 1 + random.below(20) }
+    return operation
   }
 
   private mutating func mountAction(_ kind: GroupKind) -> Operation.Action {
@@ -59,13 +92,14 @@ struct Plan {
     case .renamed:
       draw < 30 ? .save : draw < 58 ? .move : draw < 68 ? .remove : draw < 92 ? .read : .list
     case .folder: draw < 45 ? .makeDirectory : draw < 85 ? .removeDirectory : .list
+    case .appended: draw < 40 ? .append : draw < 55 ? .write : draw < 92 ? .read : .list
     }
   }
 
   private mutating func dfcAction(_ kind: GroupKind) -> Operation.Action {
     let draw = random.below(100)
     return switch kind {
-    case .register: draw < 50 ? .put : draw < 85 ? .read : .list
+    case .register, .appended: draw < 50 ? .put : draw < 85 ? .read : .list
     case .exclusive: draw < 30 ? .put : draw < 60 ? .remove : draw < 85 ? .read : .list
     case .renamed:
       draw < 35 ? .put : draw < 60 ? .move : draw < 70 ? .remove : draw < 90 ? .read : .list
@@ -75,7 +109,8 @@ struct Plan {
 
   /// Small ones travel in the change, large ones as parts; some are about the bound between.
   private mutating func size() -> Int {
-    switch random.below(10) {
+    if mix == .sharing, random.chance(70) { return Content.leastBytes + random.below(9000) }
+    return switch random.below(10) {
     case 0..<4: Content.leastBytes + random.below(4000)
     case 4..<7: Content.leastBytes + random.below(130_000)
     case 7: 131_072 + random.below(9) - 4

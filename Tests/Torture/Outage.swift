@@ -36,10 +36,12 @@ struct OutagePlan: Sendable {
 
   private var random: SplitMix64
   private let clients: Int
+  private let isGentle: Bool
 
-  init(seed: UInt64, clients: Int) {
+  /// - Parameter isGentle: one server at most is out at a time.
+  init(seed: UInt64, clients: Int, isGentle: Bool) {
     random = SplitMix64(seed: seed ^ 0x6f75_7461_6765)
-    self.clients = clients
+    (self.clients, self.isGentle) = (clients, isGentle)
   }
 
   mutating func next() -> Step {
@@ -54,7 +56,8 @@ struct OutagePlan: Sendable {
     let server = ServerIndex(random.below(4))
     let other = ServerIndex((server.value + 1 + random.below(3)) % 4)
     let (one, two) = (random.pick(Outage.allCases), random.pick(Outage.allCases))
-    return switch random.below(100) {
+    let draw = random.below(100)
+    return switch isGentle ? 100 : draw {
     case 0..<6: .allKilled
     case 6..<16: .two(server, one, other, two)
     default: .one(server, one)

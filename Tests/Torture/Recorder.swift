@@ -23,6 +23,10 @@ final class Recorder: Sendable {
     var busy: Set<Use> = []
     var operations = 0
     var contents: [String: Int] = [:]
+    /// For each group which content has so many bytes.
+    var sizes: [Int: [Int: Int]] = [:]
+    var stored: [Int: [StoredContent]] = [:]
+    var chains: [Chain] = []
     var counts = Counts()
     var problems: [Problem] = []
     var faultLog: [String] = []
@@ -33,16 +37,21 @@ final class Recorder: Sendable {
     let group: Int
   }
 
+  /// Stands for several contents of one size.
+  static let ambiguous = -2
+
+  let mix: Mix
   let origin = Clock.now
   private let callBoundNanoseconds: UInt64
   private let state = Mutex(State())
 
   /// - Parameter callBoundSeconds: no system call on a mount may take longer.
-  init(callBoundSeconds: Int) {
+  init(callBoundSeconds: Int, _ mix: Mix) {
+    self.mix = mix
     callBoundNanoseconds = UInt64(callBoundSeconds) * 1_000_000_000
     state.withLock { state in
-      for kind in GroupKind.allCases {
-        for _ in 0..<kind.liveCount { Self.addGroup(kind, to: &state) }
+      for kind in mix.kinds {
+        for _ in 0..<mix.liveCount(kind) { Self.addGroup(kind, to: &state) }
       }
     }
   }
@@ -58,20 +67,29 @@ final class Recorder: Sendable {
   func begin(_ plan: inout Plan, client: Int, isMount: Bool) -> Operation? {
     state.withLock { state in
       let kind = plan.kind()
-      let start = plan.place(kind.liveCount)
+      let start = plan.place(mix.liveCount(kind))
       let live = state.live[kind] ?? []
       let free = (0..<live.count).lazy.map { live[(start + $0) % live.count] }
-        .first { !isMount || !state.busy.contains(Use(client: client, group: $0)) }
+        .first { mayUse(state.groups[$0], client, isMount: isMount, state) }
       guard let group = free else { return nil }
       state.operations += 1
-      let operation = plan.operation(state.operations, on: group, kind, isMount: isMount)
+      var operation = plan.operation(state.operations, on: group, kind, isMount: isMount)
+      if mix == .sharing, kind.isInPlace, !state.groups[group].isMade {
+        operation.action = isMount ? .save : .put
+      }
       // Names that are replaced are different files; directories are not opened.
-      if isMount, kind == .register || kind == .exclusive {
+      if isMount, kind.isInPlace || kind == .exclusive {
         state.busy.insert(Use(client: client, group: group))
       }
       state.groups[group].underWay += 1
       return operation
     }
+  }
+
+  /// Undisturbed, whoever is the first makes the file that stays, alone.
+  private func mayUse(_ group: Group, _ client: Int, isMount: Bool, _ state: State) -> Bool {
+    if isMount, state.busy.contains(Use(client: client, group: group.number)) { return false }
+    return mix == .faults || !group.kind.isInPlace || group.isMade || group.underWay == 0
   }
 
   func end(_ operation: Operation, client: Int, _ record: Record) {
@@ -86,6 +104,14 @@ final class Recorder: Sendable {
       for problem in record.problems {
         let group = state.groups[operation.group]
         state.problems.append(Problem(problem.kind, problem.text + history(of: group)))
+      }
+      if let stored = record.stored {
+        state.groups[operation.group].isMade = true
+        state.stored[operation.group, default: []].append(stored)
+      }
+      if let chain = record.chain {
+        state.chains.append(
+          Chain(content: operation.number, isOwn: operation.action == .append, chain))
       }
       switch record.outcome {
       case .acknowledged: state.counts.acknowledged += 1
@@ -142,7 +168,17 @@ final class Recorder: Sendable {
 
   // MARK: Contents
 
-  func made(_ number: Int, md5: String) { state.withLock { $0.contents[md5] = number } }
+  func made(_ operation: Operation, md5: String, size: Int) {
+    state.withLock { state in
+      state.contents[md5] = operation.number
+      let other = state.sizes[operation.group, default: [:]][size]
+      state.sizes[operation.group, default: [:]][size] =
+        other == nil || other == operation.number ? operation.number : Self.ambiguous
+    }
+  }
+  func sizes(of group: Int) -> [Int: Int] { state.withLock { $0.sizes[group] ?? [:] } }
+  func stored(in group: Int) -> [StoredContent] { state.withLock { $0.stored[group] ?? [] } }
+  var chains: [Chain] { state.withLock { $0.chains } }
   func content(md5: String) -> Int? { state.withLock { $0.contents[md5] } }
 
   // MARK: The rest
@@ -162,9 +198,8 @@ final class Recorder: Sendable {
     (Double(max(time, origin) - origin) / 1e9).rounded(toPlaces: 3)
   }
 
-  func problem(_ kind: Problem.Kind, _ text: String) {
-    state.withLock { $0.problems.append(Problem(kind, text)) }
-  }
+  func problem(_ kind: Problem.Kind, _ text: String) { problem(Problem(kind, text)) }
+  func problem(_ problem: Problem) { state.withLock { $0.problems.append(problem) } }
 
   var counts: Counts { state.withLock { $0.counts } }
   var problems: [Problem] { state.withLock { $0.problems } }
@@ -194,4 +229,20 @@ struct Record: Sendable {
   var events: [Int: [NameEvent]] = [:]
   var problems: [Problem] = []
   var calls: [WorkerAnswer.Call] = []
+  /// The content that was published, if that was acknowledged.
+  var stored: StoredContent?
+  /// What a file consists of that was read.
+  var chain: [Int]?
+}
+
+/// The numbers of all contents that a file consisted of for one operation.
+struct Chain: Sendable {
+  let numbers: [Int]
+  /// Whether the operation appended the last of them.
+  let isOwn: Bool
+
+  init(content: Int, isOwn: Bool, _ numbers: [Int]) {
+    self.numbers = numbers
+    self.isOwn = isOwn && numbers.last == content
+  }
 }

@@ -11,6 +11,8 @@ struct Report: Encodable {
   /// Groups of names whose histories were judged, and files that were read at the end.
   let histories: Int
   let filesReadAtEnd: Int
+  /// Undisturbed: contents that were overwritten unseen, and kept beside.
+  let kept: Int?
   let lost: Int
   let wrong: Int
   let notLinearizable: Int
@@ -19,9 +21,10 @@ struct Report: Encodable {
   let longestCallSeconds: Double
   let longestCall: String
 
-  init(_ recorder: Recorder, seconds: Int, seed: UInt64, filesReadAtEnd: Int) {
+  init(_ recorder: Recorder, seconds: Int, seed: UInt64, filesReadAtEnd: Int, kept: Int?) {
     let (counts, problems) = (recorder.counts, recorder.problems)
     func count(_ kind: Problem.Kind) -> Int { problems.count { $0.kind == kind } }
+    self.kept = kept
     (self.seconds, self.seed, self.filesReadAtEnd) = (seconds, seed, filesReadAtEnd)
     (acknowledged, refused, unknown) = (counts.acknowledged, counts.refused, counts.unknown)
     (faults, histories) = (counts.faults, recorder.groups.count)
@@ -42,9 +45,12 @@ struct Report: Encodable {
   var line: String {
     let kinds = faults.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
       .map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+    let disturbance =
+      kept.map { "no faults; \($0) contents kept as conflicts" }
+      ?? "\(faults.values.reduce(0, +)) faults (\(kinds))"
     return "torture: \(seconds) s, seed \(seed): \(Self.grouped(acknowledged)) operations "
       + "acknowledged, \(Self.grouped(refused)) refused, \(Self.grouped(unknown)) unknown; "
-      + "\(faults.values.reduce(0, +)) faults (\(kinds)); lost \(lost), wrong \(wrong), "
+      + "\(disturbance); lost \(lost), wrong \(wrong), "
       + "not linearizable \(notLinearizable)"
       + (undecided > 0 ? ", undecided \(undecided)" : "")
       + (otherProblems > 0 ? ", other problems \(otherProblems)" : "")

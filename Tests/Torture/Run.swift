@@ -10,12 +10,17 @@ struct Run {
 
   private let options: Options
   private let cluster: Cluster
-  private let recorder = Recorder(callBoundSeconds: Cluster.callTimeoutSeconds + slackSeconds)
+  private let recorder: Recorder
   private let stop: StopFlag
 
   init(_ options: Options, in directory: String, stop: StopFlag) async throws {
     (self.options, self.stop) = (options, stop)
-    cluster = try await Cluster(in: directory)
+    recorder = Recorder(
+      callBoundSeconds: Cluster.callTimeoutSeconds + Self.slackSeconds,
+      options.isUndisturbed ? .sharing : .faults)
+    cluster = try await Cluster(
+      options.isUndisturbed ? Cluster.Plan.sharing(mounts: options.mounts) : Cluster.Plan.histories,
+      in: directory)
   }
 
   /// - Returns: the exit status.
@@ -27,23 +32,37 @@ struct Run {
     guard made.status == 0 else { throw TortureFailure("no directories: \(made.errors)") }
     for place in cluster.mountPlaces { try await cluster.startMount(place) }
     let judge = Judge(recorder)
-    try await torture(judge)
+    let seconds = try await torture(judge)
+    if options.isUndisturbed { return try lookAtSharing(judge, after: seconds) }
     var look = try FinalLook(cluster, recorder)
     try await waitUntilWritable(dfc)
     progress("looking at everything")
     try look.look()
     judge.judgeAll(look.events)
-    return report(look.files)
+    return report(look.files, seconds: options.seconds)
   }
 
-  private func torture(_ judge: Judge) async throws {
+  private func lookAtSharing(_ judge: Judge, after seconds: Int) throws -> Int32 {
+    var look = try SharingLook(cluster, recorder)
+    progress("looking at everything")
+    try look.look()
+    judge.judgeAll(look.events)
+    return report(look.files, kept: look.kept, seconds: seconds)
+  }
+
+  /// - Returns: how many seconds it took.
+  private func torture(_ judge: Judge) async throws -> Int {
+    let begin = Clock.now
     let drivers = Drivers(cluster, recorder, stop: stop)
     let faults = Faults(cluster: cluster, recorder: recorder, seed: options.seed, stop: stop)
     drivers.start(seed: options.seed)
-    async let servers: Void = hurt { try await faults.hurtServers() }
-    async let mounts: Void = hurt { try await faults.hurtMounts() }
+    let isUndisturbed = options.isUndisturbed
+    async let servers: Void = hurt { if !isUndisturbed { try await faults.hurtServers() } }
+    async let mounts: Void = hurt { if !isUndisturbed { try await faults.hurtMounts() } }
     let end = ContinuousClock.now + .seconds(options.seconds)
-    while ContinuousClock.now < end, !stop.isSet, recorder.problems.isEmpty {
+    while ContinuousClock.now < end, !stop.isSet, recorder.problems.isEmpty,
+      recorder.counts.acknowledged < options.operations ?? .max
+    {
       try await Task.sleep(for: .milliseconds(500))
       judge.judgeResting()
       progress("\(recorder.counts.acknowledged) operations acknowledged")
@@ -53,6 +72,7 @@ struct Run {
     try await eventually("the clients end", within: .seconds(2 * Drivers.answerSeconds)) {
       drivers.areDone
     }
+    return Int((Clock.now - begin) / 1_000_000_000)
   }
 
   /// A fault that cannot be performed ends the run.
@@ -81,7 +101,7 @@ struct Run {
       Data("\r\u{1b}[K\(seconds) of \(options.seconds) s: \(text)".utf8))
   }
 
-  private func report(_ filesRead: Int) -> Int32 {
+  private func report(_ filesRead: Int, kept: Int? = nil, seconds: Int) -> Int32 {
     if isatty(2) == 1 { FileHandle.standardError.write(Data("\r\u{1b}[K".utf8)) }
     let counts = recorder.counts
     if counts.callsTooLong > 0 {
@@ -91,7 +111,8 @@ struct Run {
           + "\(Cluster.callTimeoutSeconds) s: \(counts.longCalls.joined(separator: "; "))")
     }
     let report = Report(
-      recorder, seconds: options.seconds, seed: options.seed, filesReadAtEnd: filesRead)
+      recorder, seconds: seconds, seed: options.seed,
+      filesReadAtEnd: filesRead, kept: kept)
     if !report.isGood {
       for problem in recorder.problems { Torture.say("\(problem.kind.rawValue): \(problem.text)") }
       Torture.say("what was done to the system:\n" + recorder.faultLog.joined(separator: "\n"))

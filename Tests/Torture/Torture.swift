@@ -31,7 +31,12 @@ struct Torture {
       let signals = [SIGINT, SIGTERM, SIGHUP].map { onSignal($0, stop, interrupted, keeper) }
       let status: Int32
       do {
-        status = try await Run(options, in: directory, stop: stop).perform()
+        if let programs = options.programs {
+          let run = try await ProgramRun(programs, options, in: directory, stop: stop)
+          status = try await run.perform()
+        } else {
+          status = try await Run(options, in: directory, stop: stop).perform()
+        }
       } catch {
         // That everything is being ended is why: who ends it ends this process.
         while interrupted.isSet { pause() }

@@ -50,7 +50,9 @@ struct Worker {
     case .write: write(command, in: directory, O_TRUNC)
     case .create: write(command, in: directory, O_CREAT | O_EXCL)
     case .save: save(command, in: directory)
-    case .read: read(command.name, in: directory)
+    case .append: append(command, in: directory)
+    case .read: read(command, in: directory)
+    case .stat: status(command.name, in: directory)
     case .remove: call("remove") { Int(unlinkat(directory, command.name, 0)) }
     case .removeDirectory: call("remove") { Int(unlinkat(directory, command.name, AT_REMOVEDIR)) }
     case .makeDirectory: call("create") { Int(mkdirat(directory, command.name, 0o755)) }
@@ -70,6 +72,7 @@ struct Worker {
     }
     guard let opened else { return false }
     let file = Int32(opened)
+    pause(command)
     var isWritten = true
     for start in stride(from: 0, to: bytes.count, by: Self.pieceBytes) where isWritten {
       let piece = bytes[start..<min(start + Self.pieceBytes, bytes.count)]
@@ -95,12 +98,45 @@ struct Worker {
     if moved == nil { _ = unlinkat(directory, temporary.name, 0) }
   }
 
-  // MARK: Reading
-
-  private mutating func read(_ name: String, in directory: Int32) {
-    let opened = call("open") { Int(openat(directory, name, O_RDONLY | O_CLOEXEC)) }
+  private mutating func append(_ command: WorkerCommand, in directory: Int32) {
+    let opened = call("open") {
+      Int(openat(directory, command.name, O_RDWR | O_APPEND | O_CLOEXEC))
+    }
     guard let opened else { return }
     let file = Int32(opened)
+    pause(command)
+    let record = Content.record(command.number, size: command.size)
+    let count = call("write") {
+      record.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
+    }
+    if count != nil, count != record.count { answer.wrong = "a write that was cut short" }
+    lseek(file, 0, SEEK_SET)
+    if let bytes = content(of: file, command) {
+      find(bytes)
+      (answer.md5, answer.size) = (Content.md5(of: bytes), bytes.count)
+    }
+    if command.isDurable { call("fsync") { Int(fsync(file)) } }
+    call("close") { Int(close(file)) }
+  }
+
+  private func pause(_ command: WorkerCommand) {
+    if command.pauseMilliseconds > 0 { usleep(useconds_t(command.pauseMilliseconds) * 1000) }
+  }
+
+  // MARK: Reading
+
+  private mutating func read(_ command: WorkerCommand, in directory: Int32) {
+    let opened = call("open") { Int(openat(directory, command.name, O_RDONLY | O_CLOEXEC)) }
+    guard let opened else { return }
+    let file = Int32(opened)
+    pause(command)
+    let bytes = content(of: file, command)
+    call("close") { Int(close(file)) }
+    if let bytes { find(bytes) }
+  }
+
+  /// From where the descriptor is; it is waited after each piece, too.
+  private mutating func content(of file: Int32, _ command: WorkerCommand) -> [UInt8]? {
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: Self.pieceBytes)
     var isAtEnd = false
@@ -108,16 +144,27 @@ struct Worker {
       let count = call("read") {
         piece.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress, $0.count) }
       }
-      guard let count else { break }
+      guard let count else { return nil }
       bytes += piece[..<count]
       isAtEnd = count == 0
+      if count == piece.count { pause(command) }
     }
-    call("close") { Int(close(file)) }
-    guard isAtEnd else { return }
+    return bytes
+  }
+
+  private mutating func find(_ bytes: [UInt8]) {
     switch Content.finding(in: bytes) {
     case .empty: answer.content = 0
     case .whole(let number): answer.content = number
+    case .appended(let chain): (answer.content, answer.chain) = (chain.last, chain)
     case .wrong(let what): answer.wrong = what
+    }
+  }
+
+  private mutating func status(_ name: String, in directory: Int32) {
+    var found = stat()
+    if call("stat", { Int(fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW)) }) != nil {
+      answer.size = Int(found.st_size)
     }
   }
 

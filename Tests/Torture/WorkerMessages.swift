@@ -8,7 +8,9 @@ struct WorkerCommand: Codable, Sendable {
     case create
     /// A new file that then is renamed over the name.
     case save
-    case read, remove, move, makeDirectory, removeDirectory, list
+    /// At the end of the file that is there: open with O_APPEND, write, read all, close.
+    case append
+    case read, stat, remove, move, makeDirectory, removeDirectory, list
   }
 
   var action: Action
@@ -20,6 +22,8 @@ struct WorkerCommand: Codable, Sendable {
   var number = 0
   var size = 0
   var isDurable = false
+  /// Waits so long after the open.
+  var pauseMilliseconds = 0
 }
 
 struct WorkerAnswer: Codable, Sendable {
@@ -37,6 +41,12 @@ struct WorkerAnswer: Codable, Sendable {
   var calls: [Call] = []
   /// Of a read that ended: the content's number, 0 for the empty one.
   var content: Int?
+  /// Of a read of what was appended to: the numbers of all that is in it.
+  var chain: [Int]?
+  /// Of an append: that of the whole file.
+  var md5: String?
+  /// Of a stat.
+  var size: Int?
   /// Of a read: bytes that are no content.
   var wrong: String?
   /// Of a list.

@@ -26,11 +26,18 @@ extension FileSystem {
     return .opened(opened(file, flags: flags, isDivided: isDivided))
   }
 
+  /// With O_APPEND the kernel puts what is written into its pages where it believes the end to be,
+  /// without asking; that may be the end of another version, so the pages of a file that was not made
+  /// just now are not used.
   func opened(_ file: OpenFile, flags: Int32, isDivided: Bool) -> Opened {
     let handle = handles.add(FileHandle(file, flags: flags))
     let version = isDivided ? nil : file.state.withLock { $0.base?.id }
+    let appends = flags & O_APPEND != 0 && flags & O_ACCMODE != O_RDONLY
+    let isPastPages = appends && !file.isNew
+    if isPastPages { file.noteWritesPastPages() }
     return Opened(
-      handle: handle, keepCache: nodes.keepsPages(of: version, file.id), isDirect: isDivided)
+      handle: handle, keepCache: nodes.keepsPages(of: version, file.id),
+      isDirect: isDivided || isPastPages)
   }
 
   /// The open file of an inode as it is now, with one more handle.

@@ -34,7 +34,9 @@ extension OpenFile {
   func noteReading(_ version: Version) {
     guard !isDivided else { return }
     state.withLock { state in
-      if state.spool == nil { context.nodes.notePages(of: version.id, id) }
+      if state.spool == nil, !state.isWrittenPastPages {
+        context.nodes.notePages(of: version.id, id)
+      }
     }
   }
 

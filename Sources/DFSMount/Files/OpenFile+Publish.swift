@@ -101,7 +101,8 @@ extension OpenFile {
 
   private func endPublish(_ inode: Inode, _ work: Work, durable: Bool) {
     context.nodes.note(inode)
-    context.nodes.notePages(of: isDivided ? nil : inode.version?.id, id)
+    let isPastPages = isDivided || state.withLock { $0.isWrittenPastPages }
+    context.nodes.notePages(of: isPastPages ? nil : inode.version?.id, id)
     state.withLock { state in
       state.inode = inode
       state.base = inode.version

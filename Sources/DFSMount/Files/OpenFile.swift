@@ -43,6 +43,8 @@ final class OpenFile: Sendable {
     var lastFailure: DFSError?
     /// What is not published was put aside for `dfc recover`.
     var isKept = false
+    /// Some handle writes past the kernel's pages, which are then of no version.
+    var isWrittenPastPages = false
     /// The versions held at the servers for this file.
     var held: [VersionID: Task<Void, Never>] = [:]
 
@@ -134,6 +136,13 @@ final class OpenFile: Sendable {
       state.inode.links = 0
     }
   }
+
+  // MARK: The kernel's pages
+
+  /// Whether it was made here and nothing of it is published: the kernel knows its size.
+  var isNew: Bool { state.withLock { $0.base == nil && $0.spool != nil } }
+
+  func noteWritesPastPages() { state.withLock { $0.isWrittenPastPages = true } }
 
   // MARK: Holding
 

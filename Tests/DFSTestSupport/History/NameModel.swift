@@ -8,7 +8,7 @@ public enum NameStep: Hashable, Sendable {
   case create(name: Int, file: Int)
   /// Gives the name a content; a file that is there stays that file.
   case store(name: Int, content: Int)
-  /// Gives the file that was made under the name a content, if it is still there.
+  /// Gives the file that was made under the name a content, if it is still there; absent: it is not.
   case storeInto(name: Int, file: Int, content: Int)
   /// Puts a file with a content in place of what has the name.
   case replace(name: Int, content: Int)
@@ -70,7 +70,11 @@ public struct NameState: Hashable, Sendable {
       answer == .done
         ? with(name, File(file: files[name]?.file ?? content, content: content)) : nil
     case .storeInto(let name, let file, let content):
-      answer == .done ? stored(name, file, content) : nil
+      switch answer {
+      case .done: stored(name, file, content)
+      case .absent: files[name]?.file == file ? nil : self
+      default: nil
+      }
     case .replace(let name, let content):
       answer == .done ? with(name, File(file: content, content: content)) : nil
     case .dropEmpty(let name, let file):
