@@ -69,7 +69,7 @@ extension Namespace {
 
   /// - Returns: nil if rows changed between the pages, unless they may.
   private func listing(_ directory: InodeID, mayChange: Bool) async throws -> [DirectoryItem]? {
-    var table = RowCacheTable(bound: .max)
+    var items: [DirectoryItem] = []
     var after: FileName?
     var first: Head?
     var isOneState = true
@@ -78,18 +78,18 @@ extension Namespace {
         (after == nil ? [.inode(directory)] : []) + [.directory(directory, after: after)]
       let page = try await read(queries)
       if after == nil { try requireDirectory(page.known.inode(directory), directory) }
-      for finding in page.findings { table.keep(finding) }
+      guard let more = page.items(of: directory) else { return nil }
+      items += more
       isOneState = isOneState && page.head.hasSameRows(as: first ?? page.head)
       guard isOneState || mayChange else { return nil }
       first = first ?? page.head
-      after = page.isPartial ? page.lastName(of: directory) : nil
+      after = page.isPartial ? more.last?.name : nil
     } while after != nil
-    let children = table.children(of: directory)
-    table.keep(.listing(directory, children))
     if isOneState, let first {
+      let children = Dictionary(items.lazy.map { ($0.name, $0.inode.id) }) { $1 }
       cache.keep([.listing(directory, children)], at: first)
     }
-    return table.listing(directory)
+    return items
   }
 
   private func requireDirectory(_ known: Known<Inode>, _ id: InodeID) throws {
@@ -178,10 +178,17 @@ struct NamespacePage: Sendable {
 
   var known: KnownRows { KnownRows(findings) }
 
-  func lastName(of directory: InodeID) -> FileName? {
-    findings.lazy.compactMap { finding -> FileName? in
-      if case .entry(directory, let name, _) = finding { name } else { nil }
-    }.max()
+  /// The entries of a directory that the page holds, in order; nil if the inode of any is missing,
+  /// since a page holds both.
+  func items(of directory: InodeID) -> [DirectoryItem]? {
+    var inodes: [InodeID: Inode] = [:]
+    for case .inode(let id, let inode?) in findings { inodes[id] = inode }
+    var items: [DirectoryItem] = []
+    for case .entry(directory, let name, let child?) in findings {
+      guard let inode = inodes[child] else { return nil }
+      items.append(DirectoryItem(name: name, inode: inode))
+    }
+    return items.sorted { $0.name < $1.name }
   }
 }
 

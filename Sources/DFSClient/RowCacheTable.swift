@@ -17,8 +17,14 @@ enum Known<Value: Sendable>: Sendable {
 ///
 /// Invariant: `weight` is the sum of the objects' weights, about one a row.
 struct RowCacheTable: Sendable {
+  /// An inode is far larger than the rest of an object, and a dictionary has much empty room.
+  final class Boxed: Sendable {
+    let inode: Inode
+    init(_ inode: Inode) { self.inode = inode }
+  }
+
   struct Object: Sendable {
-    var inode = Known<Inode>.unknown
+    var inode = Known<Boxed>.unknown
     /// The entries that are known; nil: there is no such entry.
     var children: [FileName: InodeID?] = [:]
     /// All entries are among `children`.
@@ -40,7 +46,13 @@ struct RowCacheTable: Sendable {
 
   // MARK: Asking
 
-  mutating func inode(_ id: InodeID) -> Known<Inode> { touch(id)?.inode ?? .unknown }
+  mutating func inode(_ id: InodeID) -> Known<Inode> {
+    switch touch(id)?.inode ?? .unknown {
+    case .unknown: .unknown
+    case .absent: .absent
+    case .present(let boxed): .present(boxed.inode)
+    }
+  }
 
   mutating func child(_ parent: InodeID, _ name: FileName) -> Known<InodeID> {
     guard let object = touch(parent) else { return .unknown }
@@ -82,16 +94,11 @@ struct RowCacheTable: Sendable {
     }
   }
 
-  /// The entries that are known to be there.
-  func children(of directory: InodeID) -> [FileName: InodeID] {
-    objects[directory]?.children.compactMapValues { $0 } ?? [:]
-  }
-
   // MARK: Keeping
 
   mutating func keep(_ finding: Finding) {
     switch finding {
-    case .inode(let id, let inode): change(id) { $0.inode = Known(inode) }
+    case .inode(let id, let inode): change(id) { $0.inode = Known(inode.map(Boxed.init)) }
     case .entry(let parent, let name, let child): keep(child, parent, name)
     case .attributes(let id, let values): change(id) { $0.attributes = values }
     case .listing(let id, let children):
@@ -110,11 +117,11 @@ struct RowCacheTable: Sendable {
     switch write.key {
     case .inode(let id):
       guard let value = write.value, let inode = try? Inode(id: id, row: value.bytes) else {
-        return change(id) { $0 = Object(inode: .absent) }
+        return drop(id)
       }
       let isNew = id.value >> 8 == number
       change(id) {
-        $0.inode = .present(inode)
+        $0.inode = .present(Boxed(inode))
         if isNew { $0.attributes = [:] }
         if isNew, inode.kind == .directory { $0.isComplete = true }
       }
@@ -150,6 +157,12 @@ struct RowCacheTable: Sendable {
       guard objects[id] != nil else { return }
       change(id) { $0.attributes = nil }
     }
+  }
+
+  /// The inode is gone, and no other gets its number: a note of that would only take the room of
+  /// what is there.
+  private mutating func drop(_ id: InodeID) {
+    weight -= objects.removeValue(forKey: id)?.weight ?? 0
   }
 
   mutating func forgetEverything() {

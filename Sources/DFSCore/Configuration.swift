@@ -52,7 +52,7 @@ public struct ClientConfiguration: Hashable, Sendable {
   /// Bytes of memory for contents read ahead.
   public var readCacheBytes: Int = 32 << 20
   /// Rows of the namespace kept in memory.
-  public var cachedRows: Int = 200_000
+  public var cachedRows: Int = 250_000
   /// The longest that any call on the mount may take, in seconds.
   public var callTimeoutSeconds = 30
   /// Seconds to wait for a connection.

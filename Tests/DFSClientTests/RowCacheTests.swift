@@ -110,4 +110,27 @@ import Testing
     #expect(kept <= 100 && kept >= 80)
     #expect(cache.inode(InodeID(1)).isKnown && cache.inode(InodeID(1000)).isKnown)
   }
+
+  /// Files that came and went filled the cache with notes that they are gone.
+  @Test func whatIsRemovedTakesNoRoom() throws {
+    var table = RowCacheTable(bound: 1000)
+    let (parent, name) = (InodeID(4), try FileName("a"))
+    table.keep(.listing(parent, [:]))
+    let weight = table.weight
+    for number in UInt64(1)...100 {
+      let made = Inode(
+        id: InodeID(change: number, index: 0), kind: .regular, mode: 0, owner: 0, group: 0,
+        time: Timestamp(nanoseconds: 0))
+      let entry = RowKey.entry(parent: parent, name: name)
+      for write in [made.row, RowWrite(entry, RowValue(bytes: [], child: made.id))] {
+        table.keep(write, number: number)
+      }
+      #expect(table.child(parent, name).value == made.id && table.weight == weight + 2)
+      for write in [RowWrite(.inode(made.id), nil), RowWrite(entry, nil)] {
+        table.keep(write, number: number + 1)
+      }
+      #expect(table.child(parent, name).isKnown && table.child(parent, name).value == nil)
+      #expect(table.weight == weight)
+    }
+  }
 }

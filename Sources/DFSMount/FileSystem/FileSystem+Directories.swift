@@ -25,23 +25,28 @@ extension FileSystem {
     let rest = items.dropFirst(first)
     return .directory(
       DirectoryPage(
-        first: first, items: withAttributes ? current(rest) : rest, size: size,
+        first: first, items: withAttributes ? current(rest, atMost: size) : rest, size: size,
         withAttributes: withAttributes))
   }
 
   /// The items, with the attributes that open files have now: what was taken when the directory was
-  /// read from the front may be older than an open.
-  private func current(_ items: ArraySlice<DirectoryPage.Item>) -> ArraySlice<DirectoryPage.Item> {
+  /// read from the front may be older than an open. Only as many as can fit the answer: a large
+  /// directory is read in thousands of answers.
+  /// - Parameter size: of the answer, bytes.
+  private func current(
+    _ items: ArraySlice<DirectoryPage.Item>, atMost size: Int
+  ) -> ArraySlice<DirectoryPage.Item> {
     guard !files.isEmpty else { return items }
-    return items.prefix(Self.pageBound).map { item in
+    return items.prefix(size / Self.itemBytes + 1).map { item in
       guard item.entry != nil, let file = files[item.attributes.inode.id] else { return item }
       let attributes = told(file.overlay(item.attributes.inode), of: file)
       return DirectoryPage.Item(name: item.name, attributes: attributes, entry: item.entry)
     }[...]
   }
 
-  /// More than fit in one answer to the kernel.
-  private static let pageBound = 4096
+  /// The smallest item with attributes in an answer to the kernel: fuse_direntplus with a name of
+  /// one byte.
+  static let itemBytes = 160
 
   private func entries(of id: InodeID) async throws -> [DirectoryPage.Item] {
     let mark = nodes.mark

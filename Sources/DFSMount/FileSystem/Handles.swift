@@ -73,6 +73,8 @@ final class HandleTable: Sendable {
     state.withLock { $0.files.removeValue(forKey: handle) }
   }
 
+  var isEmpty: Bool { state.withLock { $0.files.isEmpty && $0.directories.isEmpty } }
+
   func removeDirectory(_ handle: UInt64) { state.withLock { $0.directories[handle] = nil } }
 
   private static func unknown(_ handle: UInt64) -> DFSError {

@@ -8,22 +8,24 @@ internal import Synchronization
 /// It also keeps the inodes as published here a short while ago: an answer that was asked for
 /// before a publish ended and comes after it would else take the file back in time.
 final class NodeTable: Sendable {
-  private struct Node {
+  fileprivate struct Node {
     var lookups: UInt64 = 0
     var name: NodeName?
     var cachedVersion: VersionID?
-    /// As it was when its last name was removed here.
-    var removed: Inode?
   }
 
-  private struct State {
+  fileprivate struct State {
     var nodes: [InodeID: Node] = [:]
+    /// Of the nodes, those whose last name was removed here, as they were then.
+    var removed: [InodeID: Inode] = [:]
     var published: [InodeID: (mark: UInt64, inode: Inode)] = [:]
     var publishedOrder: [InodeID] = []
     var mark: UInt64 = 0
   }
 
   private static let publishedCount = 1024
+  /// Nodes for which there may be room though they are gone.
+  fileprivate static let keptCapacity = 4096
   private let state = Mutex(State())
 
   // MARK: What the kernel knows
@@ -40,7 +42,10 @@ final class NodeTable: Sendable {
     state.withLock { state in
       guard var node = state.nodes[id] else { return }
       node.lookups -= min(count, node.lookups)
-      state.nodes[id] = node.lookups == 0 ? nil : node
+      guard node.lookups == 0 else { return state.nodes[id] = node }
+      state.nodes[id] = nil
+      state.removed[id] = nil
+      state.shrink()
     }
   }
 
@@ -67,12 +72,12 @@ final class NodeTable: Sendable {
       var inode = inode
       inode.links = 0
       inode.changed = .now
-      state.nodes[inode.id]?.removed = inode
+      state.removed[inode.id] = inode
     }
   }
 
   /// An inode without a name that the kernel still knows.
-  func removed(_ id: InodeID) -> Inode? { state.withLock { $0.nodes[id]?.removed } }
+  func removed(_ id: InodeID) -> Inode? { state.withLock { $0.removed[id] } }
 
   /// Everything known, for when anything may have changed.
   var all: [(id: InodeID, name: NodeName?)] {
@@ -80,6 +85,8 @@ final class NodeTable: Sendable {
   }
 
   var count: Int { state.withLock { $0.nodes.count } }
+  /// How many there is room for.
+  var capacity: Int { state.withLock { $0.nodes.capacity } }
 
   // MARK: The kernel's pages
 
@@ -124,5 +131,13 @@ final class NodeTable: Sendable {
       guard let published = state.published[inode.id], published.mark > mark else { return inode }
       return published.inode
     }
+  }
+}
+
+extension NodeTable.State {
+  /// Gives back the room of nodes that are gone: a dictionary by itself keeps it for ever.
+  fileprivate mutating func shrink() {
+    guard nodes.capacity > NodeTable.keptCapacity, nodes.count < nodes.capacity / 8 else { return }
+    nodes = Dictionary(uniqueKeysWithValues: nodes.map { ($0.key, $0.value) })
   }
 }

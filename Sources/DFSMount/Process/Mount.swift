@@ -9,7 +9,7 @@ internal import Synchronization
 public final class Mount: Sendable {
   public let mountpoint: String
   private let session: FuseSession
-  private let fileSystem: FileSystem
+  let fileSystem: FileSystem
   private let invalidator: Invalidator
   private let logger: Logger
 
