@@ -3,6 +3,7 @@ import DFSCore
 import DFSTestSupport
 import Foundation
 import Glibc
+import Synchronization
 import Testing
 
 @testable import DFSMount
