@@ -194,6 +194,9 @@ public struct AttributeChange: Hashable, Sendable {
   public var group: UInt32?
   public var accessed: Timestamp?
   public var modified: Timestamp?
+  /// By reading: `accessed` is set only if the time of access is still this one, and the time of
+  /// change stays.
+  public var accessedBefore: Timestamp?
   public init() {}
 }
 

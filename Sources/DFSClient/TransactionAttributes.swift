@@ -4,6 +4,12 @@ internal import DFSCore
 extension Transaction {
   mutating func setAttributes(_ id: InodeID, _ change: AttributeChange) async throws -> Inode {
     var inode = try await seenInode(id)
+    if let before = change.accessedBefore {
+      guard inode.accessed == before, let accessed = change.accessed else { return inode }
+      inode.accessed = accessed
+      put(inode)
+      return inode
+    }
     if let mode = change.mode { inode.mode = mode & 0o7777 }
     if let owner = change.owner { inode.owner = owner }
     if let group = change.group { inode.group = group }

@@ -21,6 +21,8 @@ public struct MountOptions: Hashable, Sendable {
   public var attributeTimeoutSeconds = 1.0
   /// The holes of one file may take so many bytes of its size together.
   public var holeBytes: UInt64 = 64 << 30
+  /// Reading moves times of access, as far as `relatime` does.
+  public var movesAccessTimes = false
   /// Nil: as dfc.conf says.
   public var writes: WritePolicy?
   /// Nil: as dfc.conf says.
@@ -31,8 +33,8 @@ public struct MountOptions: Hashable, Sendable {
   public init() {}
 
   private static let knownFlags: Set<String> = [
-    "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "sync", "atime", "noatime",
-    "dirsync", "nodiratime", "relatime", "norelatime", "strictatime", "auto_unmount", "blkdev",
+    "rw", "suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "sync", "atime",
+    "dirsync", "nodiratime", "auto_unmount", "blkdev",
   ]
   /// What mount(8) and fstab say to themselves.
   private static let ignored: Set<String> = [
@@ -78,6 +80,9 @@ public struct MountOptions: Hashable, Sendable {
     switch key {
     case "allow_other": allowOther = true
     case "default_permissions": defaultPermissions = true
+    case "relatime", "strictatime", "noatime", "norelatime":
+      movesAccessTimes = key == "relatime" || key == "strictatime"
+      if key == "noatime" { flags.append(key) }
     case "ro": isReadOnly = true
     case "rw": isReadOnly = false
     case _ where Self.knownFlags.contains(key): flags.append(key)

@@ -114,6 +114,11 @@ final class MemoryClient: FileService {
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode {
     try change([.inode(inode)]) { state throws(DFSError) in
       var changed = try state.inode(inode)
+      if let before = attributes.accessedBefore {
+        if changed.accessed == before { changed.accessed = attributes.accessed ?? before }
+        state.inodes[inode] = changed
+        return changed
+      }
       changed.mode = attributes.mode ?? changed.mode
       changed.owner = attributes.owner ?? changed.owner
       changed.group = attributes.group ?? changed.group

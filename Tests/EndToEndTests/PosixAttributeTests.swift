@@ -91,6 +91,52 @@ extension EndToEnd {
       }
     }
 
+    /// With `relatime` reading moves times of access when they are not later than the last change or
+    /// a day old; without, never.
+    @Test(.needsFuse, arguments: ["rw", "relatime"]) func accessTimes(options: String) async throws
+    {
+      try await MountedCluster.run(mounts: 2, mountOptions: options) { cluster in
+        try await cluster.shell.succeed(
+          """
+          cat > $LOCAL/access.py <<'END'
+          import os, sys, time
+          here, other, moves = sys.argv[1], sys.argv[2], sys.argv[3] == "relatime"
+          os.chdir(here)
+          def reading(path, body, expected):
+              before = os.lstat(path); time.sleep(0.02); body(); after = os.lstat(path)
+              moved = after.st_atime_ns > before.st_atime_ns
+              assert moved == (expected and moves), "%s: %s" % (path, moved)
+              assert after.st_ctime_ns == before.st_ctime_ns and after.st_mtime_ns == before.st_mtime_ns
+              end = time.time() + 5
+              while os.lstat(other + "/" + path).st_atime_ns != after.st_atime_ns:
+                  assert time.time() < end, "the other mount does not see it"
+                  time.sleep(0.01)
+          def read():
+              with open("f", "rb") as file: assert file.read() == content
+          content = b"x" * 300000
+          with open("f", "wb") as file: file.write(content)
+          os.mkdir("d"); os.symlink("f", "s")
+          reading("f", read, True)
+          reading("f", read, False)                     # later than the last change
+          with open("f", "ab") as file: file.write(b"y")
+          content += b"y"
+          reading("f", read, True)
+          reading("f", read, False)
+          two_days = time.time() - 2 * 86400
+          reading("d", lambda: os.listdir("d"), True)
+          reading("d", lambda: os.listdir("d"), False)
+          reading("s", lambda: os.readlink("s"), True)
+          os.utime("f", (two_days, two_days))           # the change is later
+          reading("f", read, True)
+          with open("f", "rb") as file: file.read()
+          os.utime("f", (1, 1)); time.sleep(0.1)
+          assert os.stat("f").st_atime_ns == 10**9, "what was set counts"
+          END
+          python3 $LOCAL/access.py $M $M2 \(options)
+          """)
+      }
+    }
+
     @Test(.needsFuse) func times() async throws {
       try await PosixScript.run(
         mounts: 2,

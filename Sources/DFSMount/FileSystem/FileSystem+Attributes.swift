@@ -49,6 +49,7 @@ extension FileSystem {
       if let file = files[id], file.state.withLock({ $0.isRemoved }) {
         return .attributes(file.change(request.change))
       }
+      if request.change.accessed != nil { forgetAccess(id) }
       let inode = try await service.setAttributes(id, request.change)
       files[id]?.learn(inode, modified: request.change.modified)
       nodes.note(inode)
@@ -100,7 +101,9 @@ extension FileSystem {
   }
 
   func target(of id: InodeID) async throws -> Reply {
-    .target(try await service.inode(id, .pushed).target)
+    let link = try await service.inode(id, .pushed)
+    noteAccess(link)
+    return .target(link.target)
   }
 
   func statistics() async throws -> Reply { .space(try await space.report()) }

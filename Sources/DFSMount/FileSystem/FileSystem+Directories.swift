@@ -52,6 +52,7 @@ extension FileSystem {
     let mark = nodes.mark
     let entries = try await service.list(id, .current)
     let directory = try await service.inode(id, .pushed)
+    noteAccess(directory)
     let parent =
       directory.parent == id ? directory : try await service.inode(directory.parent, .pushed)
     var items = [

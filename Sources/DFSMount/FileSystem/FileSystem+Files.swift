@@ -31,7 +31,9 @@ extension FileSystem {
   /// just now are not used.
   func opened(_ file: OpenFile, flags: Int32, isDivided: Bool) -> Opened {
     let handle = handles.add(FileHandle(file, flags: flags))
-    let version = isDivided ? nil : file.state.withLock { $0.base?.id }
+    // Of what is read from the kernel's pages nothing is heard here.
+    let asksAll = isDivided || flags & O_ACCMODE != O_WRONLY && isAccessDue(file)
+    let version = asksAll ? nil : file.state.withLock { $0.base?.id }
     let appends = flags & O_APPEND != 0 && flags & O_ACCMODE != O_RDONLY
     let isPastPages = appends && !file.isNew
     if isPastPages { file.noteWritesPastPages() }
@@ -102,6 +104,7 @@ extension FileSystem {
 
   func read(_ handle: UInt64, at offset: UInt64, count: Int) async throws -> Reply {
     let file = try handles.file(handle).file
+    noteAccess(file)
     let (spool, base) = file.state.withLock { ($0.spool, $0.base) }
     if let spool {
       return .data([
@@ -122,6 +125,23 @@ extension FileSystem {
     let handle = try handles.file(handle)
     let place = handle.appends && !isWriteback ? nil : offset
     return .written(try await handle.file.write(bytes, at: place, progress: progress))
+  }
+
+  /// Writing by others than root clears setuid and setgid. The kernel sees to it, but for what goes
+  /// past its pages.
+  func clearPrivileges(of handle: UInt64, _ caller: Caller) async throws {
+    let file = try handles.file(handle).file
+    let privileges = file.privileges
+    guard privileges != 0, caller.user != 0 else { return }
+    var change = AttributeChange()
+    change.mode = file.state.withLock { $0.inode.mode } & ~privileges
+    if file.state.withLock({ $0.isRemoved }) {
+      _ = file.change(change)
+      return
+    }
+    let inode = try await service.setAttributes(file.id, change)
+    file.learn(inode, modified: nil)
+    nodes.note(inode)
   }
 
   // MARK: Closing

@@ -25,6 +25,9 @@ final class FileSystem: Sendable {
   /// Its device, `MAJOR:MINOR`.
   let device = Mutex("")
   let allowsOthers: Bool
+  let movesAccessTimes: Bool
+  /// Times of access that the servers are just told.
+  let accesses = Mutex<[InodeID: Timestamp]>([:])
 
   init(
     service: any FileService, configuration: MountConfiguration, source: String, logger: Logger
@@ -35,6 +38,7 @@ final class FileSystem: Sendable {
     self.logger = logger
     space = SpaceCache(service)
     allowsOthers = configuration.options.allowOther
+    movesAccessTimes = configuration.options.movesAccessTimes
     context = FileContext(
       service: service, nodes: nodes,
       spools: SpoolBudget(
@@ -47,8 +51,8 @@ final class FileSystem: Sendable {
   /// The attributes of an inode that was asked for at `mark`, with what is newer here.
   func attributes(_ inode: Inode, since mark: UInt64) -> Attributes {
     let newest = nodes.newest(inode, since: mark)
-    guard let file = files[inode.id] else { return Attributes(newest) }
-    return told(file.overlay(newest), of: file)
+    guard let file = files[inode.id] else { return withAccess(Attributes(newest)) }
+    return withAccess(told(file.overlay(newest), of: file))
   }
 
   /// Attributes as the kernel may be told them: with the size of the version whose bytes are in its

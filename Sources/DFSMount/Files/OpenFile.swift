@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import Glibc
 internal import Logging
 internal import Synchronization
 
@@ -135,6 +136,13 @@ final class OpenFile: Sendable {
       state.isRemoved = true
       state.inode.links = 0
     }
+  }
+
+  /// The bits of the mode that go when somebody writes: setuid, and setgid of what its group may
+  /// execute.
+  var privileges: UInt32 {
+    let mode = state.withLock { $0.inode.mode }
+    return mode & UInt32(S_ISUID) | (mode & UInt32(S_IXGRP) == 0 ? 0 : mode & UInt32(S_ISGID))
   }
 
   // MARK: The kernel's pages

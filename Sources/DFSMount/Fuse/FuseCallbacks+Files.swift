@@ -63,6 +63,7 @@ extension FuseCallbacks {
     do throws(DFSError) {
       let file = try session.fileSystem.handles.file(handle).file
       if let bytes = try file.readNow(at: offset, count: size) {
+        session.fileSystem.noteAccess(file)
         _ = session.answers.send(.data([bytes[...]]), to: RawRequest(pointer: request))
         return
       }
@@ -85,7 +86,9 @@ extension FuseCallbacks {
     do throws(DFSError) {
       let opened = try session.fileSystem.handles.file(handle)
       let place = opened.appends && !isWriteback ? nil : offset
-      if let written = try opened.file.writeNow(bytes, at: place) {
+      let keepsMode =
+        isWriteback || opened.file.privileges == 0 || fuse_req_ctx(request)?.pointee.uid == 0
+      if keepsMode, let written = try opened.file.writeNow(bytes, at: place) {
         fuse_reply_write(request, written.count)
         written.unhashed?.hash(bytes)
         return
@@ -96,7 +99,10 @@ extension FuseCallbacks {
     }
     let copy = Array(bytes)
     session.serve(request, "write", .change) { files, request in
-      try await files.write(handle, copy, at: offset, isWriteback: isWriteback) { request.extend() }
+      if !isWriteback { try await files.clearPrivileges(of: handle, request.caller) }
+      return try await files.write(handle, copy, at: offset, isWriteback: isWriteback) {
+        request.extend()
+      }
     }
   }
 }
