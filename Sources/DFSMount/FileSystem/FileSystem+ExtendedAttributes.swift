@@ -53,6 +53,15 @@ extension FileSystem {
     files[id]?.state.withLock { $0.lacksCapability } ?? false
   }
 
+  /// Takes away the capability of a file that is open here, if it has one.
+  func removeCapability(of id: InodeID) async throws {
+    guard !lacksCapability(id) else { return }
+    if let name = try await attributes(of: id).keys.first(where: \.isCapability) {
+      _ = try await removeExtendedAttribute(of: id, name.bytes)
+    }
+    files[id]?.state.withLock { $0.lacksCapability = true }
+  }
+
   private func attributes(of id: InodeID) async throws -> [AttributeName: [UInt8]] {
     if let file = nameless(id) { return file.state.withLock { $0.attributes } }
     return try await service.extendedAttributes(id)

@@ -30,16 +30,17 @@ extension FileSystem {
   /// without asking; that may be the end of another version, so the pages of a file that was not made
   /// just now are not used.
   func opened(_ file: OpenFile, flags: Int32, isDivided: Bool) -> Opened {
-    let handle = handles.add(FileHandle(file, flags: flags))
     // Of what is read from the kernel's pages nothing is heard here.
     let asksAll = isDivided || flags & O_ACCMODE != O_WRONLY && isAccessDue(file)
     let version = asksAll ? nil : file.state.withLock { $0.base?.id }
     let appends = flags & O_APPEND != 0 && flags & O_ACCMODE != O_RDONLY
-    let isPastPages = appends && !file.isNew
-    if isPastPages { file.noteWritesPastPages() }
+    let appendsPastPages = appends && !file.isNew
+    if appendsPastPages { file.noteWritesPastPages() }
+    let isPastPages = isDivided || appendsPastPages
+    let handle = handles.add(FileHandle(file, flags: flags, isPastPages: isPastPages))
     return Opened(
       handle: handle, keepCache: nodes.keepsPages(of: version, file.id),
-      isDirect: isDivided || isPastPages)
+      isDirect: isPastPages)
   }
 
   /// The open file of an inode as it is now, with one more handle.
@@ -119,29 +120,13 @@ extension FileSystem {
   }
 
   func write(
-    _ handle: UInt64, _ bytes: [UInt8], at offset: UInt64, isWriteback: Bool,
+    _ handle: UInt64, _ bytes: [UInt8], at offset: UInt64, isWriteback: Bool, _ caller: Caller,
     progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
     let handle = try handles.file(handle)
+    if !isWriteback, mustClear(handle, caller) { try await clearPrivileges(handle.file, caller) }
     let place = handle.appends && !isWriteback ? nil : offset
     return .written(try await handle.file.write(bytes, at: place, progress: progress))
-  }
-
-  /// Writing by others than root clears setuid and setgid. The kernel sees to it, but for what goes
-  /// past its pages.
-  func clearPrivileges(of handle: UInt64, _ caller: Caller) async throws {
-    let file = try handles.file(handle).file
-    let privileges = file.privileges
-    guard privileges != 0, caller.user != 0 else { return }
-    var change = AttributeChange()
-    change.mode = file.state.withLock { $0.inode.mode } & ~privileges
-    if file.state.withLock({ $0.isRemoved }) {
-      _ = file.change(change)
-      return
-    }
-    let inode = try await service.setAttributes(file.id, change)
-    file.learn(inode, modified: nil)
-    nodes.note(inode)
   }
 
   // MARK: Closing

@@ -9,10 +9,13 @@ final class FileHandle: Sendable {
   let appends: Bool
   /// For reading and writing: it can be mapped, and written so.
   let isForBoth: Bool
+  /// It does not read and write through the kernel's pages.
+  let isPastPages: Bool
 
   /// - Parameter flags: of open(2).
-  init(_ file: OpenFile, flags: Int32) {
+  init(_ file: OpenFile, flags: Int32, isPastPages: Bool) {
     self.file = file
+    self.isPastPages = isPastPages
     appends = flags & O_APPEND != 0
     isForBoth = flags & O_ACCMODE == O_RDWR
   }

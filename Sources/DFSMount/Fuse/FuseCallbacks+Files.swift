@@ -86,9 +86,10 @@ extension FuseCallbacks {
     do throws(DFSError) {
       let opened = try session.fileSystem.handles.file(handle)
       let place = opened.appends && !isWriteback ? nil : offset
-      let keepsMode =
-        isWriteback || opened.file.privileges == 0 || fuse_req_ctx(request)?.pointee.uid == 0
-      if keepsMode, let written = try opened.file.writeNow(bytes, at: place) {
+      let clears =
+        !isWriteback
+        && session.fileSystem.mustClear(opened, RawRequest(pointer: request).caller)
+      if !clears, let written = try opened.file.writeNow(bytes, at: place) {
         fuse_reply_write(request, written.count)
         written.unhashed?.hash(bytes)
         return
@@ -99,10 +100,9 @@ extension FuseCallbacks {
     }
     let copy = Array(bytes)
     session.serve(request, "write", .change) { files, request in
-      if !isWriteback { try await files.clearPrivileges(of: handle, request.caller) }
-      return try await files.write(handle, copy, at: offset, isWriteback: isWriteback) {
-        request.extend()
-      }
+      try await files.write(
+        handle, copy, at: offset, isWriteback: isWriteback, request.caller
+      ) { request.extend() }
     }
   }
 }
