@@ -51,9 +51,10 @@ extension Namespace {
     }
     // Pages of different states are taken as they are only if the directory never rests.
     for _ in 0..<3 {
-      if let items = try await listing(directory, mayChange: false) { return items }
+      let (items, isOneState) = try await listing(directory, mayChange: false)
+      if isOneState { return items }
     }
-    return try await listing(directory, mayChange: true) ?? []
+    return try await listing(directory, mayChange: true).items
   }
 
   /// Inodes that one question asks for, where only they are missing from a listing.
@@ -67,8 +68,10 @@ extension Namespace {
     }.value
   }
 
-  /// - Returns: nil if rows changed between the pages, unless they may.
-  private func listing(_ directory: InodeID, mayChange: Bool) async throws -> [DirectoryItem]? {
+  /// - Parameter mayChange: rows may change between the pages; else the first change ends it.
+  private func listing(
+    _ directory: InodeID, mayChange: Bool
+  ) async throws -> (items: [DirectoryItem], isOneState: Bool) {
     var items: [DirectoryItem] = []
     var after: FileName?
     var first: Head?
@@ -78,10 +81,10 @@ extension Namespace {
         (after == nil ? [.inode(directory)] : []) + [.directory(directory, after: after)]
       let page = try await read(queries)
       if after == nil { try requireDirectory(page.known.inode(directory), directory) }
-      guard let more = page.items(of: directory) else { return nil }
+      let more = try page.items(of: directory)
       items += more
       isOneState = isOneState && page.head.hasSameRows(as: first ?? page.head)
-      guard isOneState || mayChange else { return nil }
+      guard isOneState || mayChange else { break }
       first = first ?? page.head
       after = page.isPartial ? more.last?.name : nil
     } while after != nil
@@ -89,7 +92,7 @@ extension Namespace {
       let children = Dictionary(items.lazy.map { ($0.name, $0.inode.id) }) { $1 }
       cache.keep([.listing(directory, children)], at: first)
     }
-    return items
+    return (items, isOneState)
   }
 
   private func requireDirectory(_ known: Known<Inode>, _ id: InodeID) throws {
@@ -178,14 +181,18 @@ struct NamespacePage: Sendable {
 
   var known: KnownRows { KnownRows(findings) }
 
-  /// The entries of a directory that the page holds, in order; nil if the inode of any is missing,
-  /// since a page holds both.
-  func items(of directory: InodeID) -> [DirectoryItem]? {
+  /// The entries of a directory that the page holds, in order.
+  /// - Throws: `protocolViolation` if the inode of any is missing, since a page holds both.
+  func items(of directory: InodeID) throws(DFSError) -> [DirectoryItem] {
     var inodes: [InodeID: Inode] = [:]
     for case .inode(let id, let inode?) in findings { inodes[id] = inode }
     var items: [DirectoryItem] = []
     for case .entry(directory, let name, let child?) in findings {
-      guard let inode = inodes[child] else { return nil }
+      guard let inode = inodes[child] else {
+        throw DFSError(
+          .protocolViolation,
+          "a server lists '\(name)' in directory \(directory), but not what it is")
+      }
       items.append(DirectoryItem(name: name, inode: inode))
     }
     return items.sorted { $0.name < $1.name }

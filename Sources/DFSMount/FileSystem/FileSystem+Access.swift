@@ -42,10 +42,7 @@ extension FileSystem {
       change.accessed = now
       change.accessedBefore = inode.accessed
       // With too few servers to write the time stays as it was: reading goes on.
-      if let moved = try? await service.setAttributes(inode.id, change) {
-        files[inode.id]?.learn(moved, modified: nil)
-        nodes.note(moved)
-      }
+      try? await self.change(inode.id, change)
       accesses.withLock { $0[inode.id] = nil }
     }
   }

@@ -50,11 +50,16 @@ extension FileSystem {
         return .attributes(file.change(request.change))
       }
       if request.change.accessed != nil { forgetAccess(id) }
-      let inode = try await service.setAttributes(id, request.change)
-      files[id]?.learn(inode, modified: request.change.modified)
-      nodes.note(inode)
+      try await change(id, request.change)
     }
     return try await attributes(of: id, handle: handle)
+  }
+
+  /// Changes attributes at the servers, and what is known of them here.
+  func change(_ id: InodeID, _ change: AttributeChange) async throws {
+    let inode = try await service.setAttributes(id, change)
+    files[id]?.learn(inode, modified: change.modified)
+    nodes.note(inode)
   }
 
   private func resize(

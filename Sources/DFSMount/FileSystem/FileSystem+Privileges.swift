@@ -21,8 +21,6 @@ extension FileSystem {
       _ = file.change(change)
       return
     }
-    let inode = try await service.setAttributes(file.id, change)
-    file.learn(inode, modified: nil)
-    nodes.note(inode)
+    try await self.change(file.id, change)
   }
 }
