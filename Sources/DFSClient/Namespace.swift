@@ -29,6 +29,7 @@ final class Namespace: Sendable {
   let settings: Settings
   let driver: NamespaceDriver
   let pings: NamespacePings
+  let ahead = Mutex(AttributesAhead())
   private let logger: Logger
   private let turn = NamespaceTurn()
   /// Brings servers what a change that was taken up from others came without.

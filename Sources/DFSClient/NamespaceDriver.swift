@@ -44,8 +44,6 @@ actor NamespaceDriver {
   private var refusals: [ServerIndex: DFSError] = [:]
   /// When the refill that is under way began.
   private var refills: [ServerIndex: ContinuousClock.Instant] = [:]
-  /// A refill that was asked for while another of that server was under way.
-  private var nextRefills: [ServerIndex: NamespaceRefill] = [:]
   /// Who waits until no reachable server lags.
   private var evenWaiters: [Int: EvenWaiter] = [:]
   private var evenNumber = 0
@@ -153,8 +151,7 @@ actor NamespaceDriver {
       switch action {
       case .send(let server, let request, let token):
         messages[server, default: []].append((request, token))
-      case .refill(let server, let source, let view, let head):
-        refill(NamespaceRefill(server: server, source: source, view: view, head: head))
+      case .refill(let server, let source, let view): refill(server, from: source, view)
       case .viewTaken(let head, let open):
         CrashPoint.reached(.viewTaken)
         servers.cache.viewTaken(head)
@@ -323,27 +320,36 @@ actor NamespaceDriver {
     }
   }
 
-  private func refill(_ refill: NamespaceRefill) {
-    guard refills[refill.server] == nil else { return nextRefills[refill.server] = refill }
-    refills[refill.server] = .now
-    logger.info("refilling \(refill.server) from \(refill.source)")
+  /// One that is under way serves any later view of this client too.
+  private func refill(_ server: ServerIndex, from source: ServerIndex, _ view: View) {
+    guard refills[server] == nil else { return }
+    refills[server] = .now
+    logger.info("refilling \(server) from \(source)")
+    let others = current.intersection(servers.reachable).subtracting(ServerSet([server, source]))
+    let refill = NamespaceRefill(
+      server: server, sources: [source] + others.servers, view: view, servers: servers
+    ) { await self.aim(of: server) }
     Task {
-      let result = await refill.run(on: servers) { await self.leading }
-      refills[refill.server] = nil
-      ended(refill, result)
-      if let next = nextRefills.removeValue(forKey: refill.server) { self.refill(next) }
+      let result = await refill.run()
+      refills[server] = nil
+      ended(server, result)
     }
   }
 
-  private func ended(_ refill: NamespaceRefill, _ result: Result<Head, DFSError>) {
+  private func aim(of server: ServerIndex) -> NamespaceRefill.Aim {
+    guard let goal = coordinator.goal else { return .unknown }
+    return coordinator.lacking.contains(server) ? .committed(goal) : .none
+  }
+
+  private func ended(_ server: ServerIndex, _ result: Result<Head?, DFSError>) {
     switch result {
     case .success(let head):
-      logger.info("\(refill.server) is refilled, up to change \(head.number)")
-      perform(coordinator.refilled(refill.server, head: head, in: refill.view))
+      logger.info("\(server) is refilled", metadata: ["change": "\(head?.number ?? 0)"])
+      perform(coordinator.refilled(server, head: head))
     case .failure(let error):
-      logger.warning("\(refill.server) was not refilled", metadata: ["cause": "\(error)"])
-      if error.isOfTheDisk { refusals[refill.server] = error }
-      perform(coordinator.refilled(refill.server, head: nil, in: refill.view))
+      logger.warning("\(server) was not refilled", metadata: ["cause": "\(error)"])
+      if error.isOfTheDisk { refusals[server] = error }
+      perform(coordinator.refilled(server, head: nil))
       wakeWhoIsEven()
     }
   }

@@ -1,6 +1,7 @@
 internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
+internal import Synchronization
 
 /// Reading the namespace: from the cache where that is right, else from the servers.
 extension Namespace {
@@ -35,7 +36,9 @@ extension Namespace {
   func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [AttributeName: [UInt8]] {
     let known = await cached(freshness) { Known(unknownIfNil: cache.attributes(id)) }
     if let known = known.value { return known }
-    let rows = try await read([.inode(id), .attributes(id)]).known
+    let others = ahead.withLock { $0.missed(id) }.filter { cache.attributes($0) == nil }
+    let queries: [Query] = [.inode(id), .attributes(id)] + others.map { .attributes($0) }
+    let rows = try await read(queries).known
     guard rows.inode(id).value != nil else {
       throw DFSError(.staleHandle, "inode \(id) does not exist any more")
     }
@@ -44,6 +47,14 @@ extension Namespace {
 
   /// All entries with their inodes, in order.
   func list(_ directory: InodeID, _ freshness: Freshness) async throws -> [DirectoryItem] {
+    let items = try await entries(of: directory, freshness)
+    ahead.withLock { $0.listed(items) }
+    return items
+  }
+
+  private func entries(
+    of directory: InodeID, _ freshness: Freshness
+  ) async throws -> [DirectoryItem] {
     if let items = await cachedListing(directory, freshness) { return items }
     if let unknown = cache.unknownChildren(of: directory), unknown.count <= Self.childrenAtOnce {
       _ = try await read([.inode(directory)] + unknown.map { .inode($0) })

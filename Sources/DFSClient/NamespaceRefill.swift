@@ -2,118 +2,243 @@ internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
 
-/// Replaces all rows of a server by those of another: for one that is blank, or whose rows are not a
+/// Replaces rows of a server by those of another: for one that is blank, or whose rows are not a
 /// beginning of the committed ones.
 ///
-/// Changes may be appended meanwhile: some pages then show them and others do not. Those changes are
+/// Most often such a server has a change or two that the others dropped: it keeps its rows but for those
+/// that these changes wrote, which are read from the source. Otherwise it gets all rows.
+///
+/// Changes may be appended meanwhile: some rows then show them and others do not. Those changes are
 /// performed on what was copied, in order: a row that one of them writes is then as the last one left
-/// it, and any other as it was all the time. The server installs the view only if the digest of what it
-/// got is that of the source. An unfinished refill changes nothing.
+/// it, and any other as it was all the time. Other clients may take views meanwhile: what was copied
+/// stays good, as a source's rows only go forward (unless they are refilled themselves, and then the log
+/// does not go on from there), and the end waits until this client leads again. The server installs the
+/// view only if the digest of what it got is that of the source. An unfinished refill changes nothing.
 struct NamespaceRefill: Sendable {
   static let pageTimeout = Duration.seconds(15)
+  /// How long the end waits for this client to lead.
+  static let patience = Duration.seconds(60)
+  /// So many of a server's own changes, and of the rows that they wrote, are taken back.
+  static let takenBack: (changes: UInt64, keys: Int) = (256, 2048)
+
+  /// What a refill is to come to.
+  enum Aim: Sendable {
+    /// This client leads, or is about to, and everything up to this head is committed.
+    case committed(Head)
+    /// Another client may lead.
+    case unknown
+    /// The server has come along by other means.
+    case none
+  }
+
+  /// Rows that were sent.
+  private struct Staged {
+    /// Of whom they are, and what comes after them.
+    let source: ServerIndex
+    /// The changes that were performed on all of them.
+    var number: UInt64
+    var digest: RowDigest
+    /// The last change of which they may show something.
+    var seen: UInt64
+  }
+
+  private enum Begun {
+    case staged(Staged)
+    case installed(Head)
+  }
 
   let server: ServerIndex
-  let source: ServerIndex
+  /// The best comes first.
+  let sources: [ServerIndex]
+  /// In which it begins.
   let view: View
-  let head: Head
+  let servers: NamespaceServers
+  let aim: @Sendable () async -> Aim
 
-  /// - Parameter committed: the head of this client's view up to which changes are on three servers;
-  ///   nil if it does not lead.
-  func run(
-    on servers: NamespaceServers, committed: @Sendable () async -> Head?
-  ) async -> Result<Head, DFSError> {
+  /// - Returns: where the server is then; nil if it has come along by other means.
+  func run() async -> Result<Head?, DFSError> {
     do throws(DFSError) {
-      return .success(try await copy(servers, committed))
+      for source in sources {
+        guard let begun = try await takeBack(source) else { continue }
+        if let end = try await complete(begun) { return .success(end) }
+        if await isOver { return .success(nil) }
+      }
+      guard let source = sources.first else { return .failure(displaced) }
+      if let end = try await complete(try await copyAll(source)) { return .success(end) }
+      return await isOver ? .success(nil) : .failure(displaced)
     } catch {
       return .failure(error)
     }
   }
 
-  private func copy(
-    _ servers: NamespaceServers, _ committed: @Sendable () async -> Head?
-  ) async throws(DFSError) -> Head {
-    switch try await servers.ask(server, .refillBegin(view), timeout: Self.pageTimeout) {
-    case .done: break
-    case .namespace(.installed(let head)): return head
-    case let other: throw refused(other)
-    }
+  private var isOver: Bool {
+    get async { if case .none = await aim() { true } else { false } }
+  }
+
+  // MARK: All rows
+
+  private func copyAll(_ source: ServerIndex) async throws(DFSError) -> Begun {
+    if let head = try await begin(nil) { return .installed(head) }
+    var first: Head?
+    var seen: UInt64 = 0
     var last: RowKey?
-    var seen = head.number
     repeat {
-      let (page, number) = try await page(after: last, servers)
-      seen = max(seen, number)
-      if !page.rows.isEmpty {
-        guard
-          case .done = try await servers.ask(
-            server, .refillRows(page.rows), timeout: Self.pageTimeout)
-        else { throw refused(nil) }
-        CrashPoint.reached(.refillPageSent)
-      }
+      let (answers, head) = try await servers.query(
+        [.everything(after: last)], of: source, timeout: Self.pageTimeout)
+      guard let page = answers.first else { throw displaced }
+      first = first ?? head
+      seen = max(seen, head.number)
+      try await send(page.rows)
       last = page.isPartial ? page.rows.last?.key : nil
+      if await isOver { break }
     } while last != nil
-    let to = seen == head.number ? head : try await perform(servers, atLeast: seen, committed)
-    switch try await servers.ask(server, .refillEnd(view, to: to), timeout: Self.pageTimeout) {
+    guard let first else { throw displaced }
+    return .staged(Staged(source: source, number: first.number, digest: first.digest, seen: seen))
+  }
+
+  /// - Returns: nil if it may go on; else where the server is, in the view.
+  private func begin(_ own: OwnRows?) async throws(DFSError) -> Head? {
+    switch try await servers.ask(server, .refillBegin(view, own: own), timeout: Self.pageTimeout) {
+    case .done: return nil
     case .namespace(.installed(let head)): return head
     case let other: throw refused(other)
     }
   }
 
-  /// Has the server perform the committed changes after `head`.
-  /// - Parameter number: the last of which a page may have shown something.
-  /// - Returns: the head that this comes to, of `number` at the least.
-  private func perform(
-    _ servers: NamespaceServers, atLeast number: UInt64, _ committed: @Sendable () async -> Head?
-  ) async throws(DFSError) -> Head {
-    let deadline = ContinuousClock.now + Self.pageTimeout
-    var to = head
-    while to.number < number {
-      guard let leading = await committed(), leading.view == view else { throw displaced }
-      let entries = try await changes(after: to, upTo: leading.number, servers)
-      guard let last = entries.last else {
-        // The last change that was seen is on its way to three servers.
-        guard .now < deadline else { throw displaced }
-        try? await Task.sleep(for: .milliseconds(5))
-        continue
-      }
-      guard
-        case .done = try await servers.ask(
-          server, .refillChanges(entries), timeout: Self.pageTimeout)
-      else { throw refused(nil) }
-      to = Head(view: view, number: last.number, digest: last.digest)
-    }
-    return to
+  private func send(_ rows: [Row]) async throws(DFSError) {
+    guard !rows.isEmpty else { return }
+    guard case .done = try await servers.ask(server, .refillRows(rows), timeout: Self.pageTimeout)
+    else { throw refused(nil) }
+    CrashPoint.reached(.refillPageSent)
   }
 
-  private func changes(
-    after head: Head, upTo number: UInt64, _ servers: NamespaceServers
-  ) async throws(DFSError) -> [LogEntry] {
-    let request = Request.namespace(
-      .log(after: head.number), parts: [], held: [], durable: false)
+  // MARK: Only what the server's own changes wrote
+
+  /// - Returns: nil if the logs do not tell, or too many changes would have to be taken back.
+  private func takeBack(_ source: ServerIndex) async throws(DFSError) -> Begun? {
+    let theirs = try await log(of: server, after: .max).head
+    guard theirs.view != .none, let (number, digest) = try await meeting(of: theirs, source) else {
+      return nil
+    }
+    let own = try await log(of: server, after: number)
+    guard own.head == theirs, own.entries.last?.number ?? theirs.number == theirs.number else {
+      return nil
+    }
+    let keys = Set(own.entries.flatMap { $0.change.writes.map(\.key) })
+    guard keys.count <= Self.takenBack.keys else { return nil }
+    if let head = try await begin(OwnRows(head: theirs, without: Array(keys))) {
+      return .installed(head)
+    }
+    var seen = number
+    var queries = Set(keys.map(\.query))
+    while !queries.isEmpty {
+      let asked = Array(queries.prefix(Self.queriesAtOnce))
+      queries.subtract(asked)
+      let (answers, head) = try await servers.query(asked, of: source, timeout: Self.pageTimeout)
+      guard answers.allSatisfy({ !$0.isPartial }) else { return nil }
+      seen = max(seen, head.number)
+      try await send(answers.flatMap(\.rows))
+    }
+    return .staged(Staged(source: source, number: number, digest: digest, seen: seen))
+  }
+
+  /// An answer has room for all extended attributes of so many inodes.
+  private static let queriesAtOnce = 3
+
+  /// The last change, of those that are looked at, up to which the server and the source have the same.
+  private func meeting(
+    of theirs: Head, _ source: ServerIndex
+  ) async throws(DFSError) -> (UInt64, RowDigest)? {
+    var back: UInt64 = 0
+    while back <= min(theirs.number, Self.takenBack.changes) {
+      let number = theirs.number - back
+      let right = try await log(of: source, after: number)
+      if let base = right.base {
+        guard let own = try await log(of: server, after: number).base else { return nil }
+        if own == base { return (number, base) }
+      } else if number <= right.head.number {
+        return nil
+      }
+      back = max(1, back * 2)
+    }
+    return nil
+  }
+
+  // MARK: What came meanwhile, and the end
+
+  /// - Returns: where the server is; nil if it did not take the rows, or needs them no more.
+  private func complete(_ begun: Begun) async throws(DFSError) -> Head? {
+    guard case .staged(var staged) = begun else {
+      if case .installed(let head) = begun { return head }
+      return nil
+    }
+    let deadline = ContinuousClock.now + Self.patience
+    // Who is in a view has all that was committed before it, else it would count for what it lost.
+    var least = Head.blank
+    while ContinuousClock.now < deadline {
+      var pause = Duration.milliseconds(5)
+      switch await aim() {
+      case .none: return nil
+      case .committed(let head):
+        if least.view != head.view { least = head }
+        guard try await perform(&staged, upTo: head),
+          staged.number >= max(staged.seen, least.number), staged.number <= head.number
+        else { break }
+        let to = Head(view: head.view, number: staged.number, digest: staged.digest)
+        let reply = try await servers.ask(
+          server, .refillEnd(head.view, to: to), timeout: Self.pageTimeout)
+        switch reply {
+        case .namespace(.installed(let head)): return head
+        case .namespace(.refused): pause = .milliseconds(100)
+        case .namespace(.behind): return nil
+        default: throw refused(reply)
+        }
+      case .unknown:
+        // So that the log of the source does not leave it behind.
+        _ = try await perform(&staged, upTo: nil)
+        pause = .milliseconds(200)
+      }
+      try? await Task.sleep(for: pause)
+    }
+    throw displaced
+  }
+
+  /// Has the server perform a page of the changes that come next.
+  /// - Parameter head: up to which they are committed; nil: all but the newest are.
+  /// - Returns: whether the source's rows are those of the view of `head`.
+  private func perform(
+    _ staged: inout Staged, upTo head: Head?
+  ) async throws(DFSError) -> Bool {
+    let log = try await log(of: staged.source, after: staged.number)
+    guard log.base == staged.digest else { throw displaced }
+    if let head, log.head.view != head.view, !log.head.hasSameRows(as: head) { return false }
+    let bound = head?.number ?? (log.head.number - min(1, log.head.number))
+    let entries = log.entries.filter { $0.number <= bound }
+    guard let last = entries.last else { return true }
     guard
-      case .namespace(.log(let base, let entries, let theirs)) = try await servers.ask(
-        source, request, timeout: Self.pageTimeout), base == head.digest, theirs.view == view
-    else { throw displaced }
-    return entries.filter { $0.number <= number }
+      case .done = try await servers.ask(server, .refillChanges(entries), timeout: Self.pageTimeout)
+    else { throw refused(nil) }
+    (staged.number, staged.digest) = (last.number, last.digest)
+    return true
+  }
+
+  /// A page of a log after change `number`.
+  private func log(
+    of server: ServerIndex, after number: UInt64
+  ) async throws(DFSError) -> (base: RowDigest?, entries: [LogEntry], head: Head) {
+    let request = Request.namespace(.log(after: number), parts: [], held: [], durable: false)
+    guard
+      case .namespace(.log(let base, let entries, let head)) = try await servers.ask(
+        server, request, timeout: Self.pageTimeout)
+    else {
+      throw DFSError(.protocolViolation, "\(server) answered a question for its log otherwise")
+    }
+    return (base, entries, head)
   }
 
   private var displaced: DFSError {
-    DFSError(.displaced, "\(source) has not all changes after \(head.number) any more")
-  }
-
-  /// - Returns: rows, and the number of the last change of which they may show something.
-  private func page(
-    after last: RowKey?, _ servers: NamespaceServers
-  ) async throws(DFSError) -> (QueryAnswer, UInt64) {
-    let (answers, theirs) = try await servers.query(
-      [.everything(after: last)], of: source, timeout: Self.pageTimeout)
-    let isLater = theirs.view == view && theirs.number > head.number
-    guard theirs.hasSameRows(as: head) || isLater, let page = answers.first else {
-      throw DFSError(
-        .displaced,
-        "\(source) is at change \(theirs.number) of another view by now, the refill is of "
-          + "\(head.number)")
-    }
-    return (page, theirs.number)
+    DFSError(
+      .displaced, "the rows that \(server) was sent are not the beginning of others any more")
   }
 
   private func refused(_ reply: Reply?) -> DFSError {
@@ -121,5 +246,16 @@ struct NamespaceRefill: Sendable {
       return DFSError(.displaced, "\(server) has promised view \(later)")
     }
     return DFSError(.protocolViolation, "\(server) did not take a refill")
+  }
+}
+
+extension RowKey {
+  /// What is asked to see the row.
+  fileprivate var query: Query {
+    switch self {
+    case .inode(let id): .inode(id)
+    case .entry(let parent, let name): .entry(parent: parent, name: name)
+    case .attribute(let id, _): .attributes(id)
+    }
   }
 }

@@ -25,6 +25,7 @@ enum Finding: Hashable, Sendable {
     case .directory(let id, let after):
       if after == nil, !answer.isPartial { findings.append(listing(of: id, findings)) }
     case .attributes(let id):
+      if answer.isPartial { return [] }
       let attributes = answer.rows.compactMap { row -> (AttributeName, [UInt8])? in
         if case .attribute(id, let name) = row.key { (name, row.value.bytes) } else { nil }
       }

@@ -64,6 +64,18 @@ public struct QueryAnswer: Hashable, Sendable {
   }
 }
 
+/// What a refill begins with: the rows that the server has itself at `head`, but for those that only
+/// it has.
+public struct OwnRows: Hashable, Sendable {
+  public let head: Head
+  public let without: [RowKey]
+
+  public init(head: Head, without: [RowKey]) {
+    self.head = head
+    self.without = without
+  }
+}
+
 /// A copy of a small part, as it travels inside a change and is kept in the database.
 public struct InlinePart: Hashable, Sendable {
   public let id: PartID

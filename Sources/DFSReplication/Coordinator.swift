@@ -48,6 +48,13 @@ public struct Coordinator: Sendable {
   /// Servers, reachable or not, that are not known to be at the committed head of this view.
   public var lacking: ServerSet { ServerSet(ServerIndex.all.filter { !isCurrent($0) }) }
 
+  /// What servers are brought to: the committed head of this client's view, or the one with which the
+  /// view begins that is being taken.
+  public var goal: Head? {
+    guard phase == .installing || phase == .leading else { return nil }
+    return Head(view: view, number: head.number, digest: head.digest)
+  }
+
   /// Whether a server has promised a later view, whose client may be gone: only a new view, taken
   /// when nothing is under way, brings that server back.
   public var needsNewView: Bool { phase == .leading && peers.contains(.refused) }
@@ -101,10 +108,12 @@ public struct Coordinator: Sendable {
     }
   }
 
-  /// A refill that was asked for has ended.
-  public mutating func refilled(_ server: ServerIndex, head: Head?, in view: View) -> [Action] {
-    guard view == self.view, phase != .idle else { return [] }
-    if let head { return installed(server, head) }
+  /// A refill has ended, that this view or an earlier one asked for.
+  /// - Parameter head: where the server is; nil if that is not known.
+  public mutating func refilled(_ server: ServerIndex, head: Head?) -> [Action] {
+    guard phase != .idle else { return [] }
+    if let head, head.view == view { return installed(server, head) }
+    guard case .catchingUp(let way) = peers[server.value], way.step == .refill else { return [] }
     peers[server.value] = .unreachable
     return checkLoss()
   }

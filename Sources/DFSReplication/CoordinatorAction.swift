@@ -4,9 +4,10 @@ public import DFSCore
 extension Coordinator {
   public enum Action: Hashable, Sendable {
     case send(ServerIndex, NamespaceRequest, token: UInt64)
-    /// Copy all rows of `source` (whose head must be `to` while it is read) to `server` and have it
-    /// install `view`; report the end with `refilled`.
-    case refill(ServerIndex, source: ServerIndex, View, to: Head)
+    /// Bring `server` the rows of `source`, up to the head of this client's view or a later one, and
+    /// have it install the view, or a later one that this client leads by then; report the end with
+    /// `refilled`. One that is under way for `server` goes on.
+    case refill(ServerIndex, source: ServerIndex, View)
     /// Three servers are in this client's view; changes may be appended. What became of a change
     /// whose outcome was open is told, if there was one.
     case viewTaken(Head, open: Fate?)

@@ -81,7 +81,7 @@ extension Coordinator {
   ) -> Action {
     peers[server.value] = .catchingUp(CatchUp(from: theirs, step: .refill))
     hasBroughtChanges = true
-    return .refill(server, source: source, view, to: head)
+    return .refill(server, source: source, view)
   }
 
   /// The server is in the view, at `theirs`.

@@ -64,8 +64,8 @@ struct UserSession: Sendable {
 
   private func refill(_ request: Request) async throws -> Answer {
     switch request {
-    case .refillBegin(let view):
-      let refusal = try await store.refillBegin(session: session, view)
+    case .refillBegin(let view, let own):
+      let refusal = try await store.refillBegin(session: session, view, own: own)
       return Answer(reply: refusal.map { .namespace($0) } ?? .done)
     case .refillRows(let rows):
       try await store.refillRows(session: session, rows)

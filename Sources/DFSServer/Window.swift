@@ -70,7 +70,8 @@ extension Request {
     case .syncParts(let parts), .dropParts(let parts): parts.count * 32
     case .copies(let versions), .hold(let versions), .release(let versions): versions.count * 32
     case .wanted(_, let limit, _): limit * 64
-    case .hello, .loginBegin, .loginEnd, .ping, .refillBegin, .refillEnd, .putPart, .space, .health,
+    case .refillBegin(_, let own): (own?.without.count ?? 0) * 64
+    case .hello, .loginBegin, .loginEnd, .ping, .refillEnd, .putPart, .space, .health,
       .scrub:
       0
     }

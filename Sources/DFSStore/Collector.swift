@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSReplication
 internal import GRDB
 internal import Logging
 internal import Synchronization
@@ -17,6 +18,8 @@ internal import Synchronization
 extension UserStore {
   /// Copies that are removed while the writer's line stands still.
   private static let batch = 64
+  /// Rows of a list that are looked at together.
+  private static let page = 1024
 
   /// Whether a pass may find something; idle users' databases are not opened for nothing.
   var needsCollection: Bool {
@@ -46,7 +49,9 @@ extension UserStore {
   func collect(nowSeconds now: Int64) async throws {
     if writer.hasGarbage.load(ordering: .relaxed) {
       try await flush()
-      while try await removeGarbage(now) {}
+      try await removeGarbage(now)
+      try await trimEscrow(now)
+      try await noteGarbage()
     }
     try await removeOrphans(sessions.unasked(completedBefore: orphanBound))
   }
@@ -57,36 +62,101 @@ extension UserStore {
     writer.lastAppendSeconds.load(ordering: .relaxed) - options.keepOrphansSeconds
   }
 
-  /// - Returns: whether there may be more.
-  private func removeGarbage(_ now: Int64) async throws -> Bool {
+  /// Looks through the list beside the writer, which then removes what was found, a batch at a time.
+  private func removeGarbage(_ now: Int64) async throws {
+    let (duty, grace) = (copies.duty, options.keepReplacedSeconds)
+    var last: PartID?
+    repeat {
+      let after = last
+      let (due, isClockBack) = try await read { db in
+        let tables = CopyTables(db: db, duty: duty)
+        return (
+          try tables.garbage(
+            after: after, committed: try Ledger.load(db).committed, sinceSeconds: now - grace,
+            limit: Self.page),
+          try after == nil && tables.hasGarbage(laterThan: now)
+        )
+      }
+      if isClockBack { try await write { try $0.correctClock(nowSeconds: now) } }
+      for start in stride(from: 0, to: due.count, by: Self.batch) {
+        try await remove(due[start..<min(start + Self.batch, due.count)], now)
+      }
+      last = due.count == Self.page ? due.last : nil
+    } while last != nil
+  }
+
+  /// Removes those of the copies that may go.
+  private func remove(_ found: ArraySlice<PartID>, _ now: Int64) async throws {
     let (copies, held, writer, options) = (copies, sessions.held, writer, options)
-    return try await writer.exclusive { state, database in
+    try await writer.exclusive { state, database in
       try writer.syncCommits(&state, database)
       let committed = state.ledger?.committed ?? 0
-      let committedLong = state.committed.note(
-        committed, nowSeconds: now, age: CopyTables.escrowSeconds)
-      return try writer.guarding(&state) { _ in
+      try writer.guarding(&state) { _ in
         try database.pool.writeWithoutTransaction { db in
           try database.setDurable(false, db)
           let tables = CopyTables(db: db, duty: copies.duty)
-          let ids = try tables.removable(
-            committed: committed, graceSeconds: options.keepReplacedSeconds, nowSeconds: now,
-            except: held, limit: Self.batch)
+          // All commits were brought to stable storage before.
+          let ids = try found.filter { id in
+            try tables.garbage(id)?.mayRemove(
+              committed: committed, durable: .max, isHeld: held.contains(id.version),
+              nowSeconds: now, graceSeconds: options.keepReplacedSeconds) ?? false
+          }
+          guard !ids.isEmpty else { return }
           try copies.remove(ids)
-          if !ids.isEmpty { CrashPoint.reached(.garbageRemoved) }
+          CrashPoint.reached(.garbageRemoved)
           try db.inTransaction(.immediate) {
-            try tables.correctClock(nowSeconds: now)
             for id in ids { try tables.forget(id) }
-            try tables.trimEscrow(
-              committed: committed, committedLong: committedLong, nowSeconds: now)
+            for version in Set(ids.map(\.version)) {
+              try tables.trimEscrow(of: version, committed: committed)
+            }
             return .commit
           }
-          if !ids.isEmpty { CrashPoint.reached(.garbageForgotten) }
-          let isLeft = try CopyTables.hasGarbage(db) || CopyTables.hasEscrow(db)
-          writer.hasGarbage.store(isLeft, ordering: .relaxed)
-          return ids.count == Self.batch
+          CrashPoint.reached(.garbageForgotten)
         }
       }
+    }
+  }
+
+  /// Small copies that were kept for other servers long enough.
+  private func trimEscrow(_ now: Int64) async throws {
+    let writer = writer
+    let long = try await writer.exclusive { state, _ in
+      state.committed.note(
+        state.ledger?.committed ?? 0, nowSeconds: now, age: CopyTables.escrowSeconds)
+    }
+    while try await write({
+      try $0.trimEscrow(committedLong: long, nowSeconds: now, limit: Self.page)
+    }) == Self.page {}
+  }
+
+  private func write<Value: Sendable>(
+    _ body: @escaping @Sendable (CopyTables) throws -> Value
+  ) async throws -> Value {
+    let (copies, writer) = (copies, writer)
+    return try await writer.exclusive { state, database in
+      try writer.guarding(&state) { _ in
+        try database.pool.writeWithoutTransaction { db in
+          try database.setDurable(false, db)
+          var value: Value?
+          try db.inTransaction(.immediate) {
+            value = try body(CopyTables(db: db, duty: copies.duty))
+            return .commit
+          }
+          guard let value else { throw DFSError(.inputOutput, "a transaction had no result") }
+          return value
+        }
+      }
+    }
+  }
+
+  /// Notes whether anything is left for another pass.
+  private func noteGarbage() async throws {
+    let writer = writer
+    try await writer.exclusive { _, database in
+      let isLeft = try database.pool.read {
+        try CopyTables.hasGarbage($0) || CopyTables.hasEscrow($0)
+      }
+      writer.hasGarbage.store(isLeft, ordering: .relaxed)
     }
   }
 

@@ -157,24 +157,38 @@ struct CopyTables {
       ])
   }
 
-  /// The copies that may be removed, the oldest first.
-  func removable(
-    committed: UInt64, graceSeconds: Int64, nowSeconds: Int64, except held: Set<VersionID>,
-    limit: Int
+  /// Copies, in order, that were let go of by change `committed` or before, and not later than
+  /// `sinceSeconds`.
+  func garbage(
+    after last: PartID?, committed: UInt64, sinceSeconds: Int64, limit: Int
   ) throws -> [PartID] {
-    let statement = try db.cachedStatement(
-      sql: "SELECT version, part, number, since, checksum FROM garbage ORDER BY since")
-    let rows = try GRDB.Row.fetchCursor(statement)
+    let rows = try GRDB.Row.fetchCursor(
+      db.cachedStatement(
+        sql: """
+          SELECT version, part, number, since, checksum FROM garbage
+            WHERE (version, part) > (?, ?) AND number <= ? AND since <= ?
+            ORDER BY version, part LIMIT ?
+          """),
+      arguments: (last?.stored ?? [[UInt8]().stored, 0]) + [
+        committed.stored, sinceSeconds, limit,
+      ])
     var copies: [PartID] = []
-    while copies.count < limit, let row = try rows.next() {
-      let (id, release) = try Self.garbage(row)
-      // All commits were brought to stable storage before.
-      let mayGo = release.mayRemove(
-        committed: committed, durable: .max, isHeld: held.contains(id.version),
-        nowSeconds: nowSeconds, graceSeconds: graceSeconds)
-      if mayGo { copies.append(id) }
-    }
+    while let row = try rows.next() { copies.append(try Self.garbage(row).0) }
     return copies
+  }
+
+  /// When a copy was let go of; nil if it was not.
+  func garbage(_ id: PartID) throws -> CopyRelease? {
+    let statement = try db.cachedStatement(
+      sql: """
+        SELECT version, part, number, since, checksum FROM garbage WHERE version = ? AND part = ?
+        """)
+    return try GRDB.Row.fetchOne(statement, arguments: id.stored).map { try Self.garbage($0).1 }
+  }
+
+  func hasGarbage(laterThan seconds: Int64) throws -> Bool {
+    let statement = try db.cachedStatement(sql: "SELECT 1 FROM garbage WHERE since > ? LIMIT 1")
+    return try Int.fetchOne(statement, arguments: [seconds]) != nil
   }
 
   /// A clock that was set back does not keep garbage for ever.
@@ -214,53 +228,6 @@ struct CopyTables {
   func forget(_ id: PartID) throws {
     try forgetPart(id)
     try forgetGarbage(id)
-  }
-
-  // MARK: Escrow
-
-  /// How long small copies are kept for other servers, at the least, once their change is known to
-  /// be committed.
-  static let escrowSeconds: Int64 = 3600
-
-  /// Keeps a small copy that another server is asked for: should the change be taken up by a client
-  /// that has only its rows, this server can still give all that they name.
-  func putEscrow(_ part: InlinePart, number: UInt64, nowSeconds: Int64) throws {
-    try db.cachedStatement(sql: "INSERT OR REPLACE INTO escrow VALUES (?, ?, ?, ?, ?, ?)").execute(
-      arguments: part.id.stored + [
-        number.stored, nowSeconds, part.checksum.value.stored, part.bytes.stored,
-      ])
-  }
-
-  static func escrow(_ id: PartID, _ db: Database) throws -> InlinePart? {
-    let statement = try db.cachedStatement(
-      sql: "SELECT checksum, bytes FROM escrow WHERE version = ? AND part = ?")
-    return try GRDB.Row.fetchOne(statement, arguments: id.stored).map {
-      InlinePart(id: id, bytes: try $0.bytes(1), checksum: BlockChecksum(try $0.number(0)))
-    }
-  }
-
-  /// Forgets what nobody can need any more: the servers have had time to be brought their copies; or the
-  /// content was replaced, and this server's own copies of it are removed already. So what is kept is
-  /// bounded by the files that there are.
-  /// - Parameters:
-  ///   - committed: every change up to this number is known to be on three servers.
-  ///   - committedLong: and up to this one it has been for so long; a server that was away meanwhile did
-  ///     not know.
-  func trimEscrow(committed: UInt64, committedLong: UInt64, nowSeconds: Int64) throws {
-    try db.cachedStatement(
-      sql: """
-        DELETE FROM escrow WHERE number <= ? AND since NOT BETWEEN ? AND ?
-          OR number <= ?
-            AND NOT EXISTS (SELECT 1 FROM inode WHERE inode.version = escrow.version)
-            AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.version = escrow.version)
-        """
-    ).execute(arguments: [
-      committedLong.stored, nowSeconds - Self.escrowSeconds, nowSeconds, committed.stored,
-    ])
-  }
-
-  static func hasEscrow(_ db: Database) throws -> Bool {
-    try Int.fetchOne(db, sql: "SELECT 1 FROM escrow LIMIT 1") != nil
   }
 
   // MARK: Small copies

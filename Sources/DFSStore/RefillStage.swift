@@ -5,7 +5,6 @@ internal import Synchronization
 /// The rows of a refill on their way: a database of its own in `tmp/`, so that an unfinished refill
 /// changes nothing and any number of rows fits. It need not survive a crash.
 final class RefillStage: Sendable {
-  let view: View
   let path: String
   private let state: Mutex<State>
 
@@ -15,8 +14,7 @@ final class RefillStage: Sendable {
     var digest = RowDigest.empty
   }
 
-  init(view: View, path: String) throws(DFSError) {
-    self.view = view
+  init(path: String) throws(DFSError) {
     self.path = path
     do {
       var configuration = Configuration()
@@ -32,6 +30,34 @@ final class RefillStage: Sendable {
   }
 
   deinit { try? FileSystem.remove(path) }
+
+  /// Begins with all rows of the database at `path`, but for some.
+  /// - Parameter digest: of all of them.
+  func begin(with path: String, _ digest: RowDigest, without: [RowKey]) throws(DFSError) {
+    do {
+      try state.withLock { state in
+        guard let queue = state.queue else { throw Self.ended }
+        var digest = digest
+        try queue.writeWithoutTransaction { db in
+          try db.execute(sql: "ATTACH DATABASE ? AS own", arguments: [path])
+          defer { try? db.execute(sql: "DETACH DATABASE own") }
+          try db.inTransaction {
+            try db.execute(
+              sql: """
+                INSERT INTO main.inode SELECT * FROM own.inode;
+                INSERT INTO main.entry SELECT * FROM own.entry;
+                INSERT INTO main.attribute SELECT * FROM own.attribute;
+                """)
+            for key in without { try Self.remove(key, &digest, db) }
+            return .commit
+          }
+        }
+        state.digest = digest
+      }
+    } catch {
+      throw .database(error, path)
+    }
+  }
 
   /// Adds a page; a row that comes again replaces the one before.
   func add(_ rows: [DFSCore.Row]) throws(DFSError) {
@@ -49,9 +75,8 @@ final class RefillStage: Sendable {
         for write in entry.change.writes {
           if let value = write.value {
             try Self.add(Row(key: write.key, change: entry.number, value: value), &digest, db)
-          } else if let old = try RowTables.row(write.key, db) {
-            try RowTables.delete(write.key, db)
-            digest -= RowDigest(of: old)
+          } else {
+            try Self.remove(write.key, &digest, db)
           }
         }
       }
@@ -61,9 +86,7 @@ final class RefillStage: Sendable {
   private func change(_ body: (inout RowDigest, Database) throws -> Void) throws(DFSError) {
     do {
       try state.withLock { state in
-        guard let queue = state.queue else {
-          throw DFSError(.cancelled, "the refill has ended; begin it again")
-        }
+        guard let queue = state.queue else { throw Self.ended }
         var digest = state.digest
         try queue.write { db in try body(&digest, db) }
         state.digest = digest
@@ -71,6 +94,18 @@ final class RefillStage: Sendable {
     } catch {
       throw .database(error, path)
     }
+  }
+
+  private static var ended: DFSError {
+    DFSError(.cancelled, "the refill has ended; begin it again")
+  }
+
+  private static func remove(
+    _ key: RowKey, _ digest: inout RowDigest, _ db: Database
+  ) throws {
+    guard let old = try RowTables.row(key, db) else { return }
+    try RowTables.delete(key, db)
+    digest -= RowDigest(of: old)
   }
 
   private static func add(

@@ -137,11 +137,15 @@ public final class UserStore: Sendable {
   // MARK: Refill
 
   /// Begins to stage rows that are to replace all rows here.
+  /// - Parameter own: of the rows here, those to begin with; nil: none.
   /// - Returns: nil if it may go on, else the answer.
-  public func refillBegin(session: UInt64, _ view: View) async throws -> NamespaceReply? {
+  public func refillBegin(
+    session: UInt64, _ view: View, own: OwnRows? = nil
+  ) async throws -> NamespaceReply? {
     if let refusal = try await writer.refusalOfRefill(view) { return refusal }
     let path = "\(copies.temporaryDirectory)/refill.\(session).\(VersionID.random())"
-    let stage = try await queues.query.run { try RefillStage(view: view, path: path) }
+    let stage = try await queues.query.run { try RefillStage(path: path) }
+    if let own, let behind = try await writer.stage(own, in: stage) { return behind }
     setStage(session, stage)
     return nil
   }
@@ -157,14 +161,21 @@ public final class UserStore: Sendable {
     try await queues.query.run { try stage.perform(entries) }
   }
 
-  /// Installs `view` on the staged rows if they are those of `to`, else changes nothing.
+  /// Installs `view`, which may be later than the one in which the refill was begun, on the staged
+  /// rows if they are those of `to`, else changes nothing.
   public func refillEnd(session: UInt64, _ view: View, to: Head) async throws -> NamespaceReply {
     let stage = try sessions.refill(session)
-    guard stage.view == view else {
-      throw DFSError(.protocolViolation, "the refill was begun for view \(stage.view), not \(view)")
+    let reply: NamespaceReply
+    do {
+      reply = try await writer.install(stage, view, to: to)
+    } catch {
+      setStage(session, nil)
+      throw error
     }
-    defer { setStage(session, nil) }
-    return try await writer.install(stage, to: to)
+    // Its client may lead a later view soon.
+    if case .refused = reply { return reply }
+    setStage(session, nil)
+    return reply
   }
 
   private func setStage(_ session: UInt64, _ stage: RefillStage?) {

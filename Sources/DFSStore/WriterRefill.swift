@@ -10,14 +10,26 @@ extension Writer {
     try await exclusive { state, _ in state.ledger?.replica.refusalOfRefill(view) }
   }
 
-  /// Installs `stage.view` on the staged rows if they have the digest of `to`.
-  func install(_ stage: RefillStage, to: Head) async throws -> NamespaceReply {
+  /// Puts what is right of the rows here into `stage`.
+  /// - Returns: nil, or where they are if that is elsewhere.
+  func stage(_ own: OwnRows, in stage: RefillStage) async throws -> NamespaceReply? {
+    try await exclusive { state, database in
+      guard let head = state.ledger?.replica.head else { throw Self.unread }
+      guard head.hasSameRows(as: own.head) else { return .behind(head) }
+      try stage.begin(with: database.path, head.digest, without: own.without)
+      return nil
+    }
+  }
+
+  /// Installs `view` on the staged rows if they have the digest of `to`.
+  func install(_ stage: RefillStage, _ view: View, to: Head) async throws -> NamespaceReply {
     try await exclusive { state, database in
       guard let ledger = state.ledger else { throw Self.unread }
-      if let refusal = ledger.replica.refusalOfRefill(stage.view) { return refusal }
+      if let refusal = ledger.replica.refusalOfRefill(view) { return refusal }
       guard try stage.finish() == to.digest else { return .behind(ledger.replica.head) }
       return try self.guarding(&state) { state in
-        try self.replaceRows(stage, to: to, ledger, &state, database)
+        let head = Head(view: view, number: to.number, digest: to.digest)
+        return try self.replaceRows(stage, head, ledger, &state, database)
       }
     }
   }
@@ -25,14 +37,13 @@ extension Writer {
   private static let unread = DFSError(.inputOutput, "the state of the database was not read")
 
   private func replaceRows(
-    _ stage: RefillStage, to: Head, _ before: Ledger, _ state: inout WriterState,
+    _ stage: RefillStage, _ head: Head, _ before: Ledger, _ state: inout WriterState,
     _ database: NamespaceDatabase
   ) throws -> NamespaceReply {
-    let head = Head(view: stage.view, number: to.number, digest: to.digest)
     var ledger = before
-    ledger.replica = Replica(promised: stage.view, head: head)
+    ledger.replica = Replica(promised: head.view, head: head)
     ledger.generation += 1
-    ledger.committed = min(before.committed, to.number)
+    ledger.committed = min(before.committed, head.number)
     try database.pool.writeWithoutTransaction { db in
       try database.setDurable(true, db)
       try db.execute(sql: "ATTACH DATABASE ? AS refill", arguments: [stage.path])
@@ -42,7 +53,7 @@ extension Writer {
         let differences = try Self.differences(db)
         // What these rows do not ask for may be asked for again by the next change (a publish that
         // was undone is tried again): that one must be known to be committed before it goes.
-        let next = to.number + 1
+        let next = head.number + 1
         try tables.limitGarbage(number: next)
         try Self.replaceRows(db)
         for (inode, old, new) in differences {

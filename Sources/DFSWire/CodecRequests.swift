@@ -12,7 +12,14 @@ extension Request {
     case .namespace(let request, let parts, let held, let durable):
       .namespace(.with { $0.fill(request, parts: parts, held: held, durable: durable) })
     case .query(let queries): .query(.with { $0.queries = queries.map(\.wire) })
-    case .refillBegin(let view): .refillBegin(view.wire)
+    case .refillBegin(let view, let own):
+      .refillBegin(
+        .with {
+          $0.view = view.wire
+          guard let own else { return }
+          $0.own = own.head.wire
+          $0.without = own.without.map(\.wire)
+        })
     case .refillRows(let rows): .refillRows(.with { $0.rows = rows.map(\.wire) })
     case .refillChanges(let entries):
       .refillChanges(.with { $0.entries = entries.map(\.wire) })
@@ -48,7 +55,10 @@ extension Request {
         parts: try list(step.parts, of: "parts", InlinePart.init),
         held: try list(step.held, of: "parts", PartID.init), durable: step.durable)
     case .query(let asked): self = .query(try list(asked.queries, of: "queries", Query.init))
-    case .refillBegin(let view): self = .refillBegin(View(view))
+    case .refillBegin(let begin):
+      let without = try list(begin.without, atMost: Wire.listRows, of: "keys", RowKey.init)
+      let own = begin.hasOwn ? OwnRows(head: Head(begin.own), without: without) : nil
+      self = .refillBegin(View(begin.view), own: own)
     case .refillRows(let page):
       self = .refillRows(try list(page.rows, atMost: Wire.listRows, of: "rows", Row.init))
     case .refillChanges(let changes):

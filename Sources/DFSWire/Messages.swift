@@ -20,10 +20,12 @@ public enum Request: Hashable, Sendable {
   case namespace(NamespaceRequest, parts: [InlinePart], held: [PartID], durable: Bool)
   /// The answers to all queries, from one state, with the head of that state.
   case query([Query])
-  /// Replace all rows: begin, then pages of `refillRows`, then `refillChanges`, the changes that came
-  /// while the pages were read, in order; then the end, which installs `view` if the rows have the
-  /// digest of `to`. An unfinished refill changes nothing.
-  case refillBegin(View)
+  /// Replace rows: begin, with none or with what is right of the server's own (it answers `behind` if
+  /// its head is another); then pages of `refillRows`, then `refillChanges`, the changes that came while
+  /// the pages were read, in order; then the end, which installs its view if the rows have the digest of
+  /// `to`. An end that is refused, for a later view has been promised, may be tried again in a later
+  /// one. An unfinished refill changes nothing.
+  case refillBegin(View, own: OwnRows?)
   case refillRows([Row])
   case refillChanges([LogEntry])
   case refillEnd(View, to: Head)

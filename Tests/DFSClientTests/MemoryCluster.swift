@@ -126,3 +126,18 @@ final class MemoryClient: ServerRequests {
     throw DFSError(.disconnected, "the connection was lost")
   }
 }
+
+func create(
+  _ namespace: Namespace, _ name: String, _ kind: FileKind = .regular,
+  in parent: InodeID = .root
+) async throws -> Inode {
+  let name = try FileName(name)
+  let new = NewInode(kind: kind, mode: 0o644, owner: 0, group: 0)
+  return try await namespace.transact { try await $0.create(parent, name, new) }
+}
+
+func names(
+  _ namespace: Namespace, _ directory: InodeID = .root
+) async throws -> [String] {
+  try await namespace.list(directory, .current).map(\.name.description)
+}

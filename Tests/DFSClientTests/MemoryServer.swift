@@ -14,7 +14,9 @@ final class MemoryServer: Sendable {
     var replica = Replica()
     var table = RowTable()
     var log: [LogEntry] = []
-    var stage: (view: View, table: RowTable)?
+    var stage: RowTable?
+    /// Pages of rows that refills brought.
+    var refillPages = 0
     var watchers: [ClientID: Watcher] = [:]
     /// Refuse what has to be written with this.
     var refusal: DFSError?
@@ -24,6 +26,7 @@ final class MemoryServer: Sendable {
 
   var head: Head { state.withLock { $0.replica.head } }
   var rows: [RowKey: Row] { state.withLock { $0.table.rows } }
+  var refillPages: Int { state.withLock { $0.refillPages } }
 
   /// A page of rows in an answer.
   /// The log begins with the last change.
@@ -58,18 +61,13 @@ final class MemoryServer: Sendable {
           }
         }
         return .namespace(state.perform(request, from: client))
-      case .refillBegin(let view):
-        if let reply = state.replica.refusalOfRefill(view) { return .namespace(reply) }
-        state.stage = (view, RowTable())
-        state.stage?.table.pageRows = state.table.pageRows
-        return .done
+      case .refillBegin(let view, let own): return state.beginRefill(view, own)
       case .refillRows(let rows):
-        for row in rows { state.stage?.table.put(row, under: row.key) }
+        state.refillPages += 1
+        for row in rows { state.stage?.put(row, under: row.key) }
         return .done
       case .refillChanges(let entries):
-        for entry in entries {
-          state.stage?.table.perform(entry.change.writes, number: entry.number)
-        }
+        for entry in entries { state.stage?.perform(entry.change.writes, number: entry.number) }
         return .done
       case .refillEnd(let view, let head): return state.endRefill(view, head)
       default: return .failed(DFSError(.unsupported, "\(request)"))
@@ -122,12 +120,27 @@ extension MemoryServer.State {
       entries: Array(entries.prefix(50)), head: replica.head)
   }
 
+  fileprivate mutating func beginRefill(_ view: View, _ own: OwnRows?) -> Reply {
+    if let reply = replica.refusalOfRefill(view) { return .namespace(reply) }
+    var stage = RowTable()
+    if let own {
+      guard replica.head.hasSameRows(as: own.head) else {
+        return .namespace(.behind(replica.head))
+      }
+      stage = table
+      stage.perform(own.without.map { RowWrite($0, nil) }, number: 0)
+    }
+    stage.pageRows = table.pageRows
+    self.stage = stage
+    return .done
+  }
+
   fileprivate mutating func endRefill(_ view: View, _ head: Head) -> Reply {
     if let reply = replica.refusalOfRefill(view) { return .namespace(reply) }
-    guard let stage, stage.view == view, stage.table.digest == head.digest else {
-      return .failed(DFSError(.damaged, "the rows of the refill have another digest"))
+    guard let stage, stage.digest == head.digest else {
+      return .namespace(.behind(replica.head))
     }
-    table = stage.table
+    table = stage
     log = []
     replica = Replica(
       promised: view, head: Head(view: view, number: head.number, digest: head.digest))

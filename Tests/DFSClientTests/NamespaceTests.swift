@@ -7,21 +7,6 @@ import Testing
 
 /// The driver, the transactions and the reads, over four servers in memory.
 @Suite(.timeLimit(.minutes(2))) struct NamespaceTests {
-  private func create(
-    _ namespace: Namespace, _ name: String, _ kind: FileKind = .regular,
-    in parent: InodeID = .root
-  ) async throws -> Inode {
-    let name = try FileName(name)
-    let new = NewInode(kind: kind, mode: 0o644, owner: 0, group: 0)
-    return try await namespace.transact { try await $0.create(parent, name, new) }
-  }
-
-  private func names(
-    _ namespace: Namespace, _ directory: InodeID = .root
-  ) async throws -> [String] {
-    try await namespace.list(directory, .current).map(\.name.description)
-  }
-
   private func refuses(
     _ code: DFSError.Code, at place: SourceLocation = #_sourceLocation,
     _ body: () async throws -> Void
@@ -53,6 +38,39 @@ import Testing
     await refuses(.exists) { _ = try await create(two, "a") }
     await refuses(.notDirectory) { _ = try await two.list(file.id, .current) }
     await refuses(.notDirectory) { _ = try await two.lookup(file.id, FileName("x"), .current) }
+  }
+
+  /// `ls -l` took a round trip for each file.
+  @Test func extendedAttributesOfAListingAreAskedForTogether() async throws {
+    let cluster = MemoryCluster()
+    let one = cluster.client().namespace()
+    let name = try AttributeName("user.a")
+    for index in 0..<300 {
+      let file = try await create(one, "f\(index)")
+      guard index % 100 == 7 else { continue }
+      _ = try await one.transact {
+        try await $0.setExtendedAttribute(file.id, name, [UInt8(index / 100)], .create)
+      }
+    }
+    let client = cluster.client()
+    let two = client.namespace()
+    let items = try await two.list(.root, .current)
+    let before = client.asked
+    for item in items {
+      let values = try await two.attributes(item.inode.id, .pushed)
+      #expect(values == (try await one.attributes(item.inode.id, .current)))
+    }
+    // Four messages a question: 1, 1 + 1, 1 + 4, 1 + 16, 1 + 64, 1 + 256 files.
+    #expect(client.asked - before <= 6 * 4)
+    // Nobody else's are asked for where one file is looked at now and then.
+    let third = cluster.client()
+    let three = third.namespace()
+    _ = try await three.list(.root, .current)
+    for item in [items[250], items[10], items[130]] {
+      let rows = third.rowsAsked
+      _ = try await three.attributes(item.inode.id, .pushed)
+      #expect(third.rowsAsked - rows <= 2 * 4)
+    }
   }
 
   /// A healer waited ten minutes for a server that died while it was refilled.
@@ -268,59 +286,6 @@ import Testing
     client.set { $0.down = [] }
     await namespace.returned(ServerIndex(3))
     try await eventually("DFS4 has all") { cluster[4].head == cluster[1].head }
-  }
-
-  @Test func aBlankServerIsRefilled() async throws {
-    let cluster = MemoryCluster()
-    let client = cluster.client { $0.policy = .quorum }
-    let namespace = client.namespace()
-    for index in 0..<30 { _ = try await create(namespace, "f\(index)") }
-    client.set { $0.down = ServerSet([ServerIndex(2)]) }
-    for index in 30..<60 { _ = try await create(namespace, "f\(index)") }
-    for server in cluster.servers { server.limit(pageRows: 10) }
-    cluster[3].becomeBlank()
-    client.set { $0.down = [] }
-    await namespace.returned(ServerIndex(2))
-    // Its log begins nowhere near: rows are copied, or changes from the first on.
-    try await eventually("DFS3 has all") { cluster[3].head == cluster[1].head }
-    #expect(cluster[3].rows == cluster[1].rows)
-    #expect(try await names(namespace).count == 60)
-  }
-
-  /// It took a pause of all writing that was longer than the refill.
-  @Test func aRefillEndsThoughChangesGoOn() async throws {
-    let cluster = MemoryCluster()
-    let client = cluster.client {
-      $0.policy = .quorum
-      $0.refillPatience = .zero
-    }
-    let namespace = client.namespace()
-    for index in 0..<200 { _ = try await create(namespace, "f\(index)") }
-    try await eventually("all have it") { Set(cluster.servers.map(\.head)).count == 1 }
-    for server in cluster.servers {
-      server.limit(pageRows: 8)
-      server.trimLog()
-    }
-    cluster[3].becomeBlank()
-    // It never rests, and the namespace does not grow: a page costs this memory the time of all rows.
-    let writer = Task {
-      let end = ContinuousClock.now + .seconds(60)
-      var number = 0
-      while cluster[3].head.number <= 200, .now < end {
-        _ = try await create(namespace, "g")
-        for name in number < 50 ? ["g", "f\(number)"] : ["g"] {
-          _ = try await namespace.transact { try await $0.unlink(.root, FileName(name)) }
-        }
-        number += 1
-      }
-      return number
-    }
-    await namespace.returned(ServerIndex(2))
-    let count = try await writer.value
-    #expect(count > 0 && cluster[3].head.number > 200, "after \(count) rounds")
-    try await eventually("DFS3 has all") { cluster[3].head == cluster[1].head }
-    #expect(cluster[3].rows == cluster[1].rows)
-    #expect(try await names(namespace).count == 200 - min(50, count))
   }
 
   @Test func blankServersAreNotTakenForTheTruth() async throws {

@@ -50,9 +50,8 @@ struct Bench {
       case .send(let server, let request, let token):
         if silent.contains(server) { continue }
         queue += coordinator.receive(answer(request, by: server), token: token)
-      case .refill(let server, let source, let view, let to):
-        queue += coordinator.refilled(
-          server, head: refill(server, source, view, to), in: view)
+      case .refill(let server, let source, let view):
+        queue += coordinator.refilled(server, head: refill(server, source, view))
       default: told.append(action)
       }
     }
@@ -81,11 +80,11 @@ struct Bench {
   }
 
   private mutating func refill(
-    _ server: ServerIndex, _ source: ServerIndex, _ view: View, _ to: Head
+    _ server: ServerIndex, _ source: ServerIndex, _ view: View
   ) -> Head? {
     refills += 1
     let state = disks[source.value].current
-    guard state.replica.head.hasSameRows(as: to) else { return nil }
+    guard let to = coordinator.goal, state.replica.head.hasSameRows(as: to) else { return nil }
     return disks[server.value].refill(
       view, rows: Array(state.rows.values), to: to, archive: state.archive)
   }

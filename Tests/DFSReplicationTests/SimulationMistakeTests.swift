@@ -26,7 +26,7 @@ import Testing
     Case(mistake: .promisesNotKept, from: 0),
     Case(mistake: .standInRemovedTooEarly, from: 130),
     Case(mistake: .collectionIgnoresReaders, from: 0),
-    Case(mistake: .collectionIgnoresCommitted, from: 0),
+    Case(mistake: .collectionIgnoresCommitted, from: 130),
     Case(mistake: .copiesNotSyncedBeforeChange, from: 0),
     Case(mistake: .failedSyncAcknowledged, from: 0),
     Case(mistake: .fullDiskAcknowledged, from: 50),

@@ -102,7 +102,7 @@ import Testing
       let view = View(round: 5, client: ClientID(9))
       let row = Row(key: .inode(InodeID(77)), change: 3, value: RowValue(bytes: [1]))
       let to = Head(view: view, number: 3, digest: RowDigest(of: row))
-      try await alice.ask(.refillBegin(view))
+      try await alice.ask(.refillBegin(view, own: nil))
       try await alice.ask(.refillRows([row]))
       let end = try await alice.ask(.refillEnd(view, to: to))
       #expect(end.reply == .namespace(.installed(to)))

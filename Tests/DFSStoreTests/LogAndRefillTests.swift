@@ -134,6 +134,44 @@ import Testing
     #expect(try await target.query([.everything(after: nil)]).answers[0].rows == after)
   }
 
+  /// A server keeps its rows but for those of a change that others dropped.
+  @Test func aRefillBeginsWithTheRowsThatAreThere() async throws {
+    let source = try await Fixture.open(place.path).user(Fixture.alice)
+    let target = try await Fixture.open(other.path).user(Fixture.alice)
+    let both = (1...30 as ClosedRange<UInt64>).map {
+      Fixture.create($0, "f\($0)", version: .random())
+    }
+    for user in [source, target] {
+      try await user.begin()
+      for change in both { try await user.apply(change) }
+    }
+    let common = target.head()
+    #expect(common.number == 30 && common == source.head())
+    try await target.apply(Fixture.create(31, "dropped", version: .random(), client: 8))
+    try await source.apply(Fixture.create(31, "f31"))
+    try await source.apply(Fixture.create(32, "f32"))
+    let view = Fixture.view(3)
+    _ = try await target.namespace(.prepare(view), parts: [], held: [], durable: false)
+    let dropped = try await log(target, after: 30).entries.flatMap { $0.change.writes.map(\.key) }
+    let wrong = OwnRows(head: common, without: dropped)
+    #expect(try await target.refillBegin(session: 1, view, own: wrong) == .behind(target.head()))
+    let own = OwnRows(head: target.head(), without: dropped)
+    #expect(try await target.refillBegin(session: 1, view, own: own) == nil)
+    let rows = try await source.query([.everything(after: nil)]).answers[0].rows
+    try await target.refillRows(session: 1, rows.filter { dropped.contains($0.key) })
+    try await target.refillChanges(session: 1, try await log(source, after: 30).entries)
+    // A later view has been promised; the rows are as good in that one.
+    let later = Fixture.view(4)
+    _ = try await target.namespace(.prepare(later), parts: [], held: [], durable: false)
+    let early = try await target.refillEnd(session: 1, view, to: source.head())
+    #expect(early == .refused(later))
+    let reply = try await target.refillEnd(session: 1, later, to: source.head())
+    #expect(reply == .installed(target.head()))
+    #expect(target.head().hasSameRows(as: source.head()) && target.head().view == later)
+    #expect(try await target.checkRows() == target.head())
+    #expect(try await target.query([.everything(after: nil)]).answers[0].rows == rows)
+  }
+
   @Test func anUnfinishedOrWrongRefillChangesNothing() async throws {
     let user = try await Fixture.open(place.path).user(Fixture.alice)
     try await user.begin()

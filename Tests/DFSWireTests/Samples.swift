@@ -95,7 +95,9 @@ enum Samples {
       ]
     return namespace + [
       .hello(hello), .loginBegin(scram: "n,,n=a,r=b"), .loginEnd(scram: ""), .ping,
-      .query(queries), .query([]), .refillBegin(view), .refillRows(rows),
+      .query(queries), .query([]), .refillBegin(view, own: nil),
+      .refillBegin(view, own: OwnRows(head: head, without: rows.map(\.key))),
+      .refillBegin(view, own: OwnRows(head: head, without: [])), .refillRows(rows),
       .refillChanges([entry]),
       .refillEnd(view, to: head), .getPart(part, range: 0..<0), .getPart(part, range: 100..<65537),
       .getPart(part, range: 65536..<65536 + UInt64(Limits.chunkBytes)), .syncParts([part]),

@@ -101,7 +101,7 @@ extension OfflineNamespace {
           + "no name is known; add the directory of another server")
     }
     let head = best.order
-    let stage = try RefillStage(view: head.view, path: scratch.path + "/collected.sqlite")
+    let stage = try RefillStage(path: scratch.path + "/collected.sqlite")
     for database in databases where database.order.hasSameRows(as: head) {
       try collect(database, into: stage)
     }

@@ -95,14 +95,6 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     set {_uniqueStorage()._kind = .query(newValue)}
   }
 
-  var refillBegin: ProtoView {
-    get {
-      if case .refillBegin(let v)? = _storage._kind {return v}
-      return ProtoView()
-    }
-    set {_uniqueStorage()._kind = .refillBegin(newValue)}
-  }
-
   var refillRows: ProtoRowList {
     get {
       if case .refillRows(let v)? = _storage._kind {return v}
@@ -213,6 +205,14 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
       return ProtoEmpty()
     }
     set {_uniqueStorage()._kind = .scrub(newValue)}
+  }
+
+  var refillBegin: ProtoRefillBegin {
+    get {
+      if case .refillBegin(let v)? = _storage._kind {return v}
+      return ProtoRefillBegin()
+    }
+    set {_uniqueStorage()._kind = .refillBegin(newValue)}
   }
 
   /// Replies: 40 to 59.
@@ -355,7 +355,6 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     case ping(ProtoEmpty)
     case namespace(ProtoNamespaceStep)
     case query(ProtoQueryList)
-    case refillBegin(ProtoView)
     case refillRows(ProtoRowList)
     case refillEnd(ProtoRefillEnd)
     case refillChanges(ProtoRefillChanges)
@@ -370,6 +369,7 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     case wanted(ProtoWantedQuery)
     case health(ProtoEmpty)
     case scrub(ProtoEmpty)
+    case refillBegin(ProtoRefillBegin)
     /// Replies: 40 to 59.
     case greeting(ProtoGreeting)
     case loginContinue(ProtoScram)
@@ -1060,6 +1060,40 @@ nonisolated struct ProtoLog: Sendable {
   fileprivate var _head: ProtoHead? = nil
 }
 
+nonisolated struct ProtoRefillBegin: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var view: ProtoView {
+    get {_view ?? ProtoView()}
+    set {_view = newValue}
+  }
+  /// Returns true if `view` has been explicitly set.
+  var hasView: Bool {self._view != nil}
+  /// Clears the value of `view`. Subsequent reads from it will return its default value.
+  mutating func clearView() {self._view = nil}
+
+  /// The rows that the server has at this head, but for some; absent: none.
+  var own: ProtoHead {
+    get {_own ?? ProtoHead()}
+    set {_own = newValue}
+  }
+  /// Returns true if `own` has been explicitly set.
+  var hasOwn: Bool {self._own != nil}
+  /// Clears the value of `own`. Subsequent reads from it will return its default value.
+  mutating func clearOwn() {self._own = nil}
+
+  var without: [ProtoRowKey] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _view: ProtoView? = nil
+  fileprivate var _own: ProtoHead? = nil
+}
+
 nonisolated struct ProtoRefillEnd: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1666,7 +1700,7 @@ fileprivate nonisolated let _protobuf_package = "dfs.wire"
 
 nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Header"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{3}refill_begin\0\u{3}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{2}\u{a}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{2}\u{8}changed\0\u{3}everything_changed\0\u{3}going_away\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{2}\u{9}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{2}\u{8}changed\0\u{3}everything_changed\0\u{3}going_away\0")
 
   fileprivate class _StorageClass {
     var _id: UInt64 = 0
@@ -1778,19 +1812,6 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
           if let v = v {
             if hadOneofValue {try decoder.handleConflictingOneOf()}
             _storage._kind = .query(v)
-          }
-        }()
-        case 16: try {
-          var v: ProtoView?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .refillBegin(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .refillBegin(v)
           }
         }()
         case 17: try {
@@ -1973,6 +1994,19 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
           if let v = v {
             if hadOneofValue {try decoder.handleConflictingOneOf()}
             _storage._kind = .scrub(v)
+          }
+        }()
+        case 31: try {
+          var v: ProtoRefillBegin?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .refillBegin(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .refillBegin(v)
           }
         }()
         case 40: try {
@@ -2223,10 +2257,6 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         guard case .query(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
       }()
-      case .refillBegin?: try {
-        guard case .refillBegin(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-      }()
       case .refillRows?: try {
         guard case .refillRows(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
@@ -2282,6 +2312,10 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       case .scrub?: try {
         guard case .scrub(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+      }()
+      case .refillBegin?: try {
+        guard case .refillBegin(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
       }()
       case .greeting?: try {
         guard case .greeting(let v)? = _storage._kind else { preconditionFailure() }
@@ -3465,6 +3499,50 @@ nonisolated extension ProtoLog: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
     if lhs._base != rhs._base {return false}
     if lhs.entries != rhs.entries {return false}
     if lhs._head != rhs._head {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoRefillBegin: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".RefillBegin"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}view\0\u{1}own\0\u{1}without\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._view) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._own) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.without) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._view {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    try { if let v = self._own {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    if !self.without.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.without, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoRefillBegin, rhs: ProtoRefillBegin) -> Bool {
+    if lhs._view != rhs._view {return false}
+    if lhs._own != rhs._own {return false}
+    if lhs.without != rhs.without {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -9,11 +9,15 @@ extension SimulatedRequest {
     case .query(let keys, _): keys.isEmpty ? "ping" : "query of \(keys.count)"
     case .namespace(let request, let parts): request.brief + parts.brief
     case .copy(let request, let session, _): "\(request.brief), session \(session)"
-    case .everything(let skip): "rows from \(skip)"
-    case .refillBegin(let refill, let view): "refill \(refill) begin \(view.brief)"
-    case .refillRows(let refill, let page, let rows, _):
+    case .everything(let last): "rows after \(last.map { $0.order } ?? "")"
+    case .refillBegin(let refill, let view, let own):
+      "refill \(refill) begin \(view.brief)"
+        + (own.map { " of its own \($0.head.brief) but \($0.without.count)" } ?? "")
+    case .refillRows(let refill, let page, let rows):
       "refill \(refill) page \(page), \(rows.count) rows"
-    case .refillEnd(let refill, _, let view, let to):
+    case .refillChanges(let refill, let page, let entries):
+      "refill \(refill) page \(page), changes \(entries.map(\.number))"
+    case .refillEnd(let refill, _, let view, let to, _):
       "refill \(refill) end \(view.brief) to \(to.brief)"
     }
   }
@@ -28,7 +32,7 @@ extension SimulatedReply {
         + "pushes \(pushes ?? -1)"
     case .namespace(let reply): reply.brief
     case .copy(let reply): reply.brief
-    case .page(let rows, let isLast, let head, _):
+    case .page(let rows, let isLast, let head):
       "\(rows.count) rows\(isLast ? ", the last" : "") at \(head.brief)"
     case .done: "done"
     case .failed: "failed"

@@ -29,6 +29,7 @@ final class SimulatedClient {
   var parts: [ChangeID: SimulatedPartsByServer] = [:]
   /// Servers that refused steps for a reason of their own, and were not heard of since.
   private var refusals: ServerSet = []
+  private var refills: [ServerIndex: SimulatedRefill] = [:]
   /// When the view began to be taken that was taken last.
   private var viewBegan = 0
   /// Servers that lack more copies than they told when a view was taken.
@@ -77,7 +78,7 @@ final class SimulatedClient {
   func start() {
     life += 1
     sequence = 0
-    (parts, stored, held, refusals) = ([:], [:], [], [])
+    (parts, stored, held, refusals, refills) = ([:], [:], [], [], [:])
     coordinator = Coordinator(client: world.nextClientID())
     cache = SimulatedCache()
     believedDown = []
@@ -123,10 +124,7 @@ final class SimulatedClient {
     for action in actions {
       switch action {
       case .send(let server, let request, let token): send(request, to: server, token)
-      case .refill(let server, let source, let view, let to):
-        SimulatedRefill(server, source: source, view, to: to, client: self).begin { [self] head in
-          perform(coordinator.refilled(server, head: head, in: view))
-        }
+      case .refill(let server, let source, let view): refill(server, from: source, view)
       case .viewTaken(_, let fate):
         world.counts.views += 1
         losses = 0
@@ -143,6 +141,16 @@ final class SimulatedClient {
         tell(.lost)
       }
     }
+  }
+
+  /// One that is under way goes on.
+  private func refill(_ server: ServerIndex, from source: ServerIndex, _ view: View) {
+    guard refills[server] == nil else { return }
+    refills[server] = SimulatedRefill(server, source: source, view, client: self) { [self] head in
+      refills[server] = nil
+      perform(coordinator.refilled(server, head: head))
+    }
+    refills[server]?.begin()
   }
 
   private func send(_ request: NamespaceRequest, to server: ServerIndex, _ token: UInt64) {

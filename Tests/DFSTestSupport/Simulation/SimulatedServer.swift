@@ -9,11 +9,12 @@ enum SimulatedRequest {
   case query([RowKey], session: Int)
   case namespace(NamespaceRequest, SimulatedParts)
   case copy(SimulatedCopyRequest, session: Int, order: Int)
-  /// A page of all rows after the first `skip`.
-  case everything(skip: Int)
-  case refillBegin(refill: Int, View)
-  case refillRows(refill: Int, page: Int, [Row], archive: [Change])
-  case refillEnd(refill: Int, pages: Int, View, to: Head)
+  /// A page of all rows in the order of their keys.
+  case everything(after: RowKey?)
+  case refillBegin(refill: Int, View, own: OwnRows?)
+  case refillRows(refill: Int, page: Int, [Row])
+  case refillChanges(refill: Int, page: Int, [LogEntry])
+  case refillEnd(refill: Int, pages: Int, View, to: Head, archive: [Change])
 }
 
 enum SimulatedReply {
@@ -22,7 +23,7 @@ enum SimulatedReply {
   case rows([RowKey: Row], Head, session: Int, pushes: Int?)
   case namespace(NamespaceReply)
   case copy(SimulatedCopyReply)
-  case page([Row], isLast: Bool, Head, archive: [Change])
+  case page([Row], isLast: Bool, Head)
   case done
   case failed
 }
@@ -40,12 +41,6 @@ final class SimulatedServer {
     var pushes = 0
   }
 
-  private struct Refill {
-    var rows: [Row] = []
-    var pages = 0
-    var archive: [Change] = []
-  }
-
   let index: ServerIndex
   var disk: SimulatedDisk
   private(set) var isUp = true
@@ -54,7 +49,7 @@ final class SimulatedServer {
   /// Until then it stands still.
   var stillUntil = 0
   private var sessions: [Session] = []
-  private var refills: [Int: Refill] = [:]
+  var refills: [Int: Refill] = [:]
   var copySessions = SimulatedSessions()
   unowned let world: World
 
@@ -121,22 +116,8 @@ final class SimulatedServer {
     case .namespace(let request, let parts): return perform(request, parts)
     case .copy(let request, let session, let order):
       return .copy(perform(request, session: session, order: order))
-    case .refillRows where disk.isFull: return .failed
-    case .refillEnd where disk.isFull: return .failed
-    case .everything(let skip): return page(skip)
-    case .refillBegin(let refill, let view):
-      if let refusal = disk.current.replica.refusalOfRefill(view) { return .namespace(refusal) }
-      refills[refill] = Refill()
-      return .done
-    case .refillRows(let refill, let page, let rows, let archive):
-      guard var open = refills[refill], open.pages == page else { return .failed }
-      open.rows += rows
-      open.pages += 1
-      open.archive = archive
-      refills[refill] = open
-      return .done
-    case .refillEnd(let refill, let pages, let view, let to):
-      return endRefill(refill, pages, view, to)
+    case .everything, .refillBegin, .refillRows, .refillChanges, .refillEnd:
+      return refill(request)
     }
   }
 
@@ -224,30 +205,11 @@ final class SimulatedServer {
     return .log(base: base, entries: Array(entries), head: head)
   }
 
-  // MARK: Refills
-
-  private func page(_ skip: Int) -> SimulatedReply {
-    let rows = disk.current.rows.values.sorted { $0.key.order < $1.key.order }
-    let page = rows.dropFirst(skip).prefix(world.settings.refillPage)
-    return .page(
-      Array(page), isLast: skip + page.count >= rows.count, head, archive: disk.current.archive)
-  }
-
-  private func endRefill(_ refill: Int, _ pages: Int, _ view: View, _ to: Head) -> SimulatedReply {
-    if let refusal = disk.current.replica.refusalOfRefill(view) { return .namespace(refusal) }
-    guard let open = refills.removeValue(forKey: refill), open.pages == pages,
-      let head = disk.refill(view, rows: open.rows, to: to, archive: open.archive)
-    else { return .failed }
-    world.counts.refills += 1
-    changed(nil, author: nil)
-    return .namespace(.installed(head))
-  }
-
   // MARK: Pushes
 
   /// Tells every session, also the author's (whose change may be taken up when it has given it up);
   /// before anybody can ask for the head.
-  private func changed(_ keys: SimulatedPush, author: ClientID?) {
+  func changed(_ keys: SimulatedPush, author: ClientID?) {
     world.observe(head, of: self)
     for index in sessions.indices {
       if let keys, keys.isEmpty { continue }
@@ -255,17 +217,6 @@ final class SimulatedServer {
       let number = sessions[index].pushes
       sessions[index].pushes += 1
       world.push(keys, number: number, from: self, on: sessions[index])
-    }
-  }
-}
-
-extension RowKey {
-  /// The order of a refill.
-  var order: String {
-    switch self {
-    case .inode(let id): "1 \(id.value.bigEndianBytes.hexadecimal)"
-    case .entry(let parent, let name): "2 \(parent.value.bigEndianBytes.hexadecimal) \(name)"
-    case .attribute(let id, let name): "3 \(id.value.bigEndianBytes.hexadecimal) \(name)"
     }
   }
 }

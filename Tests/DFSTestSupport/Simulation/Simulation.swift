@@ -90,6 +90,8 @@ public struct Simulation {
     case appendsNotSynced
     /// Changes do not write their identity into the rows.
     case changesWithoutIdentity
+    /// A refill ends with what was committed before the view that it installs, not with all of it.
+    case refillGoesBack
     /// A server accepts an append in a view that it promised to leave.
     case promisesNotKept
     /// A healer lets stand-in copies go before those that they stood in for are at home.

@@ -1,0 +1,36 @@
+internal import DFSCore
+
+/// Whose extended attributes will be asked for next: `ls -l` asks for those of every file, in the order
+/// of the listing, one after the other.
+///
+/// Invariant: only inodes that follow, in the directory that was listed last, one that was asked for.
+struct AttributesAhead: Sendable {
+  /// Of one question.
+  static let bound = 256
+  /// A directory of which more is not remembered.
+  static let remembered = 1 << 18
+
+  private var listing: [InodeID] = []
+  /// Where the next one is expected.
+  private var next = 0
+  private var count = 0
+
+  mutating func listed(_ items: [DirectoryItem]) {
+    listing = items.count <= Self.remembered ? items.map(\.inode.id) : []
+    (next, count) = (0, 0)
+  }
+
+  /// - Parameter id: is asked for, as it is not known.
+  /// - Returns: what to ask for with it: nothing at first, then more each time.
+  mutating func missed(_ id: InodeID) -> ArraySlice<InodeID> {
+    let near = listing[next...].prefix(Self.bound)
+    if let index = near.firstIndex(of: id) {
+      count = min(Self.bound, max(1, count * 4))
+      next = min(index + 1 + count, listing.count)
+      return listing[index + 1..<next]
+    }
+    count = 0
+    next = listing.firstIndex(of: id).map { $0 + 1 } ?? 0
+    return []
+  }
+}
