@@ -90,6 +90,9 @@ public protocol FileService: Sendable {
   /// Servers that are not up are tried again at once, and waited for, at the longest `patience`.
   func reconnect(within patience: Duration) async
 
+  /// The inode will not be asked for soon: the kernel has let go of it.
+  func forget(_ id: InodeID)
+
   // MARK: Health
 
   /// Brings the namespace and the copies of all servers that are up back to what they should be, as
@@ -120,6 +123,7 @@ extension FileService {
     if found.id == inode, found.version == nil { try await unlink(parent, name) }
   }
   public func reconnect(within patience: Duration) async {}
+  public func forget(_ id: InodeID) {}
 
   /// A service whose contents are not copies on servers has none to read.
   public func readCopy(
@@ -248,12 +252,18 @@ public struct ServerState: Hashable, Sendable {
   public let isUp: Bool
   /// Why it is not up, for people.
   public let problem: DFSError?
+  /// It is not up and was up a moment ago: it may be starting again, or the net may come back.
+  public let mayReturn: Bool
 
-  public init(server: ServerIndex, address: ServerAddress, isUp: Bool, problem: DFSError?) {
+  public init(
+    server: ServerIndex, address: ServerAddress, isUp: Bool, problem: DFSError?,
+    mayReturn: Bool = false
+  ) {
     self.server = server
     self.address = address
     self.isUp = isUp
     self.problem = problem
+    self.mayReturn = mayReturn
   }
 }
 

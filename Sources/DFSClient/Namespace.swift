@@ -20,8 +20,6 @@ final class Namespace: Sendable {
     var policy = WritePolicy.all
     var callTimeout = Duration.seconds(30)
     var hedge = Duration.milliseconds(500)
-    /// A change waits at most this long for a refill that it would make worthless.
-    var refillPatience = Duration.seconds(10)
   }
 
   let servers: NamespaceServers
@@ -88,7 +86,6 @@ final class Namespace: Sendable {
     try await requireWritable(policy ?? settings.policy)
     try await turn.take(until: deadline)
     defer { turn.pass() }
-    await waitForRefill(until: deadline)
     var pause = Pause()
     while true {
       let head = try await lead(until: deadline, &pause)
@@ -178,9 +175,9 @@ final class Namespace: Sendable {
         if await driver.hasBroughtChanges { await complete() }
       case .displaced: try await pause.wait(until: deadline)
       case .stuck(let obstacle):
-        guard servers.reachable.count >= Limits.quorum, case .silent = obstacle else {
-          throw error(obstacle)
-        }
+        guard case .silent = obstacle,
+          servers.reachable.count >= Limits.quorum || servers.someMayReturn
+        else { throw error(obstacle) }
         try await pause.wait(until: deadline)
       case .outOfTime:
         throw DFSError(
@@ -255,14 +252,6 @@ final class Namespace: Sendable {
     await pings.heads(until: { heads in
       heads.values.count { $0.view == head.view && $0.number <= head.number } >= Limits.quorum
     })
-  }
-
-  private func waitForRefill(until deadline: ContinuousClock.Instant) async {
-    while let since = await driver.refillingSince, .now < since + settings.refillPatience,
-      .now < deadline
-    {
-      try? await Task.sleep(for: .milliseconds(20))
-    }
   }
 
   // MARK: Errors

@@ -42,8 +42,8 @@ actor NamespaceDriver {
   private(set) var refusal: DFSError?
   /// What servers said last that refused steps for a reason of their own, and were not heard of since.
   private var refusals: [ServerIndex: DFSError] = [:]
-  /// When the refill that is under way began.
-  private var refills: [ServerIndex: ContinuousClock.Instant] = [:]
+  /// The servers of which a refill is under way.
+  private var refills: ServerSet = []
   /// Who waits until no reachable server lags.
   private var evenWaiters: [Int: EvenWaiter] = [:]
   private var evenNumber = 0
@@ -134,7 +134,7 @@ actor NamespaceDriver {
   }
 
   private func notOwing(_ set: ServerSet) -> ServerSet {
-    ServerSet(set.servers.filter { owing[$0.value] == 0 && refills[$0] == nil })
+    ServerSet(set.servers.filter { owing[$0.value] == 0 && !refills.contains($0) })
   }
 
   private func finish(_ end: End) {
@@ -262,7 +262,7 @@ actor NamespaceDriver {
 
   /// The servers that refused the last step, and that no refill is about to bring along.
   private var refusingServers: ServerSet {
-    ServerSet(refusals.filter { $0.value.isOfTheDisk && refills[$0.key] == nil }.map(\.key))
+    ServerSet(refusals.filter { $0.value.isOfTheDisk && !refills.contains($0.key) }.map(\.key))
   }
 
   private func wakeWhoIsEven() {
@@ -322,8 +322,8 @@ actor NamespaceDriver {
 
   /// One that is under way serves any later view of this client too.
   private func refill(_ server: ServerIndex, from source: ServerIndex, _ view: View) {
-    guard refills[server] == nil else { return }
-    refills[server] = .now
+    guard !refills.contains(server) else { return }
+    refills.insert(server)
     logger.info("refilling \(server) from \(source)")
     let others = current.intersection(servers.reachable).subtracting(ServerSet([server, source]))
     let refill = NamespaceRefill(
@@ -331,7 +331,7 @@ actor NamespaceDriver {
     ) { await self.aim(of: server) }
     Task {
       let result = await refill.run()
-      refills[server] = nil
+      refills.remove(server)
       ended(server, result)
     }
   }
@@ -353,9 +353,6 @@ actor NamespaceDriver {
       wakeWhoIsEven()
     }
   }
-
-  /// Since when the oldest refill is under way: it ends sooner if nothing is appended meanwhile.
-  var refillingSince: ContinuousClock.Instant? { refills.values.min() }
 }
 
 extension NamespaceReply {

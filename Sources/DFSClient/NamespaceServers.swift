@@ -119,24 +119,34 @@ final class NamespaceServers: Sendable {
     }
   }
 
+  /// Waits for servers that were lost a moment ago, and no longer.
   /// - Throws: `serversMissing` if too few servers answer for a change under `policy`.
   /// - Returns: the servers that answer.
   @discardableResult
   func requireWritable(_ policy: WritePolicy) async throws(DFSError) -> ServerSet {
     let needed = policy == .all ? Limits.serverCount : Limits.quorum
-    if reachable.count < needed { await requests.reconnect() }
-    var answering = reachable
-    if answering.count >= needed { answering = await self.answering() }
-    guard answering.count >= needed else {
+    let deadline = clock.now + Self.longestWait
+    while true {
+      if reachable.count < needed { await requests.reconnect() }
+      var answering = reachable
+      if answering.count >= needed { answering = await self.answering() }
+      if answering.count >= needed { return answering }
       try Task.checkNotCancelled()
-      throw missing(
-        answering: answering,
-        policy == .all
-          ? "all four servers are needed to write (writes = all)"
-          : "three servers are needed to write (writes = quorum)")
+      guard someMayReturn, clock.now < deadline else {
+        throw missing(
+          answering: answering,
+          policy == .all
+            ? "all four servers are needed to write (writes = all)"
+            : "three servers are needed to write (writes = quorum)")
+      }
+      try? await Task.sleep(for: .milliseconds(50))
     }
-    return answering
   }
+
+  /// Servers that come and go keep nobody waiting for longer.
+  private static let longestWait = Duration.seconds(15)
+
+  var someMayReturn: Bool { requests.states().contains(where: \.mayReturn) }
 
   /// `3 of 4 servers answer; DFS2 refused the connection; …`
   func missing(answering: ServerSet, _ need: String) -> DFSError {

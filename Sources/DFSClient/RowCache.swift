@@ -53,6 +53,9 @@ final class RowCache: Sendable {
     }
   }
 
+  /// Nobody is likely to ask for this inode soon.
+  func forget(_ id: InodeID) { state.withLock { $0.table.drop(id) } }
+
   /// Which connection of the server an answer to a question asked now will belong to.
   func generation(of server: ServerIndex) -> UInt64 {
     state.withLock { $0.generations[server.value] }

@@ -160,10 +160,17 @@ struct RowCacheTable: Sendable {
   }
 
   /// The inode is gone, and no other gets its number: a note of that would only take the room of
-  /// what is there.
-  private mutating func drop(_ id: InodeID) {
+  /// what is there. Or it is not needed any more.
+  mutating func drop(_ id: InodeID) {
     weight -= objects.removeValue(forKey: id)?.weight ?? 0
+    // A dictionary by itself keeps its room for ever.
+    if objects.capacity > Self.keptCapacity, objects.count < objects.capacity / 8 {
+      objects = Dictionary(objects.map { ($0.key, $0.value) }) { $1 }
+    }
   }
+
+  /// Objects for which there may be room though they are gone.
+  private static let keptCapacity = 4096
 
   mutating func forgetEverything() {
     objects = [:]

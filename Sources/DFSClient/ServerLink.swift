@@ -68,7 +68,8 @@ final class ServerLink: Sendable {
   var state: ServerState {
     inside.withLock {
       ServerState(
-        server: server, address: address, isUp: $0.state.isReachable, problem: $0.state.problem)
+        server: server, address: address, isUp: $0.state.isReachable, problem: $0.state.problem,
+        mayReturn: $0.state.mayReturn(now: .now()))
     }
   }
 
@@ -151,9 +152,9 @@ final class ServerLink: Sendable {
     switch signal {
     case .ready: decide { $0.ready(now: .now()) }
     case .push(let push):
-      if case .goingAway = push { decide { $0.leaves() } }
+      if case .goingAway = push { decide { $0.leaves(now: .now()) } }
       common.tell(server, .push(push))
-    case .silent: decide { $0.fellSilent() }
+    case .silent: decide { $0.fellSilent(now: .now()) }
     case .answering: decide { $0.answers() }
     case .closed(let error):
       inside.withLock { $0.control = nil }

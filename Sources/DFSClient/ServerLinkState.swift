@@ -43,6 +43,8 @@ struct ServerLinkState {
 
   /// A connection that lasted shorter than this does not make the next one quicker.
   static let stablePeriod = TimeAmount.seconds(5)
+  /// A server that was lost is waited for so long.
+  static let patience = TimeAmount.seconds(5)
 
   private(set) var phase = Phase.idle
   /// Why the server is not up.
@@ -50,6 +52,8 @@ struct ServerLinkState {
   private var backoff = Backoff()
   private var reported: DFSError?
   private var wasUp = false
+  /// When it was up last; nil while it is, and before it ever was.
+  private var lost: NIODeadline?
   private let peer: String
 
   init(peer: String) {
@@ -58,6 +62,14 @@ struct ServerLinkState {
   }
 
   var isReachable: Bool { if case .up = phase { true } else { false } }
+
+  /// Whether whoever needs it should wait for it.
+  func mayReturn(now: NIODeadline) -> Bool {
+    guard let lost, phase != .stopped, !(problem.map(Self.isHopeless) ?? false) else {
+      return false
+    }
+    return now - lost < Self.patience
+  }
 
   mutating func started() -> [Action] {
     guard phase == .idle else { return [] }
@@ -69,6 +81,7 @@ struct ServerLinkState {
     guard phase == .connecting else { return [] }
     phase = .up(since: now)
     problem = nil
+    lost = nil
     defer {
       wasUp = true
       reported = nil
@@ -89,6 +102,7 @@ struct ServerLinkState {
       actions = [.tellDisconnected, .closeBulk(error)]
     case .leaving: actions = [.tellDisconnected, .closeBulk(error)]
     }
+    if !actions.isEmpty { lost = lost ?? now }
     problem = error
     phase = .waiting
     if isNews(error) {
@@ -126,9 +140,10 @@ struct ServerLinkState {
     return [.connect]
   }
 
-  mutating func fellSilent() -> [Action] {
+  mutating func fellSilent(now: NIODeadline) -> [Action] {
     guard case .up(let since) = phase else { return [] }
     phase = .silent(since: since)
+    lost = now
     let error = DFSError(.disconnected, "\(peer) does not answer")
     problem = error
     reported = error
@@ -139,15 +154,17 @@ struct ServerLinkState {
     guard case .silent(let since) = phase else { return [] }
     phase = .up(since: since)
     problem = nil
+    lost = nil
     reported = nil
     return [.log(.answering)]
   }
 
   /// The server said that it stops.
-  mutating func leaves() -> [Action] {
+  mutating func leaves(now: NIODeadline) -> [Action] {
     switch phase {
     case .up, .silent:
       phase = .leaving
+      lost = lost ?? now
       problem = DFSError(.disconnected, "\(peer) is stopping")
     default: break
     }

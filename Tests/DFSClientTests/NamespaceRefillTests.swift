@@ -28,10 +28,7 @@ import Testing
   /// It took a pause of all writing that was longer than the refill.
   @Test func aRefillEndsThoughChangesGoOn() async throws {
     let cluster = MemoryCluster()
-    let client = cluster.client {
-      $0.policy = .quorum
-      $0.refillPatience = .zero
-    }
+    let client = cluster.client { $0.policy = .quorum }
     let namespace = client.namespace()
     for index in 0..<200 { _ = try await create(namespace, "f\(index)") }
     try await eventually("all have it") { Set(cluster.servers.map(\.head)).count == 1 }
@@ -64,12 +61,7 @@ import Testing
   /// Of a refill that two clients' views displace in turns.
   @Test func aRefillEndsThoughClientsTakeViewsInTurns() async throws {
     let cluster = MemoryCluster()
-    let clients = (0..<2).map { _ in
-      cluster.client {
-        $0.policy = .quorum
-        $0.refillPatience = .zero
-      }
-    }
+    let clients = (0..<2).map { _ in cluster.client { $0.policy = .quorum } }
     let namespaces = clients.map { $0.namespace() }
     for index in 0..<200 { _ = try await create(namespaces[0], "f\(index)") }
     try await eventually("all have it") { Set(cluster.servers.map(\.head)).count == 1 }

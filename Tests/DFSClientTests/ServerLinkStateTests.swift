@@ -62,18 +62,39 @@ import Testing
 
   @Test func aSilentServerIsSetAsideUntilItAnswers() {
     var state = up()
-    let actions = state.fellSilent()
+    let actions = state.fellSilent(now: now)
     #expect(actions.last == .log(.silent))
     #expect(!state.isReachable)
-    #expect(state.fellSilent() == [])
+    #expect(state.fellSilent(now: now) == [])
     #expect(state.answers() == [.log(.answering)])
     #expect(state.isReachable)
     #expect(state.answers() == [])
   }
 
+  @Test func aServerThatWasLostIsWaitedForForAMoment() {
+    var state = up()
+    let soon = now + .seconds(4)
+    let late = now + .seconds(6)
+    #expect(!state.mayReturn(now: now))
+    _ = state.fellSilent(now: now)
+    #expect(state.mayReturn(now: soon) && !state.mayReturn(now: late))
+    _ = state.answers()
+    #expect(!state.mayReturn(now: soon))
+    _ = state.ended(refused, now: soon)
+    _ = state.retryNow()
+    // It was lost once, however often it is tried in vain.
+    _ = state.ended(refused, now: late)
+    #expect(state.mayReturn(now: now + .seconds(8)))
+    #expect(!state.mayReturn(now: now + .seconds(10)))
+    var never = ServerLinkState(peer: "DFS1")
+    _ = never.started()
+    _ = never.ended(refused, now: now)
+    #expect(!never.mayReturn(now: now))
+  }
+
   @Test func aStoppingServerIsNotAskedAnyMore() {
     var state = up()
-    _ = state.leaves()
+    _ = state.leaves(now: now)
     #expect(!state.isReachable)
     #expect(state.ended(refused, now: now).first == .tellDisconnected)
   }

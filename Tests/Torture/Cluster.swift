@@ -49,13 +49,17 @@ final class Cluster: Sendable {
   let servers: FourServers
   let relay: Relay
   let places: [Place]
+  private let callTimeoutSeconds: Int
   private let mounts = Mutex<[Int: pid_t]>([:])
 
   var mountPlaces: [Place] { places.filter { $0.mount != nil } }
   var dfcPlaces: [Place] { places.filter { $0.mount == nil } }
 
-  init(_ plans: [Plan], in directory: String) async throws {
+  init(
+    _ plans: [Plan], in directory: String, callTimeoutSeconds: Int = Cluster.callTimeoutSeconds
+  ) async throws {
     self.directory = directory
+    self.callTimeoutSeconds = callTimeoutSeconds
     setenv("TMPDIR", directory, 1)
     setenv("DFS_TEST_SERVER", Programs.path("dfs"), 1)
     servers = try await FourServers()
@@ -78,7 +82,7 @@ final class Cluster: Sendable {
         Username: \(FourServers.user)
         Password: \(FourServers.password)
         Writes \(place.isQuorum ? "quorum" : "all")
-        Call-Timeout \(Self.callTimeoutSeconds)s
+        Call-Timeout \(callTimeoutSeconds)s
         Cache-Directory \(directory)/\(place.title).cache
 
         """

@@ -98,5 +98,7 @@ final class FileSystem: Sendable {
     Task { await self.release(opened.handle) }
   }
 
-  func forget(_ id: InodeID, _ count: UInt64) { nodes.forget(id, count) }
+  func forget(_ id: InodeID, _ count: UInt64) {
+    if nodes.forget(id, count) { service.forget(id) }
+  }
 }

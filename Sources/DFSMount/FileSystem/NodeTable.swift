@@ -38,14 +38,20 @@ final class NodeTable: Sendable {
     }
   }
 
-  func forget(_ id: InodeID, _ count: UInt64) {
+  /// - Returns: whether the kernel does not know it any more.
+  @discardableResult
+  func forget(_ id: InodeID, _ count: UInt64) -> Bool {
     state.withLock { state in
-      guard var node = state.nodes[id] else { return }
+      guard var node = state.nodes[id] else { return false }
       node.lookups -= min(count, node.lookups)
-      guard node.lookups == 0 else { return state.nodes[id] = node }
+      guard node.lookups == 0 else {
+        state.nodes[id] = node
+        return false
+      }
       state.nodes[id] = nil
       state.removed[id] = nil
       state.shrink()
+      return true
     }
   }
 

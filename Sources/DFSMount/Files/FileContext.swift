@@ -18,10 +18,13 @@ struct FileContext: Sendable {
     guard writes == .all else { return }
     var down = await service.serverStates().filter { !$0.isUp }
     guard !down.isEmpty else { return }
-    // Perhaps it is back, and only not connected to again yet.
-    await service.reconnect(within: .milliseconds(400))
-    down = await service.serverStates().filter { !$0.isUp }
-    guard !down.isEmpty else { return }
+    repeat {
+      // Perhaps it is back, and only not connected to again yet; or it is starting again.
+      await service.reconnect(within: .milliseconds(400))
+      down = await service.serverStates().filter { !$0.isUp }
+      guard !down.isEmpty else { return }
+      try? await Task.sleep(for: .milliseconds(50))
+    } while !Task.isCancelled && down.contains(where: \.mayReturn)
     let reasons = down.map { $0.problem.map { "\($0)" } ?? "\($0.server) is down" }
     throw DFSError(
       .readOnly,

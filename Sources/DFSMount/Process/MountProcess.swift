@@ -41,7 +41,9 @@ public struct MountProcess: Sendable {
     await noteServers(service)
     if client.heals { service.healInBackground() }
     ready()
+    let memory = MemoryReturn()
     await serve(mounted, signals)
+    memory.stop()
     await service.close()
   }
 
@@ -83,6 +85,27 @@ public struct MountProcess: Sendable {
     }
     unmounted.cancel()
   }
+}
+
+/// Gives memory that was freed back to the system: glibc by itself returns only what is at the end of
+/// an arena, and one small block that stays keeps all that lies before it (malloc_trim(3)).
+private struct MemoryReturn {
+  /// How often it is looked at, and how much must be free.
+  private static let seconds = 15
+  private static let freeBytes = 16 << 20
+
+  private let timer: any DispatchSourceTimer
+
+  init() {
+    timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
+    timer.setEventHandler { if mallinfo2().fordblks > Self.freeBytes { malloc_trim(0) } }
+    timer.schedule(
+      deadline: .now() + .seconds(Self.seconds), repeating: .seconds(Self.seconds),
+      leeway: .seconds(5))
+    timer.resume()
+  }
+
+  func stop() { timer.cancel() }
 }
 
 /// Signals as a stream.

@@ -8,11 +8,14 @@ struct ProgramRun {
   /// Of one script; a program that hangs is a broken promise.
   private static let limit = Duration.seconds(3600)
 
+  /// As it is by default: a program that is told of a timeout has failed.
+  private static let callTimeoutSeconds = 30
+
   private let programs: [Program]
   private let options: Options
   private let cluster: Cluster
   private let recorder = Recorder(
-    callBoundSeconds: Cluster.callTimeoutSeconds, .faults)
+    callBoundSeconds: Self.callTimeoutSeconds, .faults)
   private let stop: StopFlag
   private let sources: String
 
@@ -20,7 +23,8 @@ struct ProgramRun {
     _ programs: [Program], _ options: Options, in directory: String, stop: StopFlag
   ) async throws {
     (self.programs, self.options, self.stop) = (programs, options, stop)
-    cluster = try await Cluster(Cluster.Plan.programs, in: directory)
+    cluster = try await Cluster(
+      Cluster.Plan.programs, in: directory, callTimeoutSeconds: Self.callTimeoutSeconds)
     sources = directory + "/sources"
   }
 
