@@ -9,19 +9,16 @@ extension DFSClient {
     _ content: any ContentSource, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode {
-    let answering = try await namespace.requireWritable(configuration.writes)
+    try await namespace.requireWritable(configuration.writes)
     guard content.size <= Limits.fileBytes else {
       throw DFSError(
         .fileTooLarge, "a file of \(content.size) bytes; the bound is \(Limits.fileBytes)")
     }
     // Who waits must not take a long content for a silent server.
     let md5 = try await transfer.md5(of: content) { progress?(0) }
-    let upload = DFSClientUpload(
-      content: content, version: .random(), md5: md5,
-      placement: Placement(md5: md5).standingIn(for: ServerSet.all.subtracting(answering)),
-      durable: durable, policy: configuration.writes)
+    let (upload, version, parts) = try await upload(
+      content, md5, durable: durable, progress: progress)
     do {
-      let (version, parts) = try await upload.run(transfer, progress)
       CrashPoint.reached(.copiesUploaded)
       // Who was there at the beginning and is lost since does not undo what three servers take.
       let own = uncertain.versions
@@ -37,6 +34,33 @@ extension DFSClient {
     } catch {
       await upload.undo(transfer)
       throw error
+    }
+  }
+
+  private static let uploads = 3
+
+  /// Stores the parts, again if more servers were lost on the way than can be stood in for, and may
+  /// return.
+  private func upload(
+    _ content: any ContentSource, _ md5: MD5Digest, durable: Bool,
+    progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> (DFSClientUpload, Version, ChangeParts) {
+    var left = Self.uploads
+    while true {
+      left -= 1
+      let answering = try await namespace.requireWritable(configuration.writes)
+      let upload = DFSClientUpload(
+        content: content, version: .random(), md5: md5,
+        placement: Placement(md5: md5).standingIn(for: ServerSet.all.subtracting(answering)),
+        durable: durable, policy: configuration.writes)
+      do {
+        let (version, parts) = try await upload.run(transfer, progress)
+        return (upload, version, parts)
+      } catch {
+        await upload.undo(transfer)
+        let isLoss = (error as? DFSError)?.code == .serversMissing
+        guard isLoss, left > 0, namespace.servers.someMayReturn else { throw error }
+      }
     }
   }
 
