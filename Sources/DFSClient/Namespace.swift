@@ -66,6 +66,9 @@ final class Namespace: Sendable {
     await driver.abandon()
   }
 
+  /// How long a change waits for servers that were just lost.
+  private var patience: Duration { settings.callTimeout / 6 }
+
   /// How long a change waits for servers beyond the three that decide.
   static let evenPatience = Duration.seconds(2)
 
@@ -109,7 +112,7 @@ final class Namespace: Sendable {
         "\(server) refuses changes, and all four servers are needed to write (writes = all): "
           + error.message)
     }
-    return try await servers.requireWritable(policy)
+    return try await servers.requireWritable(policy, patience: patience)
   }
 
   /// Takes a view, which finishes or drops what another client left half done.
@@ -163,6 +166,7 @@ final class Namespace: Sendable {
   private func lead(
     until deadline: ContinuousClock.Instant, _ pause: inout Pause
   ) async throws -> Head {
+    let patient = ContinuousClock.now + patience
     while true {
       if await driver.isSound, let head = await driver.leading,
         !cache.hasHeard(laterThan: head.view)
@@ -176,7 +180,7 @@ final class Namespace: Sendable {
       case .displaced: try await pause.wait(until: deadline)
       case .stuck(let obstacle):
         guard case .silent = obstacle,
-          servers.reachable.count >= Limits.quorum || servers.someMayReturn
+          servers.reachable.count >= Limits.quorum || .now < patient && servers.someMayReturn
         else { throw error(obstacle) }
         try await pause.wait(until: deadline)
       case .outOfTime:

@@ -119,13 +119,15 @@ final class NamespaceServers: Sendable {
     }
   }
 
-  /// Waits for servers that were lost a moment ago, and no longer.
+  /// Waits for servers that were lost a moment ago, at the longest for `patience`.
   /// - Throws: `serversMissing` if too few servers answer for a change under `policy`.
   /// - Returns: the servers that answer.
   @discardableResult
-  func requireWritable(_ policy: WritePolicy) async throws(DFSError) -> ServerSet {
+  func requireWritable(
+    _ policy: WritePolicy, patience: Duration = .zero
+  ) async throws(DFSError) -> ServerSet {
     let needed = policy == .all ? Limits.serverCount : Limits.quorum
-    let deadline = clock.now + Self.longestWait
+    let deadline = clock.now + patience
     while true {
       if reachable.count < needed { await requests.reconnect() }
       var answering = reachable
@@ -142,9 +144,6 @@ final class NamespaceServers: Sendable {
       try? await Task.sleep(for: .milliseconds(50))
     }
   }
-
-  /// Servers that come and go keep nobody waiting for longer.
-  private static let longestWait = Duration.seconds(15)
 
   var someMayReturn: Bool { requests.states().contains(where: \.mayReturn) }
 

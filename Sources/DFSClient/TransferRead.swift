@@ -7,18 +7,36 @@ extension Transfer {
   /// - Throws: `incomplete`, naming the parts and servers, if a part is on no server that is up;
   ///   `damaged` if no good copy is left; `timedOut`.
   func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {
-    let split = version.split
     let start = min(range.lowerBound, version.size)
     let end = min(range.upperBound, version.size)
     let range = start..<min(end, start + UInt64(Limits.chunkBytes))
     guard !range.isEmpty else { return [] }
-    try checkFound(split.pieces(of: range).map(\.part), of: version)
+    let patient = ContinuousClock.now + callTimeout / 6
+    while true {
+      do throws(DFSError) {
+        return try await readOnce(version, range)
+      } catch {
+        // Who was just lost may be starting again.
+        guard error.code == .incomplete || error.code == .disconnected, .now < patient,
+          cluster.states().contains(where: \.mayReturn), !Task.isCancelled
+        else { throw error }
+      }
+      await cluster.reconnect()
+      try? await Task.sleep(for: .milliseconds(50))
+    }
+  }
+
+  private func readOnce(
+    _ version: Version, _ range: Range<UInt64>
+  ) async throws(DFSError) -> [UInt8] {
+    let pieces = version.split.pieces(of: range)
+    try checkFound(pieces.map(\.part), of: version)
     if let ahead = readAhead.accessed(range, of: version) {
       // What is asked for now goes first.
       loadAhead(version, range)
       loadAhead(version, ahead)
     }
-    return try await read(version, split.pieces(of: range), count: range.count)
+    return try await read(version, pieces, count: range.count)
   }
 
   private func read(_ version: Version, _ pieces: [Split.Piece], count: Int) async throws(DFSError)

@@ -45,7 +45,8 @@ final class FileSystem: Sendable {
         directory: configuration.cacheDirectory, diskLimit: configuration.spoolBytes,
         memoryPerFile: configuration.spoolMemoryBytes,
         holeBytes: configuration.options.holeBytes),
-      writes: configuration.writes, host: MountConfiguration.hostName, logger: logger)
+      writes: configuration.writes, host: MountConfiguration.hostName, logger: logger,
+      patience: .seconds(configuration.callTimeoutSeconds) / 6)
   }
 
   /// The attributes of an inode that was asked for at `mark`, with what is newer here.

@@ -11,6 +11,8 @@ struct FileContext: Sendable {
   /// The name of this machine.
   let host: String
   let logger: Logger
+  /// How long a write waits for a server that was just lost.
+  var patience = Duration.zero
 
   /// Refuses a write at its begin where it could only fail at its end: with `writes = all` every
   /// server must be up.
@@ -18,13 +20,14 @@ struct FileContext: Sendable {
     guard writes == .all else { return }
     var down = await service.serverStates().filter { !$0.isUp }
     guard !down.isEmpty else { return }
+    let deadline = ContinuousClock.now + patience
     repeat {
       // Perhaps it is back, and only not connected to again yet; or it is starting again.
       await service.reconnect(within: .milliseconds(400))
       down = await service.serverStates().filter { !$0.isUp }
       guard !down.isEmpty else { return }
       try? await Task.sleep(for: .milliseconds(50))
-    } while !Task.isCancelled && down.contains(where: \.mayReturn)
+    } while !Task.isCancelled && .now < deadline && down.contains(where: \.mayReturn)
     let reasons = down.map { $0.problem.map { "\($0)" } ?? "\($0.server) is down" }
     throw DFSError(
       .readOnly,
