@@ -17,7 +17,9 @@ import Testing
       try await slow.put(part, [UInt8](repeating: 7, count: 1 << 20), durable: false)
       try await slow.pause()
       let ids = (0..<100).map { _ in slow.send(.getPart(part, range: 0..<1 << 20)) }
-      try await eventually("the window is full") { server.server.bytesInUse > 6 << 20 }
+      try await eventually("the window is full", within: .seconds(60)) {
+        server.server.bytesInUse > 6 << 20
+      }
       let clock = ContinuousClock()
       var times: [Duration] = []
       for _ in 0..<50 {
@@ -40,7 +42,9 @@ import Testing
       try await client.put(part, [UInt8](repeating: 7, count: 1 << 20), durable: false)
       try await client.pause()
       for _ in 0..<2000 { client.send(.getPart(part, range: 0..<1 << 20)) }
-      try await eventually("the window is full") { server.server.bytesInUse > 6 << 20 }
+      try await eventually("the window is full", within: .seconds(60)) {
+        server.server.bytesInUse > 6 << 20
+      }
       // 100 MiB of rows, which the server does not read while the window is full.
       for _ in 0..<100 {
         let rows = (0..<16).map {
