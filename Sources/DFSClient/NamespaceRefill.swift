@@ -210,7 +210,8 @@ struct NamespaceRefill: Sendable {
     _ staged: inout Staged, upTo head: Head?
   ) async throws(DFSError) -> Bool {
     let log = try await log(of: staged.source, after: staged.number)
-    guard log.base == staged.digest else { throw displaced }
+    // A change that shows in some rows may have been dropped by others since.
+    guard log.base == staged.digest, log.head.number >= staged.seen else { throw displaced }
     if let head, log.head.view != head.view, !log.head.hasSameRows(as: head) { return false }
     let bound = head?.number ?? (log.head.number - min(1, log.head.number))
     let entries = log.entries.filter { $0.number <= bound }

@@ -125,7 +125,7 @@ final class SimulatedRefill {
     if goal != nil, !client.coordinator.lacking.contains(server) { return finish(nil) }
     if let goal, goal.view != least.view { least = goal }
     log(of: source, after: at.number) { [self] base, entries, theirs in
-      guard base == at.digest else { return finish(nil) }
+      guard base == at.digest, theirs.number >= seen else { return finish(nil) }
       if let goal, theirs.view != goal.view, !theirs.hasSameRows(as: goal) { return pause() }
       let bound = goal?.number ?? (theirs.number - min(1, theirs.number))
       let known = entries.filter { $0.number <= bound }
