@@ -21,7 +21,8 @@ struct AttributesAhead: Sendable {
   }
 
   /// - Parameter id: is asked for, as it is not known.
-  /// - Returns: what to ask for with it: nothing at first, then more each time.
+  /// - Returns: what to ask for with it: where it is the one that was expected, those that follow, one
+  ///   at first and then more each time; else nothing.
   mutating func missed(_ id: InodeID) -> ArraySlice<InodeID> {
     let near = listing[next...].prefix(Self.bound)
     if let index = near.firstIndex(of: id) {

@@ -92,8 +92,6 @@ public final class DFSClient: FileService {
   // MARK: Servers
 
   public func serverStates() async -> [ServerState] { cluster.states() }
-  public func forget(_ id: InodeID) { namespace.cache.forget(id) }
-
   public func reconnect(within patience: Duration) async {
     await cluster.reconnect(within: patience)
   }

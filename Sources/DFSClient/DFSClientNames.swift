@@ -25,6 +25,8 @@ extension DFSClient {
     try await namespace.attributes(inode, .pushed)
   }
 
+  public func forget(_ id: InodeID) { namespace.cache.forget(id) }
+
   // MARK: Changing
 
   public func create(

@@ -39,6 +39,8 @@ public protocol FileService: Sendable {
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode
 
   func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]]
+  /// The inode will not be asked for soon: the kernel has let go of it.
+  func forget(_ id: InodeID)
   func setExtendedAttribute(
     _ inode: InodeID, _ name: AttributeName, _ value: [UInt8], _ mode: AttributeSetMode)
     async throws
@@ -89,9 +91,6 @@ public protocol FileService: Sendable {
 
   /// Servers that are not up are tried again at once, and waited for, at the longest `patience`.
   func reconnect(within patience: Duration) async
-
-  /// The inode will not be asked for soon: the kernel has let go of it.
-  func forget(_ id: InodeID)
 
   // MARK: Health
 

@@ -344,7 +344,9 @@ actor NamespaceDriver {
   private func ended(_ server: ServerIndex, _ result: Result<Head?, DFSError>) {
     switch result {
     case .success(let head):
-      logger.info("\(server) is refilled", metadata: ["change": "\(head?.number ?? 0)"])
+      logger.info(
+        head.map { "\(server) is refilled, up to change \($0.number)" }
+          ?? "\(server) needs no refill any more")
       perform(coordinator.refilled(server, head: head))
     case .failure(let error):
       logger.warning("\(server) was not refilled", metadata: ["cause": "\(error)"])

@@ -77,7 +77,7 @@ extension UserStore {
           try after == nil && tables.hasGarbage(laterThan: now)
         )
       }
-      if isClockBack { try await write { try $0.correctClock(nowSeconds: now) } }
+      if isClockBack { try await change { try $0.correctClock(nowSeconds: now) } }
       for start in stride(from: 0, to: due.count, by: Self.batch) {
         try await remove(due[start..<min(start + Self.batch, due.count)], now)
       }
@@ -124,29 +124,9 @@ extension UserStore {
       state.committed.note(
         state.ledger?.committed ?? 0, nowSeconds: now, age: CopyTables.escrowSeconds)
     }
-    while try await write({
+    while try await change({
       try $0.trimEscrow(committedLong: long, nowSeconds: now, limit: Self.page)
     }) == Self.page {}
-  }
-
-  private func write<Value: Sendable>(
-    _ body: @escaping @Sendable (CopyTables) throws -> Value
-  ) async throws -> Value {
-    let (copies, writer) = (copies, writer)
-    return try await writer.exclusive { state, database in
-      try writer.guarding(&state) { _ in
-        try database.pool.writeWithoutTransaction { db in
-          try database.setDurable(false, db)
-          var value: Value?
-          try db.inTransaction(.immediate) {
-            value = try body(CopyTables(db: db, duty: copies.duty))
-            return .commit
-          }
-          guard let value else { throw DFSError(.inputOutput, "a transaction had no result") }
-          return value
-        }
-      }
-    }
   }
 
   /// Notes whether anything is left for another pass.
