@@ -264,6 +264,11 @@ public struct ServerState: Hashable, Sendable {
     self.problem = problem
     self.mayReturn = mayReturn
   }
+
+  /// How long a server that was lost is waited for by a call that may take `callTimeout`.
+  public static func patience(within callTimeout: Duration) -> Duration {
+    min(.seconds(5), callTimeout / 6)
+  }
 }
 
 public enum Invalidation: Hashable, Sendable {

@@ -29,7 +29,7 @@ final class Namespace: Sendable {
   let pings: NamespacePings
   let ahead = Mutex(AttributesAhead())
   private let logger: Logger
-  private let turn = NamespaceTurn()
+  let turn = NamespaceTurn()
   /// Brings servers what a change that was taken up from others came without.
   private let completion = Mutex<(@Sendable () async -> Void)?>(nil)
 
@@ -67,7 +67,7 @@ final class Namespace: Sendable {
   }
 
   /// How long a change waits for servers that were just lost.
-  private var patience: Duration { settings.callTimeout / 6 }
+  private var patience: Duration { ServerState.patience(within: settings.callTimeout) }
 
   /// How long a change waits for servers beyond the three that decide.
   static let evenPatience = Duration.seconds(2)
@@ -200,6 +200,8 @@ final class Namespace: Sendable {
     // Copies that travel with the change reach a server only if it is in the view.
     if !parts.inline.isEmpty { await driver.even(within: Self.evenPatience) }
     CrashPoint.reached(.changeComputed)
+    // Without effect on what is committed here.
+    defer { cache.abandoned() }
     var end = await driver.append(writes, parts, until: deadline)
     var rejection: DFSError?
     while true {

@@ -23,7 +23,7 @@ struct NamespaceReading {
   private enum Event: Sendable {
     case rows(ServerIndex, Rows)
     case head(ServerIndex, Head)
-    case failed(ServerIndex)
+    case failed(ServerIndex, rows: Bool)
     case hedge
   }
 
@@ -35,6 +35,8 @@ struct NamespaceReading {
   /// All heads that each server told since the read began.
   private var heads: [ServerIndex: [Head]] = [:]
   private var rows: [Rows] = []
+  /// Servers that were asked for the rows in this attempt, lately, and have not answered.
+  private var sourcesAsked: ServerSet = []
 
   init(servers: NamespaceServers, queries: [Query], hedge: Duration) {
     self.servers = servers
@@ -54,6 +56,7 @@ struct NamespaceReading {
     let (events, feed) = AsyncStream.makeStream(of: Event.self)
     var waiting: [ServerIndex: Int] = [:]
     var sources = order[...]
+    sourcesAsked = []
     askForRows(sources.removeFirst(), &waiting, feed)
     for server in sources { askForHead(server, &waiting, feed) }
     let alarm = alarm(feed)
@@ -62,7 +65,12 @@ struct NamespaceReading {
       note(event, &waiting)
       let readings = judge(silent: waiting.count)
       if let found = readings.first(where: { $0.reading == .truth }) { return .truth(found.rows) }
-      if !readings.isEmpty, readings.allSatisfy({ $0.reading == .unsettled }) { return .unsettled }
+      // Rows of an attempt before may never be proved, while those that were asked for now will be.
+      if sourcesAsked.isEmpty, !readings.isEmpty,
+        readings.allSatisfy({ $0.reading == .unsettled })
+      {
+        return .unsettled
+      }
       if needsAnotherSource(event), let next = sources.popFirst() {
         askForRows(next, &waiting, feed)
       }
@@ -97,7 +105,7 @@ struct NamespaceReading {
   private func needsAnotherSource(_ event: Event) -> Bool {
     switch event {
     case .hedge: true
-    case .failed: rows.isEmpty
+    case .failed: sourcesAsked.isEmpty
     case .rows, .head: false
     }
   }
@@ -111,13 +119,17 @@ struct NamespaceReading {
     switch event {
     case .rows(let source, let found):
       server = source
+      sourcesAsked.remove(source)
       rows.append(found)
       heads[server, default: []].append(found.head)
     case .head(let source, let head):
       server = source
       heads[server, default: []].append(head)
-    case .failed(let source): server = source
+    case .failed(let source, let ofRows):
+      server = source
+      if ofRows { sourcesAsked.remove(source) }
     case .hedge:
+      sourcesAsked = []
       // Who was set aside meanwhile is not waited for.
       let reachable = servers.reachable
       return waiting = waiting.filter { reachable.contains($0.key) }
@@ -126,18 +138,19 @@ struct NamespaceReading {
     waiting[server] = rest > 0 ? rest : nil
   }
 
-  private func askForRows(
+  private mutating func askForRows(
     _ server: ServerIndex, _ waiting: inout [ServerIndex: Int],
     _ feed: AsyncStream<Event>.Continuation
   ) {
     waiting[server, default: 0] += 1
+    sourcesAsked.insert(server)
     Task { [servers, queries] in
       do {
         let (answers, head) = try await servers.query(
           queries, of: server, timeout: Self.queryTimeout)
         feed.yield(.rows(server, Rows(answers: answers, head: head)))
       } catch {
-        feed.yield(.failed(server))
+        feed.yield(.failed(server, rows: true))
       }
     }
   }
@@ -151,7 +164,7 @@ struct NamespaceReading {
       do {
         feed.yield(.head(server, try await servers.ping(server)))
       } catch {
-        feed.yield(.failed(server))
+        feed.yield(.failed(server, rows: false))
       }
     }
   }

@@ -47,7 +47,10 @@ final class ServerLink: Sendable {
     loop = group.next()
     bulk = BulkConnections(
       settings: Self.settings(address, peer, common, isControl: false), group: group)
-    inside = Mutex(Inside(state: ServerLinkState(peer: peer)))
+    inside = Mutex(
+      Inside(
+        state: ServerLinkState(
+          peer: peer, callTimeout: .seconds(common.configuration.callTimeoutSeconds))))
   }
 
   // MARK: For the cluster
