@@ -144,13 +144,10 @@ struct NamespaceReading {
   ) {
     waiting[server, default: 0] += 1
     sourcesAsked.insert(server)
-    Task { [servers, queries] in
-      do {
-        let (answers, head) = try await servers.query(
-          queries, of: server, timeout: Self.queryTimeout)
-        feed.yield(.rows(server, Rows(answers: answers, head: head)))
-      } catch {
-        feed.yield(.failed(server, rows: true))
+    servers.query(queries, of: server, timeout: Self.queryTimeout) { result in
+      switch result {
+      case .success(let rows): feed.yield(.rows(server, rows))
+      case .failure: feed.yield(.failed(server, rows: true))
       }
     }
   }
@@ -160,12 +157,8 @@ struct NamespaceReading {
     _ feed: AsyncStream<Event>.Continuation
   ) {
     waiting[server, default: 0] += 1
-    Task { [servers] in
-      do {
-        feed.yield(.head(server, try await servers.ping(server)))
-      } catch {
-        feed.yield(.failed(server, rows: false))
-      }
+    servers.ping(server) { head in
+      feed.yield(head.map { .head(server, $0) } ?? .failed(server, rows: false))
     }
   }
 }

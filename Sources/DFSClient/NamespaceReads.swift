@@ -125,7 +125,9 @@ extension Namespace {
   ) async -> Known<Value> {
     let look = await cache.look(within: settings.hedge, body)
     guard look.known.isKnown else { return .unknown }
-    if freshness == .pushed, cache.isPushed { return look.known }
+    let isEnough =
+      freshness == .pushed || freshness == .pushedIfThere && look.known.value != nil
+    if isEnough, cache.isPushed { return look.known }
     guard await pings.confirm() else { return .unknown }
     if cache.isUndisturbed(since: look) { return look.known }
     return await cache.look(within: .zero, body).known
@@ -142,8 +144,8 @@ extension Namespace {
     var tries = 0
     while servers.reachable.count >= Limits.quorum {
       // What keeps the servers apart may be changes of this client.
-      let isLeading = tries == 0 ? false : await driver.leading != nil
-      if case .truth(let rows) = await attempt(&reading, alone: isLeading, until: deadline) {
+      let isAlone = tries > 0 && driver.stance.leading != nil
+      if case .truth(let rows) = await attempt(&reading, alone: isAlone, until: deadline) {
         let page = try NamespacePage(queries, rows)
         cache.keep(page.findings, at: rows.head)
         return page
@@ -256,12 +258,12 @@ struct NamespaceRows: RowSource {
     repeat {
       for server in servers.byPreference(servers.reachable) {
         guard
-          let (answers, theirs) = try? await servers.query(
+          let rows = try? await servers.query(
             queries, of: server, timeout: NamespaceServers.pingTimeout)
         else { continue }
+        let theirs = rows.head
         if theirs.view == head.view, theirs.number == head.number {
-          let page = try NamespacePage(
-            queries, NamespaceReading.Rows(answers: answers, head: theirs))
+          let page = try NamespacePage(queries, rows)
           namespace.cache.keep(page.findings, at: theirs)
           return page.findings
         }
