@@ -9,8 +9,11 @@ struct BlockID: Hashable, Sendable {
 
 /// Blocks that were read and verified, the least recently used leaving first.
 ///
-/// Invariant: the blocks together have at most `bytesBound` bytes.
+/// Invariant: the blocks together have at most `bytesBound` bytes, what each takes besides counted.
 struct BlockCache {
+  /// About what a block takes besides its bytes; most of it, where files are small.
+  static let entryBytes = 256
+
   private struct Entry {
     let block: [UInt8]
     var stamp: UInt64
@@ -38,13 +41,14 @@ struct BlockCache {
   }
 
   mutating func insert(_ id: BlockID, _ block: [UInt8]) {
-    guard block.count <= bytesBound, entries[id] == nil else { return }
+    let weight = block.count + Self.entryBytes
+    guard weight <= bytesBound, entries[id] == nil else { return }
     entries[id] = Entry(block: block, stamp: used(id))
-    bytes += block.count
+    bytes += weight
     while bytes > bytesBound, let use = uses.popFirst() {
       guard let entry = entries[use.id], entry.stamp == use.stamp else { continue }
       entries[use.id] = nil
-      bytes -= entry.block.count
+      bytes -= entry.block.count + Self.entryBytes
     }
     forgetVoidUses()
   }

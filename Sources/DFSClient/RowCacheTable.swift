@@ -18,7 +18,7 @@ enum Known<Value: Sendable>: Sendable {
 /// Rows that an open change of this client writes are not known until it has ended, but are kept as they
 /// were: what it does not write stays known, and that a directory is wholly known too.
 ///
-/// Invariant: `weight` is the sum of the objects' weights, about one a row.
+/// Invariant: `weight` is the sum of the objects' weights, about one a row; a large row counts as many.
 struct RowCacheTable: Sendable {
   /// An inode is far larger than the rest of an object, and a dictionary has much empty room.
   final class Boxed: Sendable {
@@ -37,8 +37,14 @@ struct RowCacheTable: Sendable {
     var attributes: [AttributeName: [UInt8]]?
     var lastUse: UInt64 = 0
 
-    var weight: Int { 1 + children.count + (attributes?.count ?? 0) }
+    var weight: Int {
+      1 + children.count
+        + (attributes ?? [:]).reduce(0) { $0 + 1 + $1.value.count / RowCacheTable.rowBytes }
+    }
   }
+
+  /// What counts as one row.
+  static let rowBytes = 256
 
   let bound: Int
   private var objects: [InodeID: Object] = [:]
@@ -253,14 +259,16 @@ struct RowCacheTable: Sendable {
     weight += objects[id]?.weight ?? 0
   }
 
-  /// Over the bound, an eighth of it goes at once, so that this is rare.
+  /// Over the bound, an eighth of it goes at once, so that this is rare; only numbers are sorted for
+  /// it, since who answers is waiting.
   private mutating func shrink() {
     guard weight > bound else { return }
-    let oldest = objects.sorted { $0.value.lastUse < $1.value.lastUse }
-    for (id, object) in oldest {
-      guard weight > bound - bound / 8 else { return }
-      objects[id] = nil
-      weight -= object.weight
+    while weight > bound - bound / 8 {
+      let uses = objects.values.map(\.lastUse).sorted()
+      let last = uses[uses.count / 8]
+      for id in objects.compactMap({ $0.value.lastUse <= last ? $0.key : nil }) {
+        weight -= objects.removeValue(forKey: id)?.weight ?? 0
+      }
     }
   }
 }

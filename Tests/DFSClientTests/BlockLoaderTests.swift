@@ -11,26 +11,35 @@ import Testing
   private func id(_ index: Int) -> BlockID { BlockID(part: part, index: index) }
 
   @Test func theCacheKeepsWhatWasUsedLast() {
-    var cache = BlockCache(bytesBound: 30)
+    let bound = 3 * (10 + BlockCache.entryBytes)
+    var cache = BlockCache(bytesBound: bound)
     for index in 0..<3 { cache.insert(id(index), Array(repeating: 0, count: 10)) }
     #expect(cache.block(id(0)) != nil)
     cache.insert(id(3), Array(repeating: 0, count: 10))
     #expect(cache.contains(id(0)) && !cache.contains(id(1)))
-    #expect(cache.bytes == 30)
+    #expect(cache.bytes == bound)
   }
 
   @Test func theCacheStaysWithinItsBound() {
-    var cache = BlockCache(bytesBound: 1000)
+    let bound = 10_000
+    var cache = BlockCache(bytesBound: bound)
     var random = SystemRandomNumberGenerator()
     for _ in 0..<10_000 {
       let block = id(Int.random(in: 0..<100, using: &random))
       if cache.block(block) == nil {
         cache.insert(block, Array(repeating: 1, count: Int.random(in: 1..<100, using: &random)))
       }
-      #expect(cache.bytes <= 1000)
+      #expect(cache.bytes <= bound)
     }
-    cache.insert(id(1000), Array(repeating: 0, count: 1001))
+    cache.insert(id(1000), Array(repeating: 0, count: bound))
     #expect(!cache.contains(id(1000)))
+  }
+
+  /// A cache of 32 MiB took gigabytes for the blocks of files of a few bytes.
+  @Test func smallBlocksCountWithWhatTheyTakeBesides() {
+    var cache = BlockCache(bytesBound: 1 << 20)
+    for index in 0..<10_000 { cache.insert(id(index), [1]) }
+    #expect(cache.count == (1 << 20) / (1 + BlockCache.entryBytes))
   }
 
   @Test func runsAreConsecutiveAndAtMostAMegabyte() {

@@ -137,4 +137,14 @@ import Testing
       #expect(table.weight == weight)
     }
   }
+
+  @Test func largeAttributesCountAsManyRows() throws {
+    var table = RowCacheTable(bound: 1000)
+    let name = try AttributeName("user.large")
+    for id in UInt64(1)...100 {
+      table.keep(.attributes(InodeID(id), [name: Array(repeating: 1, count: 64 << 10)]))
+      #expect(table.weight <= 1000)
+    }
+    #expect((UInt64(1)...100).count { table.attributes(InodeID($0)) != nil } <= 4)
+  }
 }
