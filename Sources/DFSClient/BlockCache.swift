@@ -11,8 +11,9 @@ struct BlockID: Hashable, Sendable {
 ///
 /// Invariant: the blocks together have at most `bytesBound` bytes, what each takes besides counted.
 struct BlockCache {
-  /// About what a block takes besides its bytes; most of it, where files are small.
-  static let entryBytes = 256
+  /// About what a block takes besides its bytes, with the room that tables keep for more: most of it,
+  /// where files are small.
+  static let entryBytes = 512
 
   private struct Entry {
     let block: [UInt8]

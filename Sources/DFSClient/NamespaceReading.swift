@@ -23,7 +23,7 @@ struct NamespaceReading {
   private enum Event: Sendable {
     case rows(ServerIndex, Rows)
     case head(ServerIndex, Head)
-    case failed(ServerIndex, rows: Bool)
+    case failed(ServerIndex, rows: DFSError?)
     case hedge
   }
 
@@ -35,6 +35,8 @@ struct NamespaceReading {
   /// All heads that each server told since the read began.
   private var heads: [ServerIndex: [Head]] = [:]
   private var rows: [Rows] = []
+  /// A server said that such a question has no answer.
+  private(set) var refusal: DFSError?
   /// Servers that were asked for the rows in this attempt, lately, and have not answered.
   private var sourcesAsked: ServerSet = []
 
@@ -63,6 +65,7 @@ struct NamespaceReading {
     defer { alarm.cancel() }
     for await event in events {
       note(event, &waiting)
+      if refusal != nil { return .unsettled }
       let readings = judge(silent: waiting.count)
       if let found = readings.first(where: { $0.reading == .truth }) { return .truth(found.rows) }
       // Rows of an attempt before may never be proved, while those that were asked for now will be.
@@ -127,7 +130,10 @@ struct NamespaceReading {
       heads[server, default: []].append(head)
     case .failed(let source, let ofRows):
       server = source
-      if ofRows { sourcesAsked.remove(source) }
+      if let ofRows {
+        sourcesAsked.remove(source)
+        if ofRows.code == .invalidArgument { refusal = ofRows }
+      }
     case .hedge:
       sourcesAsked = []
       // Who was set aside meanwhile is not waited for.
@@ -147,7 +153,7 @@ struct NamespaceReading {
     servers.query(queries, of: server, timeout: Self.queryTimeout) { result in
       switch result {
       case .success(let rows): feed.yield(.rows(server, rows))
-      case .failure: feed.yield(.failed(server, rows: true))
+      case .failure(let error): feed.yield(.failed(server, rows: error))
       }
     }
   }
@@ -158,7 +164,7 @@ struct NamespaceReading {
   ) {
     waiting[server, default: 0] += 1
     servers.ping(server) { head in
-      feed.yield(head.map { .head(server, $0) } ?? .failed(server, rows: false))
+      feed.yield(head.map { .head(server, $0) } ?? .failed(server, rows: nil))
     }
   }
 }

@@ -56,7 +56,7 @@ extension Namespace {
     of directory: InodeID, _ freshness: Freshness
   ) async throws -> [DirectoryItem] {
     if let items = await cachedListing(directory, freshness) { return items }
-    if let unknown = cache.unknownChildren(of: directory), unknown.count <= Self.childrenAtOnce {
+    if let unknown = cache.unknownChildren(of: directory), unknown.count < Limits.queries {
       _ = try await read([.inode(directory)] + unknown.map { .inode($0) })
       if let items = await cachedListing(directory, freshness) { return items }
     }
@@ -67,9 +67,6 @@ extension Namespace {
     }
     return try await listing(directory, mayChange: true).items
   }
-
-  /// Inodes that one question asks for, where only they are missing from a listing.
-  private static let childrenAtOnce = 1000
 
   private func cachedListing(
     _ directory: InodeID, _ freshness: Freshness
@@ -150,6 +147,8 @@ extension Namespace {
         cache.keep(page.findings, at: rows.head)
         return page
       }
+      // It will not be another one if it is asked again.
+      if let refusal = reading.refusal { throw refusal }
       guard .now < deadline else {
         throw DFSError(
           .timedOut, "no three servers agreed within \(settings.callTimeout) on what to read")

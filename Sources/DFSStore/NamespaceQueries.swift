@@ -8,10 +8,6 @@ internal import GRDB
 ///   said to be partial.
 /// - Numbers are in the order without a sign, names in that of their bytes.
 struct NamespaceQueries {
-  /// Queries that are answered together. With `Limits.answerBytes` this keeps an answer below
-  /// `Limits.headerBytes`: a row of one inode has at most about 4.3 KB.
-  static let bound = 512
-
   let db: Database
   private var bytesLeft = Limits.answerBytes
   /// Whether an answer with many rows was given: the first always has at least one row.

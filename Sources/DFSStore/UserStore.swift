@@ -105,10 +105,10 @@ public final class UserStore: Sendable {
   /// Answers all queries from one state; `head` is that of the state, and observers have been told
   /// of all its changes.
   public func query(_ queries: [Query]) async throws -> (answers: [QueryAnswer], head: Head) {
-    guard queries.count <= NamespaceQueries.bound else {
+    guard queries.count <= Limits.queries else {
       throw DFSError(
         .invalidArgument,
-        "\(queries.count) queries at once; the bound is \(NamespaceQueries.bound): ask in turns")
+        "\(queries.count) queries at once; the bound is \(Limits.queries): ask in turns")
     }
     let (answers, ledger) = try await read { db in
       var reader = NamespaceQueries(db: db)

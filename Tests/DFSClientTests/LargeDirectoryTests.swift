@@ -52,4 +52,27 @@ import Testing
       #expect(asked.removing <= 2 * count + 8, "\(count): \(asked)")
     }
   }
+
+  /// The kernel forgot what it knew, and with it this client; the directory is still known wholly. With
+  /// 512 to 1,000 entries the question was longer than servers take, and was asked for 30 s.
+  @Test(arguments: [Limits.queries - 1, Limits.queries, 1000])
+  func whatWasForgottenIsAskedForInPieces(count: Int) async throws {
+    let cluster = MemoryCluster()
+    let namespace = cluster.client().namespace()
+    try await fill(namespace, count)
+    let items = try await namespace.list(.root, .current)
+    for item in items { namespace.cache.forget(item.inode.id) }
+    #expect(try await namespace.list(.root, .current) == items)
+  }
+
+  @Test func aQuestionThatServersRefuseIsNotAskedAgain() async throws {
+    let client = MemoryCluster().client()
+    let namespace = client.namespace()
+    let before = client.asked
+    await #expect(throws: DFSError.self) {
+      try await namespace.read(
+        (0...UInt64(Limits.queries)).map { .inode(InodeID($0 + 256)) })
+    }
+    #expect(client.asked - before <= 4)
+  }
 }

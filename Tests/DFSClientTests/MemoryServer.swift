@@ -51,6 +51,9 @@ final class MemoryServer: Sendable {
       switch request {
       case .ping: return .pong(state.replica.head)
       case .query(let queries):
+        guard queries.count <= Limits.queries else {
+          return .failed(DFSError(.invalidArgument, "\(queries.count) queries at once"))
+        }
         return .query(queries.map { state.table.answer($0) }, head: state.replica.head)
       case .namespace(.log(let after), _, _, _): return .namespace(state.logReply(after: after))
       case .namespace(let request, _, _, _):

@@ -128,7 +128,7 @@ import Testing
     #expect(bytes <= Limits.answerBytes)
     #expect(answers[0].isPartial && answers[1].isPartial)
     #expect(answers[2].rows.count == 1)
-    let tooMany = Array(repeating: Query.inode(.root), count: NamespaceQueries.bound + 1)
+    let tooMany = Array(repeating: Query.inode(.root), count: Limits.queries + 1)
     #expect(await failure { _ = try await user.query(tooMany) } == .invalidArgument)
   }
 }
