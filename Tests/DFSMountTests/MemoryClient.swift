@@ -209,13 +209,11 @@ final class MemoryClient: FileService {
     }
   }
 
-  func untilHeld() async {}
-
-  func hold(_ version: VersionID) {
+  func hold(_ version: VersionID) async {
     files.state.withLock { $0.holds[version, default: 0] += 1 }
   }
 
-  func release(_ version: VersionID) {
+  func release(_ version: VersionID) async {
     files.state.withLock { state in
       state.holds[version, default: 1] -= 1
       if state.holds[version] == 0 { state.holds[version] = nil }
