@@ -35,6 +35,8 @@ final class Cluster: Sendable {
   let logger: Logger
   /// For what blocks: reading contents, hashing.
   let threads: NIOThreadPool
+  /// Of all control connections.
+  let controlLoop: any EventLoop
   private let links: [ServerLink]
   private let observers: Observers
 
@@ -54,7 +56,10 @@ final class Cluster: Sendable {
     self.logger = logger
     self.threads = threads
     self.observers = observers
-    links = ServerIndex.all.map { ServerLink($0, common: common, group: group) }
+    // One loop for what is small: a question to all four wakes one thread, as do their answers.
+    let loop = group.next()
+    controlLoop = loop
+    links = ServerIndex.all.map { ServerLink($0, common: common, loop: loop, group: group) }
   }
 
   /// `f` is called on an event loop, in the order of the connection, before any later answer of
@@ -130,6 +135,10 @@ final class Cluster: Sendable {
     case .bulk: return try await link.bulk(.any)
     case .stream(let number): return try await link.bulk(.stream(number))
     }
+  }
+
+  func control(_ server: ServerIndex) throws(DFSError) -> Connection {
+    try links[server.value].control()
   }
 
   private static func weight(_ request: Request, _ body: ByteBuffer?) -> Int {

@@ -122,10 +122,22 @@ final class Connection: Sendable {
     let deadline = NIODeadline.now() + TimeAmount(timeout)
     use.begin(weight)
     promise.futureResult.whenComplete { [use] _ in use.end(weight) }
+    // Also on the loop itself: nobody is answered before this returns.
     eventLoop.execute {
       self.handler.value.submit(call, id: id, bytes: weight, deadline: deadline)
     }
     return Submission(connection: self, id: id, future: promise.futureResult)
+  }
+
+  /// Sends a request without bulk.
+  /// - Parameter answer: called once, on the event loop, after this returned; must be quick.
+  func submit(
+    _ request: Request, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Answer, DFSError>) -> Void
+  ) {
+    submit(request, timeout: timeout).future.whenComplete { result in
+      answer(result.mapError { DFSError($0, else: .disconnected) })
+    }
   }
 
   /// A request on its way.

@@ -142,8 +142,9 @@ extension DFSClient {
     try await transfer.readCopy(version, part, on: server, range)
   }
 
-  public func hold(_ version: VersionID) async { await holds.hold(version) }
-  public func release(_ version: VersionID) async { await holds.release(version) }
+  public func hold(_ version: VersionID) { holds.hold(version) }
+  public func release(_ version: VersionID) { holds.release(version) }
+  public func untilHeld() async { await holds.tell() }
 
   public func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] {
     try await transfer.copies(versions)

@@ -1,61 +1,107 @@
 internal import DFSCore
 internal import DFSWire
+internal import Synchronization
 
 /// The versions that are open here, told to the servers, which keep their copies though they be
 /// replaced. A server that connects again is told again.
 ///
+/// Servers keep what was just replaced for a while anyway, and most files are closed as soon as they
+/// were read; so they are told together, a moment later, and only of what is still open then.
+///
 /// Invariant: holds and releases reach each server in the order of calls.
-actor DFSClientHolds {
+final class DFSClientHolds: Sendable {
   static let timeout = Duration.seconds(2)
+  static let delay = Duration.milliseconds(50)
+
+  fileprivate struct State {
+    var counts: [VersionID: Int] = [:]
+    /// What the servers were told to hold.
+    var told: Set<VersionID> = []
+    /// Held or released since they were told last.
+    var changed: Set<VersionID> = []
+    /// They will be told by themselves.
+    var isDue = false
+    var last: Task<Void, Never>?
+  }
 
   private let requests: any ServerRequests
-  private var counts: [VersionID: Int] = [:]
-  private var last: Task<Void, Never>?
+  private let state = Mutex(State())
 
   init(requests: any ServerRequests) { self.requests = requests }
 
-  /// Returns when all servers that are up know, or all but one: a silent server keeps nobody waiting.
-  func hold(_ version: VersionID) async {
-    counts[version, default: 0] += 1
-    if counts[version] == 1 { send(.hold([version])) }
+  func hold(_ version: VersionID) { change(version, by: 1) }
+  func release(_ version: VersionID) { change(version, by: -1) }
+
+  /// Returns when all servers that are up know of what is held, or all but one: a silent server keeps
+  /// nobody waiting.
+  func tell() async {
+    let last = state.withLock { state in
+      state.tell { request, last in
+        Task { [requests] in
+          await last?.value
+          await Self.tell(request, requests)
+        }
+      }
+      return state.last
+    }
     await last?.value
   }
 
-  func release(_ version: VersionID) {
-    guard let count = counts[version] else { return }
-    counts[version] = count > 1 ? count - 1 : nil
-    if count == 1 { send(.release([version])) }
-  }
-
   func renew(on server: ServerIndex) async {
-    let versions = Array(counts.keys)
-    for start in stride(from: 0, to: versions.count, by: Wire.listItems) {
-      let page = Array(versions[start..<min(start + Wire.listItems, versions.count)])
+    let versions = state.withLock { Array($0.counts.keys) }
+    for page in versions.pages {
       _ = try? await requests.ask(server, .hold(page), timeout: Self.timeout)
     }
   }
 
-  private func send(_ request: Request) {
-    last = Task { [previous = last, requests] in
-      await previous?.value
-      await Self.tell(request, requests)
+  private func change(_ version: VersionID, by difference: Int) {
+    let isFirst = state.withLock { state in
+      let count = max(0, state.counts[version, default: 0] + difference)
+      state.counts[version] = count == 0 ? nil : count
+      state.changed.insert(version)
+      defer { state.isDue = true }
+      return !state.isDue
+    }
+    guard isFirst else { return }
+    Task {
+      try? await Task.sleep(for: Self.delay)
+      state.withLock { $0.isDue = false }
+      await tell()
     }
   }
 
   private static func tell(_ request: Request, _ requests: any ServerRequests) async {
     let servers = requests.reachable.servers
     let (answers, feed) = AsyncStream.makeStream(of: Void.self)
-    for server in servers {
-      Task {
-        _ = try? await requests.ask(server, request, timeout: timeout)
-        feed.yield()
-      }
-    }
+    for server in servers { requests.ask(server, request, timeout: timeout) { _ in feed.yield() } }
     var waiting = servers.count - 1
     guard waiting > 0 else { return }
     for await _ in answers {
       waiting -= 1
       if waiting == 0 { return }
+    }
+  }
+}
+
+extension DFSClientHolds.State {
+  fileprivate mutating func tell(
+    _ send: (Request, Task<Void, Never>?) -> Task<Void, Never>
+  ) {
+    let new = changed.filter { counts[$0] != nil && !told.contains($0) }
+    let gone = changed.filter { counts[$0] == nil && told.contains($0) }
+    changed = []
+    told.formUnion(new)
+    told.subtract(gone)
+    for page in Array(new).pages { last = send(.hold(page), last) }
+    for page in Array(gone).pages { last = send(.release(page), last) }
+  }
+}
+
+extension [VersionID] {
+  /// As many at once as one message takes.
+  fileprivate var pages: [[VersionID]] {
+    stride(from: 0, to: count, by: Wire.listItems).map {
+      Array(self[$0..<Swift.min($0 + Wire.listItems, count)])
     }
   }
 }

@@ -74,9 +74,12 @@ public protocol FileService: Sendable {
     _ version: Version, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
   ) async throws -> CopyExtent
 
-  /// Keeps the copies of a version for as long as it is open here, though it be replaced.
-  func hold(_ version: VersionID) async
-  func release(_ version: VersionID) async
+  /// Keeps the copies of a version for as long as it is open here, though it be replaced: soon, or
+  /// once `untilHeld` returned.
+  func hold(_ version: VersionID)
+  func release(_ version: VersionID)
+  /// Returns when the servers know what is held.
+  func untilHeld() async
 
   /// Which parts of each version are found on the servers that are up: for each version and part
   /// the servers that have it.
@@ -149,6 +152,8 @@ public struct CopyExtent: Hashable, Sendable {
 public enum Freshness: Sendable, Hashable {
   /// A cached answer is good as long as servers push changes.
   case pushed
+  /// So is one that something is there; that it is not there is asked for anew.
+  case pushedIfThere
   /// The answer has every change that was acknowledged before the call.
   case current
 }
@@ -263,6 +268,11 @@ public struct ServerState: Hashable, Sendable {
     self.isUp = isUp
     self.problem = problem
     self.mayReturn = mayReturn
+  }
+
+  /// How long a server that was lost is waited for by a call that may take `callTimeout`.
+  public static func patience(within callTimeout: Duration) -> Duration {
+    min(.seconds(5), callTimeout / 6)
   }
 }
 

@@ -6,14 +6,9 @@ extension FileService {
   public func holding<Value>(
     _ version: Version, _ work: () async throws -> Value
   ) async throws -> Value {
-    await hold(version.id)
-    do {
-      let value = try await work()
-      await release(version.id)
-      return value
-    } catch {
-      await release(version.id)
-      throw error
-    }
+    hold(version.id)
+    defer { release(version.id) }
+    await untilHeld()
+    return try await work()
   }
 }

@@ -133,9 +133,9 @@ actor Healer {
     for copy in copies {
       // Its own row says what the bytes must be.
       guard
-        let (answers, _) = try? await namespace.servers.query(
+        let rows = try? await namespace.servers.query(
           [.inode(copy.inode)], of: server, timeout: NamespaceServers.pingTimeout),
-        let row = answers.first?.rows.first,
+        let row = rows.answers.first?.rows.first,
         let version = try? Inode(id: copy.inode, row: row.value.bytes).version,
         version.id == copy.id.version, version.split.isInline
       else { continue }

@@ -29,7 +29,7 @@ final class Namespace: Sendable {
   let pings: NamespacePings
   let ahead = Mutex(AttributesAhead())
   private let logger: Logger
-  private let turn = NamespaceTurn()
+  let turn = NamespaceTurn()
   /// Brings servers what a change that was taken up from others came without.
   private let completion = Mutex<(@Sendable () async -> Void)?>(nil)
 
@@ -62,15 +62,12 @@ final class Namespace: Sendable {
   /// Waits for the change that is under way, at most as long as a call may take; none comes after.
   func finish() async {
     try? await turn.take(until: deadline)
-    await driver.even(within: Self.evenPatience)
+    await driver.even(within: NamespaceDriver.evenPatience)
     await driver.abandon()
   }
 
   /// How long a change waits for servers that were just lost.
-  private var patience: Duration { settings.callTimeout / 6 }
-
-  /// How long a change waits for servers beyond the three that decide.
-  static let evenPatience = Duration.seconds(2)
+  private var patience: Duration { ServerState.patience(within: settings.callTimeout) }
 
   // MARK: Changing
 
@@ -105,8 +102,9 @@ final class Namespace: Sendable {
   /// - Returns: the servers that answer.
   @discardableResult
   func requireWritable(_ policy: WritePolicy) async throws -> ServerSet {
-    if policy == .all, await driver.refusing != nil { await driver.tryLaggards() }
-    if policy == .all, let (server, error) = await driver.refusing {
+    let asksAll = policy == .all && driver.stance.hasRefusals
+    if asksAll, await driver.refusing != nil { await driver.tryLaggards() }
+    if asksAll, let (server, error) = await driver.refusing {
       throw DFSError(
         error.code,
         "\(server) refuses changes, and all four servers are needed to write (writes = all): "
@@ -158,7 +156,7 @@ final class Namespace: Sendable {
   }
 
   private func complete() async {
-    await driver.even(within: Self.evenPatience)
+    await driver.even(within: NamespaceDriver.evenPatience)
     await completion.withLock { $0 }?()
   }
 
@@ -168,15 +166,14 @@ final class Namespace: Sendable {
   ) async throws -> Head {
     let patient = ContinuousClock.now + patience
     while true {
-      if await driver.isSound, let head = await driver.leading,
-        !cache.hasHeard(laterThan: head.view)
-      {
+      let stance = driver.stance
+      if stance.isSound, let head = stance.leading, !cache.hasHeard(laterThan: head.view) {
         return head
       }
       switch await driver.takeView(until: deadline) {
       case .leading, .committed:
         // Before the next change, which says that what came before is on three servers.
-        if await driver.hasBroughtChanges { await complete() }
+        if driver.stance.hasBroughtChanges { await complete() }
       case .displaced: try await pause.wait(until: deadline)
       case .stuck(let obstacle):
         guard case .silent = obstacle,
@@ -198,18 +195,16 @@ final class Namespace: Sendable {
     until deadline: ContinuousClock.Instant, _ pause: inout Pause
   ) async throws -> Bool {
     // Copies that travel with the change reach a server only if it is in the view.
-    if !parts.inline.isEmpty { await driver.even(within: Self.evenPatience) }
+    if !parts.inline.isEmpty { await driver.even(within: NamespaceDriver.evenPatience) }
     CrashPoint.reached(.changeComputed)
+    // Without effect on what is committed here.
+    defer { cache.abandoned() }
     var end = await driver.append(writes, parts, until: deadline)
     var rejection: DFSError?
     while true {
       switch end {
       case .committed(let head, let accepted):
-        CrashPoint.reached(.changeAgreed)
         if accepted != .all { logger.debug("change \(head.number) is on \(accepted) so far") }
-        cache.committed(writes, as: head)
-        // The fourth may be about to die with its copies: then another one stands in for it.
-        if parts.hasCopies { await driver.even(within: Self.evenPatience) }
         return true
       case .leading(open: .committed):
         // Others may have taken it up without the copies that travelled with it.

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSWire
+internal import NIOCore
 
 /// The namespace uses the control connections only.
 extension Cluster: ServerRequests {
@@ -7,5 +8,18 @@ extension Cluster: ServerRequests {
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply {
     try await self.request(server, request, lane: .control, timeout: timeout).0
+  }
+
+  var loop: (any EventLoop)? { controlLoop }
+
+  func ask(
+    _ server: ServerIndex, _ request: Request, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
+  ) {
+    do throws(DFSError) {
+      try control(server).submit(request, timeout: timeout) { answer($0.map(\.reply)) }
+    } catch {
+      controlLoop.execute { answer(.failure(error)) }
+    }
   }
 }

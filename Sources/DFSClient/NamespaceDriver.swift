@@ -2,38 +2,34 @@ internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
 internal import Logging
+internal import NIOCore
+internal import Synchronization
 
 /// Performs what the Coordinator decides: sends its messages, hands it the answers, and wakes who
-/// waits for the end of a view's taking or of a change.
+/// waits for the end of a view's taking or of a change. It runs on the event loop of the control
+/// connections: from an answer to the next message no thread has to be woken.
 ///
 /// Invariants:
 /// - `takeView` and `append` are called one after the other, never at once (the turn of `Namespace`).
 /// - To one server messages of one step go out in their order.
 /// - A server that owes an answer on a living connection is not asked again.
 actor NamespaceDriver {
-  enum End: Sendable {
-    case leading(open: Coordinator.Fate?)
-    case committed(Head, accepted: ServerSet)
-    case displaced
-    case stuck(Coordinator.Obstacle)
-    case outOfTime
-  }
-
-  private struct EvenWaiter {
-    let continuation: CheckedContinuation<Void, Never>
-    /// Whether servers that refuse are waited for.
-    let refusingToo: Bool
-  }
-
   static let retryPause = Duration.milliseconds(300)
   static let requestTimeout = Duration.seconds(15)
+  /// How long a change waits for servers beyond the three that decide.
+  static let evenPatience = Duration.seconds(2)
   /// Changes whose parts are kept for servers that missed them.
   static let keptParts = 16
 
   private let servers: NamespaceServers
   private let logger: Logger
-  private var coordinator: Coordinator
-  private var waiter: CheckedContinuation<End, Never>?
+  private let loop: any EventLoop
+  private let executor: any SerialExecutor
+  private let published = Mutex(NamespaceStance())
+  private var coordinator: Coordinator { didSet { publish() } }
+  private var waiter:
+    (continuation: CheckedContinuation<End, Never>, deadline: ContinuousClock.Instant)?
+  private var isWatching = false
   private var end: End?
   private var owing = [Int](repeating: 0, count: Limits.serverCount)
   private var parts: [(change: ChangeID?, parts: ChangeParts)] = []
@@ -41,12 +37,11 @@ actor NamespaceDriver {
   /// What a server said that refused the change under way for a reason of its own (no space, …).
   private(set) var refusal: DFSError?
   /// What servers said last that refused steps for a reason of their own, and were not heard of since.
-  private var refusals: [ServerIndex: DFSError] = [:]
+  private var refusals: [ServerIndex: DFSError] = [:] { didSet { publish() } }
   /// The servers of which a refill is under way.
   private var refills: ServerSet = []
   /// Who waits until no reachable server lags.
-  private var evenWaiters: [Int: EvenWaiter] = [:]
-  private var evenNumber = 0
+  private var evenWaiters: [EvenWaiter] = []
   /// Laggards that were waited for in vain.
   private var late: ServerSet = []
 
@@ -54,17 +49,23 @@ actor NamespaceDriver {
     coordinator = Coordinator(client: client)
     self.servers = servers
     self.logger = logger
+    loop = servers.loop
+    executor = loop.executor
   }
 
-  /// The view and committed head, while this client may append.
-  var leading: Head? { coordinator.phase == .leading ? coordinator.head : nil }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-  /// Whether taking this view brought changes to servers that did not have them.
-  var hasBroughtChanges: Bool { coordinator.hasBroughtChanges }
+  nonisolated var stance: NamespaceStance { published.withLock { $0 } }
 
-  /// Whether a view of this client is good for another change: a server that promised a later view
-  /// comes back only with a new one.
-  var isSound: Bool { coordinator.phase == .leading && !coordinator.needsNewView }
+  private func publish() {
+    let isLeading = coordinator.phase == .leading
+    let stance = NamespaceStance(
+      leading: isLeading ? coordinator.head : nil,
+      isSound: isLeading && !coordinator.needsNewView,
+      hasBroughtChanges: coordinator.hasBroughtChanges, laggards: coordinator.laggards,
+      hasRefusals: !refusals.isEmpty)
+    published.withLock { $0 = stance }
+  }
 
   // MARK: What callers wait for
 
@@ -76,11 +77,13 @@ actor NamespaceDriver {
     return await waitForEnd(until: deadline)
   }
 
-  /// Appends a change; only while leading.
+  /// Appends a change; only while leading. The fourth server may be about to die with the copies that
+  /// came with it, and then another one stands in for it: so it is waited for where there are some.
   func append(
     _ writes: [RowWrite], _ changeParts: ChangeParts, until deadline: ContinuousClock.Instant
   ) async -> End {
-    guard let head = leading else { return .displaced }
+    guard coordinator.phase == .leading else { return .displaced }
+    let head = coordinator.head
     end = nil
     refusal = nil
     servers.cache.appending(
@@ -88,7 +91,13 @@ actor NamespaceDriver {
     let actions = coordinator.append(writes)
     remember(changeParts, of: actions)
     perform(actions)
-    return await waitForEnd(until: deadline)
+    let end = await waitForEnd(until: deadline)
+    if case .committed(let head, _) = end {
+      CrashPoint.reached(.changeAgreed)
+      servers.cache.committed(writes, as: head)
+      if changeParts.hasCopies { await waitUntilEven(within: Self.evenPatience, refusingToo: true) }
+    }
+    return end
   }
 
   /// Gives the view up; a change under way stays open.
@@ -109,18 +118,26 @@ actor NamespaceDriver {
 
   private func waitForEnd(until deadline: ContinuousClock.Instant) async -> End {
     if let end { return end }
-    let ticks = Task {
-      while !Task.isCancelled {
-        try await Task.sleep(for: Self.retryPause)
-        tick(deadline)
-      }
-    }
-    defer { ticks.cancel() }
-    return await withCheckedContinuation { waiter = $0 }
+    watch()
+    return await withCheckedContinuation { waiter = ($0, deadline) }
   }
 
-  private func tick(_ deadline: ContinuousClock.Instant) {
-    guard waiter != nil else { return }
+  /// Looks after those who wait, for as long as there are any.
+  private func watch() {
+    guard !isWatching else { return }
+    isWatching = true
+    Task {
+      repeat {
+        try? await Task.sleep(for: Self.retryPause)
+        tick()
+        tickEven()
+      } while waiter != nil || !evenWaiters.isEmpty
+      isWatching = false
+    }
+  }
+
+  private func tick() {
+    guard let deadline = waiter?.deadline else { return }
     if ContinuousClock.now >= deadline {
       coordinator.abandon()
       return finish(.outOfTime)
@@ -140,7 +157,7 @@ actor NamespaceDriver {
   private func finish(_ end: End) {
     guard let waiter else { return self.end = end }
     self.waiter = nil
-    waiter.resume(returning: end)
+    waiter.continuation.resume(returning: end)
   }
 
   // MARK: Performing
@@ -166,30 +183,41 @@ actor NamespaceDriver {
     }
     for (server, list) in messages {
       owing[server.value] += list.count
-      Task { await deliver(list, to: server) }
+      deliver(list[...], to: server)
     }
   }
 
-  private func deliver(_ messages: [(NamespaceRequest, UInt64)], to server: ServerIndex) async {
-    for (request, token) in messages {
-      var answer: Result<NamespaceReply, DFSError>
-      do throws(DFSError) {
-        let reply = try await servers.ask(
-          server, wire(request, for: server), timeout: Self.requestTimeout)
-        guard case .namespace(let namespaceReply) = reply else {
-          throw DFSError(
-            .protocolViolation, "\(server) answered a step of the namespace with something else")
-        }
-        if case .apply(_, _, let change) = request {
-          parts.last { $0.change == change.id }?.parts.receipt?.note(namespaceReply, of: server)
-        }
-        answer = .success(namespaceReply)
-      } catch {
-        answer = .failure(error)
+  /// Sends one message after the other, each after the answer to the one before.
+  private func deliver(_ messages: ArraySlice<(NamespaceRequest, UInt64)>, to server: ServerIndex) {
+    guard let (request, token) = messages.first else { return }
+    servers.ask(server, wire(request, for: server), timeout: Self.requestTimeout) { answer in
+      self.onLoop {
+        $0.answered(answer, to: request, by: server, token)
+        $0.deliver(messages.dropFirst(), to: server)
       }
-      owing[server.value] -= 1
-      receive(answer, from: server, token)
     }
+  }
+
+  private nonisolated func onLoop(_ body: @escaping @Sendable (isolated NamespaceDriver) -> Void) {
+    if loop.inEventLoop { return assumeIsolated(body) }
+    Task { await body(self) }
+  }
+
+  private func answered(
+    _ answer: Result<Reply, DFSError>, to request: NamespaceRequest, by server: ServerIndex,
+    _ token: UInt64
+  ) {
+    owing[server.value] -= 1
+    let step = answer.flatMap { reply -> Result<NamespaceReply, DFSError> in
+      if case .namespace(let reply) = reply { return .success(reply) }
+      return .failure(
+        DFSError(
+          .protocolViolation, "\(server) answered a step of the namespace with something else"))
+    }
+    if case .apply(_, _, let change) = request, case .success(let reply) = step {
+      parts.last { $0.change == change.id }?.parts.receipt?.note(reply, of: server)
+    }
+    receive(step, from: server, token)
   }
 
   private func receive(
@@ -197,7 +225,7 @@ actor NamespaceDriver {
   ) {
     switch answer {
     case .success(let reply):
-      refusals[server] = nil
+      if !refusals.isEmpty { refusals[server] = nil }
       if let point = reply.crashPoint { CrashPoint.reached(point) }
       perform(coordinator.receive(reply, token: token))
     case .failure(let error):
@@ -248,7 +276,7 @@ actor NamespaceDriver {
     let idle = notOwing(servers.reachable.intersection(coordinator.laggards))
     if !idle.isEmpty { perform(coordinator.retry(reachable: idle)) }
     late = []
-    await even(within: .milliseconds(500))
+    await waitUntilEven(within: .milliseconds(500), refusingToo: true)
   }
 
   // MARK: Servers that lag
@@ -266,7 +294,23 @@ actor NamespaceDriver {
   }
 
   private func wakeWhoIsEven() {
-    wakeEven(evenWaiters.filter { isEven(refusingToo: $0.value.refusingToo) }.map(\.key))
+    guard !evenWaiters.isEmpty else { return }
+    wakeEven { isEven(refusingToo: $0.refusingToo) }
+  }
+
+  /// A server that is lost sends no answer that would end the wait for it.
+  private func tickEven() {
+    wakeWhoIsEven()
+    let now = ContinuousClock.now
+    guard evenWaiters.contains(where: { $0.deadline <= now }) else { return }
+    late.formUnion(lagging)
+    wakeEven { $0.deadline <= now }
+  }
+
+  private func wakeEven(where isToWake: (EvenWaiter) -> Bool) {
+    let woken = evenWaiters.filter(isToWake)
+    evenWaiters.removeAll(where: isToWake)
+    for waiter in woken { waiter.continuation.resume() }
   }
 
   /// The servers that are known to be at the committed head of this client's view.
@@ -281,27 +325,19 @@ actor NamespaceDriver {
   /// takes them along.
   ///
   /// - Parameter refusingToo: also for servers that are there and refuse, as long as they do.
-  func even(within patience: Duration, refusingToo: Bool = true) async {
-    guard !isEven(refusingToo: refusingToo) else { return }
-    evenNumber += 1
-    let number = evenNumber
-    let deadline = ContinuousClock.now + patience
-    let alarm = Task {
-      // A server that is lost meanwhile sends no answer that would end the wait.
-      while !isEven(refusingToo: refusingToo), .now < deadline {
-        try await Task.sleep(until: min(deadline, .now + Self.retryPause), clock: .continuous)
-      }
-      if !isEven(refusingToo: refusingToo) { late.formUnion(lagging) }
-      wakeEven([number])
-    }
-    defer { alarm.cancel() }
-    await withCheckedContinuation {
-      evenWaiters[number] = EvenWaiter(continuation: $0, refusingToo: refusingToo)
-    }
+  nonisolated func even(within patience: Duration, refusingToo: Bool = true) async {
+    guard !stance.laggards.isEmpty else { return }
+    await waitUntilEven(within: patience, refusingToo: refusingToo)
   }
 
-  private func wakeEven(_ numbers: some Collection<Int>) {
-    for number in Array(numbers) { evenWaiters.removeValue(forKey: number)?.continuation.resume() }
+  private func waitUntilEven(within patience: Duration, refusingToo: Bool) async {
+    guard !isEven(refusingToo: refusingToo) else { return }
+    watch()
+    let deadline = ContinuousClock.now + patience
+    await withCheckedContinuation {
+      evenWaiters.append(
+        EvenWaiter(continuation: $0, refusingToo: refusingToo, deadline: deadline))
+    }
   }
 
   /// While this client leads, servers that are not in its view or lack changes are tried again.
@@ -353,19 +389,6 @@ actor NamespaceDriver {
       if error.isOfTheDisk { refusals[server] = error }
       perform(coordinator.refilled(server, head: nil))
       wakeWhoIsEven()
-    }
-  }
-}
-
-extension NamespaceReply {
-  /// What a client has come to when it gets this answer.
-  fileprivate var crashPoint: CrashPoint? {
-    switch self {
-    case .promised: .viewPromised
-    case .installed: .viewInstalled
-    case .applied: .changeTaken
-    case .log: .logRead
-    default: nil
     }
   }
 }

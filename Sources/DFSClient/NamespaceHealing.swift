@@ -23,7 +23,7 @@ extension Namespace {
     try await Task.sleep(for: Self.lagPatience)
     let lagging = Self.laggards(await heads()).intersection(Self.laggards(before))
     if lagging.isEmpty { return [] }
-    if await !driver.isSound { try await settle(until: deadline) }
+    if !driver.stance.isSound { try await settle(until: deadline) }
     await driver.even(within: patience, refusingToo: false)
     let left = Self.laggards(await heads())
     if left.intersection(lagging).isEmpty { return left }

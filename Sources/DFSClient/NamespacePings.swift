@@ -52,21 +52,44 @@ final class NamespacePings: Sendable {
 
   /// Pings all reachable servers until `enough` holds of the heads that came.
   /// - Returns: whether it did, before all had answered or failed.
-  func heads(until enough: ([ServerIndex: Head]) -> Bool) async -> Bool {
-    let (answers, feed) = AsyncStream.makeStream(of: (ServerIndex, Head?).self)
+  func heads(until enough: @escaping @Sendable ([ServerIndex: Head]) -> Bool) async -> Bool {
     let asked = servers.reachable.servers
-    for server in asked {
-      Task { [servers] in feed.yield((server, try? await servers.ping(server))) }
-    }
     guard !asked.isEmpty else { return false }
-    var heads: [ServerIndex: Head] = [:]
-    var waiting = asked.count
-    for await (server, head) in answers {
-      heads[server] = head
-      if enough(heads) { return true }
-      waiting -= 1
-      if waiting == 0 { return false }
+    return await withCheckedContinuation { waiter in
+      let round = PingRound(asked.count, enough, waiter)
+      for server in asked { servers.ping(server) { round.note(server, $0) } }
     }
-    return false
+  }
+}
+
+/// The answers to pings, until there are enough of them.
+private final class PingRound: Sendable {
+  private struct State {
+    var heads: [ServerIndex: Head] = [:]
+    var waiting: Int
+    /// Nil once it was woken.
+    var waiter: CheckedContinuation<Bool, Never>?
+  }
+
+  private let enough: @Sendable ([ServerIndex: Head]) -> Bool
+  private let state: Mutex<State>
+
+  init(
+    _ count: Int, _ enough: @escaping @Sendable ([ServerIndex: Head]) -> Bool,
+    _ waiter: CheckedContinuation<Bool, Never>
+  ) {
+    self.enough = enough
+    state = Mutex(State(waiting: count, waiter: waiter))
+  }
+
+  func note(_ server: ServerIndex, _ head: Head?) {
+    state.withLock { state in
+      state.waiting -= 1
+      state.heads[server] = head
+      let isEnough = enough(state.heads)
+      guard isEnough || state.waiting == 0, let waiter = state.waiter else { return }
+      state.waiter = nil
+      waiter.resume(returning: isEnough)
+    }
   }
 }

@@ -150,13 +150,10 @@ struct NamespaceReading {
   ) {
     waiting[server, default: 0] += 1
     sourcesAsked.insert(server)
-    Task { [servers, queries] in
-      do {
-        let (answers, head) = try await servers.query(
-          queries, of: server, timeout: Self.queryTimeout)
-        feed.yield(.rows(server, Rows(answers: answers, head: head)))
-      } catch {
-        feed.yield(.failed(server, rows: DFSError(error, else: .disconnected)))
+    servers.query(queries, of: server, timeout: Self.queryTimeout) { result in
+      switch result {
+      case .success(let rows): feed.yield(.rows(server, rows))
+      case .failure(let error): feed.yield(.failed(server, rows: error))
       }
     }
   }
@@ -166,12 +163,8 @@ struct NamespaceReading {
     _ feed: AsyncStream<Event>.Continuation
   ) {
     waiting[server, default: 0] += 1
-    Task { [servers] in
-      do {
-        feed.yield(.head(server, try await servers.ping(server)))
-      } catch {
-        feed.yield(.failed(server, rows: nil))
-      }
+    servers.ping(server) { head in
+      feed.yield(head.map { .head(server, $0) } ?? .failed(server, rows: nil))
     }
   }
 }

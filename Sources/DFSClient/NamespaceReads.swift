@@ -7,7 +7,7 @@ internal import Synchronization
 extension Namespace {
   /// - Throws: `staleHandle` if there is none (any more).
   func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
-    var known = await cached(freshness) { cache.inode(id) }
+    var known = await cached(freshness) { $0.inode(id) }
     if !known.isKnown { known = try await read([.inode(id)]).known.inode(id) }
     guard let inode = known.value else {
       throw DFSError(.staleHandle, "inode \(id) does not exist any more")
@@ -20,7 +20,7 @@ extension Namespace {
     _ parent: InodeID, _ name: FileName, _ freshness: Freshness
   ) async throws -> Inode {
     var known = await cached(freshness) {
-      cache.inode(parent).value?.kind == .directory ? cache.child(parent, name) : .unknown
+      $0.isDirectory(parent) == true ? $0.childInode(parent, name) : .unknown
     }
     if !known.isKnown {
       let rows = try await read([.inode(parent), .entry(parent: parent, name: name)]).known
@@ -34,7 +34,7 @@ extension Namespace {
   }
 
   func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [AttributeName: [UInt8]] {
-    let known = await cached(freshness) { Known(unknownIfNil: cache.attributes(id)) }
+    let known = await cached(freshness) { Known(unknownIfNil: $0.attributes(id)) }
     if let known = known.value { return known }
     let others = ahead.withLock { $0.missed(id) }.filter { cache.attributes($0) == nil }
     let queries: [Query] = [.inode(id), .attributes(id)] + others.map { .attributes($0) }
@@ -72,7 +72,7 @@ extension Namespace {
     _ directory: InodeID, _ freshness: Freshness
   ) async -> [DirectoryItem]? {
     await cached(freshness) {
-      Known(unknownIfNil: cache.inode(directory).value == nil ? nil : cache.listing(directory))
+      Known(unknownIfNil: $0.isDirectory(directory) == true ? $0.listing(directory) : nil)
     }.value
   }
 
@@ -114,14 +114,20 @@ extension Namespace {
 
   // MARK: Cached or not
 
-  /// What the cache knows, if that is good enough.
+  /// What the cache knows, if that is good enough: at a moment after the call began, of which it is
+  /// asked afterwards whether anybody else had changed anything before it. What the change under way
+  /// writes is waited for: servers would only tell that it is not decided.
   private func cached<Value>(
-    _ freshness: Freshness, _ look: () -> Known<Value>
+    _ freshness: Freshness, _ body: @escaping @Sendable (inout RowCacheTable) -> Known<Value>
   ) async -> Known<Value> {
-    let known = look()
-    guard known.isKnown else { return .unknown }
-    if freshness == .pushed, cache.isPushed { return known }
-    return await pings.confirm() ? look() : .unknown
+    let look = await cache.look(within: settings.hedge, body)
+    guard look.known.isKnown else { return .unknown }
+    let isEnough =
+      freshness == .pushed || freshness == .pushedIfThere && look.known.value != nil
+    if isEnough, cache.isPushed { return look.known }
+    guard await pings.confirm() else { return .unknown }
+    if cache.isUndisturbed(since: look) { return look.known }
+    return await cache.look(within: .zero, body).known
   }
 
   /// A view that is just being taken is not disturbed: about 100 ms.
@@ -134,7 +140,9 @@ extension Namespace {
     var reading = NamespaceReading(servers: servers, queries: queries, hedge: settings.hedge)
     var tries = 0
     while servers.reachable.count >= Limits.quorum {
-      if case .truth(let rows) = await reading.attempt() {
+      // What keeps the servers apart may be changes of this client.
+      let isAlone = tries > 0 && driver.stance.leading != nil
+      if case .truth(let rows) = await attempt(&reading, alone: isAlone, until: deadline) {
         let page = try NamespacePage(queries, rows)
         cache.keep(page.findings, at: rows.head)
         return page
@@ -158,6 +166,16 @@ extension Namespace {
       throw servers.missing(answering: servers.reachable, "nothing can be read")
     }
     return try NamespacePage(queries, rows)
+  }
+
+  /// Asks everybody once; while no change of this client's is under way, if it is to be alone.
+  private func attempt(
+    _ reading: inout NamespaceReading, alone: Bool, until deadline: ContinuousClock.Instant
+  ) async -> NamespaceReading.Outcome {
+    guard alone else { return await reading.attempt() }
+    let isAlone = (try? await turn.take(until: min(deadline, .now + settings.hedge))) != nil
+    defer { if isAlone { turn.pass() } }
+    return await reading.attempt()
   }
 
   /// Takes a view, so that what another client left half done is finished or dropped.
@@ -239,12 +257,12 @@ struct NamespaceRows: RowSource {
     repeat {
       for server in servers.byPreference(servers.reachable) {
         guard
-          let (answers, theirs) = try? await servers.query(
+          let rows = try? await servers.query(
             queries, of: server, timeout: NamespaceServers.pingTimeout)
         else { continue }
+        let theirs = rows.head
         if theirs.view == head.view, theirs.number == head.number {
-          let page = try NamespacePage(
-            queries, NamespaceReading.Rows(answers: answers, head: theirs))
+          let page = try NamespacePage(queries, rows)
           namespace.cache.keep(page.findings, at: theirs)
           return page.findings
         }

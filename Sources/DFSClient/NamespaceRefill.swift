@@ -83,11 +83,11 @@ struct NamespaceRefill: Sendable {
     var seen: UInt64 = 0
     var last: RowKey?
     repeat {
-      let (answers, head) = try await servers.query(
+      let rows = try await servers.query(
         [.everything(after: last)], of: source, timeout: Self.pageTimeout)
-      guard let page = answers.first else { throw displaced }
-      first = first ?? head
-      seen = max(seen, head.number)
+      guard let page = rows.answers.first else { throw displaced }
+      first = first ?? rows.head
+      seen = max(seen, rows.head.number)
       try await send(page.rows)
       last = page.isPartial ? page.rows.last?.key : nil
       if await isOver { break }
@@ -134,10 +134,10 @@ struct NamespaceRefill: Sendable {
     while !queries.isEmpty {
       let asked = Array(queries.prefix(Self.queriesAtOnce))
       queries.subtract(asked)
-      let (answers, head) = try await servers.query(asked, of: source, timeout: Self.pageTimeout)
-      guard answers.allSatisfy({ !$0.isPartial }) else { return nil }
-      seen = max(seen, head.number)
-      try await send(answers.flatMap(\.rows))
+      let rows = try await servers.query(asked, of: source, timeout: Self.pageTimeout)
+      guard rows.answers.allSatisfy({ !$0.isPartial }) else { return nil }
+      seen = max(seen, rows.head.number)
+      try await send(rows.answers.flatMap(\.rows))
     }
     return .staged(Staged(source: source, number: number, digest: digest, seen: seen))
   }

@@ -1,6 +1,8 @@
 internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
+internal import NIOCore
+internal import NIOPosix
 internal import Synchronization
 
 /// The four servers, as far as the namespace needs them: a small request, one answer.
@@ -14,6 +16,31 @@ protocol ServerRequests: Sendable {
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply
+  /// The event loop on which answers come in; nil: there is none.
+  var loop: (any EventLoop)? { get }
+  /// As the other, without a task.
+  /// - Parameter answer: called once, later, and on `loop` if there is one; must be quick.
+  func ask(
+    _ server: ServerIndex, _ request: Request, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void)
+}
+
+/// Servers that have no event loop.
+extension ServerRequests {
+  var loop: (any EventLoop)? { nil }
+
+  func ask(
+    _ server: ServerIndex, _ request: Request, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
+  ) {
+    Task {
+      do throws(DFSError) {
+        answer(.success(try await ask(server, request, timeout: timeout)))
+      } catch {
+        answer(.failure(error))
+      }
+    }
+  }
 }
 
 /// Asks servers, and notes what every answer tells besides: that the server lives, how fast it is,
@@ -31,6 +58,7 @@ final class NamespaceServers: Sendable {
 
   let requests: any ServerRequests
   let cache: RowCache
+  let loop: any EventLoop
   private let notes: Mutex<[Notes]>
   private let turn = Mutex(0)
   private let clock = ContinuousClock()
@@ -38,6 +66,7 @@ final class NamespaceServers: Sendable {
   init(requests: any ServerRequests, cache: RowCache) {
     self.requests = requests
     self.cache = cache
+    loop = requests.loop ?? MultiThreadedEventLoopGroup.singleton.next()
     notes = Mutex(Array(repeating: Notes(), count: Limits.serverCount))
   }
 
@@ -48,15 +77,49 @@ final class NamespaceServers: Sendable {
   ) async throws(DFSError) -> Reply {
     let generation = cache.generation(of: server)
     let reply = try await requests.ask(server, request, timeout: timeout)
+    heard(reply, of: server, generation)
+    return reply
+  }
+
+  /// - Parameter answer: called once, later; must be quick.
+  func ask(
+    _ server: ServerIndex, _ request: Request, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
+  ) {
+    let generation = cache.generation(of: server)
+    requests.ask(server, request, timeout: timeout) { result in
+      if case .success(let reply) = result { self.heard(reply, of: server, generation) }
+      answer(result)
+    }
+  }
+
+  private func heard(_ reply: Reply, of server: ServerIndex, _ generation: UInt64) {
     notes.withLock { $0[server.value].heard = clock.now }
     if let head = reply.head { cache.told(head, by: server, generation: generation) }
-    return reply
   }
 
   /// The head of a server, and all its pushes up to it delivered.
   func ping(_ server: ServerIndex) async throws(DFSError) -> Head {
     let began = clock.now
-    guard case .pong(let head) = try await ask(server, .ping, timeout: Self.pingTimeout) else {
+    let reply = try await ask(server, .ping, timeout: Self.pingTimeout)
+    return try head(of: reply, by: server, began)
+  }
+
+  /// - Parameter answer: called once, later, with the head or nil; must be quick.
+  func ping(_ server: ServerIndex, _ answer: @escaping @Sendable (Head?) -> Void) {
+    let began = clock.now
+    ask(server, .ping, timeout: Self.pingTimeout) { result in
+      let head = Result { () throws(DFSError) in
+        try self.head(of: result.get(), by: server, began)
+      }
+      answer(try? head.get())
+    }
+  }
+
+  private func head(
+    of pong: Reply, by server: ServerIndex, _ began: ContinuousClock.Instant
+  ) throws(DFSError) -> Head {
+    guard case .pong(let head) = pong else {
       throw DFSError(.protocolViolation, "\(server) answered a ping with something else")
     }
     note(server, latency: (clock.now - began) / .seconds(1))
@@ -66,14 +129,33 @@ final class NamespaceServers: Sendable {
   /// The rows that one server has, and its head.
   func query(
     _ queries: [Query], of server: ServerIndex, timeout: Duration
-  ) async throws(DFSError) -> ([QueryAnswer], Head) {
-    guard
-      case .query(let answers, let head) = try await ask(
-        server, .query(queries), timeout: timeout), answers.count == queries.count
-    else {
+  ) async throws(DFSError) -> NamespaceReading.Rows {
+    let reply = try await ask(server, .query(queries), timeout: timeout)
+    return try Self.rows(of: reply, to: queries, by: server)
+  }
+
+  /// - Parameter answer: called once, later; must be quick.
+  func query(
+    _ queries: [Query], of server: ServerIndex, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<NamespaceReading.Rows, DFSError>) -> Void
+  ) {
+    ask(server, .query(queries), timeout: timeout) { result in
+      answer(
+        result.flatMap { reply in
+          Result { () throws(DFSError) in
+            try Self.rows(of: reply, to: queries, by: server)
+          }
+        })
+    }
+  }
+
+  private static func rows(
+    of reply: Reply, to queries: [Query], by server: ServerIndex
+  ) throws(DFSError) -> NamespaceReading.Rows {
+    guard case .query(let answers, let head) = reply, answers.count == queries.count else {
       throw DFSError(.protocolViolation, "\(server) answered a query with something else")
     }
-    return (answers, head)
+    return NamespaceReading.Rows(answers: answers, head: head)
   }
 
   private func note(_ server: ServerIndex, latency: Double) {

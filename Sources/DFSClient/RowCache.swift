@@ -10,6 +10,7 @@ internal import Synchronization
 /// - Every row kept is what it is at the floor, as far as that is committed: it was the truth at some
 ///   head, and every change up to the floor that wrote it was pushed to us (which removed it) or made
 ///   by us (which replaced it).
+/// - What a change of ours writes is not known from `appending` to `committed` or `abandoned`.
 /// - A row read at a head below the floor is not kept: a push may have overtaken the answer.
 /// - The first head that a server tells on a connection, if it is above the floor, drops everything:
 ///   what led there was not pushed to us. So does the loss of a connection.
@@ -22,6 +23,11 @@ final class RowCache: Sendable {
     var told: ServerSet = []
     /// How many connections each server had; tells an answer of an earlier one.
     var generations = [UInt64](repeating: 0, count: Limits.serverCount)
+    /// How often something came from others: a push, or a connection that began or ended.
+    var foreign: UInt64 = 0
+    /// Those who wait for the end of the change under way.
+    var waiters: [UInt64: @Sendable (inout State) -> Void] = [:]
+    var nextWaiter: UInt64 = 0
   }
 
   private let state: Mutex<State>
@@ -48,6 +54,7 @@ final class RowCache: Sendable {
   func pushed(_ keys: [RowKey]?, head: Head, by server: ServerIndex) {
     state.withLock {
       $0.rise(to: head, toldBy: server, generation: $0.generations[server.value])
+      $0.foreign += 1
       guard let keys else { return $0.table.forgetEverything() }
       for key in keys { $0.table.forget(key) }
     }
@@ -72,15 +79,27 @@ final class RowCache: Sendable {
   func appending(_ writes: [RowWrite], as head: Head) {
     state.withLock {
       $0.floor = max($0.floor, head)
-      for write in writes { $0.table.forget(write.key) }
+      $0.table.begin(writes)
     }
   }
 
   func committed(_ writes: [RowWrite], as head: Head) {
     state.withLock {
       $0.floor = max($0.floor, head)
-      guard !(head < $0.floor) else { return }
-      for write in writes { $0.table.keep(write, number: head.number) }
+      if head < $0.floor {
+        $0.table.abandon()
+      } else {
+        $0.table.commit(writes, number: head.number)
+      }
+      $0.wake()
+    }
+  }
+
+  /// The change that was sent has ended otherwise: what it should have written is not known.
+  func abandoned() {
+    state.withLock {
+      $0.table.abandon()
+      $0.wake()
     }
   }
 
@@ -105,30 +124,53 @@ final class RowCache: Sendable {
   func hasHeard(laterThan view: View) -> Bool { state.withLock { $0.floor.view > view } }
   var latestView: View { state.withLock { $0.floor.view } }
 
-  func inode(_ id: InodeID) -> Known<Inode> { state.withLock { $0.table.inode(id) } }
+  /// What was known at one moment.
+  struct Look<Value: Sendable>: Sendable {
+    let known: Known<Value>
+    fileprivate let foreign: UInt64
+  }
 
-  /// The inode that a name leads to.
-  func child(_ parent: InodeID, _ name: FileName) -> Known<Inode> {
-    state.withLock {
-      switch $0.table.child(parent, name) {
-      case .unknown: .unknown
-      case .absent: .absent
-      case .present(let id): $0.table.inode(id).value.map { .present($0) } ?? .unknown
+  /// What is known now; where the change under way writes what is asked for, what is known when that
+  /// has ended, but no later than after `patience`.
+  func look<Value>(
+    within patience: Duration, _ body: @escaping @Sendable (inout RowCacheTable) -> Known<Value>
+  ) async -> Look<Value> {
+    let (number, ready) = state.withLock { state -> (UInt64, Look<Value>?) in
+      state.nextWaiter += 1
+      return (state.nextWaiter, state.settled(body))
+    }
+    if let ready { return ready }
+    let alarm = Task {
+      try await Task.sleep(for: patience)
+      state.withLock { state in state.waiters.removeValue(forKey: number)?(&state) }
+    }
+    defer { alarm.cancel() }
+    return await withCheckedContinuation { continuation in
+      state.withLock { state in
+        if let ready = state.settled(body) { return continuation.resume(returning: ready) }
+        state.waiters[number] = { state in
+          continuation.resume(returning: state.look(body).look)
+        }
       }
     }
   }
 
-  func attributes(_ id: InodeID) -> [AttributeName: [UInt8]]? {
-    state.withLock { $0.table.attributes(id) }
+  /// Whether nothing came from others since then: no push, no connection that began or ended.
+  func isUndisturbed<Value>(since look: Look<Value>) -> Bool {
+    state.withLock { $0.foreign == look.foreign }
   }
 
-  func listing(_ directory: InodeID) -> [DirectoryItem]? {
-    state.withLock { $0.table.listing(directory) }
+  /// What is known now.
+  func now<Value>(_ body: (inout RowCacheTable) -> Value) -> Value {
+    state.withLock { body(&$0.table) }
   }
+
+  func inode(_ id: InodeID) -> Known<Inode> { now { $0.inode(id) } }
+  func attributes(_ id: InodeID) -> [AttributeName: [UInt8]]? { now { $0.attributes(id) } }
 
   /// Entries of a wholly known directory whose inodes are not known; nil if it is not wholly known.
   func unknownChildren(of directory: InodeID) -> [InodeID]? {
-    state.withLock { $0.table.unknownChildren(of: directory) }
+    now { $0.unknownChildren(of: directory) }
   }
 
   /// What answers the query, or nil. A directory's query is answered as far as whether it is empty.
@@ -141,13 +183,13 @@ final class RowCache: Sendable {
       case .present(let inode): [.inode(id, inode)]
       }
     case .entry(let parent, let name):
-      switch child(parent, name) {
+      switch now({ $0.childInode(parent, name) }) {
       case .unknown: nil
       case .absent: [.entry(parent: parent, name, nil)]
       case .present(let inode):
         [.entry(parent: parent, name, inode.id), .inode(inode.id, inode)]
       }
-    case .directory(let id, _): state.withLock { $0.table.emptiness(id) }
+    case .directory(let id, _): now { $0.emptiness(id) }
     case .attributes(let id): attributes(id).map { [.attributes(id, $0)] }
     case .everything, .standIns: nil
     }
@@ -157,6 +199,7 @@ final class RowCache: Sendable {
 extension RowCache.State {
   fileprivate mutating func renew(_ server: ServerIndex) {
     generations[server.value] += 1
+    foreign += 1
     told.remove(server)
     table.forgetEverything()
   }
@@ -164,10 +207,34 @@ extension RowCache.State {
   fileprivate mutating func rise(to head: Head, toldBy server: ServerIndex, generation: UInt64) {
     let isOfThisConnection = generation == generations[server.value]
     if floor < head {
-      if !isOfThisConnection || !told.contains(server) { table.forgetEverything() }
+      if !isOfThisConnection || !told.contains(server) {
+        foreign += 1
+        table.forgetEverything()
+      }
       floor = head
     }
     if isOfThisConnection { told.insert(server) }
+  }
+
+  fileprivate mutating func look<Value>(
+    _ body: (inout RowCacheTable) -> Known<Value>
+  ) -> (look: RowCache.Look<Value>, isOpen: Bool) {
+    let (known, isOpen) = table.look(body)
+    return (RowCache.Look(known: known, foreign: foreign), isOpen)
+  }
+
+  /// Nil where the change under way writes what is asked for.
+  fileprivate mutating func settled<Value>(
+    _ body: (inout RowCacheTable) -> Known<Value>
+  ) -> RowCache.Look<Value>? {
+    let (look, isOpen) = look(body)
+    return isOpen ? nil : look
+  }
+
+  fileprivate mutating func wake() {
+    let waiting = waiters
+    waiters = [:]
+    for waiter in waiting.values { waiter(&self) }
   }
 }
 

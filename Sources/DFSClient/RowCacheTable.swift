@@ -15,6 +15,9 @@ enum Known<Value: Sendable>: Sendable {
 /// The rows of the cache, gathered by inode: its own row, the entries in it, its attributes.
 /// What was not used for the longest time goes first.
 ///
+/// Rows that an open change of this client writes are not known until it has ended, but are kept as they
+/// were: what it does not write stays known, and that a directory is wholly known too.
+///
 /// Invariant: `weight` is the sum of the objects' weights, about one a row; a large row counts as many.
 struct RowCacheTable: Sendable {
   /// An inode is far larger than the rest of an object, and a dictionary has much empty room.
@@ -47,31 +50,54 @@ struct RowCacheTable: Sendable {
   private var objects: [InodeID: Object] = [:]
   private(set) var weight = 0
   private var uses: UInt64 = 0
+  private var open = OpenChange()
+  /// Something that was asked for is being written by the open change.
+  private(set) var hasMetOpenChange = false
 
   init(bound: Int) { self.bound = bound }
 
   // MARK: Asking
 
+  /// Whether it is a directory, if that is known: no inode becomes another kind.
+  mutating func isDirectory(_ id: InodeID) -> Bool? {
+    if open.removes(id) { hasMetOpenChange = true }
+    guard !open.removes(id), let known = touch(id)?.inode, known.isKnown else { return nil }
+    return known.value?.inode.kind == .directory
+  }
+
   mutating func inode(_ id: InodeID) -> Known<Inode> {
-    switch touch(id)?.inode ?? .unknown {
+    guard !meets(open.inodes[id] != nil) else { return .unknown }
+    return switch touch(id)?.inode ?? .unknown {
     case .unknown: .unknown
     case .absent: .absent
     case .present(let boxed): .present(boxed.inode)
     }
   }
 
+  /// The inode that a name leads to.
+  mutating func childInode(_ parent: InodeID, _ name: FileName) -> Known<Inode> {
+    switch child(parent, name) {
+    case .unknown: .unknown
+    case .absent: .absent
+    case .present(let id): inode(id).value.map { .present($0) } ?? .unknown
+    }
+  }
+
   mutating func child(_ parent: InodeID, _ name: FileName) -> Known<InodeID> {
-    guard let object = touch(parent) else { return .unknown }
+    guard !meets(open.entries[parent]?.contains(name) ?? false), let object = touch(parent)
+    else { return .unknown }
     if let known = object.children[name] { return Known(known) }
     return object.isComplete ? .absent : .unknown
   }
 
-  mutating func attributes(_ id: InodeID) -> [AttributeName: [UInt8]]? { touch(id)?.attributes }
+  mutating func attributes(_ id: InodeID) -> [AttributeName: [UInt8]]? {
+    meets(open.attributes.contains(id)) ? nil : touch(id)?.attributes
+  }
 
   /// Whether the directory is empty, said as a listing of nothing or as one entry; nil where it is
   /// not known.
   mutating func emptiness(_ directory: InodeID) -> [Finding]? {
-    guard let object = touch(directory) else { return nil }
+    guard !meets(open.entries[directory] != nil), let object = touch(directory) else { return nil }
     for (name, child) in object.children {
       if let child { return [.entry(parent: directory, name, child)] }
     }
@@ -80,7 +106,8 @@ struct RowCacheTable: Sendable {
 
   /// All entries with their inodes in order, if all of it is known.
   mutating func listing(_ directory: InodeID) -> [DirectoryItem]? {
-    guard let object = touch(directory), object.isComplete else { return nil }
+    guard !meets(open.entries[directory] != nil), let object = touch(directory), object.isComplete
+    else { return nil }
     let names = object.sorted ?? object.children.filter { $0.value != nil }.keys.sorted()
     objects[directory]?.sorted = names
     var items: [DirectoryItem] = []
@@ -93,11 +120,44 @@ struct RowCacheTable: Sendable {
     return items
   }
 
+  private mutating func meets(_ isOpen: Bool) -> Bool {
+    if isOpen { hasMetOpenChange = true }
+    return isOpen
+  }
+
+  /// Looks, and says whether what is unknown may only be so because of the open change.
+  mutating func look<Value>(
+    _ body: (inout RowCacheTable) -> Known<Value>
+  ) -> (known: Known<Value>, isOpen: Bool) {
+    hasMetOpenChange = false
+    let known = body(&self)
+    return (known, !known.isKnown && hasMetOpenChange)
+  }
+
   func unknownChildren(of directory: InodeID) -> [InodeID]? {
     guard let object = objects[directory], object.isComplete else { return nil }
     return object.children.values.compactMap { $0 }.filter {
       !(objects[$0]?.inode.isKnown ?? false)
     }
+  }
+
+  // MARK: The open change
+
+  mutating func begin(_ writes: [RowWrite]) {
+    abandon()
+    open = OpenChange(writes)
+  }
+
+  /// What change `number` wrote is the truth now. What it made is known wholly.
+  mutating func commit(_ writes: [RowWrite], number: UInt64) {
+    open = OpenChange()
+    for write in writes { keep(write, number: number) }
+  }
+
+  /// What became of the open change is not known here, or others wrote after it.
+  mutating func abandon() {
+    for key in open.keys { forget(key) }
+    open = OpenChange()
   }
 
   // MARK: Keeping
@@ -118,8 +178,7 @@ struct RowCacheTable: Sendable {
     shrink()
   }
 
-  /// Keeps what change `number` of this client wrote. What it made is known wholly.
-  mutating func keep(_ write: RowWrite, number: UInt64) {
+  private mutating func keep(_ write: RowWrite, number: UInt64) {
     switch write.key {
     case .inode(let id):
       guard let value = write.value, let inode = try? Inode(id: id, row: value.bytes) else {
@@ -178,6 +237,7 @@ struct RowCacheTable: Sendable {
   /// Objects for which there may be room though they are gone.
   private static let keptCapacity = 4096
 
+  /// The open change stays open.
   mutating func forgetEverything() {
     objects = [:]
     weight = 0
@@ -199,14 +259,38 @@ struct RowCacheTable: Sendable {
     weight += objects[id]?.weight ?? 0
   }
 
-  /// Over the bound, an eighth of it goes at once, so that this is rare.
+  /// Over the bound, an eighth of it goes at once, so that this is rare; only numbers are sorted for
+  /// it, since who answers is waiting.
   private mutating func shrink() {
     guard weight > bound else { return }
-    let oldest = objects.sorted { $0.value.lastUse < $1.value.lastUse }
-    for (id, object) in oldest {
-      guard weight > bound - bound / 8 else { return }
-      objects[id] = nil
-      weight -= object.weight
+    while weight > bound - bound / 8 {
+      let uses = objects.values.map(\.lastUse).sorted()
+      let last = uses[uses.count / 8]
+      for id in objects.compactMap({ $0.value.lastUse <= last ? $0.key : nil }) {
+        weight -= objects.removeValue(forKey: id)?.weight ?? 0
+      }
     }
   }
+}
+
+/// The rows that the change under way writes.
+private struct OpenChange {
+  private(set) var keys: [RowKey] = []
+  /// Whether each inode that it writes is there after it.
+  private(set) var inodes: [InodeID: Bool] = [:]
+  private(set) var entries: [InodeID: Set<FileName>] = [:]
+  private(set) var attributes: Set<InodeID> = []
+
+  init(_ writes: [RowWrite] = []) {
+    for write in writes {
+      keys.append(write.key)
+      switch write.key {
+      case .inode(let id): inodes[id] = write.value != nil
+      case .entry(let parent, let name): entries[parent, default: []].insert(name)
+      case .attribute(let id, _): attributes.insert(id)
+      }
+    }
+  }
+
+  func removes(_ id: InodeID) -> Bool { inodes[id] == false }
 }

@@ -37,17 +37,25 @@ final class ServerLink: Sendable {
   private let inside: Mutex<Inside>
   private let settled = Shared<Void>()
 
-  init(_ server: ServerIndex, common: Common, group: any EventLoopGroup) {
+  /// - Parameters:
+  ///   - loop: of the control connection.
+  ///   - group: of the bulk connections.
+  init(
+    _ server: ServerIndex, common: Common, loop: any EventLoop, group: any EventLoopGroup
+  ) {
     let address = common.configuration.servers[server.value]
     let peer = "\(address.name) (\(address.host):\(address.port))"
     self.server = server
     self.address = address
     self.peer = peer
     self.common = common
-    loop = group.next()
+    self.loop = loop
     bulk = BulkConnections(
       settings: Self.settings(address, peer, common, isControl: false), group: group)
-    inside = Mutex(Inside(state: ServerLinkState(peer: peer)))
+    inside = Mutex(
+      Inside(
+        state: ServerLinkState(
+          peer: peer, callTimeout: .seconds(common.configuration.callTimeoutSeconds))))
   }
 
   // MARK: For the cluster

@@ -43,8 +43,6 @@ struct ServerLinkState {
 
   /// A connection that lasted shorter than this does not make the next one quicker.
   static let stablePeriod = TimeAmount.seconds(5)
-  /// A server that was lost is waited for so long.
-  static let patience = TimeAmount.seconds(5)
 
   private(set) var phase = Phase.idle
   /// Why the server is not up.
@@ -55,9 +53,12 @@ struct ServerLinkState {
   /// When it was up last; nil while it is, and before it ever was.
   private var lost: NIODeadline?
   private let peer: String
+  /// A server that was lost is waited for so long.
+  private let patience: TimeAmount
 
-  init(peer: String) {
+  init(peer: String, callTimeout: Duration) {
     self.peer = peer
+    patience = TimeAmount(ServerState.patience(within: callTimeout))
     problem = DFSError(.disconnected, "\(peer) has not answered yet")
   }
 
@@ -68,7 +69,7 @@ struct ServerLinkState {
     guard let lost, phase != .stopped, !(problem.map(Self.isHopeless) ?? false) else {
       return false
     }
-    return now - lost < Self.patience
+    return now - lost < patience
   }
 
   mutating func started() -> [Action] {

@@ -11,7 +11,7 @@ extension Transfer {
     let end = min(range.upperBound, version.size)
     let range = start..<min(end, start + UInt64(Limits.chunkBytes))
     guard !range.isEmpty else { return [] }
-    let patient = ContinuousClock.now + callTimeout / 6
+    let patient = ContinuousClock.now + ServerState.patience(within: callTimeout)
     while true {
       do throws(DFSError) {
         return try await readOnce(version, range)

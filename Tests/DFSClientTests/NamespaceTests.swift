@@ -85,7 +85,7 @@ import Testing
     client.set { $0.down = [] }
     let began = ContinuousClock.now
     async let waited: Void = namespace.driver.even(within: .seconds(60))
-    _ = await namespace.driver.leading
+    _ = await namespace.driver.current
     client.set { $0.down = fourth }
     await waited
     #expect(began.duration(to: .now) < .seconds(30))

@@ -78,12 +78,14 @@ import Testing
       made.row, RowWrite(.entry(parent: parent, name: name), RowValue(bytes: [], child: made.id)),
     ]
     cache.appending(writes, as: head(2))
-    #expect(!cache.child(parent, name).isKnown)
+    #expect(!cache.now { $0.childInode(parent, name) }.isKnown)
     cache.keep([.entry(parent: parent, name, nil)], at: head(1))
-    #expect(!cache.child(parent, name).isKnown, "what was read before the change is not kept")
+    #expect(
+      !cache.now { $0.childInode(parent, name) }.isKnown,
+      "what was read before the change is not kept")
     cache.committed(writes, as: head(2))
-    #expect(cache.child(parent, name).value == made)
-    #expect(cache.listing(made.id) == [])
+    #expect(cache.now { $0.childInode(parent, name) }.value == made)
+    #expect(cache.now { $0.listing(made.id) } == [])
     #expect(cache.attributes(made.id) == [:])
   }
 
@@ -92,12 +94,14 @@ import Testing
     let (parent, name, other) = (InodeID(4), try FileName("a"), try FileName("b"))
     cache.keep(
       [.inode(InodeID(5), file(5)), .listing(parent, [name: InodeID(5)])], at: head(1))
-    #expect(cache.listing(parent) == [DirectoryItem(name: name, inode: file(5))])
-    #expect(cache.child(parent, other).isKnown && cache.child(parent, other).value == nil)
+    #expect(cache.now { $0.listing(parent) } == [DirectoryItem(name: name, inode: file(5))])
+    #expect(
+      cache.now { $0.childInode(parent, other) }.isKnown
+        && cache.now { $0.childInode(parent, other) }.value == nil)
     cache.pushed([.entry(parent: parent, name: other)], head: head(2), by: dfs1)
-    #expect(cache.listing(parent) == nil)
-    #expect(!cache.child(parent, other).isKnown)
-    #expect(cache.child(parent, name).value == file(5))
+    #expect(cache.now { $0.listing(parent) } == nil)
+    #expect(!cache.now { $0.childInode(parent, other) }.isKnown)
+    #expect(cache.now { $0.childInode(parent, name) }.value == file(5))
   }
 
   @Test func isBoundedAndForgetsTheOldest() {
@@ -122,15 +126,25 @@ import Testing
         id: InodeID(change: number, index: 0), kind: .regular, mode: 0, owner: 0, group: 0,
         time: Timestamp(nanoseconds: 0))
       let entry = RowKey.entry(parent: parent, name: name)
-      for write in [made.row, RowWrite(entry, RowValue(bytes: [], child: made.id))] {
-        table.keep(write, number: number)
-      }
+      let making = [made.row, RowWrite(entry, RowValue(bytes: [], child: made.id))]
+      table.begin(making)
+      table.commit(making, number: number)
       #expect(table.child(parent, name).value == made.id && table.weight == weight + 2)
-      for write in [RowWrite(.inode(made.id), nil), RowWrite(entry, nil)] {
-        table.keep(write, number: number + 1)
-      }
+      let removing = [RowWrite(.inode(made.id), nil), RowWrite(entry, nil)]
+      table.begin(removing)
+      table.commit(removing, number: number + 1)
       #expect(table.child(parent, name).isKnown && table.child(parent, name).value == nil)
       #expect(table.weight == weight)
     }
+  }
+
+  @Test func largeAttributesCountAsManyRows() throws {
+    var table = RowCacheTable(bound: 1000)
+    let name = try AttributeName("user.large")
+    for id in UInt64(1)...100 {
+      table.keep(.attributes(InodeID(id), [name: Array(repeating: 1, count: 64 << 10)]))
+      #expect(table.weight <= 1000)
+    }
+    #expect((UInt64(1)...100).count { table.attributes(InodeID($0)) != nil } <= 4)
   }
 }

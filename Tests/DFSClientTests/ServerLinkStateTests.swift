@@ -9,14 +9,14 @@ import Testing
   private let now = NIODeadline.uptimeNanoseconds(1_000_000_000)
 
   private func up() -> ServerLinkState {
-    var state = ServerLinkState(peer: "DFS1")
+    var state = ServerLinkState(peer: "DFS1", callTimeout: .seconds(30))
     _ = state.started()
     _ = state.ready(now: now)
     return state
   }
 
   @Test func isReachableOnceItsObserversWereTold() {
-    var state = ServerLinkState(peer: "DFS1")
+    var state = ServerLinkState(peer: "DFS1", callTimeout: .seconds(30))
     #expect(state.started() == [.connect])
     #expect(!state.isReachable)
     #expect(state.ready(now: now) == [.tellConnected, .log(.up), .settled])
@@ -53,7 +53,7 @@ import Testing
 
   @Test func aWrongPasswordIsSaidAndTriedRarely() {
     let wrong = DFSError(.loginFailed, "Invalid Username/Password. Please try again.")
-    var state = ServerLinkState(peer: "DFS1")
+    var state = ServerLinkState(peer: "DFS1", callTimeout: .seconds(30))
     _ = state.started()
     let actions = state.ended(wrong, now: now, random: 0.5)
     #expect(actions == [.log(.away(wrong)), .settled, .wait(.seconds(30))])
@@ -86,7 +86,7 @@ import Testing
     _ = state.ended(refused, now: late)
     #expect(state.mayReturn(now: now + .seconds(8)))
     #expect(!state.mayReturn(now: now + .seconds(10)))
-    var never = ServerLinkState(peer: "DFS1")
+    var never = ServerLinkState(peer: "DFS1", callTimeout: .seconds(30))
     _ = never.started()
     _ = never.ended(refused, now: now)
     #expect(!never.mayReturn(now: now))

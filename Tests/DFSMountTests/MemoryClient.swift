@@ -209,11 +209,13 @@ final class MemoryClient: FileService {
     }
   }
 
-  func hold(_ version: VersionID) async {
+  func untilHeld() async {}
+
+  func hold(_ version: VersionID) {
     files.state.withLock { $0.holds[version, default: 0] += 1 }
   }
 
-  func release(_ version: VersionID) async {
+  func release(_ version: VersionID) {
     files.state.withLock { state in
       state.holds[version, default: 1] -= 1
       if state.holds[version] == 0 { state.holds[version] = nil }

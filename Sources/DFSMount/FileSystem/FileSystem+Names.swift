@@ -13,13 +13,8 @@ extension FileSystem {
   /// file that another client has just closed must be found.
   private func find(_ parent: InodeID, _ name: FileName) async throws -> Entry {
     let mark = nodes.mark
-    do {
-      let inode = try await service.lookup(parent, name, .pushed)
-      return entry(parent, name, inode, since: mark)
-    } catch let error as DFSError where error.code == .notFound {
-      let inode = try await service.lookup(parent, name, .current)
-      return entry(parent, name, inode, since: mark)
-    }
+    let inode = try await service.lookup(parent, name, .pushedIfThere)
+    return entry(parent, name, inode, since: mark)
   }
 
   // MARK: Making
@@ -114,7 +109,7 @@ extension FileSystem {
   private func holdOpenFile(_ parent: InodeID, _ name: FileName) async -> Inode? {
     let inode = try? await service.lookup(parent, name, .pushed)
     if let inode, let file = files[inode.id] {
-      await file.untilHeld()
+      await service.untilHeld()
       if inode.links <= 1, let attributes = try? await service.extendedAttributes(inode.id) {
         file.state.withLock { if !$0.isRemoved { $0.attributes = attributes } }
       }

@@ -46,7 +46,7 @@ final class FileSystem: Sendable {
         memoryPerFile: configuration.spoolMemoryBytes,
         holeBytes: configuration.options.holeBytes),
       writes: configuration.writes, host: MountConfiguration.hostName, logger: logger,
-      patience: .seconds(configuration.callTimeoutSeconds) / 6)
+      patience: ServerState.patience(within: .seconds(configuration.callTimeoutSeconds)))
   }
 
   /// The attributes of an inode that was asked for at `mark`, with what is newer here.

@@ -47,7 +47,7 @@ final class OpenFile: Sendable {
     /// Some handle writes past the kernel's pages, which are then of no version.
     var isWrittenPastPages = false
     /// The versions held at the servers for this file.
-    var held: [VersionID: Task<Void, Never>] = [:]
+    var held: Set<VersionID> = []
 
     var isDirty: Bool { changes != published && !isRemoved }
   }
@@ -156,28 +156,15 @@ final class OpenFile: Sendable {
 
   /// Keeps the copies of a version while the file is open here.
   private func hold(_ version: VersionID) {
-    let service = context.service
-    state.withLock { $0.held[version] = Task { await service.hold(version) } }
-  }
-
-  /// Returns when the servers keep the copies of what is open here.
-  func untilHeld() async {
-    for task in state.withLock({ Array($0.held.values) }) { await task.value }
+    if state.withLock({ $0.held.insert(version).inserted }) { context.service.hold(version) }
   }
 
   /// The last handle is closed.
   func letGo() {
     let held = state.withLock { state in
-      defer { state.held = [:] }
+      defer { state.held = [] }
       return state.held
     }
-    let service = context.service
-    guard !held.isEmpty else { return }
-    Task {
-      for (version, task) in held {
-        await task.value
-        await service.release(version)
-      }
-    }
+    for version in held { context.service.release(version) }
   }
 }
