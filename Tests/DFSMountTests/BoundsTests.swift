@@ -55,6 +55,21 @@ extension OnAMount {
       }
     }
 
+    /// A directory that needs several answers was listed without end when any file was open.
+    @Test(.needsFuse) func aLargeDirectoryEndsThoughAFileIsOpen() async throws {
+      try await Mounted.run { mounted in
+        try await mounted.succeed(
+          """
+          mkdir $M/d; for ((i = 0; i < 2000; i++)); do : > $M/d/$i; done
+          exec 3> $M/d/open 4< $M/d/7
+          for list in 'ls -l' 'ls -lU' 'ls -f'; do
+            [ $(timeout 20 $list $M/d | grep -Ecv '^total|[.]$') = 2001 ]
+          done
+          [ "$(ls $M/d | sort | uniq -d)" = '' ]
+          """)
+      }
+    }
+
     /// Every file is opened for writing and reading, and has its spool on disk.
     @Test(.needsFuse) func aThousandOpenFilesLeaveNothingOpen() async throws {
       try await Mounted.run(configure: { $0.spoolMemoryBytes = 0 }) { mounted in

@@ -154,6 +154,41 @@ extension EndToEnd {
       }
     }
 
+    /// Of two mounts that rename one file in the same way, one is told that it did it: also right
+    /// after the other, before its kernel has heard. Found by scripts/torture --mounts 2.
+    @Test(.needsFuse) func aRenameIsToldOnce() async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        try await cluster.shell.succeed(
+          """
+          cat > $LOCAL/once.py <<'END'
+          import os, threading
+          mounts = os.environ["M"], os.environ["M2"]
+          def rename(mount, i, won):
+              try: os.rename(f"{mount}/c{i}", f"{mount}/a{i}")
+              except FileNotFoundError: return
+              won.append(mount)
+          for i in range(150):
+              here, there = mounts if i % 2 == 0 else mounts[::-1]
+              open(f"{here}/c{i}", "w").close()
+              os.stat(f"{there}/c{i}")
+              won = []
+              if i % 3 == 0:
+                  both = [threading.Thread(target=rename, args=(m, i, won)) for m in mounts]
+                  for thread in both: thread.start()
+                  for thread in both: thread.join()
+              else:
+                  rename(here, i, won)
+                  if i % 3 == 1: os.stat(f"{there}/a{i}")
+                  rename(there, i, won)
+              assert len(won) == 1, f"round {i}: renamed by {won}"
+              for mount in mounts:
+                  assert os.path.exists(f"{mount}/a{i}") and not os.path.exists(f"{mount}/c{i}")
+          END
+          python3 $LOCAL/once.py
+          """, seconds: 120)
+      }
+    }
+
     /// Concurrent puts of one name, and closes of one file on two mounts, leave one of them whole.
     @Test(.needsFuse) func concurrentPutsLeaveOneWhole() async throws {
       try await MountedCluster.run(mounts: 2) { cluster in

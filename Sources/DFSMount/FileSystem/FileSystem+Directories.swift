@@ -25,23 +25,26 @@ extension FileSystem {
     let rest = items.dropFirst(first)
     return .directory(
       DirectoryPage(
-        first: first, items: withAttributes ? current(rest, atMost: size) : rest, size: size,
+        items: withAttributes ? current(rest, atMost: size) : rest, size: size,
         withAttributes: withAttributes))
   }
 
   /// The items, with the attributes that open files have now: what was taken when the directory was
-  /// read from the front may be older than an open. Only as many as can fit the answer: a large
-  /// directory is read in thousands of answers.
+  /// read from the front may be older than an open. A name besides which the kernel knows another
+  /// it is to ask for; see `lostName`. Only as many as can fit the answer: a large directory is read
+  /// in thousands of answers.
   /// - Parameter size: of the answer, bytes.
   private func current(
     _ items: ArraySlice<DirectoryPage.Item>, atMost size: Int
   ) -> ArraySlice<DirectoryPage.Item> {
-    guard !files.isEmpty else { return items }
-    return items.prefix(size / Self.itemBytes + 1).map { item in
-      guard item.entry != nil, let file = files[item.attributes.inode.id] else { return item }
-      let attributes = told(file.overlay(item.attributes.inode), of: file)
-      return DirectoryPage.Item(name: item.name, attributes: attributes, entry: item.entry)
-    }[...]
+    var page = items.prefix(size / Self.itemBytes + 1)
+    for place in page.indices {
+      guard let name = page[place].entry else { continue }
+      let inode = page[place].attributes.inode
+      if let file = files[inode.id] { page[place].attributes = told(file.overlay(inode), of: file) }
+      if nodes.otherName(of: inode, than: name) != nil { page[place].entry = nil }
+    }
+    return page
   }
 
   /// The smallest item with attributes in an answer to the kernel: fuse_direntplus with a name of

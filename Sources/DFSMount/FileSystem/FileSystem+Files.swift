@@ -95,6 +95,9 @@ extension FileSystem {
     guard inode.kind == .regular else {
       throw DFSError(.staleHandle, "'\(name)' was replaced by something that is no file")
     }
+    if let lost = try await lostName(of: inode, foundAs: NodeName(parent: parent, name: name)) {
+      return .renamed(from: lost)
+    }
     let (file, isDivided) = files.open(inode, since: mark, context: context)
     if flags & O_TRUNC != 0 { try await file.truncate(to: 0, isChange: true) {} }
     let entry = entry(parent, name, inode, since: mark)

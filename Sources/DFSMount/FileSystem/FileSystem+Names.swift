@@ -5,16 +5,30 @@ internal import Synchronization
 
 /// Names: looking up, making, removing and moving them.
 extension FileSystem {
-  func lookup(_ parent: InodeID, _ name: FileName) async throws -> Reply {
-    .entry(try await find(parent, name))
-  }
-
   /// A cached entry is good as long as servers push; that there is none is asked for anew, since a
   /// file that another client has just closed must be found.
-  private func find(_ parent: InodeID, _ name: FileName) async throws -> Entry {
+  func lookup(_ parent: InodeID, _ name: FileName) async throws -> Reply {
     let mark = nodes.mark
     let inode = try await service.lookup(parent, name, .pushedIfThere)
-    return entry(parent, name, inode, since: mark)
+    if let lost = try await lostName(of: inode, foundAs: NodeName(parent: parent, name: name)) {
+      return .renamed(from: lost)
+    }
+    return .entry(entry(parent, name, inode, since: mark))
+  }
+
+  /// Under which name, that is none any more, the kernel knows a file that can have one only. Told
+  /// of the new one besides, it would take both for names of one file, and rename(2) of the old to
+  /// the new does nothing then: another client's rename would look like this one's.
+  func lostName(of inode: Inode, foundAs name: NodeName) async throws -> NodeName? {
+    guard let known = nodes.otherName(of: inode, than: name) else { return nil }
+    // Either may be what is cached here: it is asked for anew, and so the kernel's next question
+    // gets what is.
+    guard try await service.lookup(name.parent, name.name, .current).id == inode.id else {
+      throw DFSError(.staleHandle, "'\(name.name)' is another file now")
+    }
+    let isKept = try? await service.lookup(known.parent, known.name, .current).id == inode.id
+    nodes.drop(known, of: inode.id)
+    return isKept == true ? nil : known
   }
 
   // MARK: Making

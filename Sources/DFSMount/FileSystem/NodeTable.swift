@@ -62,6 +62,14 @@ final class NodeTable: Sendable {
   /// The name by which the kernel saw the inode last.
   func name(of id: InodeID) -> NodeName? { state.withLock { $0.nodes[id]?.name } }
 
+  /// The name by which the kernel saw the inode last, if that is another and the inode has one only.
+  func otherName(of inode: Inode, than name: NodeName) -> NodeName? {
+    guard inode.kind == .directory || inode.links == 1, let known = self.name(of: inode.id),
+      known != name
+    else { return nil }
+    return known
+  }
+
   func rename(_ id: InodeID, to name: NodeName) {
     state.withLock { if $0.nodes[id] != nil { $0.nodes[id]?.name = name } }
   }

@@ -44,12 +44,11 @@ struct Opened: Hashable, Sendable {
 struct DirectoryPage: Sendable {
   struct Item: Sendable {
     let name: [UInt8]
-    let attributes: Attributes
-    /// The name to remember, nil for `.` and `..`.
-    let entry: NodeName?
+    var attributes: Attributes
+    /// The name to remember; nil for `.` and `..`, and where the kernel is to ask for it.
+    var entry: NodeName?
   }
-  /// The place of the first item; the kernel continues after the last that fitted.
-  let first: Int
+  /// Their indices are their places in the directory: the kernel continues after the last that fitted.
   let items: ArraySlice<Item>
   /// Bytes that the kernel takes.
   let size: Int
@@ -61,6 +60,9 @@ enum Reply: Sendable {
   case done
   case entry(Entry)
   case created(Entry, Opened)
+  /// The file that was asked for had this name; the kernel does not know yet that it lost it, and
+  /// is to ask for that again, then for the new one.
+  case renamed(from: NodeName)
   case attributes(Attributes)
   case opened(Opened)
   case target([UInt8])

@@ -45,6 +45,7 @@ struct FuseAnswers: Sendable {
     case .position(nil): fuse_reply_err(raw, ENXIO) == 0
     case .space(let report): send(report, to: raw)
     case .value(let bytes, let limit): send(bytes, limit: limit, to: raw)
+    case .renamed: fuse_reply_err(raw, ESTALE) == 0
     case .directory: false
     }
   }
@@ -173,8 +174,8 @@ struct FuseAnswers: Sendable {
     to rest: UnsafeMutableRawBufferPointer, _ raw: fuse_req_t
   ) -> Int {
     var parameters = parameters(item.attributes)
-    // No lookup is counted for `.` and `..`.
-    if item.entry == nil { parameters.entry_timeout = 0 }
+    // Without the inode's number the kernel shows the name, and counts no lookup.
+    if item.entry == nil { parameters.ino = 0 }
     return (item.name + [0]).withUnsafeBytes { name in
       let name = name.bindMemory(to: CChar.self).baseAddress
       let place = rest.bindMemory(to: CChar.self).baseAddress

@@ -52,6 +52,7 @@ final class FuseRequest: Sendable {
     }
     if case .directory(let page) = reply { return answer(page, raw) }
     if case .opened(let opened) = reply { session.renewSize(opened) }
+    if case .renamed(let name) = reply { session.expire(name) }
     session.fileSystem.willDeliver(reply)
     if !session.answers.send(reply, to: raw) {
       session.fileSystem.wasNotDelivered(reply, counted: true)

@@ -37,6 +37,7 @@ final class FuseSession: Sendable {
   private let session = Mutex<RawSession?>(nil)
   private let state = Mutex(State())
   private let watch = DispatchQueue(label: "dfs.mount.watch")
+  private let lateTelling = DispatchQueue(label: "dfs.mount.expire")
 
   init(_ fileSystem: FileSystem, _ configuration: MountConfiguration, logger: Logger) {
     self.fileSystem = fileSystem
@@ -231,6 +232,14 @@ final class FuseSession: Sendable {
         _ = fuse_lowlevel_notify_inval_entry(
           session, name.parent.value, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
       }
+    }
+  }
+
+  /// The same from within an operation. A kernel that cannot expire names is told when it has the
+  /// answer.
+  func expire(_ name: NodeName) {
+    notify { session in
+      if dfs_expire_entries(session) != 0 { lateTelling.async { self.invalidate(name) } }
     }
   }
 
