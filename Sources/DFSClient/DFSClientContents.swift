@@ -104,7 +104,7 @@ extension DFSClient {
   ) async throws -> Mending {
     let deadline = namespace.deadline
     var stored = receipt?.stored ?? .all
-    var pause = Pause()
+    var pause = Pause(.milliseconds(50))
     while true {
       // A server that refuses changes (its disk is full) is as good as lost.
       var reachable = cluster.reachable

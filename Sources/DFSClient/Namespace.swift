@@ -29,7 +29,8 @@ final class Namespace: Sendable {
   let pings: NamespacePings
   let ahead = Mutex(AttributesAhead())
   private let logger: Logger
-  let turn = NamespaceTurn()
+  private let turn = NamespaceTurn()
+  private let pace = NamespacePace()
   /// Brings servers what a change that was taken up from others came without.
   private let completion = Mutex<(@Sendable () async -> Void)?>(nil)
 
@@ -86,7 +87,7 @@ final class Namespace: Sendable {
     try await requireWritable(policy ?? settings.policy)
     try await turn.take(until: deadline)
     defer { turn.pass() }
-    var pause = Pause()
+    var pause = pace.pause
     while true {
       let head = try await lead(until: deadline, &pause)
       if let value = try await attempt(at: head, parts, body, until: deadline, &pause) {
@@ -118,7 +119,7 @@ final class Namespace: Sendable {
     try await turn.take(until: deadline)
     defer { turn.pass() }
     await driver.abandon()
-    var pause = Pause()
+    var pause = pace.pause
     _ = try await lead(until: deadline, &pause)
   }
 
@@ -170,8 +171,10 @@ final class Namespace: Sendable {
       if stance.isSound, let head = stance.leading, !cache.hasHeard(laterThan: head.view) {
         return head
       }
+      let began = ContinuousClock.now
       switch await driver.takeView(until: deadline) {
       case .leading, .committed:
+        pace.viewTaken(in: .now - began)
         // Before the next change, which says that what came before is on three servers.
         if driver.stance.hasBroughtChanges { await complete() }
       case .displaced: try await pause.wait(until: deadline)
@@ -275,21 +278,6 @@ final class Namespace: Sendable {
       .timedOut,
       "the outcome is not known: three servers did not answer within \(settings.callTimeout); "
         + "the change may or may not have happened", cause: cause)
-  }
-}
-
-/// A random pause that grows, so that two clients that displace each other do not go on doing so.
-struct Pause {
-  private var milliseconds = 2...50
-
-  mutating func wait(until deadline: ContinuousClock.Instant) async throws(DFSError) {
-    let pause = Duration.milliseconds(Int.random(in: milliseconds))
-    milliseconds = 2...min(milliseconds.upperBound * 2, 1000)
-    guard .now + pause < deadline else {
-      throw DFSError(.timedOut, "other clients' changes left no room; nothing was changed")
-    }
-    // A cancelled caller must not make this a pause of nothing.
-    await Task { try? await Task.sleep(for: pause) }.value
   }
 }
 

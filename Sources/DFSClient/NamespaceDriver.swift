@@ -229,7 +229,7 @@ actor NamespaceDriver {
       if let point = reply.crashPoint { CrashPoint.reached(point) }
       perform(coordinator.receive(reply, token: token))
     case .failure(let error):
-      if !Self.isOfTheNet(error) {
+      if !error.isOfTheNet {
         refusal = refusal ?? error
         if refusals.updateValue(error, forKey: server) == nil {
           logger.warning("\(server) refuses changes", metadata: ["cause": "\(error)"])
@@ -238,10 +238,6 @@ actor NamespaceDriver {
       perform(coordinator.undelivered(token: token))
     }
     wakeWhoIsEven()
-  }
-
-  private static func isOfTheNet(_ error: DFSError) -> Bool {
-    [.disconnected, .timedOut, .cancelled, .protocolViolation].contains(error.code)
   }
 
   private func wire(_ request: NamespaceRequest, for server: ServerIndex) -> Request {
@@ -300,11 +296,17 @@ actor NamespaceDriver {
 
   /// A server that is lost sends no answer that would end the wait for it.
   private func tickEven() {
+    lookForLaterView()
     wakeWhoIsEven()
     let now = ContinuousClock.now
     guard evenWaiters.contains(where: { $0.deadline <= now }) else { return }
     late.formUnion(lagging)
     wakeEven { $0.deadline <= now }
+  }
+
+  /// Who was displaced brings nobody along, and hears of it from a server that tells what changed.
+  private func lookForLaterView() {
+    if !coordinator.laggards.isEmpty { coordinator.saw(servers.cache.latestView) }
   }
 
   private func wakeEven(where isToWake: (EvenWaiter) -> Bool) {
@@ -331,6 +333,7 @@ actor NamespaceDriver {
   }
 
   private func waitUntilEven(within patience: Duration, refusingToo: Bool) async {
+    lookForLaterView()
     guard !isEven(refusingToo: refusingToo) else { return }
     watch()
     let deadline = ContinuousClock.now + patience

@@ -140,9 +140,7 @@ extension Namespace {
     var reading = NamespaceReading(servers: servers, queries: queries, hedge: settings.hedge)
     var tries = 0
     while servers.reachable.count >= Limits.quorum {
-      // What keeps the servers apart may be changes of this client.
-      let isAlone = tries > 0 && driver.stance.leading != nil
-      if case .truth(let rows) = await attempt(&reading, alone: isAlone, until: deadline) {
+      if case .truth(let rows) = await reading.attempt() {
         let page = try NamespacePage(queries, rows)
         cache.keep(page.findings, at: rows.head)
         return page
@@ -166,16 +164,6 @@ extension Namespace {
       throw servers.missing(answering: servers.reachable, "nothing can be read")
     }
     return try NamespacePage(queries, rows)
-  }
-
-  /// Asks everybody once; while no change of this client's is under way, if it is to be alone.
-  private func attempt(
-    _ reading: inout NamespaceReading, alone: Bool, until deadline: ContinuousClock.Instant
-  ) async -> NamespaceReading.Outcome {
-    guard alone else { return await reading.attempt() }
-    let isAlone = (try? await turn.take(until: min(deadline, .now + settings.hedge))) != nil
-    defer { if isAlone { turn.pass() } }
-    return await reading.attempt()
   }
 
   /// Takes a view, so that what another client left half done is finished or dropped.

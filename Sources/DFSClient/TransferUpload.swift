@@ -127,6 +127,11 @@ extension DFSError {
   var isOfTheDisk: Bool {
     [.noSpace, .quotaExceeded, .inputOutput, .readOnly, .accessDenied].contains(code)
   }
+
+  /// Tells of the way to a server, nothing of the server.
+  var isOfTheNet: Bool {
+    [.disconnected, .timedOut, .cancelled, .protocolViolation].contains(code)
+  }
 }
 
 /// Counts what was stored, and tells it in order.

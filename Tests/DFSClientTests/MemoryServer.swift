@@ -26,6 +26,7 @@ final class MemoryServer: Sendable {
 
   var head: Head { state.withLock { $0.replica.head } }
   var rows: [RowKey: Row] { state.withLock { $0.table.rows } }
+  var isBeingRefilled: Bool { state.withLock { $0.stage != nil } }
   var refillPages: Int { state.withLock { $0.refillPages } }
 
   /// A page of rows in an answer.
@@ -144,6 +145,7 @@ extension MemoryServer.State {
       return .namespace(.behind(replica.head))
     }
     table = stage
+    self.stage = nil
     log = []
     replica = Replica(
       promised: view, head: Head(view: view, number: head.number, digest: head.digest))

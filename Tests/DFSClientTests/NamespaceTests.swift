@@ -91,6 +91,26 @@ import Testing
     #expect(began.duration(to: .now) < .seconds(30))
   }
 
+  /// A client that another displaces while it refills a server waited two seconds for the end, and its
+  /// programs with it, again and again. Found by two mounts with four programs each.
+  @Test func whoWasDisplacedWaitsForNoLaggard() async throws {
+    let cluster = MemoryCluster()
+    let client = cluster.client { $0.policy = .quorum }
+    let namespace = client.namespace()
+    for index in 0..<5 { _ = try await create(namespace, "a\(index)") }
+    try await eventually("all have it") { cluster.servers.allSatisfy { $0.head.number == 5 } }
+    for server in cluster.servers { server.trimLog() }
+    cluster[4].becomeBlank()
+    client.set { $0.delayMicroseconds = 100_000 }
+    _ = try await create(namespace, "b")
+    try await eventually("DFS4 is being refilled") { cluster[4].isBeingRefilled }
+    let began = ContinuousClock.now
+    async let waited: Void = namespace.driver.even(within: .seconds(60))
+    _ = try await create(cluster.client { $0.policy = .quorum }.namespace(), "c")
+    await waited
+    #expect(began.duration(to: .now) < .seconds(30))
+  }
+
   @Test func aViewIsKeptForManyChanges() async throws {
     let cluster = MemoryCluster()
     let namespace = cluster.client().namespace()

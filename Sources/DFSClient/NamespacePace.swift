@@ -1,0 +1,39 @@
+internal import DFSCore
+internal import Synchronization
+
+/// How long a client needs for a view and a change. One that was displaced leaves that much to the
+/// other, whoever waits longer: were its pause to grow each time, it would wait ever longer for one
+/// that comes back at once after each change that succeeded (the capture effect of binary
+/// exponential backoff).
+final class NamespacePace: Sendable {
+  private static let bounds = Duration.milliseconds(10)...Duration.milliseconds(500)
+
+  private let typical = Mutex(Duration.milliseconds(25))
+
+  /// A change takes less than the view before it.
+  func viewTaken(in time: Duration) {
+    let time = max(Self.bounds.lowerBound, min(Self.bounds.upperBound, time * 2))
+    typical.withLock { $0 = ($0 * 3 + time) / 4 }
+  }
+
+  /// For one call.
+  var pause: Pause { Pause(typical.withLock { $0 }) }
+}
+
+/// A random pause, so that two clients that displace each other do not go on doing so.
+struct Pause {
+  private var typical: Duration
+
+  /// - Parameter typical: how long the other needs for a change; it has time for some.
+  init(_ typical: Duration) { self.typical = typical }
+
+  mutating func wait(until deadline: ContinuousClock.Instant) async throws(DFSError) {
+    let pause = typical * Double.random(in: 2...6)
+    typical = min(typical * 1.1, .seconds(1))
+    guard .now + pause < deadline else {
+      throw DFSError(.timedOut, "other clients' changes left no room; nothing was changed")
+    }
+    // A cancelled caller must not make this a pause of nothing.
+    await Task { try? await Task.sleep(for: pause) }.value
+  }
+}
