@@ -180,9 +180,9 @@ final class Namespace: Sendable {
       case .displaced: try await pause.wait(until: deadline)
       case .stuck(let obstacle):
         guard case .silent = obstacle,
-          servers.reachable.count >= Limits.quorum || .now < patient && servers.someMayReturn
+          servers.reachable.count >= Limits.quorum || .now < patient && servers.someMayReturn,
+          (try? await Pause.briefly(until: deadline)) != nil
         else { throw error(obstacle) }
-        try await pause.wait(until: deadline)
       case .outOfTime:
         throw DFSError(
           .timedOut,

@@ -6,7 +6,7 @@ internal import Synchronization
 /// that comes back at once after each change that succeeded (the capture effect of binary
 /// exponential backoff).
 final class NamespacePace: Sendable {
-  private static let bounds = Duration.milliseconds(10)...Duration.milliseconds(500)
+  private static let bounds = Duration.milliseconds(10)...Duration.milliseconds(200)
 
   private let typical = Mutex(Duration.milliseconds(25))
 
@@ -26,6 +26,12 @@ struct Pause {
 
   /// - Parameter typical: how long the other needs for a change; it has time for some.
   init(_ typical: Duration) { self.typical = typical }
+
+  /// For servers, which do not mind being asked together.
+  static func briefly(until deadline: ContinuousClock.Instant) async throws(DFSError) {
+    var pause = Pause(.milliseconds(25))
+    try await pause.wait(until: deadline)
+  }
 
   mutating func wait(until deadline: ContinuousClock.Instant) async throws(DFSError) {
     let pause = typical * Double.random(in: 2...6)

@@ -97,8 +97,33 @@ final class MemoryClient: ServerRequests {
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply {
+    note(request)
+    return try await answer(server, request, timeout)
+  }
+
+  /// Counts at once, not when its task begins.
+  func ask(
+    _ server: ServerIndex, _ request: Request, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
+  ) {
+    note(request)
+    Task {
+      do throws(DFSError) {
+        answer(.success(try await self.answer(server, request, timeout)))
+      } catch {
+        answer(.failure(error))
+      }
+    }
+  }
+
+  private func note(_ request: Request) {
     count.withLock { $0 += 1 }
     if case .query(let asked) = request { queries.withLock { $0 += asked.count } }
+  }
+
+  private func answer(
+    _ server: ServerIndex, _ request: Request, _ timeout: Duration
+  ) async throws(DFSError) -> Reply {
     let faults = faults.withLock { $0 }
     if faults.down.contains(server) { throw DFSError(.disconnected, "connection refused") }
     if faults.frozen.contains(server) {
