@@ -208,6 +208,18 @@ public struct AttributeChange: Hashable, Sendable {
   public init() {}
 }
 
+extension Inode {
+  /// As by a process, not by reading.
+  public mutating func perform(_ change: AttributeChange, at time: Timestamp) {
+    if let mode = change.mode { self.mode = mode & 0o7777 }
+    if let owner = change.owner { self.owner = owner }
+    if let group = change.group { self.group = group }
+    if let accessed = change.accessed { self.accessed = accessed }
+    if let modified = change.modified { self.modified = modified }
+    changed = time
+  }
+}
+
 /// Where a published content goes.
 public enum PublishTarget: Sendable {
   /// To this inode, which exists. `modified` becomes its time of modification, and `changed`, when

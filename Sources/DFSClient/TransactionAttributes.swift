@@ -10,12 +10,7 @@ extension Transaction {
       put(inode)
       return inode
     }
-    if let mode = change.mode { inode.mode = mode & 0o7777 }
-    if let owner = change.owner { inode.owner = owner }
-    if let group = change.group { inode.group = group }
-    if let accessed = change.accessed { inode.accessed = accessed }
-    if let modified = change.modified { inode.modified = modified }
-    inode.changed = time
+    inode.perform(change, at: time)
     put(inode)
     return inode
   }
@@ -58,6 +53,8 @@ extension Transaction {
       throw DFSError(.exists, "attribute '\(name)' exists already")
     }
     if mode == .replace, all[name] == nil { throw Self.noAttribute(name) }
+    // As on ext4: what is there already changes nothing.
+    if all[name] == value { return }
     all[name] = value
     let bytes = all.reduce(0) { $0 + $1.key.bytes.count + $1.value.count }
     guard bytes + all.count * Self.attributeOverheadBytes <= Self.attributesBytes else {

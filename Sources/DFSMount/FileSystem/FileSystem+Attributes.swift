@@ -49,6 +49,9 @@ extension FileSystem {
       if let file = files[id], file.state.withLock({ $0.isRemoved }) {
         return .attributes(file.change(request.change))
       }
+      if let inode = nodes.changeRemoved(id, request.change) {
+        return .attributes(Attributes(inode))
+      }
       if request.change.accessed != nil { forgetAccess(id) }
       try await change(id, request.change)
     }
@@ -89,17 +92,22 @@ extension FileSystem {
     if isSame, size > 0 { try await touch(file) }
   }
 
-  private func touch(_ file: OpenFile) async throws {
+  /// Moves the times of modification and change of a file whose content stays.
+  func touch(_ file: OpenFile) async throws {
     let now = Timestamp.now
-    let isLocal = file.state.withLock { state in
-      guard state.isDirty || state.isRemoved else { return false }
+    var change = AttributeChange()
+    change.modified = now
+    let isDirty = file.state.withLock { state in
+      guard state.isDirty else { return false }
       state.modified = now
       state.changed = now
       return true
     }
-    if isLocal { return }
-    var change = AttributeChange()
-    change.modified = now
+    if isDirty { return }
+    if file.state.withLock({ $0.isRemoved }) {
+      _ = file.change(change)
+      return
+    }
     let inode = try await service.setAttributes(file.id, change)
     file.learn(inode, modified: now)
     nodes.note(inode)

@@ -85,6 +85,7 @@ extension OpenFile {
       if mode == .replace, !isThere {
         throw DFSError(.noAttribute, "there is no attribute '\(name)'")
       }
+      if isThere, state.attributes[name] == value { return }
       state.attributes[name] = value
       state.inode.changed = .now
     }

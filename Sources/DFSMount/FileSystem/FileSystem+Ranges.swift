@@ -38,7 +38,9 @@ extension FileSystem {
     switch mode {
     case .allocate(let grows):
       if grows { try await checkSpace(for: file, upTo: range.upperBound) }
+      let size = file.size
       try await file.allocate(range, grows: grows, progress: progress)
+      if file.size == size { try await touch(file) }
     case .punch:
       try await file.zero(range, takesSpace: false, grows: false, progress: progress)
     case .zero(let grows):

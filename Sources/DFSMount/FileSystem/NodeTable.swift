@@ -1,3 +1,4 @@
+internal import DFSClient
 internal import DFSCore
 internal import Synchronization
 
@@ -92,6 +93,14 @@ final class NodeTable: Sendable {
 
   /// An inode without a name that the kernel still knows.
   func removed(_ id: InodeID) -> Inode? { state.withLock { $0.removed[id] } }
+
+  /// - Returns: nil if it has a name, as far as is known here, or the kernel does not know it.
+  func changeRemoved(_ id: InodeID, _ change: AttributeChange) -> Inode? {
+    state.withLock { state in
+      state.removed[id]?.perform(change, at: .now)
+      return state.removed[id]
+    }
+  }
 
   /// Everything known, for when anything may have changed.
   var all: [(id: InodeID, name: NodeName?)] {

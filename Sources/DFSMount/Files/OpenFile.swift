@@ -120,13 +120,8 @@ final class OpenFile: Sendable {
   /// Changes the attributes of a file without a name, here only.
   func change(_ change: AttributeChange) -> Attributes {
     state.withLock { state in
-      state.inode.mode = change.mode.map { $0 & 0o7777 } ?? state.inode.mode
-      state.inode.owner = change.owner ?? state.inode.owner
-      state.inode.group = change.group ?? state.inode.group
-      state.inode.accessed = change.accessed ?? state.inode.accessed
-      state.inode.modified = change.modified ?? state.inode.modified
+      state.inode.perform(change, at: .now)
       state.modified = change.modified ?? state.modified
-      state.inode.changed = .now
     }
     return ownAttributes
   }
