@@ -11,7 +11,7 @@ extension EndToEnd {
         ?? Int(Date().timeIntervalSince1970 / 86_400)
     }
 
-    @Test(.needsFuse, arguments: [(calls: 4000, names: 12), (calls: 2500, names: 300)])
+    @Test(.needsFuse, .needsExt4, arguments: [(calls: 4000, names: 12), (calls: 2500, names: 300)])
     func aMountDoesWhatADiskDoes(calls: Int, names: Int) async throws {
       try await MountedCluster.run { cluster in
         let result = try await cluster.shell.succeed(

@@ -10,6 +10,18 @@ enum Requirements {
     return handle != nil && FileManager.default.isExecutableFile(atPath: "/usr/bin/fusermount3")
   }()
 
+  /// Temporary files are on ext4, with which mounts are compared: of the mountpoints that the
+  /// directory is in (/proc/self/mounts, proc_pid_mounts(5)) the longest, which is the last.
+  static let ext4: Bool = {
+    let place = URL(fileURLWithPath: NSTemporaryDirectory()).resolvingSymlinksInPath().path + "/"
+    let mounts = (try? String(contentsOfFile: "/proc/self/mounts", encoding: .utf8)) ?? ""
+    let words = mounts.split(separator: "\n").map { $0.split(separator: " ") }
+    let around = words.filter {
+      $0.count > 2 && ($0[1] == "/" || place.hasPrefix($0[1] + "/"))
+    }
+    return around.max { $0[1].count < $1[1].count }?[2] == "ext4"
+  }()
+
   /// Tests of files of gigabytes take minutes and 15 GiB of disk.
   static let large = ProcessInfo.processInfo.environment["DFS_TEST_LARGE"] == "1"
 }
@@ -17,6 +29,10 @@ enum Requirements {
 extension Trait where Self == ConditionTrait {
   static var needsFuse: Self {
     .enabled(if: Requirements.fuse, "needs a mount, and /dev/fuse cannot be opened here")
+  }
+
+  static var needsExt4: Self {
+    .enabled(if: Requirements.ext4, "compares with ext4; set TMPDIR to a directory on one")
   }
 
   static var needsRoot: Self {
