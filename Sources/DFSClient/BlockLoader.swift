@@ -79,6 +79,64 @@ final class BlockLoader: Sendable {
     for run in begin { start(run, of: part, load) }
   }
 
+  // MARK: Parts of one block
+
+  /// Fetches the parts, each of which has one block.
+  typealias WholesLoad =
+    @Sendable ([PartID]) async -> [PartIndex: Result<[UInt8], DFSError>]
+
+  /// Several parts of one version at once, each of one block, in order.
+  func wholes(
+    _ parts: [PartID], load: @escaping WholesLoad
+  ) async throws(DFSError) -> Blocks {
+    var found = Blocks(repeating: [], count: parts.count)
+    var waitFor: [(place: Int, run: Run)] = []
+    let begin = state.withLock { state in
+      var begin: [(part: PartID, run: Run)] = []
+      for (place, part) in parts.enumerated() {
+        let id = BlockID(part: part, index: 0)
+        if let block = state.cache.block(id) {
+          found[place] = block
+        } else if let run = state.loading[id] {
+          waitFor.append((place, run))
+        } else {
+          let runs = Self.claim([0], of: part, in: &state)
+          begin += runs.map { (part, $0) }
+          waitFor += runs.map { (place, $0) }
+        }
+      }
+      return begin
+    }
+    start(begin, load)
+    for (place, run) in waitFor { found[place] = try await run.result.value()[0] }
+    return found
+  }
+
+  /// Begins to load those that are not here, unless enough is being loaded already.
+  func loadWholesAhead(_ parts: [PartID], load: @escaping WholesLoad) {
+    let begin = state.withLock { state -> [(part: PartID, run: Run)] in
+      let missing = parts.filter { part in
+        let id = BlockID(part: part, index: 0)
+        return !state.cache.contains(id) && state.loading[id] == nil
+      }
+      guard state.loading.count + missing.count <= aheadBound else { return [] }
+      return missing.flatMap { part in
+        Self.claim([0], of: part, in: &state).map { (part: part, run: $0) }
+      }
+    }
+    start(begin, load)
+  }
+
+  private func start(_ runs: [(part: PartID, run: Run)], _ load: @escaping WholesLoad) {
+    guard !runs.isEmpty else { return }
+    Task.begun { [self] in
+      let results = await load(runs.map(\.part))
+      for (part, run) in runs {
+        finish(run, of: part, (results[part.part] ?? .failure(.cancelled)).map { [$0] })
+      }
+    }
+  }
+
   // MARK: Runs
 
   /// Marks blocks as being loaded, in runs of consecutive ones.
@@ -108,7 +166,7 @@ final class BlockLoader: Sendable {
     _ run: Run, of part: PartID,
     _ load: @escaping @Sendable (Range<Int>) async throws(DFSError) -> Blocks
   ) {
-    Task {
+    Task.begun { [self] in
       do throws(DFSError) {
         finish(run, of: part, .success(try await load(run.blocks)))
       } catch {

@@ -20,9 +20,10 @@ public final class DFSClient: FileService {
   let healing = HealingTask()
   let uncertain = UncertainVersions()
   let configuration: ClientConfiguration
-  private let feed: InvalidationFeed
+  let feed: InvalidationFeed
 
   public let invalidations: AsyncStream<Invalidation>
+  public var changes: UInt64? { namespace.cache.changes }
 
   /// Connects to the servers of `configuration`; those that cannot be reached now are tried again
   /// for as long as the client lives.

@@ -22,9 +22,10 @@ extension DFSClient {
       CrashPoint.reached(.copiesUploaded)
       // Who was there at the beginning and is lost since does not undo what three servers take.
       let own = uncertain.versions
-      let inode = try await namespace.transact(parts, policy: .quorum) {
-        try await $0.publish(version, to: target, own: own)
+      let (inode, written) = try await namespace.transact(parts, policy: .quorum) {
+        (try await $0.publish(version, to: target, own: own), $0.writes.map(\.key))
       }
+      if case .inode(let id, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
       progress?(content.size)
       return try await mended(inode, version, upload, parts)
     } catch let error as DFSError where error.code == .timedOut {
@@ -134,6 +135,11 @@ extension DFSClient {
 
   public func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {
     try await transfer.read(version, range)
+  }
+
+  public func expectReading(_ id: InodeID) {
+    guard let version = namespace.cache.inode(id).value?.version else { return }
+    transfer.expectReading(version)
   }
 
   public func readCopy(

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSWire
+internal import NIOPosix
 internal import Synchronization
 
 /// The versions that are open here, told to the servers, which keep their copies though they be
@@ -72,13 +73,10 @@ final class DFSClientHolds: Sendable {
 
   private static func tell(_ request: Request, _ requests: any ServerRequests) async {
     let servers = requests.reachable.servers
-    let (answers, feed) = AsyncStream.makeStream(of: Void.self)
-    for server in servers { requests.ask(server, request, timeout: timeout) { _ in feed.yield() } }
-    var waiting = servers.count - 1
-    guard waiting > 0 else { return }
-    for await _ in answers {
-      waiting -= 1
-      if waiting == 0 { return }
+    let loop = requests.loop ?? MultiThreadedEventLoopGroup.singleton.next()
+    _ = await gather(from: servers, on: loop, until: { $0.count >= servers.count - 1 }) {
+      server, note in
+      requests.ask(server, request, timeout: timeout) { note($0) }
     }
   }
 }

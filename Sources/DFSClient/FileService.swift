@@ -64,6 +64,8 @@ public protocol FileService: Sendable {
   /// - Throws: `incomplete` if a part that is asked for is on no server that is up; `damaged` if no
   ///   good copy is left.
   func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8]
+  /// Somebody is about to read the file, as far as it is known: if it is small, it begins to come.
+  func expectReading(_ id: InodeID)
 
   /// Whole blocks of one copy, from the server that is named and no other: for who checks copies, or
   /// wants what is left of them.
@@ -106,7 +108,13 @@ public protocol FileService: Sendable {
   /// - Returns: those that began.
   func scrub() async -> ServerSet
 
-  /// What other clients changed, as servers push it. One stream for the life of the service.
+  /// A count that moves with every change of the namespace that is heard of, by others or by this
+  /// client, and before `invalidations` tells of it; nil while changes of others may not be heard of.
+  /// What was known at one count is true as long as the count is the same.
+  var changes: UInt64? { get }
+
+  /// What other clients changed, as servers push it, and what this one changed without being asked (it
+  /// kept another's content). One stream for the life of the service.
   var invalidations: AsyncStream<Invalidation> { get }
 
   /// Finishes what is under way and disconnects.
@@ -126,6 +134,7 @@ extension FileService {
   }
   public func reconnect(within patience: Duration) async {}
   public func forget(_ id: InodeID) {}
+  public func expectReading(_ id: InodeID) {}
 
   /// A service whose contents are not copies on servers has none to read.
   public func readCopy(

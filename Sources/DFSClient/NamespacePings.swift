@@ -20,22 +20,39 @@ final class NamespacePings: Sendable {
   /// Whether what is cached, and survives this call, is current: enough servers answered, all their
   /// pushes before.
   func confirm() async -> Bool {
+    let isFirst = state.withLock { state in
+      defer { state.isUnderWay = true }
+      return !state.isUnderWay
+    }
+    guard isFirst else { return await waitForRound() }
+    let isConfirmed = await round()
+    if let waiters = takeWaiters() { Task { await rounds(waiters) } }
+    return isConfirmed
+  }
+
+  private func waitForRound() async -> Bool {
     await withCheckedContinuation { waiter in
-      let begins = state.withLock { state -> Bool in
-        state.waiting.append(waiter)
+      state.withLock { $0.waiting.append(waiter) }
+      // The round that was under way may be over.
+      let isFirst = state.withLock { state in
         defer { state.isUnderWay = true }
         return !state.isUnderWay
       }
-      if begins { Task { await rounds() } }
+      if isFirst, let waiters = takeWaiters() { Task { await rounds(waiters) } }
     }
   }
 
-  private func rounds() async {
-    while let waiters = takeWaiters() {
-      let isConfirmed =
-        await heads { Quorum.isCurrent(confirmedBy: $0.count) }
+  private func rounds(_ first: [CheckedContinuation<Bool, Never>]) async {
+    var next: [CheckedContinuation<Bool, Never>]? = first
+    while let waiters = next {
+      let isConfirmed = await round()
       for waiter in waiters { waiter.resume(returning: isConfirmed) }
+      next = takeWaiters()
     }
+  }
+
+  private func round() async -> Bool {
+    await heads { Quorum.isCurrent(confirmedBy: $0.count) }
   }
 
   /// Those whom the next round serves; nil, and no round is under way, if there are none.
@@ -53,43 +70,9 @@ final class NamespacePings: Sendable {
   /// Pings all reachable servers until `enough` holds of the heads that came.
   /// - Returns: whether it did, before all had answered or failed.
   func heads(until enough: @escaping @Sendable ([ServerIndex: Head]) -> Bool) async -> Bool {
-    let asked = servers.reachable.servers
-    guard !asked.isEmpty else { return false }
-    return await withCheckedContinuation { waiter in
-      let round = PingRound(asked.count, enough, waiter)
-      for server in asked { servers.ping(server) { round.note(server, $0) } }
-    }
-  }
-}
-
-/// The answers to pings, until there are enough of them.
-private final class PingRound: Sendable {
-  private struct State {
-    var heads: [ServerIndex: Head] = [:]
-    var waiting: Int
-    /// Nil once it was woken.
-    var waiter: CheckedContinuation<Bool, Never>?
-  }
-
-  private let enough: @Sendable ([ServerIndex: Head]) -> Bool
-  private let state: Mutex<State>
-
-  init(
-    _ count: Int, _ enough: @escaping @Sendable ([ServerIndex: Head]) -> Bool,
-    _ waiter: CheckedContinuation<Bool, Never>
-  ) {
-    self.enough = enough
-    state = Mutex(State(waiting: count, waiter: waiter))
-  }
-
-  func note(_ server: ServerIndex, _ head: Head?) {
-    state.withLock { state in
-      state.waiting -= 1
-      state.heads[server] = head
-      let isEnough = enough(state.heads)
-      guard isEnough || state.waiting == 0, let waiter = state.waiter else { return }
-      state.waiter = nil
-      waiter.resume(returning: isEnough)
-    }
+    let found = await gather(
+      from: servers.reachable.servers, on: servers.loop, until: enough
+    ) { [servers] in servers.ping($0, $1) }
+    return enough(found)
   }
 }

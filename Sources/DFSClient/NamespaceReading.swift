@@ -1,6 +1,7 @@
 internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
+internal import NIOCore
 
 /// One read: questions to all reachable servers until their heads prove that the rows of one of them
 /// are the truth (`Quorum.judge`).
@@ -55,17 +56,26 @@ struct NamespaceReading {
     // A server that was behind the others is no good source.
     order.sort { (heads[$1]?.last ?? .blank) < (heads[$0]?.last ?? .blank) }
     guard !order.isEmpty else { return .unsettled }
-    let (events, feed) = AsyncStream.makeStream(of: Event.self)
+    let inbox = Inbox<Event>()
+    defer { inbox.close() }
     var waiting: [ServerIndex: Int] = [:]
     var sources = order[...]
     sourcesAsked = []
-    askForRows(sources.removeFirst(), &waiting, feed)
-    for server in sources { askForHead(server, &waiting, feed) }
-    let alarm = alarm(feed)
-    defer { alarm.cancel() }
-    for await event in events {
-      note(event, &waiting)
-      if refusal != nil { return .unsettled }
+    let source = sources.removeFirst()
+    expectRows(of: source, &waiting)
+    for server in sources { waiting[server, default: 0] += 1 }
+    let asking = asking(inbox)
+    asking.begin { [heads = sources] in
+      asking.forRows(source)
+      for server in heads { asking.forHead(server) }
+    }
+    while true {
+      // Fewer answers than a quorum's prove nothing.
+      let answered = order.count - waiting.count
+      let events = await Self.take(
+        min(waiting.count, max(1, Limits.quorum - answered)), from: inbox)
+      for event in events { note(event, &waiting) }
+      if refusal != nil || Task.isCancelled { return .unsettled }
       let readings = judge(silent: waiting.count)
       if let found = readings.first(where: { $0.reading == .truth }) { return .truth(found.rows) }
       // Rows of an attempt before may never be proved, while those that were asked for now will be.
@@ -74,34 +84,35 @@ struct NamespaceReading {
       {
         return .unsettled
       }
-      if needsAnotherSource(event), let next = sources.popFirst() {
-        askForRows(next, &waiting, feed)
+      if events.contains(where: needsAnotherSource), let next = sources.popFirst() {
+        expectRows(of: next, &waiting)
+        asking.begin(hedged: false) { asking.forRows(next) }
       }
       if waiting.isEmpty { return .unsettled }
     }
-    return .unsettled
   }
 
   /// Asks every reachable server for the rows: for when so few are there that nothing is proved.
   mutating func attemptAll() async {
-    let (events, feed) = AsyncStream.makeStream(of: Event.self)
+    let inbox = Inbox<Event>()
+    defer { inbox.close() }
     var waiting: [ServerIndex: Int] = [:]
-    for server in servers.reachable.servers { askForRows(server, &waiting, feed) }
-    guard !waiting.isEmpty else { return }
-    let alarm = alarm(feed)
-    defer { alarm.cancel() }
-    for await event in events {
-      note(event, &waiting)
-      if waiting.isEmpty { return }
+    let asked = servers.reachable.servers
+    for server in asked { expectRows(of: server, &waiting) }
+    let asking = asking(inbox)
+    asking.begin { for server in asked { asking.forRows(server) } }
+    while !waiting.isEmpty {
+      for event in await Self.take(waiting.count, from: inbox) { note(event, &waiting) }
+      if Task.isCancelled { return }
     }
   }
 
-  private func alarm(_ feed: AsyncStream<Event>.Continuation) -> Task<Void, any Error> {
-    Task { [hedge] in
-      while true {
-        try await Task.sleep(for: hedge)
-        feed.yield(.hedge)
-      }
+  /// Also returns if the task is cancelled.
+  private static func take(_ least: Int, from inbox: Inbox<Event>) async -> [Event] {
+    await withTaskCancellationHandler {
+      await inbox.take(atLeast: least)
+    } onCancel: {
+      inbox.put(.hedge, presses: true)
     }
   }
 
@@ -144,27 +155,54 @@ struct NamespaceReading {
     waiting[server] = rest > 0 ? rest : nil
   }
 
-  private mutating func askForRows(
-    _ server: ServerIndex, _ waiting: inout [ServerIndex: Int],
-    _ feed: AsyncStream<Event>.Continuation
+  private mutating func expectRows(
+    of server: ServerIndex, _ waiting: inout [ServerIndex: Int]
   ) {
     waiting[server, default: 0] += 1
     sourcesAsked.insert(server)
-    servers.query(queries, of: server, timeout: Self.queryTimeout) { result in
-      switch result {
-      case .success(let rows): feed.yield(.rows(server, rows))
-      case .failure(let error): feed.yield(.failed(server, rows: error))
-      }
-    }
   }
 
-  private func askForHead(
-    _ server: ServerIndex, _ waiting: inout [ServerIndex: Int],
-    _ feed: AsyncStream<Event>.Continuation
-  ) {
-    waiting[server, default: 0] += 1
-    servers.ping(server) { head in
-      feed.yield(head.map { .head(server, $0) } ?? .failed(server, rows: nil))
+  private func asking(_ inbox: Inbox<Event>) -> Asking {
+    Asking(servers: servers, queries: queries, hedge: hedge, inbox: inbox)
+  }
+}
+
+extension NamespaceReading {
+  /// Asks servers, on their event loop, so that asking all of them wakes it once.
+  private struct Asking: Sendable {
+    let servers: NamespaceServers
+    let queries: [Query]
+    let hedge: Duration
+    let inbox: Inbox<Event>
+
+    /// - Parameter hedged: from now on, tells each time that `hedge` is over.
+    func begin(hedged: Bool = true, _ body: @escaping @Sendable () -> Void) {
+      servers.loop.execute {
+        if hedged { waitForHedge() }
+        body()
+      }
+    }
+
+    private func waitForHedge() {
+      servers.loop.scheduleTask(in: TimeAmount(hedge)) {
+        if inbox.put(.hedge, presses: true) { waitForHedge() }
+      }
+    }
+
+    func forRows(_ server: ServerIndex) {
+      servers.query(queries, of: server, timeout: NamespaceReading.queryTimeout) { result in
+        switch result {
+        case .success(let rows): inbox.put(.rows(server, rows))
+        case .failure(let error): inbox.put(.failed(server, rows: error), presses: true)
+        }
+      }
+    }
+
+    func forHead(_ server: ServerIndex) {
+      servers.ping(server) { head in
+        inbox.put(
+          head.map { .head(server, $0) } ?? .failed(server, rows: nil), presses: head == nil)
+      }
     }
   }
 }

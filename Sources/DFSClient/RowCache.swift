@@ -25,6 +25,8 @@ final class RowCache: Sendable {
     var generations = [UInt64](repeating: 0, count: Limits.serverCount)
     /// How often something came from others: a push, or a connection that began or ended.
     var foreign: UInt64 = 0
+    /// How often anything changed, by whomever.
+    var changes: UInt64 = 0
     /// Those who wait for the end of the change under way.
     var waiters: [UInt64: @Sendable (inout State) -> Void] = [:]
     var nextWaiter: UInt64 = 0
@@ -54,7 +56,7 @@ final class RowCache: Sendable {
   func pushed(_ keys: [RowKey]?, head: Head, by server: ServerIndex) {
     state.withLock {
       $0.rise(to: head, toldBy: server, generation: $0.generations[server.value])
-      $0.foreign += 1
+      $0.disturb()
       guard let keys else { return $0.table.forgetEverything() }
       for key in keys { $0.table.forget(key) }
     }
@@ -79,6 +81,7 @@ final class RowCache: Sendable {
   func appending(_ writes: [RowWrite], as head: Head) {
     state.withLock {
       $0.floor = max($0.floor, head)
+      $0.changes += 1
       $0.table.begin(writes)
     }
   }
@@ -86,6 +89,7 @@ final class RowCache: Sendable {
   func committed(_ writes: [RowWrite], as head: Head) {
     state.withLock {
       $0.floor = max($0.floor, head)
+      $0.changes += 1
       if head < $0.floor {
         $0.table.abandon()
       } else {
@@ -98,6 +102,7 @@ final class RowCache: Sendable {
   /// The change that was sent has ended otherwise: what it should have written is not known.
   func abandoned() {
     state.withLock {
+      $0.changes += 1
       $0.table.abandon()
       $0.wake()
     }
@@ -119,6 +124,12 @@ final class RowCache: Sendable {
   /// Whether pushes alone keep the rows true: every change is on three servers, so two of three that
   /// are connected push it.
   var isPushed: Bool { state.withLock { $0.connected.count >= Limits.quorum } }
+
+  /// A count that moves with every change, by others or by this client; nil while changes of others
+  /// may not be pushed.
+  var changes: UInt64? {
+    state.withLock { $0.connected.count >= Limits.quorum ? $0.changes : nil }
+  }
 
   /// Whether somebody has a later view than `view`.
   func hasHeard(laterThan view: View) -> Bool { state.withLock { $0.floor.view > view } }
@@ -197,9 +208,15 @@ final class RowCache: Sendable {
 }
 
 extension RowCache.State {
+  /// Something came from others.
+  fileprivate mutating func disturb() {
+    foreign += 1
+    changes += 1
+  }
+
   fileprivate mutating func renew(_ server: ServerIndex) {
     generations[server.value] += 1
-    foreign += 1
+    disturb()
     told.remove(server)
     table.forgetEverything()
   }
@@ -208,7 +225,7 @@ extension RowCache.State {
     let isOfThisConnection = generation == generations[server.value]
     if floor < head {
       if !isOfThisConnection || !told.contains(server) {
-        foreign += 1
+        disturb()
         table.forgetEverything()
       }
       floor = head

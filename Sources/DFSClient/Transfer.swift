@@ -11,6 +11,9 @@ struct Transfer: Sendable {
   let blocks: BlockLoader
   let readAhead: ReadAheads
   let watch: CopyWatch
+  /// Tells when a copy is overdue.
+  let hedges: FixedDelay
+  let hedge: Duration
 
   init(cluster: Cluster, configuration: ClientConfiguration) {
     self.cluster = cluster
@@ -18,6 +21,8 @@ struct Transfer: Sendable {
     blocks = BlockLoader(cacheBytes: configuration.readCacheBytes)
     readAhead = ReadAheads(cacheBytes: configuration.readCacheBytes)
     watch = CopyWatch(logger: cluster.logger)
+    hedge = .milliseconds(configuration.hedgeMilliseconds)
+    hedges = FixedDelay(hedge, on: cluster.controlLoop)
   }
 
   /// The longest that one exchange with a server may take.

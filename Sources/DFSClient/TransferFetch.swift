@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import NIOCore
 
 /// Fetches blocks of one part from one of its holders, verified; performs a `FetchPlan`.
 struct PartFetch: Sendable {
@@ -21,40 +22,45 @@ struct PartFetch: Sendable {
 
   func run() async throws(DFSError) -> [[UInt8]] {
     var plan = makePlan()
-    return try await withTaskGroup(of: Event.self) { group -> Result<[[UInt8]], DFSError> in
-      defer { group.cancelAll() }
-      var waitingFor: Set<ServerIndex> = []
-      var step = plan.begin()
-      wait(.milliseconds(transfer.configuration.hedgeMilliseconds), for: .overdue, in: &group)
-      wait(transfer.callTimeout, for: .tooLate, in: &group)
-      while true {
-        switch step {
-        case .ask(let server):
-          waitingFor.insert(server)
-          group.addTask { await ask(server) }
-        case .wait: break
-        case .fail(let error): return .failure(error)
-        }
-        switch await group.next() {
+    let inbox = Inbox<Event>()
+    var asked: [ServerIndex: Task<Void, Never>] = [:]
+    defer {
+      inbox.close()
+      for task in asked.values { task.cancel() }
+    }
+    func perform(_ step: FetchPlan.Step) throws(DFSError) {
+      switch step {
+      case .ask(let server): asked[server] = ask(server, inbox)
+      case .wait: break
+      case .fail(let error): throw error
+      }
+    }
+    beginWaiting(inbox)
+    try perform(plan.begin())
+    while true {
+      for event in await inbox.take() {
+        switch event {
         case .answered(let server, let found):
+          asked[server] = nil
           transfer.watch.answered(server)
-          return .success(found)
+          return found
         case .failed(let server, let error):
-          waitingFor.remove(server)
-          step = plan.failed(server, error)
+          asked[server] = nil
+          try perform(plan.failed(server, error))
         case .overdue:
-          for server in waitingFor { transfer.watch.overtaken(server) }
-          step = plan.overdue()
-        case .tooLate, nil: return .failure(tooLate(waitingFor))
+          for server in asked.keys { transfer.watch.overtaken(server) }
+          try perform(plan.overdue())
+        case .tooLate: throw tooLate(asked.keys)
         }
       }
-    }.get()
+    }
   }
 
-  private func wait(_ time: Duration, for event: Event, in group: inout TaskGroup<Event>) {
-    group.addTask {
-      try? await Task.sleep(for: time)
-      return event
+  private func beginWaiting(_ inbox: Inbox<Event>) {
+    let (hedges, rest) = (transfer.hedges, transfer.callTimeout - transfer.hedge)
+    hedges.callBack {
+      guard inbox.put(.overdue) else { return }
+      hedges.loop.scheduleTask(in: TimeAmount(rest)) { inbox.put(.tooLate) }
     }
   }
 
@@ -83,14 +89,18 @@ struct PartFetch: Sendable {
     return servers.servers.map { ($0, cost($0)) }.sorted { $0.1 < $1.1 }.map(\.0)
   }
 
-  private func tooLate(_ servers: Set<ServerIndex>) -> DFSError {
+  private func tooLate(_ servers: some Sequence<ServerIndex>) -> DFSError {
     DFSError(
       .timedOut,
       "part \(part) of version \(version.id) did not come from \(ServerSet(servers)) within "
         + "\(transfer.configuration.callTimeoutSeconds) s")
   }
 
-  private func ask(_ server: ServerIndex) async -> Event {
+  private func ask(_ server: ServerIndex, _ inbox: Inbox<Event>) -> Task<Void, Never> {
+    Task.begun { inbox.put(await answer(of: server)) }
+  }
+
+  private func answer(of server: ServerIndex) async -> Event {
     do throws(DFSError) {
       return .answered(server, try await copy.fetch(from: server).blocks)
     } catch {

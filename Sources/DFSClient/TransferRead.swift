@@ -31,6 +31,10 @@ extension Transfer {
   ) async throws(DFSError) -> [UInt8] {
     let pieces = version.split.pieces(of: range)
     try checkFound(pieces.map(\.part), of: version)
+    if version.split.isInline {
+      let blocks = try await readSmall(version, pieces.map(\.part))
+      return Self.joined(pieces, blocks.map { [$0] }, count: range.count)
+    }
     if let ahead = readAhead.accessed(range, of: version) {
       // What is asked for now goes first.
       loadAhead(version, range)
@@ -42,7 +46,20 @@ extension Transfer {
   private func read(_ version: Version, _ pieces: [Split.Piece], count: Int) async throws(DFSError)
     -> [UInt8]
   {
-    let found = await withTaskGroup(
+    var blocks: [[[UInt8]]] = []
+    if let only = pieces.first, pieces.count == 1 {
+      blocks = [try await load(version, only).get()]
+    } else {
+      for result in await load(version, pieces) { blocks.append(try result.get()) }
+    }
+    return Self.joined(pieces, blocks, count: count)
+  }
+
+  /// Several pieces at once, in their order.
+  private func load(
+    _ version: Version, _ pieces: [Split.Piece]
+  ) async -> [Result<[[UInt8]], DFSError>] {
+    await withTaskGroup(
       of: (Int, Result<[[UInt8]], DFSError>).self
     ) { group -> [Result<[[UInt8]], DFSError>] in
       for (index, piece) in pieces.enumerated() {
@@ -53,15 +70,12 @@ extension Transfer {
       for await (index, result) in group { found[index] = result }
       return found
     }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(count)
-    for (piece, result) in zip(pieces, found) {
-      Self.append(try result.get(), of: piece, to: &bytes)
-    }
-    return bytes
   }
 
   /// The whole blocks that cover a piece.
+  ///
+  /// A function of its own on purpose: where the closure of `addTask` itself catches the typed error
+  /// and returns a tuple with the result, Swift 6.3.1 with -O makes code that crashes (found by fsx).
   private func load(
     _ version: Version, _ piece: Split.Piece
   ) async -> Result<[[UInt8]], DFSError> {
@@ -88,6 +102,16 @@ extension Transfer {
         PartID(version: version.id, part: piece.part), piece.blocks,
         load: loader(version, piece.part))
     }
+  }
+
+  /// The bytes of consecutive pieces, of each of which the blocks that cover it are here.
+  private static func joined(
+    _ pieces: [Split.Piece], _ blocks: [[[UInt8]]], count: Int
+  ) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count)
+    for (piece, blocks) in zip(pieces, blocks) { append(blocks, of: piece, to: &bytes) }
+    return bytes
   }
 
   private static func append(_ blocks: [[UInt8]], of piece: Split.Piece, to bytes: inout [UInt8]) {

@@ -16,9 +16,10 @@ public struct MountOptions: Hashable, Sendable {
   public var mask: UInt32 = 0
   public var sourceName: String?
   public var subtype = "dfs"
-  /// Seconds for which the kernel may answer from its own memory.
-  public var entryTimeoutSeconds = 1.0
-  public var attributeTimeoutSeconds = 1.0
+  /// Seconds for which the kernel may answer from its own memory, as long as servers push changes,
+  /// of which it is told; where they may not be heard of, and of what is open, a second at the most.
+  public var entryTimeoutSeconds = 60.0
+  public var attributeTimeoutSeconds = 60.0
   /// The holes of one file may take so many bytes of its size together.
   public var holeBytes: UInt64 = 64 << 30
   /// Reading moves times of access, as far as `relatime` does.

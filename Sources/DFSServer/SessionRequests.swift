@@ -34,6 +34,10 @@ extension SessionHandler {
         loop.execute { bound.value.finish(answer, ticket, nil) }
       }
     }
+    let isBegun = logged.session.performAtOnce(request) { answer in
+      loop.execute { bound.value.finish(answer, ticket, nil) }
+    }
+    if isBegun { return }
     let lane = Lane(request)
     let previous = lane.flatMap { lanes[$0]?.task }
     let task = Task {

@@ -29,11 +29,38 @@ struct UserSession: Sendable {
   func perform(_ request: Request, body: ByteBuffer?) async -> Answer {
     do {
       return try await answer(request, body: body)
-    } catch let error as DFSError {
-      return Answer(reply: .failed(error))
     } catch {
-      return Answer(reply: .failed(DFSError(.inputOutput, "the server failed", cause: error)))
+      return Self.answer(error)
     }
+  }
+
+  /// Performs a request that needs nothing but one thread of the store, without a task.
+  /// - Parameter done: called once, on a thread of the store.
+  /// - Returns: false if it is no such request.
+  func performAtOnce(_ request: Request, _ done: @escaping @Sendable (Answer) -> Void) -> Bool {
+    switch request {
+    case .query(let queries):
+      store.query(queries) { result in
+        done(Self.answer(result.map { .query($0.answers, head: $0.head) }))
+      }
+    case .getSmallParts(let ids):
+      store.smallParts(ids) { done(Self.answer($0.map { .smallParts($0) })) }
+    default: return false
+    }
+    return true
+  }
+
+  private static func answer(_ result: Result<Reply, any Error>) -> Answer {
+    switch result {
+    case .success(let reply): Answer(reply: reply)
+    case .failure(let error): answer(error)
+    }
+  }
+
+  private static func answer(_ error: any Error) -> Answer {
+    let error =
+      error as? DFSError ?? DFSError(.inputOutput, "the server failed", cause: error)
+    return Answer(reply: .failed(error))
   }
 
   private func answer(_ request: Request, body: ByteBuffer?) async throws -> Answer {
@@ -42,9 +69,6 @@ struct UserSession: Sendable {
     case .namespace(let step, let parts, let held, let durable):
       let reply = try await store.namespace(step, parts: parts, held: held, durable: durable)
       return Answer(reply: .namespace(reply))
-    case .query(let queries):
-      let (answers, head) = try await store.query(queries)
-      return Answer(reply: .query(answers, head: head))
     case .refillBegin, .refillRows, .refillChanges, .refillEnd:
       return try await refill(request)
     case .putPart(let extent, let durable):
@@ -59,6 +83,8 @@ struct UserSession: Sendable {
     case .wanted, .health, .scrub: return Answer(reply: try await tend(request))
     case .hello, .loginBegin, .loginEnd:
       throw DFSError(.protocolViolation, "this connection is logged in already")
+    case .query, .getSmallParts:
+      throw DFSError(.protocolViolation, "this request is performed at once")
     }
   }
 

@@ -67,6 +67,7 @@ extension Request {
     case .refillRows(let rows): rows.reduce(0) { $0 + $1.value.bytes.count + 64 }
     case .refillChanges(let entries): entries.reduce(0) { $0 + $1.change.weight }
     case .getPart(_, let range): range.count + 2 * Limits.blockBytes
+    case .getSmallParts(let parts): parts.count * (Limits.inlinePartBytes + 64)
     case .syncParts(let parts), .dropParts(let parts): parts.count * 32
     case .copies(let versions), .hold(let versions), .release(let versions): versions.count * 32
     case .wanted(_, let limit, _): limit * 64

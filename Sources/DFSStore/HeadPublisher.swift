@@ -16,7 +16,7 @@ final class HeadPublisher: Sendable {
     var generation: UInt64 = 0
     var failure: DFSError?
     var observer: Observer?
-    var waiting: [(generation: UInt64, turn: CheckedContinuation<Void, any Error>)] = []
+    var waiting: [(generation: UInt64, turn: @Sendable (Result<Void, any Error>) -> Void)] = []
   }
 
   private let state = Mutex(State())
@@ -40,21 +40,20 @@ final class HeadPublisher: Sendable {
       state.waiting.removeAll { $0.generation <= ledger.generation }
       return ready
     }
-    ready.forEach { $0.turn.resume() }
+    ready.forEach { $0.turn(.success(())) }
   }
 
-  /// Returns once the head of `generation` was shown.
-  func reached(_ generation: UInt64) async throws {
-    if state.withLock({ $0.generation >= generation && $0.failure == nil }) { return }
-    try await withCheckedThrowingContinuation { turn in
-      let now = state.withLock { state -> Result<Void, any Error>? in
-        if let failure = state.failure { return .failure(failure) }
-        if state.generation >= generation { return .success(()) }
-        state.waiting.append((generation, turn))
-        return nil
-      }
-      if let now { turn.resume(with: now) }
+  /// Calls `turn` once the head of `generation` was shown: at once, or where it is shown.
+  func reached(
+    _ generation: UInt64, _ turn: @escaping @Sendable (Result<Void, any Error>) -> Void
+  ) {
+    let now = state.withLock { state -> Result<Void, any Error>? in
+      if let failure = state.failure { return .failure(failure) }
+      if state.generation >= generation { return .success(()) }
+      state.waiting.append((generation, turn))
+      return nil
     }
+    if let now { turn(now) }
   }
 
   /// No further head will be shown.
@@ -66,7 +65,7 @@ final class HeadPublisher: Sendable {
       if isFirst { state.failure = error }
       return (isFirst, state.waiting)
     }
-    waiting.forEach { $0.turn.resume(throwing: error) }
+    waiting.forEach { $0.turn(.failure(error)) }
     return isFirst
   }
 }

@@ -90,6 +90,15 @@ final class PartStore: Sendable {
     )
   }
 
+  /// A small copy that is here as a file; nil if it is not, or cannot be read.
+  func small(_ id: PartID) -> InlinePart? {
+    let bound = UInt64(Limits.inlinePartBytes)
+    guard let (extent, bytes) = try? read(id, range: 0..<bound), extent.length <= bound else {
+      return nil
+    }
+    return InlinePart(id: id, bytes: bytes, checksum: .of(bytes))
+  }
+
   // MARK: Writing
 
   /// Puts a written temporary file in its place. Each step and the crash that it is for:

@@ -105,32 +105,63 @@ public final class UserStore: Sendable {
   /// Answers all queries from one state; `head` is that of the state, and observers have been told
   /// of all its changes.
   public func query(_ queries: [Query]) async throws -> (answers: [QueryAnswer], head: Head) {
+    try await withCheckedThrowingContinuation { turn in
+      query(queries) { turn.resume(with: $0) }
+    }
+  }
+
+  /// The same without a task.
+  /// - Parameter completion: called once, perhaps on a thread of the store.
+  public func query(
+    _ queries: [Query],
+    _ completion:
+      @escaping @Sendable (Result<(answers: [QueryAnswer], head: Head), any Error>) -> Void
+  ) {
     guard queries.count <= Limits.queries else {
-      throw DFSError(
-        .invalidArgument,
-        "\(queries.count) queries at once; the bound is \(Limits.queries): ask in turns")
+      let text = "\(queries.count) queries at once; the bound is \(Limits.queries): ask in turns"
+      return completion(.failure(DFSError(.invalidArgument, text)))
     }
-    let (answers, ledger) = try await read { db in
-      var reader = NamespaceQueries(db: db)
-      return (try queries.map { try reader.answer($0) }, try Ledger.load(db))
-    }
-    try await writer.publisher.reached(ledger.generation)
-    return (answers, ledger.replica.head)
+    let publisher = writer.publisher
+    read(
+      { db in
+        var reader = NamespaceQueries(db: db)
+        return (try queries.map { try reader.answer($0) }, try Ledger.load(db))
+      },
+      { (result: Result<([QueryAnswer], Ledger), any Error>) in
+        switch result {
+        case .success((let answers, let ledger)):
+          publisher.reached(ledger.generation) { reached in
+            completion(reached.map { (answers, ledger.replica.head) })
+          }
+        case .failure(let error): completion(.failure(error))
+        }
+      })
   }
 
   /// Reads the database in one transaction; one that proves damaged is not used any more.
   func read<Value: Sendable>(
     _ body: @escaping @Sendable (Database) throws -> Value
   ) async throws -> Value {
+    try await withCheckedThrowingContinuation { turn in
+      read(body) { turn.resume(with: $0) }
+    }
+  }
+
+  /// - Parameter completion: called once, on a thread of the store; must be quick.
+  func read<Value: Sendable>(
+    _ body: @escaping @Sendable (Database) throws -> Value,
+    _ completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+  ) {
     let (handle, writer) = (handle, writer)
-    do {
-      return try await queues.query.run {
+    queues.query.submit {
+      let result = Result {
         if let failure = writer.publisher.failure { throw failure }
         return try handle.use { database in try database.pool.read(body) }
       }
-    } catch let error as DFSError where error.code == .damaged {
-      writer.fail(error)
-      throw error
+      if case .failure(let error as DFSError) = result, error.code == .damaged {
+        writer.fail(error)
+      }
+      completion(result)
     }
   }
 

@@ -74,6 +74,23 @@ extension UserStore {
     }
   }
 
+  /// Those of these copies that are here, are small and are what was stored; of the others
+  /// `getPart` says what is wrong with them.
+  /// - Parameter completion: called once, on a thread of the store.
+  public func smallParts(
+    _ ids: [PartID], _ completion: @escaping @Sendable (Result<[InlinePart], any Error>) -> Void
+  ) {
+    let copies = copies
+    read(
+      { db in
+        let tables = CopyTables(db: db, duty: copies.duty)
+        return try ids.compactMap { id in
+          let part = try tables.part(id) ?? CopyTables.escrow(id, db) ?? copies.small(id)
+          return part.flatMap { BlockChecksum.of($0.bytes) == $0.checksum ? $0 : nil }
+        }
+      }, completion)
+  }
+
   private func storedPart(
     _ id: PartID, range: Range<UInt64>
   ) async throws -> (extent: PartExtent, bytes: [UInt8]) {

@@ -19,6 +19,7 @@ extension Reply {
           $0.head = head.wire
         })
     case .part(let extent): .part(extent.wire)
+    case .smallParts(let parts): .smallParts(.with { $0.parts = parts.map(\.wire) })
     case .copies(let copies):
       .copyList(.with { $0.parts = Data(copies.map { $0.reduce(0) { $0 | 1 << $1.value } }) })
     case .space(let report): .spaceReport(report.wire)
@@ -46,6 +47,9 @@ extension Reply {
       self = .query(
         try list(answers.answers, of: "answers", QueryAnswer.init), head: Head(answers.head))
     case .part(let extent): self = .part(try PartExtent(extent))
+    case .smallParts(let small):
+      self = .smallParts(
+        try list(small.parts, atMost: Limits.partCount, of: "small parts", InlinePart.init))
     case .copyList(let copies):
       self = .copies(
         try list(Array(copies.parts), of: "versions") { bits in

@@ -38,7 +38,9 @@ extension Request {
         })
     case .health: .health(ProtoEmpty())
     case .scrub: .scrub(ProtoEmpty())
-    case .putPart, .getPart, .syncParts, .dropParts, .copies, .hold, .release, .space: wireOfParts
+    case .putPart, .getPart, .getSmallParts, .syncParts, .dropParts, .copies, .hold, .release,
+      .space:
+      wireOfParts
     }
   }
 
@@ -96,6 +98,7 @@ extension Request {
           $0.begin = range.lowerBound
           $0.end = range.upperBound
         })
+    case .getSmallParts(let ids): .getSmallParts(.with { $0.parts = ids.map(\.wire) })
     case .syncParts(let ids): .syncParts(.with { $0.parts = ids.map(\.wire) })
     case .dropParts(let ids): .dropParts(.with { $0.parts = ids.map(\.wire) })
     case .copies(let versions): .copies(.with { $0.versions = versions.map(\.wire) })
@@ -111,6 +114,9 @@ extension Request {
     case .getPart(let get):
       let range = try PartExtent.range(from: get.begin, to: get.end)
       self = .getPart(try PartID(get.id), range: range)
+    case .getSmallParts(let parts):
+      self = .getSmallParts(
+        try list(parts.parts, atMost: Limits.partCount, of: "small parts", PartID.init))
     case .syncParts(let parts): self = .syncParts(try list(parts.parts, of: "parts", PartID.init))
     case .dropParts(let parts): self = .dropParts(try list(parts.parts, of: "parts", PartID.init))
     case .copies(let asked): self = .copies(try Self.versions(asked))

@@ -36,6 +36,8 @@ public enum Request: Hashable, Sendable {
   case putPart(PartExtent, durable: Bool)
   /// The blocks that cover `range` (bytes of the part); the reply's body has whole blocks.
   case getPart(PartID, range: Range<UInt64>)
+  /// The whole of each of these parts that is here, whole itself and small: at most four.
+  case getSmallParts([PartID])
   /// Puts the copies (and their directory) on stable storage.
   case syncParts([PartID])
   /// Forgets uploaded copies that no change names.
@@ -66,6 +68,8 @@ public enum Reply: Hashable, Sendable {
   case query([QueryAnswer], head: Head)
   /// The bytes are in the frame's body: whole blocks, from `extent.offset`.
   case part(PartExtent)
+  /// Those of the parts that were asked for that are here, in their order.
+  case smallParts([InlinePart])
   /// For each version asked, in order, the parts that are here.
   case copies([[PartIndex]])
   case space(SpaceReport)

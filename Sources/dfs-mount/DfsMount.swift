@@ -24,7 +24,7 @@ struct DfsMount: AsyncParsableCommand {
       OPTIONS of -o: ro; allow_other; default_permissions (with allow_other, as root: the stored \
       owners count; else all files belong to who mounted); uid=N, gid=N, umask=OCTAL (what is \
       shown); writes=all|quorum; heal=on|off; entry_timeout=S, attr_timeout=S (seconds for which the kernel \
-      answers from its memory; 1); holes=SIZE (bytes of a file that may be holes, 64G); \
+      answers from its memory what it is told changes of; 60); holes=SIZE (bytes of a file that may be holes, 64G); \
       relatime (reading moves times of access: a change on the servers for a first read); fsname=NAME, subtype=NAME; and the flags of mount(8): nosuid, \
       nodev, noexec, noatime, sync, dirsync, auto_unmount, …
 

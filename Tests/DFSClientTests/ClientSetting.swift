@@ -12,11 +12,13 @@ struct ClientSetting: Sendable {
   let client: DFSClient
 
   /// Runs a test on four servers of its own.
-  static func run(_ body: (ClientSetting) async throws -> Void) async throws {
+  /// - Parameter readCacheBytes: with 0 every read asks the servers.
+  static func run(
+    readCacheBytes: Int = 0, _ body: (ClientSetting) async throws -> Void
+  ) async throws {
     let servers = try await FourServers()
     var configuration = servers.configuration
-    // Every read asks the servers.
-    configuration.readCacheBytes = 0
+    configuration.readCacheBytes = readCacheBytes
     let client = try await DFSClient.connect(
       configuration, credentials: servers.credentials(), minimumServers: 4,
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

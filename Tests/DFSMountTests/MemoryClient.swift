@@ -6,28 +6,45 @@ import Synchronization
 final class MemoryClient: FileService {
   let files: MemoryFiles
   let invalidations: AsyncStream<Invalidation>
+  private let heard: Shared
+  var changes: UInt64? {
+    files.state.withLock(\.hearsChanges) ? heard.changes.withLock { $0 } : nil
+  }
+
+  private final class Shared: Sendable { let changes = Mutex<UInt64>(0) }
   private let tell: AsyncStream<Invalidation>.Continuation
 
   init(_ files: MemoryFiles) {
     self.files = files
     (invalidations, tell) = AsyncStream.makeStream()
-    files.observe(self) { [tell] keys in tell.yield(.rows(keys)) }
+    heard = Shared()
+    files.observe(self) { [tell, heard] keys in
+      heard.changes.withLock { $0 += 1 }
+      tell.yield(.rows(keys))
+    }
   }
 
   private func change<Value: Sendable>(
     _ keys: [RowKey], _ body: (inout MemoryFiles.State) throws(DFSError) -> Value
   ) throws(DFSError) -> Value {
     let value = try files.state.withLock { state throws(DFSError) in try body(&state) }
+    heard.changes.withLock { $0 += 1 }
     files.changed(keys, by: self)
     return value
   }
 
   func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
-    try files.state.withLock { state throws(DFSError) in try state.inode(id) }
+    try files.state.withLock { state throws(DFSError) in
+      state.asked += 1
+      return try state.inode(id)
+    }
   }
 
   func lookup(_ parent: InodeID, _ name: FileName, _ freshness: Freshness) async throws -> Inode {
-    try files.state.withLock { state throws(DFSError) in try state.lookup(parent, name) }
+    try files.state.withLock { state throws(DFSError) in
+      state.asked += 1
+      return try state.lookup(parent, name)
+    }
   }
 
   func list(_ directory: InodeID, _ freshness: Freshness) async throws -> [DirectoryItem] {

@@ -14,6 +14,8 @@ final class MemoryFiles: Sendable {
     var nextID: UInt64 = 256
     var publishes = 0
     var durablePublishes = 0
+    /// How often a name or an inode was asked for.
+    var asked = 0
     var reads = 0
     var bytesRead = 0
     /// What every publish is refused with, as if servers were away.
@@ -24,6 +26,8 @@ final class MemoryFiles: Sendable {
     var readDelay: Duration = .zero
     /// Whether clients are told what others change.
     var isPushing = true
+    /// Whether clients may believe that they are.
+    var hearsChanges = true
   }
 
   let state: Mutex<State>

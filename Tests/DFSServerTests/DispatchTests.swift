@@ -23,6 +23,25 @@ import Testing
     }
   }
 
+  /// Those that are here and small; the others are asked for one by one.
+  @Test func smallPartsComeTogether() async throws {
+    try await withServer { server in
+      let alice = try await TestClient.loggedIn(port: server.port)
+      let bob = try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other")
+      let version = VersionID.random()
+      let parts = PartIndex.all.map { PartID(version: version, part: $0) }
+      try await alice.put(parts[0], [1, 2, 3], durable: false)
+      try await alice.put(parts[1], [4], durable: false)
+      try await alice.put(
+        parts[3], Array(repeating: 9, count: Limits.inlinePartBytes + 1), durable: false)
+      let answer = try await alice.ask(.getSmallParts(parts.reversed())).reply
+      let one = InlinePart(id: parts[0], bytes: [1, 2, 3], checksum: .of([1, 2, 3]))
+      let two = InlinePart(id: parts[1], bytes: [4], checksum: .of([4]))
+      #expect(answer == .smallParts([two, one]))
+      #expect(try await bob.ask(.getSmallParts(parts)).reply == .smallParts([]))
+    }
+  }
+
   @Test func oneUserReachesNothingOfAnother() async throws {
     try await withServer { server in
       let alice = try await TestClient.loggedIn(port: server.port)

@@ -93,6 +93,12 @@ import Testing
       }, "a part of 32769 bytes")
   }
 
+  @Test func smallPartsOutOfBoundsAreAnswered() throws {
+    try expectUnreadable(
+      .with { $0.getSmallParts.parts = Array(repeating: ProtoPartId(), count: 5) },
+      "5 small parts")
+  }
+
   @Test func rangesAndPiecesOutOfBoundsAreAnswered() throws {
     for (begin, end) in [(5, 4), (0, 1_048_577), (1, 1_048_577), (0, UInt64.max)]
       as [(UInt64, UInt64)]

@@ -101,6 +101,7 @@ enum Samples {
       .refillChanges([entry]),
       .refillEnd(view, to: head), .getPart(part, range: 0..<0), .getPart(part, range: 100..<65537),
       .getPart(part, range: 65536..<65536 + UInt64(Limits.chunkBytes)), .syncParts([part]),
+      .getSmallParts([part, part]),
       .dropParts([part, part]), .copies([version]), .hold([version]), .release([]), .space,
       .wanted(after: part, limit: 100, claims: true),
       .wanted(after: nil, limit: 0, claims: false), .health, .scrub,
@@ -111,6 +112,7 @@ enum Samples {
     namespaceReplies.map { .namespace($0) } + [
       .hello(greeting), .loginContinue(scram: "r=b"), .loginDone(scram: "v=c"), .done, .pong(head),
       .query(answers, head: head), .copies([PartIndex.all, [], [PartIndex(2)]]),
+      .smallParts([inline]), .smallParts([]),
       .space(SpaceReport(total: .max, available: 1, used: 2, inodes: 3)),
       .wanted([wanted], total: 3), .wanted([], total: 0), .health(health),
       .failed(DFSError(.noSpace, "full")),

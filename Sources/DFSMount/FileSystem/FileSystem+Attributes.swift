@@ -17,7 +17,7 @@ extension FileSystem {
   }
 
   private func currentAttributes(of id: InodeID) async throws -> Attributes {
-    let mark = nodes.mark
+    let mark = mark
     do {
       let current = attributes(try await service.inode(id, .pushed), since: mark)
       if id == .root { lastRoot.withLock { $0 = current } }

@@ -14,32 +14,37 @@ extension FileSystem {
     _ handle: UInt64, from first: Int, size: Int, withAttributes: Bool
   ) async throws -> Reply {
     let handle = try handles.directory(handle)
-    let known = first == 0 ? nil : handle.items.withLock { $0 }
-    let items: [DirectoryPage.Item]
+    let known = first == 0 ? nil : handle.listing.withLock { $0 }
+    let listing: DirectoryHandle.Listing
     if let known {
-      items = known
+      listing = known
     } else {
-      items = try await entries(of: handle.directory)
-      handle.items.withLock { $0 = items }
+      listing = try await entries(of: handle.directory)
+      handle.listing.withLock { $0 = listing }
     }
-    let rest = items.dropFirst(first)
+    let rest = listing.items.dropFirst(first)
     return .directory(
       DirectoryPage(
-        items: withAttributes ? current(rest, atMost: size) : rest, size: size,
+        items: withAttributes ? current(rest, of: listing, atMost: size) : rest, size: size,
         withAttributes: withAttributes))
   }
 
   /// The items, with the attributes that open files have now: what was taken when the directory was
-  /// read from the front may be older than an open. A name besides which the kernel knows another
-  /// it is to ask for; see `lostName`. Only as many as can fit the answer: a large directory is read
-  /// in thousands of answers.
+  /// read from the front may be older than an open. If anything changed since then, the kernel is to
+  /// ask for each name; so it is for a name besides which it knows another, see `lostName`. Only as
+  /// many as can fit the answer: a large directory is read in thousands of answers.
   /// - Parameter size: of the answer, bytes.
   private func current(
-    _ items: ArraySlice<DirectoryPage.Item>, atMost size: Int
+    _ items: ArraySlice<DirectoryPage.Item>, of listing: DirectoryHandle.Listing, atMost size: Int
   ) -> ArraySlice<DirectoryPage.Item> {
     var page = items.prefix(size / Self.itemBytes + 1)
+    let isOld = listing.changes.map { $0 != service.changes } ?? false
     for place in page.indices {
       guard let name = page[place].entry else { continue }
+      if isOld {
+        page[place].entry = nil
+        continue
+      }
       let inode = page[place].attributes.inode
       if let file = files[inode.id] { page[place].attributes = told(file.overlay(inode), of: file) }
       if nodes.otherName(of: inode, than: name) != nil { page[place].entry = nil }
@@ -51,8 +56,8 @@ extension FileSystem {
   /// one byte.
   static let itemBytes = 160
 
-  private func entries(of id: InodeID) async throws -> [DirectoryPage.Item] {
-    let mark = nodes.mark
+  private func entries(of id: InodeID) async throws -> DirectoryHandle.Listing {
+    let mark = mark
     let entries = try await service.list(id, .current)
     let directory = try await service.inode(id, .pushed)
     noteAccess(directory)
@@ -71,7 +76,7 @@ extension FileSystem {
           name: item.name.bytes, attributes: attributes(item.inode, since: mark),
           entry: NodeName(parent: id, name: item.name)))
     }
-    return items
+    return DirectoryHandle.Listing(items: items, changes: mark.changes)
   }
 
   func releaseDirectory(_ handle: UInt64) -> Reply {

@@ -14,6 +14,7 @@ extension FileSystem {
   {
     let writes = flags & O_ACCMODE != O_RDONLY
     if writes { try await context.checkWritable() }
+    if flags & (O_WRONLY | O_TRUNC) == 0, !nodes.hasPages(id) { service.expectReading(id) }
     let (file, isDivided) = try await openFile(id)
     if flags & O_TRUNC != 0 {
       do {
@@ -73,7 +74,7 @@ extension FileSystem {
     _ parent: InodeID, _ name: FileName, mode: UInt32, flags: Int32, _ caller: Caller
   ) async throws -> Reply {
     try await context.checkWritable()
-    let mark = nodes.mark
+    let mark = mark
     do {
       let new = NewInode(kind: .regular, mode: mode, caller)
       let inode = try await service.create(parent, name, try await inheriting(parent, new))
@@ -89,16 +90,17 @@ extension FileSystem {
   /// Another client made the file a moment ago.
   private func openExisting(_ parent: InodeID, _ name: FileName, flags: Int32) async throws -> Reply
   {
-    let mark = nodes.mark
+    let mark = mark
     // Who appended and closed meanwhile, here, has made a later version than that which was found.
-    let inode = nodes.newest(try await service.lookup(parent, name, .current), since: mark)
+    let inode = nodes.newest(
+      try await service.lookup(parent, name, .current), since: mark.published)
     guard inode.kind == .regular else {
       throw DFSError(.staleHandle, "'\(name)' was replaced by something that is no file")
     }
     if let lost = try await lostName(of: inode, foundAs: NodeName(parent: parent, name: name)) {
       return .renamed(from: lost)
     }
-    let (file, isDivided) = files.open(inode, since: mark, context: context)
+    let (file, isDivided) = files.open(inode, since: mark.published, context: context)
     if flags & O_TRUNC != 0 { try await file.truncate(to: 0, isChange: true) {} }
     let entry = entry(parent, name, inode, since: mark)
     return .created(entry, opened(file, flags: flags, isDivided: isDivided))

@@ -8,7 +8,7 @@ extension FileSystem {
   /// A cached entry is good as long as servers push; that there is none is asked for anew, since a
   /// file that another client has just closed must be found.
   func lookup(_ parent: InodeID, _ name: FileName) async throws -> Reply {
-    let mark = nodes.mark
+    let mark = mark
     let inode = try await service.lookup(parent, name, .pushedIfThere)
     if let lost = try await lostName(of: inode, foundAs: NodeName(parent: parent, name: name)) {
       return .renamed(from: lost)
@@ -71,7 +71,7 @@ extension FileSystem {
   }
 
   private func make(_ parent: InodeID, _ name: FileName, _ new: NewInode) async throws -> Reply {
-    let mark = nodes.mark
+    let mark = mark
     let inode = try await service.create(parent, name, try await inheriting(parent, new))
     return .entry(entry(parent, name, inode, since: mark))
   }
@@ -90,7 +90,7 @@ extension FileSystem {
     _ id: InodeID, to parent: InodeID, _ name: FileName,
     progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
-    let mark = nodes.mark
+    let mark = mark
     if let file = files[id], file.isTemporary {
       let inode = try await file.publish(as: name, in: parent, progress: progress)
       return .entry(entry(parent, name, inode, since: mark))

@@ -49,10 +49,25 @@ final class FileSystem: Sendable {
       patience: ServerState.patience(within: .seconds(configuration.callTimeoutSeconds)))
   }
 
+  /// A moment, before an inode is asked for.
+  struct Mark: Sendable {
+    /// Of `NodeTable`.
+    let published: UInt64
+    /// Of `FileService`.
+    let changes: UInt64?
+  }
+
+  var mark: Mark { Mark(published: nodes.mark, changes: service.changes) }
+
   /// The attributes of an inode that was asked for at `mark`, with what is newer here.
-  func attributes(_ inode: Inode, since mark: UInt64) -> Attributes {
-    let newest = nodes.newest(inode, since: mark)
-    guard let file = files[inode.id] else { return withAccess(Attributes(newest)) }
+  func attributes(_ inode: Inode, since mark: Mark) -> Attributes {
+    let newest = nodes.newest(inode, since: mark.published)
+    guard let file = files[inode.id] else {
+      var attributes = withAccess(Attributes(newest))
+      // Reading moves times of access though nothing is changed yet.
+      attributes.knownAt = movesAccessTimes ? nil : mark.changes
+      return attributes
+    }
     return withAccess(told(file.overlay(newest), of: file))
   }
 
@@ -66,7 +81,7 @@ final class FileSystem: Sendable {
     return attributes
   }
 
-  func entry(_ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: UInt64) -> Entry {
+  func entry(_ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: Mark) -> Entry {
     Entry(
       name: NodeName(parent: parent, name: name), attributes: attributes(inode, since: mark))
   }

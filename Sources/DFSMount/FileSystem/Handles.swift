@@ -23,8 +23,14 @@ final class FileHandle: Sendable {
 
 /// An open directory: its entries as they were when it was read from the front.
 final class DirectoryHandle: Sendable {
+  struct Listing: Sendable {
+    let items: [DirectoryPage.Item]
+    /// `FileService.changes` when the directory was read from the front.
+    let changes: UInt64?
+  }
+
   let directory: InodeID
-  let items: Mutex<[DirectoryPage.Item]?> = Mutex(nil)
+  let listing: Mutex<Listing?> = Mutex(nil)
 
   init(_ directory: InodeID) { self.directory = directory }
 }

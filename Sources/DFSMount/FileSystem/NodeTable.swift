@@ -124,6 +124,9 @@ final class NodeTable: Sendable {
     }
   }
 
+  /// Whether the kernel has read some version through its pages, and may have kept them.
+  func hasPages(_ id: InodeID) -> Bool { state.withLock { $0.nodes[id]?.cachedVersion != nil } }
+
   /// The kernel's pages are those of `version` (nil: of no version): it reads it through them, so it
   /// has got the answer to its open; or it was written through them.
   func notePages(of version: VersionID?, _ id: InodeID) {

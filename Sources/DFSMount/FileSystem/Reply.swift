@@ -17,6 +17,9 @@ struct Attributes: Hashable, Sendable {
   /// Handles of this file read another version: the kernel, which has one size for all of them, asks
   /// again before each read.
   var isPassing = false
+  /// `FileService.changes` when the inode was asked for: it is true as long as that is the same. Nil
+  /// if it may change at any moment, for it is open here.
+  var knownAt: UInt64?
 
   init(_ inode: Inode) {
     self.inode = inode

@@ -21,8 +21,14 @@ struct RawRequest: @unchecked Sendable {
 /// How answers are put into libfuse's words.
 struct FuseAnswers: Sendable {
   let ownership: Ownership
+  /// Seconds for which the kernel may answer from its own memory what it will be told changes of.
   let entryTimeout: Double
   let attributeTimeout: Double
+  /// `FileService.changes`.
+  let changes: @Sendable () -> UInt64?
+
+  /// The same for what may have changed already.
+  private static let shortTimeout = 1.0
 
   /// Sends any answer but a directory's.
   /// - Returns: whether the kernel took it.
@@ -64,7 +70,7 @@ struct FuseAnswers: Sendable {
     parameters.ino = attributes.inode.id.value
     parameters.attr = status(attributes)
     parameters.attr_timeout = timeout(attributes)
-    parameters.entry_timeout = entryTimeout
+    parameters.entry_timeout = bound(entryTimeout, attributes)
     return parameters
   }
 
@@ -82,7 +88,12 @@ struct FuseAnswers: Sendable {
   }
 
   private func timeout(_ attributes: Attributes) -> Double {
-    attributes.isPassing ? 0 : attributeTimeout
+    attributes.isPassing ? 0 : bound(attributeTimeout, attributes)
+  }
+
+  private func bound(_ timeout: Double, _ attributes: Attributes) -> Double {
+    let isUnchanged = attributes.knownAt.map { $0 == changes() } ?? false
+    return isUnchanged ? timeout : min(timeout, Self.shortTimeout)
   }
 
   /// What `stat` shows.

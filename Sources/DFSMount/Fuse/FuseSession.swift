@@ -1,4 +1,5 @@
 internal import CFuse
+internal import DFSClient
 internal import DFSCore
 internal import Dispatch
 internal import Foundation
@@ -45,7 +46,8 @@ final class FuseSession: Sendable {
     let options = configuration.options
     answers = FuseAnswers(
       ownership: options.ownership, entryTimeout: options.entryTimeoutSeconds,
-      attributeTimeout: options.attributeTimeoutSeconds)
+      attributeTimeout: options.attributeTimeoutSeconds,
+      changes: { [service = fileSystem.service] in service.changes })
     timeout = .seconds(configuration.callTimeoutSeconds)
     mountpoint = configuration.mountpoint
   }
@@ -155,18 +157,14 @@ final class FuseSession: Sendable {
   ) {
     guard let raw else { return }
     let request = begin(RawRequest(pointer: raw), name, kind)
-    let body: @Sendable () async -> Void = { [fileSystem] in
-      do {
-        request.answer(try await operation(fileSystem, request))
-      } catch {
-        request.answer(DFSError(anyError: error))
-      }
-    }
-    #if compiler(>=6.2)
-      request.started(Task.immediate(operation: body))
-    #else
-      request.started(Task(operation: body))
-    #endif
+    request.started(
+      Task.begun { [fileSystem] in
+        do {
+          request.answer(try await operation(fileSystem, request))
+        } catch {
+          request.answer(DFSError(anyError: error))
+        }
+      })
   }
 
   private func begin(
@@ -226,8 +224,8 @@ final class FuseSession: Sendable {
   /// nothing. Taking back a single name waits for the directory's lock, which may be held until
   /// this process answers; killed in that moment, it could never end, nor who waits for its answers.
   func invalidate(_ name: NodeName) {
+    if expireNames() { return }
     notify { session in
-      if dfs_expire_entries(session) == 0 { return }
       name.name.bytes.withUnsafeBytes { bytes in
         _ = fuse_lowlevel_notify_inval_entry(
           session, name.parent.value, bytes.bindMemory(to: CChar.self).baseAddress, bytes.count)
@@ -238,9 +236,15 @@ final class FuseSession: Sendable {
   /// The same from within an operation. A kernel that cannot expire names is told when it has the
   /// answer.
   func expire(_ name: NodeName) {
-    notify { session in
-      if dfs_expire_entries(session) != 0 { lateTelling.async { self.invalidate(name) } }
-    }
+    if !expireNames() { lateTelling.async { self.invalidate(name) } }
+  }
+
+  /// Makes the kernel ask again for all names that it knows.
+  /// - Returns: false if it cannot do that.
+  func expireNames() -> Bool {
+    var isDone = false
+    notify { isDone = dfs_expire_entries($0) == 0 }
+    return isDone
   }
 
   /// Before a file that was opened is read, the kernel asks for its size: the one that it was told

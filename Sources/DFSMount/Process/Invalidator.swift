@@ -12,6 +12,11 @@ final class Invalidator: Sendable {
   private let queue = DispatchQueue(label: "dfs.mount.invalidate")
   private let task = Mutex<Task<Void, Never>?>(nil)
 
+  /// An answer that was on its way to the kernel when a change was told may have brought an inode that
+  /// the kernel did not know then, as it was before. So it is told again, within the second in which
+  /// changes are to be seen.
+  private static let repetition = DispatchTimeInterval.milliseconds(500)
+
   init(_ session: FuseSession, _ nodes: NodeTable, _ service: any FileService) {
     self.session = session
     self.nodes = nodes
@@ -24,6 +29,9 @@ final class Invalidator: Sendable {
       $0 = Task { [queue] in
         for await invalidation in invalidations {
           queue.async { self.perform(invalidation) }
+          queue.asyncAfter(deadline: .now() + Self.repetition) {
+            self.performAgain(invalidation)
+          }
         }
       }
     }
@@ -35,10 +43,22 @@ final class Invalidator: Sendable {
     switch invalidation {
     case .rows(let keys): for key in keys { perform(key) }
     case .everything:
+      let areExpired = session.expireNames()
       for node in nodes.all {
         session.invalidate(node.id, pages: false)
-        if let name = node.name { session.invalidate(name) }
+        if let name = node.name, !areExpired { session.invalidate(name) }
       }
+    }
+  }
+
+  private func performAgain(_ invalidation: Invalidation) {
+    switch invalidation {
+    case .rows(let keys):
+      for key in keys {
+        guard case .inode(let id) = key, nodes.knows(id) else { continue }
+        session.invalidate(id, pages: false)
+      }
+    case .everything: for node in nodes.all { session.invalidate(node.id, pages: false) }
     }
   }
 

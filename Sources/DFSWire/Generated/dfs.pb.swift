@@ -215,6 +215,14 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     set {_uniqueStorage()._kind = .refillBegin(newValue)}
   }
 
+  var getSmallParts: ProtoPartList {
+    get {
+      if case .getSmallParts(let v)? = _storage._kind {return v}
+      return ProtoPartList()
+    }
+    set {_uniqueStorage()._kind = .getSmallParts(newValue)}
+  }
+
   /// Replies: 40 to 59.
   var greeting: ProtoGreeting {
     get {
@@ -320,6 +328,14 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     set {_uniqueStorage()._kind = .healthReport(newValue)}
   }
 
+  var smallParts: ProtoSmallParts {
+    get {
+      if case .smallParts(let v)? = _storage._kind {return v}
+      return ProtoSmallParts()
+    }
+    set {_uniqueStorage()._kind = .smallParts(newValue)}
+  }
+
   /// Pushes: 60 to 69.
   var changed: ProtoChanged {
     get {
@@ -370,6 +386,7 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     case health(ProtoEmpty)
     case scrub(ProtoEmpty)
     case refillBegin(ProtoRefillBegin)
+    case getSmallParts(ProtoPartList)
     /// Replies: 40 to 59.
     case greeting(ProtoGreeting)
     case loginContinue(ProtoScram)
@@ -384,6 +401,7 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     case failed(ProtoFailure)
     case wantedList(ProtoWantedList)
     case healthReport(ProtoHealth)
+    case smallParts(ProtoSmallParts)
     /// Pushes: 60 to 69.
     case changed(ProtoChanged)
     case everythingChanged(ProtoHead)
@@ -1389,6 +1407,18 @@ nonisolated struct ProtoInlinePart: Sendable {
   fileprivate var _id: ProtoPartId? = nil
 }
 
+nonisolated struct ProtoSmallParts: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var parts: [ProtoInlinePart] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct ProtoPartExtent: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1700,7 +1730,7 @@ fileprivate nonisolated let _protobuf_package = "dfs.wire"
 
 nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Header"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{2}\u{9}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{2}\u{8}changed\0\u{3}everything_changed\0\u{3}going_away\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{3}get_small_parts\0\u{2}\u{8}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{3}small_parts\0\u{2}\u{7}changed\0\u{3}everything_changed\0\u{3}going_away\0")
 
   fileprivate class _StorageClass {
     var _id: UInt64 = 0
@@ -2009,6 +2039,19 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
             _storage._kind = .refillBegin(v)
           }
         }()
+        case 32: try {
+          var v: ProtoPartList?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .getSmallParts(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .getSmallParts(v)
+          }
+        }()
         case 40: try {
           var v: ProtoGreeting?
           var hadOneofValue = false
@@ -2178,6 +2221,19 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
             _storage._kind = .healthReport(v)
           }
         }()
+        case 53: try {
+          var v: ProtoSmallParts?
+          var hadOneofValue = false
+          if let current = _storage._kind {
+            hadOneofValue = true
+            if case .smallParts(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._kind = .smallParts(v)
+          }
+        }()
         case 60: try {
           var v: ProtoChanged?
           var hadOneofValue = false
@@ -2317,6 +2373,10 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         guard case .refillBegin(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
       }()
+      case .getSmallParts?: try {
+        guard case .getSmallParts(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
+      }()
       case .greeting?: try {
         guard case .greeting(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
@@ -2368,6 +2428,10 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       case .healthReport?: try {
         guard case .healthReport(let v)? = _storage._kind else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
+      }()
+      case .smallParts?: try {
+        guard case .smallParts(let v)? = _storage._kind else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 53)
       }()
       case .changed?: try {
         guard case .changed(let v)? = _storage._kind else { preconditionFailure() }
@@ -4066,6 +4130,36 @@ nonisolated extension ProtoInlinePart: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs._id != rhs._id {return false}
     if lhs.bytes != rhs.bytes {return false}
     if lhs.checksum != rhs.checksum {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoSmallParts: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".SmallParts"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parts\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedMessageField(value: &self.parts) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.parts.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.parts, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoSmallParts, rhs: ProtoSmallParts) -> Bool {
+    if lhs.parts != rhs.parts {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

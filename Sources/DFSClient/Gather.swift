@@ -1,0 +1,75 @@
+internal import DFSCore
+internal import NIOCore
+internal import Synchronization
+
+/// One question to several servers at once: their answers, until there are enough of them, or all
+/// servers have answered or failed, or the time is up.
+///
+/// Without tasks: a question wakes its event loop once, and who waits once, however many servers are
+/// asked.
+/// - Parameters:
+///   - loop: where the servers are asked, and answer.
+///   - time: how long it may take at the most.
+///   - ask: asks one server, and calls what it is given once, later, with nil if there is no answer.
+func gather<Answer: Sendable>(
+  from servers: [ServerIndex], on loop: any EventLoop, within time: Duration? = nil,
+  until enough: @escaping @Sendable ([ServerIndex: Answer]) -> Bool = { _ in false },
+  _ ask: @escaping @Sendable (ServerIndex, @escaping @Sendable (Answer?) -> Void) -> Void
+) async -> [ServerIndex: Answer] {
+  guard !servers.isEmpty else { return [:] }
+  return await withCheckedContinuation { waiter in
+    let gathering = Gathering(servers.count, enough, waiter)
+    loop.execute {
+      if let time {
+        gathering.end(with: loop.scheduleTask(in: TimeAmount(time)) { gathering.end() })
+      }
+      for server in servers { ask(server) { gathering.note(server, $0) } }
+    }
+  }
+}
+
+/// Invariant: the waiter is woken once, and nothing is taken after that.
+private final class Gathering<Answer: Sendable>: Sendable {
+  fileprivate struct State {
+    var answers: [ServerIndex: Answer] = [:]
+    var missing: Int
+    var alarm: Scheduled<Void>?
+    /// Nil once it was woken.
+    var waiter: CheckedContinuation<[ServerIndex: Answer], Never>?
+  }
+
+  private let enough: @Sendable ([ServerIndex: Answer]) -> Bool
+  private let state: Mutex<State>
+
+  init(
+    _ count: Int, _ enough: @escaping @Sendable ([ServerIndex: Answer]) -> Bool,
+    _ waiter: CheckedContinuation<[ServerIndex: Answer], Never>
+  ) {
+    self.enough = enough
+    state = Mutex(State(missing: count, waiter: waiter))
+  }
+
+  func end(with alarm: Scheduled<Void>) { state.withLock { $0.alarm = alarm } }
+
+  func note(_ server: ServerIndex, _ answer: Answer?) {
+    let alarm = state.withLock { state -> Scheduled<Void>? in
+      guard state.waiter != nil else { return nil }
+      state.missing -= 1
+      state.answers[server] = answer
+      return enough(state.answers) || state.missing == 0 ? state.wake() : nil
+    }
+    alarm?.cancel()
+  }
+
+  /// The time is up.
+  func end() { state.withLock { _ = $0.wake() } }
+}
+
+extension Gathering.State {
+  /// - Returns: the alarm, of which there is no need any more.
+  fileprivate mutating func wake() -> Scheduled<Void>? {
+    waiter?.resume(returning: answers)
+    waiter = nil
+    return alarm
+  }
+}
