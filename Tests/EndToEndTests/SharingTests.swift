@@ -227,11 +227,18 @@ extension EndToEnd {
           echo before > $M/f
           head -c 300000 /dev/urandom > $LOCAL/theirs; head -c 200000 /dev/urandom > $LOCAL/mine
           python3 -c '
-          import os
+          import os, time
           read = lambda name: open(os.environ["LOCAL"] + "/" + name, "rb").read()
           mine, theirs = open(os.environ["M"] + "/f", "wb"), open(os.environ["M2"] + "/f", "wb")
           mine.write(read("mine")); theirs.write(read("theirs"))
-          theirs.close(); mine.close()'
+          theirs.close()
+          # What the kernel keeps of a directory to which a file comes without its asking.
+          changed = lambda: os.stat(os.environ["M"]).st_mtime_ns
+          changed(); time.sleep(1.1)
+          before = changed()
+          mine.close()
+          end = time.monotonic() + 5
+          while changed() == before: assert time.monotonic() < end, "the directory is as it was"'
           cmp $LOCAL/mine $M/f; cmp $LOCAL/mine $M2/f
           for m in $M $M2; do
             ls $m
