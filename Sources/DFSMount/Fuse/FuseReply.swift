@@ -26,6 +26,9 @@ struct FuseAnswers: Sendable {
   let attributeTimeout: Double
   /// `FileService.changes`.
   let changes: @Sendable () -> UInt64?
+  /// Whether the kernel can be made to ask again for all names; if not, it is told of single ones, and
+  /// must not keep for long those of which nothing is known here (a file's others than the last).
+  let expiresNames: @Sendable () -> Bool
 
   /// The same for what may have changed already.
   private static let shortTimeout = 1.0
@@ -70,7 +73,9 @@ struct FuseAnswers: Sendable {
     parameters.ino = attributes.inode.id.value
     parameters.attr = status(attributes)
     parameters.attr_timeout = timeout(attributes)
-    parameters.entry_timeout = bound(entryTimeout, attributes)
+    parameters.entry_timeout =
+      expiresNames()
+      ? bound(entryTimeout, attributes) : min(entryTimeout, Self.shortTimeout)
     return parameters
   }
 

@@ -26,6 +26,9 @@ final class FuseSession: Sendable {
     var ended: [CheckedContinuation<Void, Never>] = []
   }
 
+  /// What is learnt of the kernel.
+  private final class Kernel: Sendable { let expiresNames = Atomic<Bool>(false) }
+
   /// Unchecked: a libfuse session may be used from any thread until it is destroyed, in `deinit`.
   private struct RawSession: @unchecked Sendable { let pointer: OpaquePointer }
 
@@ -35,6 +38,7 @@ final class FuseSession: Sendable {
   let timeout: Duration
   let mountpoint: String
   private let logger: Logger
+  private let kernel = Kernel()
   private let session = Mutex<RawSession?>(nil)
   private let state = Mutex(State())
   private let watch = DispatchQueue(label: "dfs.mount.watch")
@@ -47,7 +51,8 @@ final class FuseSession: Sendable {
     answers = FuseAnswers(
       ownership: options.ownership, entryTimeout: options.entryTimeoutSeconds,
       attributeTimeout: options.attributeTimeoutSeconds,
-      changes: { [service = fileSystem.service] in service.changes })
+      changes: { [service = fileSystem.service] in service.changes },
+      expiresNames: { [kernel] in kernel.expiresNames.load(ordering: .relaxed) })
     timeout = .seconds(configuration.callTimeoutSeconds)
     mountpoint = configuration.mountpoint
   }
@@ -77,6 +82,7 @@ final class FuseSession: Sendable {
     }
     session.withLock { $0 = RawSession(pointer: raw) }
     startReaders(RawSession(pointer: raw))
+    kernel.expiresNames.store(expireNames(), ordering: .relaxed)
   }
 
   private func startReaders(_ raw: RawSession) {
