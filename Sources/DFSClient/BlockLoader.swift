@@ -15,6 +15,8 @@ final class BlockLoader: Sendable {
     let result: Shared<Blocks>
   }
 
+  private typealias Claim = (part: PartID, run: Run)
+
   private struct State {
     var cache: BlockCache
     var loading: [BlockID: Run] = [:]
@@ -68,15 +70,24 @@ final class BlockLoader: Sendable {
     _ part: PartID, _ wanted: Range<Int>,
     load: @escaping @Sendable (Range<Int>) async throws(DFSError) -> Blocks
   ) {
-    let begin = state.withLock { state in
-      let missing = wanted.filter { index in
-        let id = BlockID(part: part, index: index)
-        return !state.cache.contains(id) && state.loading[id] == nil
+    for (_, run) in claimAhead([(part, wanted)]) { start(run, of: part, load) }
+  }
+
+  /// Marks what is not here as being loaded, unless enough is already.
+  private func claimAhead(_ wanted: [(part: PartID, blocks: Range<Int>)]) -> [Claim] {
+    state.withLock { state in
+      let missing = wanted.map { part, blocks in
+        blocks.filter { index in
+          let id = BlockID(part: part, index: index)
+          return !state.cache.contains(id) && state.loading[id] == nil
+        }
       }
-      guard state.loading.count + missing.count <= aheadBound else { return [Run]() }
-      return Self.claim(missing, of: part, in: &state)
+      let count = missing.reduce(0) { $0 + $1.count }
+      guard state.loading.count + count <= aheadBound else { return [] }
+      return zip(wanted, missing).flatMap { wanted, missing in
+        Self.claim(missing, of: wanted.part, in: &state).map { (wanted.part, $0) }
+      }
     }
-    for run in begin { start(run, of: part, load) }
   }
 
   // MARK: Parts of one block
@@ -92,7 +103,7 @@ final class BlockLoader: Sendable {
     var found = Blocks(repeating: [], count: parts.count)
     var waitFor: [(place: Int, run: Run)] = []
     let begin = state.withLock { state in
-      var begin: [(part: PartID, run: Run)] = []
+      var begin: [Claim] = []
       for (place, part) in parts.enumerated() {
         let id = BlockID(part: part, index: 0)
         if let block = state.cache.block(id) {
@@ -114,20 +125,10 @@ final class BlockLoader: Sendable {
 
   /// Begins to load those that are not here, unless enough is being loaded already.
   func loadWholesAhead(_ parts: [PartID], load: @escaping WholesLoad) {
-    let begin = state.withLock { state -> [(part: PartID, run: Run)] in
-      let missing = parts.filter { part in
-        let id = BlockID(part: part, index: 0)
-        return !state.cache.contains(id) && state.loading[id] == nil
-      }
-      guard state.loading.count + missing.count <= aheadBound else { return [] }
-      return missing.flatMap { part in
-        Self.claim([0], of: part, in: &state).map { (part: part, run: $0) }
-      }
-    }
-    start(begin, load)
+    start(claimAhead(parts.map { ($0, 0..<1) }), load)
   }
 
-  private func start(_ runs: [(part: PartID, run: Run)], _ load: @escaping WholesLoad) {
+  private func start(_ runs: [Claim], _ load: @escaping WholesLoad) {
     guard !runs.isEmpty else { return }
     Task.begun { [self] in
       let results = await load(runs.map(\.part))

@@ -1,6 +1,5 @@
 internal import DFSCore
 internal import DFSWire
-internal import NIOPosix
 internal import Synchronization
 
 /// The versions that are open here, told to the servers, which keep their copies though they be
@@ -73,9 +72,9 @@ final class DFSClientHolds: Sendable {
 
   private static func tell(_ request: Request, _ requests: any ServerRequests) async {
     let servers = requests.reachable.servers
-    let loop = requests.loop ?? MultiThreadedEventLoopGroup.singleton.next()
-    _ = await gather(from: servers, on: loop, until: { $0.count >= servers.count - 1 }) {
-      server, note in
+    _ = await gather(
+      from: servers, on: requests.loop, until: { $0.count >= servers.count - 1 }
+    ) { server, note in
       requests.ask(server, request, timeout: timeout) { note($0) }
     }
   }

@@ -10,18 +10,18 @@ final class FixedDelay: Sendable {
     var isArmed = false
   }
 
-  private let time: TimeAmount
+  let time: Duration
   let loop: any EventLoop
   private let state = Mutex(State())
 
   init(_ time: Duration, on loop: any EventLoop) {
-    self.time = TimeAmount(time)
+    self.time = time
     self.loop = loop
   }
 
   /// - Parameter body: called on `loop`; must be quick.
   func callBack(_ body: @escaping @Sendable () -> Void) {
-    let due = NIODeadline.now() + time
+    let due = NIODeadline.now() + TimeAmount(time)
     let isFirst = state.withLock { state in
       state.waiting.append((due, body))
       defer { state.isArmed = true }

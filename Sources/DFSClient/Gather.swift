@@ -9,20 +9,18 @@ internal import Synchronization
 /// asked.
 /// - Parameters:
 ///   - loop: where the servers are asked, and answer.
-///   - time: how long it may take at the most.
+///   - limit: how long it may take at the most.
 ///   - ask: asks one server, and calls what it is given once, later, with nil if there is no answer.
 func gather<Answer: Sendable>(
-  from servers: [ServerIndex], on loop: any EventLoop, within time: Duration? = nil,
+  from servers: [ServerIndex], on loop: any EventLoop, within limit: FixedDelay? = nil,
   until enough: @escaping @Sendable ([ServerIndex: Answer]) -> Bool = { _ in false },
   _ ask: @escaping @Sendable (ServerIndex, @escaping @Sendable (Answer?) -> Void) -> Void
 ) async -> [ServerIndex: Answer] {
   guard !servers.isEmpty else { return [:] }
   return await withCheckedContinuation { waiter in
     let gathering = Gathering(servers.count, enough, waiter)
+    limit?.callBack { gathering.end() }
     loop.execute {
-      if let time {
-        gathering.end(with: loop.scheduleTask(in: TimeAmount(time)) { gathering.end() })
-      }
       for server in servers { ask(server) { gathering.note(server, $0) } }
     }
   }
@@ -33,7 +31,6 @@ private final class Gathering<Answer: Sendable>: Sendable {
   fileprivate struct State {
     var answers: [ServerIndex: Answer] = [:]
     var missing: Int
-    var alarm: Scheduled<Void>?
     /// Nil once it was woken.
     var waiter: CheckedContinuation<[ServerIndex: Answer], Never>?
   }
@@ -49,27 +46,22 @@ private final class Gathering<Answer: Sendable>: Sendable {
     state = Mutex(State(missing: count, waiter: waiter))
   }
 
-  func end(with alarm: Scheduled<Void>) { state.withLock { $0.alarm = alarm } }
-
   func note(_ server: ServerIndex, _ answer: Answer?) {
-    let alarm = state.withLock { state -> Scheduled<Void>? in
-      guard state.waiter != nil else { return nil }
+    state.withLock { state in
+      guard state.waiter != nil else { return }
       state.missing -= 1
       state.answers[server] = answer
-      return enough(state.answers) || state.missing == 0 ? state.wake() : nil
+      if enough(state.answers) || state.missing == 0 { state.wake() }
     }
-    alarm?.cancel()
   }
 
   /// The time is up.
-  func end() { state.withLock { _ = $0.wake() } }
+  func end() { state.withLock { $0.wake() } }
 }
 
 extension Gathering.State {
-  /// - Returns: the alarm, of which there is no need any more.
-  fileprivate mutating func wake() -> Scheduled<Void>? {
+  fileprivate mutating func wake() {
     waiter?.resume(returning: answers)
     waiter = nil
-    return alarm
   }
 }

@@ -10,7 +10,7 @@ extension Cluster: ServerRequests {
     try await self.request(server, request, lane: .control, timeout: timeout).0
   }
 
-  var loop: (any EventLoop)? { controlLoop }
+  var loop: any EventLoop { controlLoop }
 
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration,

@@ -32,9 +32,9 @@ final class NamespacePings: Sendable {
 
   private func waitForRound() async -> Bool {
     await withCheckedContinuation { waiter in
-      state.withLock { $0.waiting.append(waiter) }
       // The round that was under way may be over.
       let isFirst = state.withLock { state in
+        state.waiting.append(waiter)
         defer { state.isUnderWay = true }
         return !state.isUnderWay
       }

@@ -16,10 +16,11 @@ protocol ServerRequests: Sendable {
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply
-  /// The event loop on which answers come in; nil: there is none.
-  var loop: (any EventLoop)? { get }
+  /// The event loop on which answers come in, if there is one; else any.
+  var loop: any EventLoop { get }
   /// As the other, without a task.
-  /// - Parameter answer: called once, later, and on `loop` if there is one; must be quick.
+  /// - Parameter answer: called once, later, and on the loop on which answers come in, if there is
+  ///   one; must be quick.
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration,
     _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void)
@@ -27,7 +28,7 @@ protocol ServerRequests: Sendable {
 
 /// Servers that have no event loop.
 extension ServerRequests {
-  var loop: (any EventLoop)? { nil }
+  var loop: any EventLoop { MultiThreadedEventLoopGroup.singleton.any() }
 
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration,
@@ -66,7 +67,7 @@ final class NamespaceServers: Sendable {
   init(requests: any ServerRequests, cache: RowCache) {
     self.requests = requests
     self.cache = cache
-    loop = requests.loop ?? MultiThreadedEventLoopGroup.singleton.next()
+    loop = requests.loop
     notes = Mutex(Array(repeating: Notes(), count: Limits.serverCount))
   }
 

@@ -12,8 +12,7 @@ struct Transfer: Sendable {
   let readAhead: ReadAheads
   let watch: CopyWatch
   /// Tells when a copy is overdue.
-  let hedges: FixedDelay
-  let hedge: Duration
+  let hedge: FixedDelay
 
   init(cluster: Cluster, configuration: ClientConfiguration) {
     self.cluster = cluster
@@ -21,8 +20,8 @@ struct Transfer: Sendable {
     blocks = BlockLoader(cacheBytes: configuration.readCacheBytes)
     readAhead = ReadAheads(cacheBytes: configuration.readCacheBytes)
     watch = CopyWatch(logger: cluster.logger)
-    hedge = .milliseconds(configuration.hedgeMilliseconds)
-    hedges = FixedDelay(hedge, on: cluster.controlLoop)
+    hedge = FixedDelay(
+      .milliseconds(configuration.hedgeMilliseconds), on: cluster.controlLoop)
   }
 
   /// The longest that one exchange with a server may take.

@@ -57,10 +57,11 @@ struct PartFetch: Sendable {
   }
 
   private func beginWaiting(_ inbox: Inbox<Event>) {
-    let (hedges, rest) = (transfer.hedges, transfer.callTimeout - transfer.hedge)
-    hedges.callBack {
+    let hedge = transfer.hedge
+    let rest = transfer.callTimeout - hedge.time
+    hedge.callBack {
       guard inbox.put(.overdue) else { return }
-      hedges.loop.scheduleTask(in: TimeAmount(rest)) { inbox.put(.tooLate) }
+      hedge.loop.scheduleTask(in: TimeAmount(rest)) { inbox.put(.tooLate) }
     }
   }
 

@@ -35,7 +35,8 @@ import Testing
 
   @Test func theTimeIsUp() async {
     let late = Mutex<(@Sendable (Int?) -> Void)?>(nil)
-    let found = await gather(from: all, on: loop, within: .milliseconds(20)) { server, note in
+    let limit = FixedDelay(.milliseconds(20), on: loop)
+    let found = await gather(from: all, on: loop, within: limit) { server, note in
       if server.value == 0 { note(0) } else { late.withLock { $0 = note } }
     }
     #expect(found == [all[0]: 0])

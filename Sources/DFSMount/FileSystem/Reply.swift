@@ -18,7 +18,7 @@ struct Attributes: Hashable, Sendable {
   /// again before each read.
   var isPassing = false
   /// `FileService.changes` when the inode was asked for: it is true as long as that is the same. Nil
-  /// if it may change at any moment, for it is open here.
+  /// if it may change without that: it is open here, or changes may not be heard of.
   var knownAt: UInt64?
 
   init(_ inode: Inode) {

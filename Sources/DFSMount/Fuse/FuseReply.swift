@@ -1,6 +1,7 @@
 internal import CFuse
 internal import DFSCore
 internal import Glibc
+internal import Synchronization
 
 /// A request of the kernel as libfuse has it.
 ///
@@ -19,7 +20,7 @@ struct RawRequest: @unchecked Sendable {
 }
 
 /// How answers are put into libfuse's words.
-struct FuseAnswers: Sendable {
+final class FuseAnswers: Sendable {
   let ownership: Ownership
   /// Seconds for which the kernel may answer from its own memory what it will be told changes of.
   let entryTimeout: Double
@@ -28,10 +29,17 @@ struct FuseAnswers: Sendable {
   let changes: @Sendable () -> UInt64?
   /// Whether the kernel can be made to ask again for all names; if not, it is told of single ones, and
   /// must not keep for long those of which nothing is known here (a file's others than the last).
-  let expiresNames: @Sendable () -> Bool
+  let expiresNames = Atomic<Bool>(false)
 
   /// The same for what may have changed already.
   private static let shortTimeout = 1.0
+
+  init(_ options: MountOptions, changes: @escaping @Sendable () -> UInt64?) {
+    ownership = options.ownership
+    entryTimeout = options.entryTimeoutSeconds
+    attributeTimeout = options.attributeTimeoutSeconds
+    self.changes = changes
+  }
 
   /// Sends any answer but a directory's.
   /// - Returns: whether the kernel took it.
@@ -74,7 +82,7 @@ struct FuseAnswers: Sendable {
     parameters.attr = status(attributes)
     parameters.attr_timeout = timeout(attributes)
     parameters.entry_timeout =
-      expiresNames()
+      expiresNames.load(ordering: .relaxed)
       ? bound(entryTimeout, attributes) : min(entryTimeout, Self.shortTimeout)
     return parameters
   }

@@ -26,9 +26,6 @@ final class FuseSession: Sendable {
     var ended: [CheckedContinuation<Void, Never>] = []
   }
 
-  /// What is learnt of the kernel.
-  private final class Kernel: Sendable { let expiresNames = Atomic<Bool>(false) }
-
   /// Unchecked: a libfuse session may be used from any thread until it is destroyed, in `deinit`.
   private struct RawSession: @unchecked Sendable { let pointer: OpaquePointer }
 
@@ -38,7 +35,6 @@ final class FuseSession: Sendable {
   let timeout: Duration
   let mountpoint: String
   private let logger: Logger
-  private let kernel = Kernel()
   private let session = Mutex<RawSession?>(nil)
   private let state = Mutex(State())
   private let watch = DispatchQueue(label: "dfs.mount.watch")
@@ -47,12 +43,8 @@ final class FuseSession: Sendable {
   init(_ fileSystem: FileSystem, _ configuration: MountConfiguration, logger: Logger) {
     self.fileSystem = fileSystem
     self.logger = logger
-    let options = configuration.options
     answers = FuseAnswers(
-      ownership: options.ownership, entryTimeout: options.entryTimeoutSeconds,
-      attributeTimeout: options.attributeTimeoutSeconds,
-      changes: { [service = fileSystem.service] in service.changes },
-      expiresNames: { [kernel] in kernel.expiresNames.load(ordering: .relaxed) })
+      configuration.options, changes: { [service = fileSystem.service] in service.changes })
     timeout = .seconds(configuration.callTimeoutSeconds)
     mountpoint = configuration.mountpoint
   }
@@ -82,7 +74,7 @@ final class FuseSession: Sendable {
     }
     session.withLock { $0 = RawSession(pointer: raw) }
     startReaders(RawSession(pointer: raw))
-    kernel.expiresNames.store(expireNames(), ordering: .relaxed)
+    answers.expiresNames.store(expireNames(), ordering: .relaxed)
   }
 
   private func startReaders(_ raw: RawSession) {
