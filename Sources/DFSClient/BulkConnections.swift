@@ -21,11 +21,12 @@ final class BulkConnections: Sendable {
     case open(Connection, Shared<Connection>)
   }
 
-  private let settings: ConnectionSettings
+  private let settings: @Sendable () -> ConnectionSettings
   private let group: any EventLoopGroup
   private let slots = Mutex([Slot](repeating: .empty, count: BulkConnections.count))
 
-  init(settings: ConnectionSettings, group: any EventLoopGroup) {
+  /// - Parameter settings: of a connection to be made now.
+  init(settings: @escaping @Sendable () -> ConnectionSettings, group: any EventLoopGroup) {
     self.settings = settings
     self.group = group
   }
@@ -80,7 +81,7 @@ final class BulkConnections: Sendable {
   private func open(_ index: Int, _ opening: Shared<Connection>) {
     let loop = group.next()
     let made = loop.makePromise(of: Connection.self)
-    Connection.open(settings, on: loop) { signal in
+    Connection.open(settings(), on: loop) { signal in
       switch signal {
       case .ready: made.futureResult.whenSuccess { self.opened($0, index, opening) }
       case .closed(let error): self.ended(index, opening, error)

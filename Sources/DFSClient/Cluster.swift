@@ -37,6 +37,8 @@ final class Cluster: Sendable {
   let threads: NIOThreadPool
   /// Of all control connections.
   let controlLoop: any EventLoop
+  /// Whose the servers are; those of others are not used.
+  let identities: Identities
   private let links: [ServerLink]
   private let observers: Observers
 
@@ -48,9 +50,11 @@ final class Cluster: Sendable {
     let group = MultiThreadedEventLoopGroup.singleton
     let threads = NIOThreadPool(numberOfThreads: 4)
     threads.start()
+    let identities = Identities(configuration, user: credentials.user)
     let common = ServerLink.Common(
       configuration: configuration, credentials: credentials, client: client, threads: threads,
-      logger: logger, tell: observers.tell)
+      identities: identities, logger: logger, tell: observers.tell)
+    self.identities = identities
     self.configuration = configuration
     self.client = client
     self.logger = logger
@@ -105,10 +109,17 @@ final class Cluster: Sendable {
   }
 
   var reachable: ServerSet {
-    ServerSet(links.filter(\.isReachable).map(\.server))
+    ServerSet(links.filter(\.isReachable).map(\.server)).subtracting(identities.foreign)
   }
 
-  func states() -> [ServerState] { links.map(\.state) }
+  func states() -> [ServerState] {
+    links.map { link in
+      let state = link.state
+      guard state.isUp, let problem = identities.problem(of: link.server) else { return state }
+      return ServerState(
+        server: state.server, address: state.address, isUp: false, problem: problem)
+    }
+  }
 
   /// Bytes asked of a server's bulk connections and not answered.
   func load(of server: ServerIndex) -> Int { links[server.value].load }
@@ -130,6 +141,7 @@ final class Cluster: Sendable {
   /// The connection that `request` would use, for who sends a sequence on it.
   func connection(_ server: ServerIndex, _ lane: Lane) async throws(DFSError) -> Connection {
     let link = links[server.value]
+    if let problem = identities.problem(of: server) { throw problem }
     switch lane {
     case .control: return try link.control()
     case .bulk: return try await link.bulk(.any)
@@ -138,7 +150,8 @@ final class Cluster: Sendable {
   }
 
   func control(_ server: ServerIndex) throws(DFSError) -> Connection {
-    try links[server.value].control()
+    if let problem = identities.problem(of: server) { throw problem }
+    return try links[server.value].control()
   }
 
   private static func weight(_ request: Request, _ body: ByteBuffer?) -> Int {

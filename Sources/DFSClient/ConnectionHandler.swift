@@ -17,7 +17,8 @@ struct Answer: Sendable {
 
 /// What a connection tells its owner, on the event loop, in the order of the connection.
 enum ConnectionSignal: Sendable {
-  case ready
+  /// Logged in on this server, which has this namespace of the user.
+  case ready(ServerGreeting, NamespaceID?)
   case push(Push)
   /// The server leaves questions unanswered.
   case silent
@@ -126,8 +127,8 @@ final class ConnectionHandler: ChannelInboundHandler {
       write(.request(id: id, request), body: nil)
       context?.flush()
     case .prove(let scram, let challenge): prove(scram, challenge)
-    case .ready:
-      signal(.ready)
+    case .ready(let greeting, let namespace):
+      signal(.ready(greeting, namespace))
       writeWhatMayBe()
     case .close(let error): end(error)
     }

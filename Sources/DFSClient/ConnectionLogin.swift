@@ -19,7 +19,7 @@ struct ConnectionLogin {
   enum Action {
     case send(Request)
     case prove(ScramClient, challenge: String)
-    case ready(ServerGreeting)
+    case ready(ServerGreeting, NamespaceID?)
     case fail(DFSError)
   }
 
@@ -45,7 +45,8 @@ struct ConnectionLogin {
     case (.challenge(let scram), .loginContinue(let challenge)):
       phase = .proving
       return .prove(scram, challenge: challenge)
-    case (.verdict(let scram), .loginDone(let message)): return verified(scram, message)
+    case (.verdict(let scram), .loginDone(let message, let namespace)):
+      return verified(scram, message, namespace)
     default:
       return end(DFSError(.protocolViolation, "\(peer) answered out of turn while logging in"))
     }
@@ -83,10 +84,16 @@ struct ConnectionLogin {
       return "\(peer) belongs to the cluster '\(greeting.cluster.printable)', the configuration "
         + "says '\(hello.cluster.printable)'"
     }
+    if let theirs = greeting.clusterID, let ours = hello.clusterID, theirs != ours {
+      return "\(peer) belongs to cluster \(theirs.brief) (\"\(greeting.cluster.printable)\"), the others to "
+        + "\(ours.brief); correct the Server line"
+    }
     return nil
   }
 
-  private mutating func verified(_ scram: ScramClient, _ message: String) -> Action {
+  private mutating func verified(
+    _ scram: ScramClient, _ message: String, _ namespace: NamespaceID?
+  ) -> Action {
     do throws(DFSError) {
       try scram.verify(serverFinal: message)
     } catch {
@@ -96,7 +103,7 @@ struct ConnectionLogin {
       return end(DFSError(.protocolViolation, "\(peer) ended a login that was not begun"))
     }
     phase = .ended
-    return .ready(greeting)
+    return .ready(greeting, namespace)
   }
 
   private mutating func refused(_ error: DFSError) -> Action {

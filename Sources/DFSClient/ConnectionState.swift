@@ -36,7 +36,7 @@ struct ConnectionState<Waiter> {
     case none
     case send(Request, id: UInt64)
     case prove(ScramClient, challenge: String)
-    case ready
+    case ready(ServerGreeting, NamespaceID?)
     case close(DFSError)
   }
 
@@ -63,9 +63,9 @@ struct ConnectionState<Waiter> {
     case .prove(let scram, let challenge):
       phase = .loggingIn(login, nextID: id)
       return .prove(scram, challenge: challenge)
-    case .ready:
+    case .ready(let greeting, let namespace):
       phase = .ready
-      return .ready
+      return .ready(greeting, namespace)
     case .fail(let error): return .close(error)
     }
   }

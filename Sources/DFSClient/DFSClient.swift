@@ -28,7 +28,7 @@ public final class DFSClient: FileService {
   /// Connects to the servers of `configuration`; those that cannot be reached now are tried again
   /// for as long as the client lives.
   /// - Parameter minimumServers: with fewer than these the call fails.
-  /// - Throws: `loginFailed` if a server refused the credentials, `serversMissing`, naming each server
+  /// - Throws: `configuration` if the servers are not of one cluster; `loginFailed` if a server refused the credentials, `serversMissing`, naming each server
   ///   that cannot be reached and why.
   public static func connect(
     _ configuration: ClientConfiguration, credentials: Credentials, minimumServers: Int = 1,
@@ -38,6 +38,7 @@ public final class DFSClient: FileService {
     await client.cluster.start()
     await client.cluster.settle(timeout: settleTime)
     do {
+      if let problem = client.cluster.identities.problem { throw problem }
       try client.requireServers(minimumServers)
     } catch {
       await client.cluster.shutdown()
@@ -65,14 +66,19 @@ public final class DFSClient: FileService {
       namespace, transfer, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
     self.healer = healer
     namespace.complete { [weak healer] in await healer?.completeSmallCopies() }
+    namespace.join { [weak namespace] in await namespace?.joinCluster(cluster) }
     invalidations = feed.stream
     // The cluster must not keep alive what keeps the cluster alive.
-    cluster.observe { [weak namespace, weak holds, healing] server, event in
+    let identities = cluster.identities
+    cluster.observe { [weak cluster, weak namespace, weak holds, healing] server, event in
+      if let head = event.head { identities.heard(head.view.namespace, of: server) }
+      guard event.head == nil || !identities.foreign.contains(server) else { return }
       cache.note(event, of: server)
       feed.note(event)
       guard case .connected = event else { return }
       Task {
         await namespace?.returned(server)
+        if let cluster { await namespace?.joinCluster(cluster) }
         await holds?.renew(on: server)
         healing.wake()
       }
@@ -89,6 +95,8 @@ public final class DFSClient: FileService {
     let need = minimum > 1 ? "at least \(minimum) are needed" : "at least one is needed"
     throw namespace.servers.missing(answering: up, need)
   }
+
+  public var namespaceID: NamespaceID? { cluster.identities.namespace }
 
   // MARK: Servers
 
@@ -147,6 +155,16 @@ extension RowCache {
     case .push(.changed(let keys, let head)): pushed(keys, head: head, by: server)
     case .push(.everythingChanged(let head)): pushed(nil, head: head, by: server)
     case .push(.goingAway): break
+    }
+  }
+}
+
+extension Cluster.Event {
+  /// The head that a push tells.
+  fileprivate var head: Head? {
+    switch self {
+    case .push(.changed(_, let head)), .push(.everythingChanged(let head)): head
+    case .push(.goingAway), .connected, .disconnected: nil
     }
   }
 }

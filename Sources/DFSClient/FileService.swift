@@ -91,6 +91,9 @@ public protocol FileService: Sendable {
 
   // MARK: Servers
 
+  /// Which namespace this is; nil as long as no server has one.
+  var namespaceID: NamespaceID? { get }
+
   /// The servers that are up and logged in, and why the others are not.
   func serverStates() async -> [ServerState]
 
@@ -123,6 +126,7 @@ public protocol FileService: Sendable {
 
 /// A service without servers: nothing to heal, no copies to read.
 extension FileService {
+  public var namespaceID: NamespaceID? { nil }
   public func heal(
     _ progress: @escaping @Sendable (HealReport) -> Void
   ) async throws -> HealReport { HealReport() }

@@ -8,6 +8,9 @@ public struct KeptFile: Hashable, Sendable, Codable {
   public var id: String
   /// `USER@CLUSTER`.
   public var owner: String
+  /// The namespace that the file is of, in hexadecimal; nil in what releases before 1.1 kept, and where no
+  /// server had told it yet.
+  public var namespace: String?
   /// For people: where the file was, as far as the mount knew.
   public var path: String
   public var parent: UInt64
@@ -29,11 +32,12 @@ public struct KeptFile: Hashable, Sendable, Codable {
   public var reason: String
 
   public init(
-    owner: String, path: String, parent: InodeID, name: FileName, _ inode: Inode, size: UInt64,
+    owner: String, namespace: NamespaceID?, path: String, parent: InodeID, name: FileName, _ inode: Inode, size: UInt64,
     modified: Timestamp, kept: Timestamp, reason: String
   ) {
     id = Self.newID(kept)
     self.owner = owner
+    self.namespace = namespace?.description
     self.path = path
     self.parent = parent.value
     self.name = name.bytes
@@ -46,6 +50,11 @@ public struct KeptFile: Hashable, Sendable, Codable {
     self.modified = modified.nanoseconds
     self.kept = kept.nanoseconds
     self.reason = reason
+  }
+
+  /// Whether it is of this namespace; nil where it does not say.
+  public func isOf(_ namespace: NamespaceID?) -> Bool? {
+    self.namespace.map { $0 == namespace?.description }
   }
 
   private static func newID(_ time: Timestamp) -> String {

@@ -33,6 +33,8 @@ final class Namespace: Sendable {
   private let pace = NamespacePace()
   /// Brings servers what a change that was taken up from others came without.
   private let completion = Mutex<(@Sendable () async -> Void)?>(nil)
+  /// Sees to it that all servers are of one cluster.
+  private let joining = Mutex<(@Sendable () async -> Void)?>(nil)
 
   init(
     client: ClientID, requests: any ServerRequests, cache: RowCache, settings: Settings,
@@ -49,6 +51,11 @@ final class Namespace: Sendable {
   /// Sets what completes small copies after a view was taken.
   func complete(with completion: @escaping @Sendable () async -> Void) {
     self.completion.withLock { $0 = completion }
+  }
+
+  /// Sets what is done once a view was taken, so that servers that share a namespace are of one cluster.
+  func join(with joining: @escaping @Sendable () async -> Void) {
+    self.joining.withLock { $0 = joining }
   }
 
   var deadline: ContinuousClock.Instant { .now + settings.callTimeout }
@@ -177,6 +184,7 @@ final class Namespace: Sendable {
         pace.viewTaken(in: .now - began)
         // Before the next change, which says that what came before is on three servers.
         if driver.stance.hasBroughtChanges { await complete() }
+        await joining.withLock { $0 }?()
       case .displaced: try await pause.wait(until: deadline)
       case .stuck(let obstacle):
         guard case .silent = obstacle,
@@ -268,6 +276,16 @@ final class Namespace: Sendable {
         .serversMissing,
         "\(blank) \(blank.count == 1 ? "is" : "are") blank, and without the others it cannot be told "
           + "what was lost; start the servers that are missing")
+    case .unnamed(let missing):
+      servers.missing(
+        answering: servers.reachable.subtracting(missing),
+        "the files are of a release before 1.1: all four servers are needed once, to take them over")
+    case .foreign(let foreign):
+      DFSError(
+        .configuration,
+        "\(foreign) \(foreign.count == 1 ? "has" : "have") other files of this user than the others: a "
+          + "Server line names a server of another cluster, or a directory was restored from one; nothing "
+          + "was changed; correct the Server line, or move the user's directory there away: it is refilled")
     case .missingParts(let servers):
       DFSError(.inputOutput, "\(servers) lack parts that were uploaded; nothing was changed")
     }

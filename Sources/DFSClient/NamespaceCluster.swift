@@ -12,6 +12,15 @@ extension Cluster: ServerRequests {
 
   var loop: any EventLoop { controlLoop }
 
+  var namespace: NamespaceID? { identities.namespace }
+
+  func agreed(on namespace: NamespaceID?) { identities.agreed(namespace) }
+
+  func heard(_ head: Head, of server: ServerIndex) throws(DFSError) {
+    identities.heard(head.view.namespace, of: server)
+    if let problem = identities.problem(of: server) { throw problem }
+  }
+
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration,
     _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void

@@ -46,7 +46,7 @@ actor NamespaceDriver {
   private var late: ServerSet = []
 
   init(client: ClientID, servers: NamespaceServers, logger: Logger) {
-    coordinator = Coordinator(client: client)
+    coordinator = Coordinator(client: client, namespace: .random())
     self.servers = servers
     self.logger = logger
     loop = servers.loop
@@ -72,6 +72,7 @@ actor NamespaceDriver {
   /// Takes a view.
   func takeView(until deadline: ContinuousClock.Instant) async -> End {
     end = nil
+    if let namespace = servers.requests.namespace { coordinator.learn(namespace) }
     coordinator.saw(servers.cache.latestView)
     perform(coordinator.takeView(reachable: servers.reachable))
     return await waitForEnd(until: deadline)
@@ -171,6 +172,7 @@ actor NamespaceDriver {
       case .refill(let server, let source, let view): refill(server, from: source, view)
       case .viewTaken(let head, let open):
         CrashPoint.reached(.viewTaken)
+        servers.requests.agreed(on: head.view.namespace)
         servers.cache.viewTaken(head)
         finish(.leading(open: open))
         bringAlong()

@@ -24,11 +24,22 @@ protocol ServerRequests: Sendable {
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration,
     _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void)
+  /// The namespace that servers say this is; nil as long as none has one.
+  var namespace: NamespaceID? { get }
+  /// Three servers have agreed on something in this namespace.
+  func agreed(on namespace: NamespaceID?)
+  /// A server has told its head.
+  /// - Throws: `configuration` if it is of another namespace or cluster than the others: what it says is
+  ///   not to be believed.
+  func heard(_ head: Head, of server: ServerIndex) throws(DFSError)
 }
 
 /// Servers that have no event loop.
 extension ServerRequests {
   var loop: any EventLoop { MultiThreadedEventLoopGroup.singleton.any() }
+  var namespace: NamespaceID? { nil }
+  func agreed(on namespace: NamespaceID?) {}
+  func heard(_ head: Head, of server: ServerIndex) throws(DFSError) {}
 
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration,
@@ -78,7 +89,7 @@ final class NamespaceServers: Sendable {
   ) async throws(DFSError) -> Reply {
     let generation = cache.generation(of: server)
     let reply = try await requests.ask(server, request, timeout: timeout)
-    heard(reply, of: server, generation)
+    try heard(reply, of: server, generation)
     return reply
   }
 
@@ -89,14 +100,24 @@ final class NamespaceServers: Sendable {
   ) {
     let generation = cache.generation(of: server)
     requests.ask(server, request, timeout: timeout) { result in
-      if case .success(let reply) = result { self.heard(reply, of: server, generation) }
-      answer(result)
+      answer(
+        result.flatMap { reply in
+          Result { () throws(DFSError) in
+            try self.heard(reply, of: server, generation)
+            return reply
+          }
+        })
     }
   }
 
-  private func heard(_ reply: Reply, of server: ServerIndex, _ generation: UInt64) {
+  private func heard(
+    _ reply: Reply, of server: ServerIndex, _ generation: UInt64
+  ) throws(DFSError) {
+    if let head = reply.head {
+      try requests.heard(head, of: server)
+      cache.told(head, by: server, generation: generation)
+    }
     notes.withLock { $0[server.value].heard = clock.now }
-    if let head = reply.head { cache.told(head, by: server, generation: generation) }
   }
 
   /// The head of a server, and all its pushes up to it delivered.
@@ -251,7 +272,7 @@ extension Reply {
     case .namespace(let reply):
       switch reply {
       case .promised(let head), .installed(let head), .applied(let head), .behind(let head),
-        .log(_, _, let head), .head(let head):
+        .log(_, _, let head), .head(let head), .foreign(let head):
         head
       case .refused, .missingParts: nil
       }

@@ -15,6 +15,7 @@ final class ServerLink: Sendable {
     let client: ClientID
     let threads: NIOThreadPool
     let scramCache = ScramCache()
+    let identities: Identities
     let logger: Logger
     let tell: @Sendable (ServerIndex, Cluster.Event) -> Void
   }
@@ -51,7 +52,7 @@ final class ServerLink: Sendable {
     self.common = common
     self.loop = loop
     bulk = BulkConnections(
-      settings: Self.settings(address, peer, common, isControl: false), group: group)
+      settings: { Self.settings(address, peer, common, isControl: false) }, group: group)
     inside = Mutex(
       Inside(
         state: ServerLinkState(
@@ -158,7 +159,12 @@ final class ServerLink: Sendable {
 
   private func receive(_ signal: ConnectionSignal) {
     switch signal {
-    case .ready: decide { $0.ready(now: .now()) }
+    case .ready(let greeting, let namespace):
+      common.identities.greeted(by: server, greeting, namespace)
+      decide { $0.ready(now: .now()) }
+      if let problem = common.identities.problem(of: server) {
+        common.logger.error("\(server) is not used: \(problem)")
+      }
     case .push(let push):
       if case .goingAway = push { decide { $0.leaves(now: .now()) } }
       common.tell(server, .push(push))
@@ -187,7 +193,7 @@ final class ServerLink: Sendable {
   ) -> ConnectionSettings {
     let hello = Hello(
       version: Wire.version, cluster: common.configuration.cluster, server: address.name,
-      client: common.client, wantsPushes: isControl)
+      client: common.client, wantsPushes: isControl, clusterID: common.identities.knownCluster)
     let login = ConnectionLogin(
       peer: peer, hello: hello, credentials: common.credentials, cache: common.scramCache)
     return ConnectionSettings(

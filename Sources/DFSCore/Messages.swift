@@ -13,6 +13,14 @@ public enum NamespaceRequest: Hashable, Sendable {
   /// Your log after number `after`.
   case log(after: UInt64)
   case head
+
+  /// The view that a step which may change something names.
+  public var view: View? {
+    switch self {
+    case .prepare(let view), .install(let view, _, _, _), .apply(let view, _, _): view
+    case .log, .head: nil
+    }
+  }
 }
 
 public enum NamespaceReply: Hashable, Sendable {
@@ -32,6 +40,8 @@ public enum NamespaceReply: Hashable, Sendable {
   /// head. `base` is nil where my log does not reach back that far.
   case log(base: RowDigest?, entries: [LogEntry], head: Head)
   case head(Head)
+  /// To prepare, install and apply: my rows are of another namespace; this is my head.
+  case foreign(Head)
 }
 
 /// A question about rows. Any number of them are answered together, from one state of the rows.

@@ -122,21 +122,28 @@ public struct Change: Hashable, Sendable {
   }
 }
 
-/// A period in which one client may append changes. Ordered by round, then client.
+/// A period in which one client may append changes to one namespace. Ordered by round, then client.
+///
+/// As every head has a view and every step that may change rows names one, servers and clients notice by
+/// it that they are of different namespaces.
 public struct View: Hashable, Sendable, Comparable, CustomStringConvertible {
   public let round: UInt64
   public let client: ClientID
+  /// Nil on a blank server, and in what releases before 1.1 wrote.
+  public let namespace: NamespaceID?
 
-  public init(round: UInt64, client: ClientID) {
+  public init(round: UInt64, client: ClientID, namespace: NamespaceID? = nil) {
     self.round = round
     self.client = client
+    self.namespace = namespace
   }
 
   /// No view: what a blank server has.
   public static let none = View(round: 0, client: ClientID(0))
 
   public static func < (left: Self, right: Self) -> Bool {
-    (left.round, left.client) < (right.round, right.client)
+    (left.round, left.client, left.namespace?.high ?? 0, left.namespace?.low ?? 0)
+      < (right.round, right.client, right.namespace?.high ?? 0, right.namespace?.low ?? 0)
   }
 
   public var description: String { "\(round)/\(client)" }

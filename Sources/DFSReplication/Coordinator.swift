@@ -12,12 +12,21 @@ public import DFSCore
 /// - A change is reported committed only with three equal answers.
 /// - Within a view, a number is given to one change only; a change is sent under one number only.
 /// - After a view was lost, nothing is appended until another is taken.
+/// - A namespace gets its identity with its first view, which all four servers promise while none of them
+///   has one: so no two clients can make two.
 public struct Coordinator: Sendable {
   public let client: ClientID
   public internal(set) var phase: Phase = .idle
   public internal(set) var view: View = .none
   /// The committed head, while leading.
   public internal(set) var head: Head = .blank
+  /// The namespace that views are taken of: as servers told it, or what is proposed until then. Nil: views
+  /// name none.
+  public internal(set) var namespace: NamespaceID?
+  /// Whether a server has it, or this client was told so.
+  var isNamespaceKnown: Bool
+  /// Whether the view being taken gives rows their identity that a release before 1.1 wrote: on all four.
+  var takesOver = false
 
   var highestRound: UInt64 = 0
   var peers: [Peer] = Array(repeating: .unreachable, count: Limits.serverCount)
@@ -34,7 +43,12 @@ public struct Coordinator: Sendable {
   /// Servers that were asked for the fate of the open change.
   var fateAsked: ServerSet = []
 
-  public init(client: ClientID) { self.client = client }
+  /// - Parameter namespace: the identity to propose if the namespace has none yet.
+  public init(client: ClientID, namespace: NamespaceID? = nil) {
+    self.client = client
+    self.namespace = namespace
+    isNamespaceKnown = namespace == nil
+  }
 
   // MARK: What the driver may want to know
 
@@ -42,7 +56,10 @@ public struct Coordinator: Sendable {
   /// `retry` brings them along; call it now and then, also when nothing is appended.
   public var laggards: ServerSet {
     guard phase == .leading else { return [] }
-    return ServerSet(ServerIndex.all.filter { !isCurrent($0) && peers[$0.value] != .refused })
+    return ServerSet(
+      ServerIndex.all.filter {
+        !isCurrent($0) && peers[$0.value] != .refused && peers[$0.value] != .foreign
+      })
   }
 
   /// Servers, reachable or not, that are not known to be at the committed head of this view.
@@ -64,9 +81,17 @@ public struct Coordinator: Sendable {
 
   // MARK: Events
 
+  /// Learns which namespace it is.
+  public mutating func learn(_ id: NamespaceID) {
+    if namespace != id { abandon() }
+    namespace = id
+    isNamespaceKnown = true
+  }
+
   /// Learns of a view that some server is in, so that the next one taken is greater. A later view
   /// than this client's was promised by three servers, so that this client's is lost.
   public mutating func saw(_ view: View) {
+    if isNamespaceKnown, view.namespace != namespace, view.namespace != nil { return }
     highestRound = max(highestRound, view.round)
     if phase == .leading, pending == nil, view > self.view { abandon() }
   }
@@ -75,6 +100,7 @@ public struct Coordinator: Sendable {
   public mutating func receive(_ reply: NamespaceReply, token: UInt64) -> [Action] {
     guard let (server, purpose) = outstanding.removeValue(forKey: token) else { return [] }
     if case .refused(let other) = reply { return refused(by: server, in: other, purpose) }
+    if case .foreign(let head) = reply { return foreign(server, head) }
     switch (purpose, reply) {
     case (.prepare, .promised(let head)): return promised(server, head)
     case (.install, .installed(let head)), (.probe, .head(let head)):
@@ -145,7 +171,7 @@ public struct Coordinator: Sendable {
     case .silent, .unreachable: return prepare(server)
     case .promised, .catchingUp: return bringAgain(server)
     case .inView: return follow(server)
-    case .refused: return []
+    case .refused, .foreign: return []
     }
   }
 

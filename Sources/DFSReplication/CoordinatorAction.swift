@@ -33,6 +33,10 @@ extension Coordinator {
     case silent(ServerSet)
     /// So few servers know the namespace that the truth cannot be told from a loss.
     case blank(ServerSet)
+    /// All four servers are needed, once, to give the namespace its identity; these do not answer.
+    case unnamed(ServerSet)
+    /// The rows of these servers are of another namespace, and without them there are too few.
+    case foreign(ServerSet)
     /// These servers do not have the parts that the change names.
     case missingParts(ServerSet)
   }

@@ -31,7 +31,7 @@ extension Coordinator {
       return [install(CatchUp(from: theirs, step: .install), server)]
     }
     guard let source = currentSource(otherThan: server) else { return [] }
-    if theirs.number >= head.number { return [refill(server, from: theirs, source: source)] }
+    if theirs.number >= head.number { return refill(server, from: theirs, source: source) }
     peers[server.value] = .catchingUp(CatchUp(from: theirs, step: .log))
     return [send(source, .log(after: theirs.number), for: .bring(server))]
   }
@@ -57,13 +57,13 @@ extension Coordinator {
     let page = entries.filter { $0.number <= head.number }
     let follows = way.changes.isEmpty ? base == way.from.digest : base != nil
     guard follows, let last = page.last, page.first?.number == reached + 1 else {
-      return [refill(server, from: way.from, source: source)]
+      return refill(server, from: way.from, source: source)
     }
     way.changes += page.map(\.change)
     way.pages += 1
     if last.number == head.number, last.digest == head.digest { return [install(way, server)] }
     guard last.number < head.number, way.pages < Self.installPages else {
-      return [refill(server, from: way.from, source: source)]
+      return refill(server, from: way.from, source: source)
     }
     peers[server.value] = .catchingUp(way)
     return [send(source, .log(after: last.number), for: .bring(server))]
@@ -76,12 +76,17 @@ extension Coordinator {
       server, .install(view, from: way.from, changes: way.changes, to: head), for: .install)
   }
 
+  /// Rows that have no identity and another history than those of the others are not replaced: nothing
+  /// says that they are of this namespace.
   private mutating func refill(
     _ server: ServerIndex, from theirs: Head, source: ServerIndex
-  ) -> Action {
+  ) -> [Action] {
+    guard theirs.view == .none || theirs.view.namespace == namespace else {
+      return foreign(server, theirs)
+    }
     peers[server.value] = .catchingUp(CatchUp(from: theirs, step: .refill))
     hasBroughtChanges = true
-    return .refill(server, source: source, view)
+    return [.refill(server, source: source, view)]
   }
 
   /// The server is in the view, at `theirs`.

@@ -10,6 +10,8 @@ extension Coordinator {
     case promised(Head)
     /// Has promised a later view.
     case refused
+    /// Its rows are of another namespace, or of none and with another history.
+    case foreign
     case catchingUp(CatchUp)
     /// In the view, with at least this number.
     case inView(UInt64)

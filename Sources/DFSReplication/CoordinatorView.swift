@@ -5,7 +5,7 @@ extension Coordinator {
   /// Begins to take a view, with the servers that are reachable.
   public mutating func takeView(reachable: ServerSet) -> [Action] {
     highestRound += 1
-    view = View(round: highestRound, client: client)
+    view = View(round: highestRound, client: client, namespace: namespace)
     phase = .preparing
     source = nil
     outstanding = [:]
@@ -13,6 +13,7 @@ extension Coordinator {
     fateIsOpen = pending != nil
     fateAsked = []
     hasBroughtChanges = false
+    takesOver = false
     peers = Array(repeating: .unreachable, count: Limits.serverCount)
     guard reachable.count >= Limits.quorum else {
       phase = .idle
@@ -29,6 +30,7 @@ extension Coordinator {
   /// The server has promised the view, and its rows are at `theirs`.
   mutating func promised(_ server: ServerIndex, _ theirs: Head) -> [Action] {
     saw(theirs.view)
+    if let namespace, theirs.view.namespace == namespace { learn(namespace) }
     peers[server.value] = .promised(theirs)
     return phase == .preparing ? decideTruth() : bring(server)
   }
@@ -46,9 +48,11 @@ extension Coordinator {
     let neverWritten = areAll && answers.allSatisfy { $0.head.number == 0 }
     // What was acknowledged was on three servers, so one of any two that are not blank has it.
     let isEnough = voters.count >= (areAll ? Limits.serverCount - Limits.quorum + 1 : Limits.quorum)
-    guard isEnough || neverWritten else { return checkLoss() }
+    // Two clients that propose an identity each: only one can have the promises of all four.
+    guard isEnough || neverWritten, isNamespaceKnown || areAll else { return checkLoss() }
     guard let truth = Self.greatest(voters.isEmpty ? answers : voters) else { return [] }
     phase = .installing
+    takesOver = !isNamespaceKnown && !voters.isEmpty
     source = truth.server
     head = Head(view: view, number: truth.head.number, digest: truth.head.digest)
     return decideFate() + answers.flatMap { bring($0.server) }
@@ -110,9 +114,12 @@ extension Coordinator {
   /// Becomes the leader once three servers are in the view and no change's fate is open.
   mutating func settle() -> [Action] {
     guard phase == .installing, !fateIsOpen,
-      ServerIndex.all.count(where: { isCurrent($0) }) >= Limits.quorum
+      ServerIndex.all.count(where: { isCurrent($0) })
+        >= (takesOver ? Limits.serverCount : Limits.quorum)
     else { return [] }
     phase = .leading
+    takesOver = false
+    if let namespace { learn(namespace) }
     pending = nil
     return [.viewTaken(head, open: fate)]
   }
@@ -137,23 +144,39 @@ extension Coordinator {
     }
   }
 
+  /// The rows of a server are of another namespace than is known, or those of a namespace that had not been
+  /// heard of.
+  mutating func foreign(_ server: ServerIndex, _ theirs: Head) -> [Action] {
+    if let theirs = theirs.view.namespace, !isNamespaceKnown {
+      learn(theirs)
+      return [.displaced]
+    }
+    peers[server.value] = .foreign
+    return checkLoss()
+  }
+
   /// Whether three servers can still be had for what is under way.
   mutating func checkLoss() -> [Action] {
     guard phase != .idle, phase != .leading || pending != nil else { return [] }
     let gone = ServerSet(ServerIndex.all.filter { peers[$0.value] == .unreachable })
     let refusing = ServerSet(ServerIndex.all.filter { peers[$0.value] == .refused })
     let rejecting = phase == .leading ? pending?.rejected ?? [] : []
-    let lost = gone.union(refusing).union(rejecting)
-    if lost.count > Limits.serverCount - Limits.quorum {
+    let foreign = ServerSet(ServerIndex.all.filter { peers[$0.value] == .foreign })
+    let lost = gone.union(refusing).union(rejecting).union(foreign)
+    if lost.count > (takesOver ? 0 : Limits.serverCount - Limits.quorum) {
       abandon()
       if !refusing.isEmpty { return [.displaced] }
+      if !foreign.isEmpty { return [.stuck(.foreign(foreign))] }
+      if takesOver { return [.stuck(.unnamed(gone))] }
       return [.stuck(rejecting.isEmpty ? .silent(gone) : .missingParts(rejecting))]
     }
     let answers = promises
     if phase == .preparing, answers.count + lost.count == Limits.serverCount {
       let blank = ServerSet(answers.filter { $0.head.view == .none }.map(\.server))
       abandon()
-      return [refusing.isEmpty ? .stuck(.blank(blank)) : .displaced]
+      if !refusing.isEmpty { return [.displaced] }
+      if !foreign.isEmpty { return [.stuck(.foreign(foreign))] }
+      return [.stuck(blank.isEmpty ? .unnamed(gone) : .blank(blank))]
     }
     return []
   }

@@ -9,6 +9,9 @@ public import DFSCore
 /// - A view is installed once, and only at rows that are exactly those named.
 /// - A change is accepted only in the installed view, which must also be the promised one, and only
 ///   as the number that follows the head's.
+/// - Nothing of another namespace is promised, installed or applied. A blank server joins the first one
+///   whose view it installs; rows without a namespace (of a release before 1.1) are taken over as they
+///   are, never replaced.
 public struct Replica: Hashable, Sendable {
   public var promised: View
   public var head: Head
@@ -20,6 +23,13 @@ public struct Replica: Hashable, Sendable {
 
   /// A blank server (new, or its disk replaced) has no vote until a view is installed on it.
   public var isBlank: Bool { head.view == .none }
+
+  /// Whose rows these are; nil for a blank server, and for rows of a release before 1.1.
+  public var namespace: NamespaceID? { head.view.namespace }
+
+  private func isForeign(_ view: View) -> Bool {
+    namespace != nil && view.namespace != namespace
+  }
 
   /// What to do, in one transaction, before answering.
   public enum Decision: Hashable, Sendable {
@@ -37,7 +47,8 @@ public struct Replica: Hashable, Sendable {
   /// Decides `request`.
   /// - Parameter logged: the log entry with a given number, nil where the log has none (any more).
   public func decide(_ request: NamespaceRequest, logged: (UInt64) -> LogEntry?) -> Decision {
-    switch request {
+    if let view = request.view, isForeign(view) { return .answer(.foreign(head)) }
+    return switch request {
     case .prepare(let view): decidePrepare(view)
     case .install(let view, let from, let changes, let to):
       decideInstall(view, from: from, changes: changes, to: to)
@@ -50,6 +61,8 @@ public struct Replica: Hashable, Sendable {
   /// Whether all rows may be replaced and `view` installed on them (a refill, for a server whose
   /// rows cannot be brought along by changes). Nil if so, else the answer.
   public func refusalOfRefill(_ view: View) -> NamespaceReply? {
+    // Rows without a namespace would be lost, and nothing says that the others have them.
+    if !isBlank, namespace != view.namespace { return .foreign(head) }
     if view < promised { return .refused(promised) }
     return head.view == view ? .installed(head) : nil
   }

@@ -13,7 +13,7 @@ struct Login {
     /// Call `prove` after the attempt's turn has come.
     case attempt
     /// Open this user's store, then answer.
-    case logIn(UserName, Reply)
+    case logIn(UserName, scram: String)
     /// Answer after a while, and close.
     case fail(DFSError)
     /// Answer and close.
@@ -67,6 +67,12 @@ struct Login {
           + "\(hello.server.printable) of '\(hello.cluster.printable)'; correct Server or Cluster in "
           + "the client's configuration")
     }
+    if let theirs = hello.clusterID, let ours = greeting.clusterID, theirs != ours {
+      return DFSError(
+        .configuration,
+        "this \(greeting.server) belongs to cluster \(ours.brief) (\"\(greeting.cluster)\"), the others to "
+          + "\(theirs.brief); correct the Server line")
+    }
     return nil
   }
 
@@ -106,7 +112,7 @@ struct Login {
     do {
       let answer = try scram.final(clientFinal)
       guard let user else { return .fail(Self.failure) }
-      return .logIn(user, .loginDone(scram: answer))
+      return .logIn(user, scram: answer)
     } catch {
       return error.code == .loginFailed ? .fail(Self.failure) : .refuse(error)
     }

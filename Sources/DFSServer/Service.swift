@@ -11,7 +11,6 @@ final class Service: Sendable {
   let options: ServerOptions
   let store: ServerStore
   let users: Users
-  let greeting: ServerGreeting
   let audiences = Audiences()
   let throttle = LoginThrottle()
   let bytes: BytesInUse
@@ -26,9 +25,19 @@ final class Service: Sendable {
     self.users = users
     self.logger = logger
     bytes = BytesInUse(bound: options.bytes)
-    greeting = ServerGreeting(
-      version: Wire.version, cluster: store.identity.cluster, server: store.identity.name,
-      identity: store.identity.id, software: "dfs \(Release.version)")
+  }
+
+  var greeting: ServerGreeting {
+    let identity = store.identity
+    return ServerGreeting(
+      version: Wire.version, cluster: identity.cluster, server: identity.name,
+      identity: identity.id, software: "dfs \(Release.version)", clusterID: identity.clusterID)
+  }
+
+  /// Makes the server one of a cluster.
+  func join(_ cluster: ClusterID) async throws {
+    let store = store
+    try await threads.runIfActive { try store.join(cluster) }
   }
 
   /// Takes a place for a connection.
@@ -57,7 +66,8 @@ final class Service: Sendable {
     let audience = audiences.audience(of: user, store: store)
     if let hello, hello.wantsPushes { audience.add(session, client: hello.client, pushes) }
     return LoggedIn(
-      user: user, audience: audience, session: UserSession(store: store, session: session))
+      user: user, audience: audience,
+      session: UserSession(store: store, session: session) { [self] in try await join($0) })
   }
 }
 

@@ -12,7 +12,7 @@ extension SessionHandler {
     case .answer(let reply): answer(reply, to: ticket)
     case .lookUp(let name): lookUp(name, ticket)
     case .attempt: attempt(ticket)
-    case .logIn(let user, let reply): logIn(user, reply, ticket)
+    case .logIn(let user, let scram): logIn(user, scram, ticket)
     case .fail(let error): fail(error, ticket)
     case .refuse(let error): refuse(error, to: ticket)
     }
@@ -64,7 +64,7 @@ extension SessionHandler {
     context.eventLoop.scheduleTask(in: delay) { body(bound.value) }
   }
 
-  private func logIn(_ user: UserName, _ reply: Reply, _ ticket: Ticket) {
+  private func logIn(_ user: UserName, _ scram: String, _ ticket: Ticket) {
     guard let context, let pushes, case .login(let login) = phase else { return }
     let (service, session, hello) = (service, session, login.hello)
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
@@ -72,7 +72,7 @@ extension SessionHandler {
     Task {
       do {
         let logged = try await service.logIn(user, session: session, hello: hello, pushes: pushes)
-        loop.execute { bound.value.loggedIn(logged, reply, ticket) }
+        loop.execute { bound.value.loggedIn(logged, scram, ticket) }
       } catch {
         let refusal =
           error as? DFSError
@@ -82,7 +82,7 @@ extension SessionHandler {
     }
   }
 
-  private func loggedIn(_ logged: LoggedIn, _ reply: Reply, _ ticket: Ticket) {
+  private func loggedIn(_ logged: LoggedIn, _ scram: String, _ ticket: Ticket) {
     guard case .login = phase else {
       logged.audience.remove(session)
       return logged.session.store.endSession(session)
@@ -90,7 +90,8 @@ extension SessionHandler {
     bound.raise()
     phase = .loggedIn(logged)
     logger.debug("logged in")
-    send(reply, to: ticket)
+    let namespace = logged.session.store.head().view.namespace
+    send(.loginDone(scram: scram, namespace: namespace), to: ticket)
     pushWhatWaits()
   }
 

@@ -8,6 +8,8 @@ internal import NIOCore
 struct UserSession: Sendable {
   let store: UserStore
   let session: SessionID
+  /// Makes the server one of a cluster.
+  let join: @Sendable (ClusterID) async throws -> Void
 
   struct Answer: Sendable {
     let reply: Reply
@@ -81,6 +83,9 @@ struct UserSession: Sendable {
     case .syncParts, .dropParts, .copies, .hold, .release, .space:
       return Answer(reply: try await keep(request))
     case .wanted, .health, .scrub: return Answer(reply: try await tend(request))
+    case .join(let cluster):
+      try await join(cluster)
+      return Answer(reply: .done)
     case .hello, .loginBegin, .loginEnd:
       throw DFSError(.protocolViolation, "this connection is logged in already")
     case .query, .getSmallParts:

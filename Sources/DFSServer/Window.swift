@@ -73,7 +73,7 @@ extension Request {
     case .wanted(_, let limit, _): limit * 64
     case .refillBegin(_, let own): (own?.without.count ?? 0) * 64
     case .hello, .loginBegin, .loginEnd, .ping, .refillEnd, .putPart, .space, .health,
-      .scrub:
+      .scrub, .join:
       0
     }
   }

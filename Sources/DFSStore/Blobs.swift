@@ -18,6 +18,11 @@ extension VersionID {
   var stored: Data { bytes.stored }
 }
 
+extension NamespaceID? {
+  /// Zeros for none.
+  var stored: Data { self?.bytes.stored ?? Data(count: 16) }
+}
+
 extension RowDigest {
   var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
   var stored: Data { bytes.stored }
@@ -59,6 +64,14 @@ extension GRDB.Row {
       throw DFSError(.damaged, "a version in the database does not have 16 bytes")
     }
     return version
+  }
+
+  func namespace(_ column: Int) throws -> NamespaceID? {
+    let bytes = try bytes(column)
+    guard bytes.count == 16 else {
+      throw DFSError(.damaged, "the identity of a namespace in the database does not have 16 bytes")
+    }
+    return NamespaceID(bytes: bytes)
   }
 
   func fileName(_ column: Int) throws -> FileName {

@@ -19,9 +19,10 @@ struct DatabaseCheck {
   /// - Returns: the state that the database holds.
   /// - Throws: `damaged`, with what is wrong.
   func run() throws -> Ledger {
-    try checkSchema()
+    let format = try NamespaceDatabase.format(of: db) ?? NamespaceDatabase.format
+    try checkSchema(format)
     try checkPages()
-    let ledger = try Ledger.load(db)
+    let ledger = try Ledger.load(db, format: format)
     try checkRows(ledger)
     try checkLog(ledger)
     try CopyTables.check(db)
@@ -30,15 +31,19 @@ struct DatabaseCheck {
 
   private static func damage(_ text: String) -> DFSError { DFSError(.damaged, text) }
 
-  private func checkSchema() throws {
-    guard try Self.schema(db) == Self.expectedSchema.get() else {
+  private func checkSchema(_ format: Int32) throws {
+    let expected = format == 1 ? Self.firstSchema : Self.expectedSchema
+    guard try Self.schema(db) == expected.get() else {
       throw Self.damage("its tables are not those that were made")
     }
   }
 
-  private static let expectedSchema = Result {
+  private static let expectedSchema = Result { try schema(of: Schema.text) }
+  private static let firstSchema = Result { try schema(of: Schema.firstText) }
+
+  private static func schema(of text: String) throws -> [String] {
     try DatabaseQueue().write { db in
-      try db.execute(sql: Schema.text)
+      try db.execute(sql: text)
       return try schema(db)
     }
   }
@@ -156,7 +161,7 @@ enum DatabaseExamination {
     configuration.readonly = true
     let queue = try DatabaseQueue(path: path, configuration: configuration)
     let ledger = try queue.read { db -> Ledger? in
-      guard try NamespaceDatabase.hasTables(db) else {
+      guard try NamespaceDatabase.format(of: db) != nil else {
         guard !isMarked else { throw DFSError(.damaged, "its header says that it has no tables") }
         return nil
       }

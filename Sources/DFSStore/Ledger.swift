@@ -20,18 +20,28 @@ struct Ledger: Hashable, Sendable {
   /// with what was made known.
   var generation: UInt64 = 0
 
-  static func load(_ db: Database) throws -> Ledger {
+  /// - Parameter format: of the database; the first one has no identities of namespaces.
+  static func load(
+    _ db: Database, format: Int32 = NamespaceDatabase.format
+  ) throws -> Ledger {
+    let isNamed = format > 1
     let sql = """
       SELECT promisedRound, promisedClient, viewRound, viewClient, number, digest, logBase,
-        logBaseDigest, inodes, generation, committed, checksum FROM state WHERE id = 1
+        logBaseDigest, inodes, generation, committed, checksum
+        \(isNamed ? ", promisedNamespace, viewNamespace" : "") FROM state WHERE id = 1
       """
     guard let row = try GRDB.Row.fetchOne(db.cachedStatement(sql: sql)) else {
       throw DFSError(.damaged, "the database has no state")
     }
+    let namespaces: (promised: NamespaceID?, view: NamespaceID?) =
+      isNamed ? (try row.namespace(12), try row.namespace(13)) : (nil, nil)
     let head = Head(
-      view: View(round: try row.number(2), client: ClientID(try row.number(3))),
+      view: View(
+        round: try row.number(2), client: ClientID(try row.number(3)), namespace: namespaces.view),
       number: try row.number(4), digest: try row.digest(5))
-    let promised = View(round: try row.number(0), client: ClientID(try row.number(1)))
+    let promised = View(
+      round: try row.number(0), client: ClientID(try row.number(1)),
+      namespace: namespaces.promised)
     let ledger = Ledger(
       replica: Replica(promised: promised, head: head), logBase: try row.number(6),
       logBaseDigest: try row.digest(7), inodes: try row.number(8), committed: try row.number(10),
@@ -42,21 +52,24 @@ struct Ledger: Hashable, Sendable {
     return ledger
   }
 
-  /// Of what is stored of it.
+  /// Of what is stored of it. Identities that are not there do not count, so that the state of the first
+  /// format has the checksum that it had.
   var checksum: Int64 {
     let head = replica.head
+    let named = [replica.promised.namespace, head.view.namespace]
+    let identities = named.allSatisfy { $0 == nil } ? [] : named.flatMap { Array($0.stored) }
     return RowChecksum.of(
       [
         replica.promised.round, replica.promised.client.value, head.view.round,
         head.view.client.value, head.number, logBase, inodes, generation, committed,
-      ], head.digest.bytes, logBaseDigest.bytes)
+      ], head.digest.bytes, logBaseDigest.bytes, identities)
   }
 
   func save(_ db: Database) throws {
     let sql = """
       UPDATE state SET promisedRound = ?, promisedClient = ?, viewRound = ?, viewClient = ?,
         number = ?, digest = ?, logBase = ?, logBaseDigest = ?, inodes = ?, generation = ?,
-        committed = ?, checksum = ?
+        committed = ?, promisedNamespace = ?, viewNamespace = ?, checksum = ?
         WHERE id = 1
       """
     let head = replica.head
@@ -64,7 +77,7 @@ struct Ledger: Hashable, Sendable {
       replica.promised.round.stored, replica.promised.client.value.stored, head.view.round.stored,
       head.view.client.value.stored, head.number.stored, head.digest.stored, logBase.stored,
       logBaseDigest.stored, inodes.stored, generation.stored,
-      committed.stored, checksum,
+      committed.stored, replica.promised.namespace.stored, head.view.namespace.stored, checksum,
     ])
   }
 }

@@ -16,7 +16,8 @@ internal import Synchronization
 final class NamespaceDatabase: Sendable {
   /// "DFSN".
   static let applicationID: Int32 = 0x4446_534e
-  static let format: Int32 = 1
+  /// The first one, of releases before 1.1, has no identity of the namespace in its state.
+  static let format: Int32 = 2
   static let fileName = "namespace.sqlite"
 
   let directory: String
@@ -37,6 +38,7 @@ final class NamespaceDatabase: Sendable {
     do {
       pool = try Self.open(path, known)
       log = try File(path + "-wal", flags: O_RDWR)
+      try pool.writeWithoutTransaction(upgrade)
     } catch {
       let error = DFSError.database(error, path)
       throw error.code == .damaged && !error.tellsRemedy ? .damagedDatabase(path, error) : error
@@ -50,7 +52,8 @@ final class NamespaceDatabase: Sendable {
     let pool = try DatabasePool(path: path, configuration: Self.configuration)
     try pool.writeWithoutTransaction { db in
       guard let known else { return try migrate(db) }
-      guard try Ledger.load(db) == known else {
+      let format = try Self.format(of: db) ?? Self.format
+      guard try Ledger.load(db, format: format) == known else {
         throw DFSError(.damaged, "it is not as it was left: it was replaced behind our back")
       }
       try leaveLog(db)
@@ -86,19 +89,33 @@ final class NamespaceDatabase: Sendable {
     return configuration
   }
 
-  /// Whether the tables are there; a new file has none.
-  static func hasTables(_ db: Database) throws -> Bool {
+  /// The format of the tables; nil if there are none, as in a new file.
+  static func format(of db: Database) throws -> Int32? {
     let application = try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0
     let format = try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0
-    if application == Self.applicationID, format == Self.format { return true }
-    if application == 0, format == 0 { return false }
+    if application == Self.applicationID, (1...Self.format).contains(format) { return format }
+    if application == 0, format == 0 { return nil }
     throw DFSError(
       .configuration,
-      "the database \(db.description) has format \(format); this program reads \(Self.format)")
+      "the database \(db.description) has format \(format); this program reads formats up to "
+        + "\(Self.format): use a newer release")
+  }
+
+  /// A database of the first format gets the new table of its state; the rows stay as they are.
+  private func upgrade(_ db: Database) throws {
+    guard try Self.format(of: db) == 1 else { return }
+    try setDurable(true, db)
+    try db.inTransaction(.immediate) {
+      let ledger = try Ledger.load(db, format: 1)
+      try db.execute(sql: "DROP TABLE state; \(Schema.state)")
+      try ledger.save(db)
+      try db.execute(sql: "PRAGMA user_version = \(Self.format)")
+      return .commit
+    }
   }
 
   private static func migrate(_ db: Database) throws {
-    guard try !hasTables(db) else { return }
+    guard try format(of: db) == nil else { return }
     try db.inTransaction(.immediate) {
       try db.execute(sql: Schema.text)
       try db.execute(
@@ -130,7 +147,7 @@ final class NamespaceDatabase: Sendable {
     guard !isMarkedOpen.withLock({ $0 }) else { return }
     // A frame for the log, on stable storage.
     try wait(true, db)
-    try db.execute(sql: "PRAGMA user_version = \(Self.format)")
+    try db.execute(sql: "PRAGMA user_version = \(Self.format(of: db) ?? Self.format)")
     try DatabaseMark.open(boot: DatabaseMark.boot, extent: nil).write(directory)
     isMarkedOpen.withLock { $0 = true }
   }
@@ -177,7 +194,27 @@ final class NamespaceDatabase: Sendable {
 
 /// The tables (docs/FORMATS.md, "Tables").
 enum Schema {
-  static let text = """
+  static let text = state + tables
+
+  /// The text of format 1.
+  static let firstText = firstState + tables
+
+  static let state = """
+    CREATE TABLE state (
+      id INTEGER PRIMARY KEY CHECK (id = 1),
+      promisedRound INTEGER NOT NULL, promisedClient INTEGER NOT NULL,
+      viewRound INTEGER NOT NULL, viewClient INTEGER NOT NULL,
+      number INTEGER NOT NULL, digest BLOB NOT NULL,
+      logBase INTEGER NOT NULL, logBaseDigest BLOB NOT NULL,
+      inodes INTEGER NOT NULL, generation INTEGER NOT NULL, committed INTEGER NOT NULL,
+      checksum INTEGER NOT NULL, promisedNamespace BLOB NOT NULL, viewNamespace BLOB NOT NULL
+    ) STRICT;
+    INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, zeroblob(16), 0, zeroblob(16), 0, 0, 0,
+      \(Ledger().checksum), zeroblob(16), zeroblob(16));
+
+    """
+
+  private static let firstState = """
     CREATE TABLE state (
       id INTEGER PRIMARY KEY CHECK (id = 1),
       promisedRound INTEGER NOT NULL, promisedClient INTEGER NOT NULL,
@@ -189,6 +226,10 @@ enum Schema {
     ) STRICT;
     INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, zeroblob(16), 0, zeroblob(16), 0, 0, 0,
       \(Ledger().checksum));
+
+    """
+
+  private static let tables = """
     \(rows(in: "main"))
     CREATE INDEX main.inodeVersion ON inode (version) WHERE version IS NOT NULL;
     CREATE INDEX main.standIn ON inode (id) WHERE \(isStandIn);

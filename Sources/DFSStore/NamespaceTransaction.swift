@@ -228,7 +228,7 @@ extension Effect {
   /// Answers after which what was tried in the savepoint is undone.
   fileprivate var changesNothing: Bool {
     switch reply {
-    case .behind, .refused, .missingParts, .log, .head: true
+    case .behind, .refused, .foreign, .missingParts, .log, .head: true
     case .promised, .installed, .applied: false
     }
   }

@@ -22,7 +22,9 @@ public final class ServerStore: Sendable {
     var isTrimming = false
   }
 
-  public let identity: StoreIdentity
+  private let known: Mutex<StoreIdentity>
+  /// One at a time, and nobody else waits for the disk.
+  private let joining = Mutex(())
   public let directory: String
   let options: StoreOptions
   private let duty: CopyDuty
@@ -78,19 +80,19 @@ public final class ServerStore: Sendable {
     let identity = try present()
     switch identity {
     case nil: try fresh.write(path)
-    case let old? where !old.isChecked: addCheck(to: old, path, logger)
+    case let old? where !old.isCurrent: renew(old, path, logger)
     default: break
     }
-    return ServerStore(directory, identity ?? fresh, duty, lock, options, logger)
+    return ServerStore(directory, identity?.current ?? fresh, duty, lock, options, logger)
   }
 
-  /// An identity of an early release is written again, with its check. It is good without, too.
-  private static func addCheck(to identity: StoreIdentity, _ path: String, _ logger: Logger) {
+  /// An identity of an earlier release is written again as this one does. It is good as it is, too.
+  private static func renew(_ identity: StoreIdentity, _ path: String, _ logger: Logger) {
     do {
-      try identity.write(path)
+      try identity.current.write(path)
     } catch {
       logger.warning(
-        "the identity cannot be given its check; the next start tries again",
+        "the identity cannot be written in its new format; the next start tries again",
         metadata: ["error": "\(error)"])
     }
   }
@@ -119,13 +121,36 @@ public final class ServerStore: Sendable {
     _ options: StoreOptions, _ logger: Logger
   ) {
     self.directory = directory
-    self.identity = identity
+    known = Mutex(identity)
     self.duty = duty
     self.lock = lock
     self.options = options
     self.logger = logger
     queues = StoreQueues(options)
     collectLater()
+  }
+
+  // MARK: Identity
+
+  public var identity: StoreIdentity { known.withLock { $0 } }
+
+  /// Makes the server one of a cluster, for good and on stable storage. Blocks.
+  /// - Throws: `configuration` if it is of another one.
+  public func join(_ cluster: ClusterID) throws(DFSError) {
+    try joining.withLock { _ throws(DFSError) in
+      let identity = identity
+      if let present = identity.clusterID, present != cluster {
+        throw DFSError(
+          .configuration,
+          "\(identity.name) belongs to cluster \(present.brief) (\"\(identity.cluster.printable)\"), not to "
+            + "\(cluster.brief); correct the Server line")
+      }
+      guard identity.clusterID == nil else { return }
+      let joined = identity.joined(cluster)
+      try joined.write("\(directory)/.dfs/identity")
+      known.withLock { $0 = joined }
+      logger.notice("\(identity.name) belongs to cluster \(cluster) from now on")
+    }
   }
 
   // MARK: Users

@@ -1,10 +1,10 @@
-internal import DFSCore
+public import DFSCore
 internal import Glibc
 
 /// Whose directory it is: `DIR/.dfs/identity`, lines of a key and a value (docs/FORMATS.md).
 public struct StoreIdentity: Hashable, Sendable {
-  /// The format of the directory that this program reads and writes.
-  public static let currentFormat = 1
+  /// The format of the directory that this program writes. The first one knows no clusters.
+  public static let currentFormat = 2
 
   public let format: Int
   /// The server's name, as DFS1.
@@ -12,13 +12,18 @@ public struct StoreIdentity: Hashable, Sendable {
   public let cluster: String
   /// 32 hexadecimal digits, random, never changed.
   public let id: String
+  /// The cluster, once the server has joined one; never changed then.
+  public let clusterID: ClusterID?
 
   private static let bound = 4096
 
   /// Whether the file that it was read from has a check; those of early releases have none.
   let isChecked: Bool
 
-  private var lines: String { "format \(format)\nname \(name)\ncluster \(cluster)\nid \(id)\n" }
+  private var lines: String {
+    "format \(format)\nname \(name)\ncluster \(cluster)\nid \(id)\n"
+      + (clusterID.map { "cluster-id \($0)\n" } ?? "")
+  }
 
   var text: String { lines + "check \(Self.check(of: Array(lines.utf8)[...]))\n" }
 
@@ -39,8 +44,28 @@ public struct StoreIdentity: Hashable, Sendable {
     self.name = name
     self.cluster = cluster
     id = VersionID.random().description
+    clusterID = nil
     isChecked = true
   }
+
+  /// The same server as this program writes it, of a cluster.
+  private init(_ old: StoreIdentity, _ clusterID: ClusterID?) {
+    format = Self.currentFormat
+    name = old.name
+    cluster = old.cluster
+    id = old.id
+    self.clusterID = clusterID
+    isChecked = true
+  }
+
+  /// Whether the file is as this program writes it.
+  var isCurrent: Bool { isChecked && format == Self.currentFormat }
+
+  /// The same, as this program writes it.
+  var current: StoreIdentity { StoreIdentity(self, clusterID) }
+
+  /// The same, of a cluster.
+  func joined(_ clusterID: ClusterID) -> StoreIdentity { StoreIdentity(self, clusterID) }
 
   /// Reads the identity file; nil if there is none.
   static func read(_ path: String) throws(DFSError) -> StoreIdentity? {
@@ -69,6 +94,10 @@ public struct StoreIdentity: Hashable, Sendable {
         throw Self.unreadable(path)
       }
     }
+    // Only the first format may lack it.
+    guard checked != nil || bytes.starts(with: Array("format 1\n".utf8)) else {
+      throw Self.unreadable(path)
+    }
     let words = String(decoding: bytes[..<(checked?.startIndex ?? bytes.endIndex)], as: UTF8.self)
     try self.init(text: words, isChecked: checked != nil, path: path)
   }
@@ -81,10 +110,11 @@ public struct StoreIdentity: Hashable, Sendable {
       fields[words[0]] = words[1]
     }
     guard let format = fields["format"].flatMap({ Int($0) }) else { throw Self.unreadable(path) }
-    guard format == Self.currentFormat else {
+    guard (1...Self.currentFormat).contains(format) else {
       throw DFSError(
         .configuration,
-        "\(path) has format \(format); this program knows \(Self.currentFormat): use a newer release"
+        "\(path) has format \(format); this program knows formats up to \(Self.currentFormat): use a "
+          + "newer release"
       )
     }
     guard let name = fields["name"], let cluster = fields["cluster"], let id = fields["id"],
@@ -94,6 +124,7 @@ public struct StoreIdentity: Hashable, Sendable {
     self.name = String(name)
     self.cluster = String(cluster)
     self.id = String(id)
+    clusterID = format == 1 ? nil : fields["cluster-id"].flatMap { ClusterID(hexadecimal: $0) }
     self.isChecked = isChecked
     guard text == lines else { throw Self.unreadable(path) }
   }

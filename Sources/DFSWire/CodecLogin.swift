@@ -10,13 +10,15 @@ extension Hello {
       $0.server = server
       $0.client = client.value
       $0.wantsPushes = wantsPushes
+      if let clusterID { $0.clusterIdentity = clusterID.wire }
     }
   }
 
   init(_ hello: ProtoHello) {
     self.init(
       version: hello.version, cluster: hello.cluster, server: hello.server,
-      client: ClientID(hello.client), wantsPushes: hello.wantsPushes)
+      client: ClientID(hello.client), wantsPushes: hello.wantsPushes,
+      clusterID: ClusterID(hello.clusterIdentity))
   }
 }
 
@@ -28,12 +30,14 @@ extension ServerGreeting {
       $0.server = server
       $0.identity = identity
       $0.software = software
+      if let clusterID { $0.clusterIdentity = clusterID.wire }
     }
   }
 
   init(_ greeting: ProtoGreeting) {
     self.init(
       version: greeting.version, cluster: greeting.cluster, server: greeting.server,
-      identity: greeting.identity, software: greeting.software)
+      identity: greeting.identity, software: greeting.software,
+      clusterID: ClusterID(greeting.clusterIdentity))
   }
 }

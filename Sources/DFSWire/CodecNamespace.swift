@@ -41,13 +41,15 @@ extension NamespaceRequest {
 
   init(_ request: ProtoNamespaceStep) throws(DFSError) {
     switch request.step {
-    case .prepare(let view): self = .prepare(View(view))
+    case .prepare(let view): self = .prepare(try View(named: view))
     case .install(let install):
       let changes = try list(install.changes, atMost: Wire.listRows, of: "changes", Change.init)
       self = .install(
-        View(install.view), from: Head(install.from), changes: changes, to: Head(install.to))
+        try View(named: install.view), from: Head(install.from), changes: changes,
+        to: Head(install.to))
     case .apply(let apply):
-      self = .apply(View(apply.view), number: apply.number, try Change(apply.change))
+      self = .apply(
+        try View(named: apply.view), number: apply.number, try Change(apply.change))
     case .log(let log): self = .log(after: log.number)
     case .head: self = .head
     case nil: throw .violation("unknown message: a namespace step of no known kind")
@@ -70,6 +72,7 @@ extension NamespaceReply {
         $0.log.entries = entries.map(\.wire)
         $0.log.head = head.wire
       case .head(let head): $0.head = head.wire
+      case .foreign(let head): $0.foreign = head.wire
       }
     }
   }
@@ -89,6 +92,7 @@ extension NamespaceReply {
         entries: try list(log.entries, atMost: Wire.listRows, of: "changes", LogEntry.init),
         head: Head(log.head))
     case .head(let head): self = .head(Head(head))
+    case .foreign(let head): self = .foreign(Head(head))
     case nil: throw .violation("unknown message: a namespace reply of no known kind")
     }
   }

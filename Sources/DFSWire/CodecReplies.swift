@@ -8,7 +8,12 @@ extension Reply {
     switch self {
     case .hello(let greeting): .greeting(greeting.wire)
     case .loginContinue(let text): .loginContinue(.with { $0.text = text })
-    case .loginDone(let text): .loginDone(.with { $0.text = text })
+    case .loginDone(let text, let namespace):
+      .loginDone(
+        .with {
+          $0.text = text
+          if let namespace { $0.namespace = namespace.wire }
+        })
     case .done: .done(ProtoEmpty())
     case .pong(let head): .pong(head.wire)
     case .namespace(let reply): .namespaceReply(reply.wire)
@@ -39,7 +44,8 @@ extension Reply {
     switch kind {
     case .greeting(let greeting): self = .hello(ServerGreeting(greeting))
     case .loginContinue(let scram): self = .loginContinue(scram: scram.text)
-    case .loginDone(let scram): self = .loginDone(scram: scram.text)
+    case .loginDone(let done):
+      self = .loginDone(scram: done.text, namespace: RandomID(done.namespace))
     case .done: self = .done
     case .pong(let head): self = .pong(Head(head))
     case .namespaceReply(let reply): self = .namespace(try NamespaceReply(reply))

@@ -38,6 +38,7 @@ extension Request {
         })
     case .health: .health(ProtoEmpty())
     case .scrub: .scrub(ProtoEmpty())
+    case .join(let cluster): .join(cluster.wire)
     case .putPart, .getPart, .getSmallParts, .syncParts, .dropParts, .copies, .hold, .release,
       .space:
       wireOfParts
@@ -60,13 +61,14 @@ extension Request {
     case .refillBegin(let begin):
       let without = try list(begin.without, atMost: Wire.listRows, of: "keys", RowKey.init)
       let own = begin.hasOwn ? OwnRows(head: Head(begin.own), without: without) : nil
-      self = .refillBegin(View(begin.view), own: own)
+      self = .refillBegin(try View(named: begin.view), own: own)
     case .refillRows(let page):
       self = .refillRows(try list(page.rows, atMost: Wire.listRows, of: "rows", Row.init))
     case .refillChanges(let changes):
       self = .refillChanges(
         try list(changes.entries, atMost: Wire.listRows, of: "changes", LogEntry.init))
-    case .refillEnd(let end): self = .refillEnd(View(end.view), to: Head(end.to))
+    case .refillEnd(let end):
+      self = .refillEnd(try View(named: end.view), to: Head(end.to))
     case .wanted(let asked):
       guard asked.limit <= Wire.listItems else {
         throw .violation("\(asked.limit) wanted copies; the bound is \(Wire.listItems)")
@@ -75,6 +77,9 @@ extension Request {
       self = .wanted(after: after, limit: Int(asked.limit), claims: asked.claims)
     case .health: self = .health
     case .scrub: self = .scrub
+    case .join(let id):
+      guard let cluster = ClusterID(id) else { throw .violation("a cluster without identity") }
+      self = .join(cluster)
     default:
       guard let request = try Request(ofParts: kind) else { return nil }
       self = request

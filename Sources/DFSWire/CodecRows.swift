@@ -9,10 +9,32 @@ extension View {
     .with {
       $0.round = round
       $0.client = client.value
+      if let namespace { $0.namespace = namespace.wire }
     }
   }
 
-  init(_ view: ProtoView) { self.init(round: view.round, client: ClientID(view.client)) }
+  init(_ view: ProtoView) {
+    self.init(
+      round: view.round, client: ClientID(view.client), namespace: RandomID(view.namespace))
+  }
+
+  /// The view of a request that may change something: it says of which namespace.
+  init(named view: ProtoView) throws(DFSError) {
+    self.init(view)
+    guard namespace != nil else { throw .violation("a view of no namespace") }
+  }
+}
+
+extension RandomID {
+  var wire: ProtoIdentity {
+    .with {
+      $0.high = high
+      $0.low = low
+    }
+  }
+
+  /// Nil for one that is absent.
+  init?(_ id: ProtoIdentity) { self.init(high: id.high, low: id.low) }
 }
 
 extension RowDigest {

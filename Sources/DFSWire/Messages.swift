@@ -54,14 +54,16 @@ public enum Request: Hashable, Sendable {
   case health
   /// Begin to read back all copies, unless that is under way.
   case scrub
+  /// Be of this cluster from now on, for good; refused by a server that is of another.
+  case join(ClusterID)
 }
 
 public enum Reply: Hashable, Sendable {
   case hello(ServerGreeting)
   /// The SCRAM server-first message.
   case loginContinue(scram: String)
-  /// The SCRAM server-final message: logged in.
-  case loginDone(scram: String)
+  /// The SCRAM server-final message: logged in; and which namespace the server has of the user.
+  case loginDone(scram: String, namespace: NamespaceID?)
   case done
   case pong(Head)
   case namespace(NamespaceReply)
@@ -98,10 +100,14 @@ public struct Hello: Hashable, Sendable {
   public let client: ClientID
   /// Whether this connection is to receive pushes.
   public let wantsPushes: Bool
+  /// The cluster that the client has worked with, if it has.
+  public var clusterID: ClusterID?
 
   public init(
-    version: UInt32, cluster: String, server: String, client: ClientID, wantsPushes: Bool
+    version: UInt32, cluster: String, server: String, client: ClientID, wantsPushes: Bool,
+    clusterID: ClusterID? = nil
   ) {
+    self.clusterID = clusterID
     self.version = version
     self.cluster = cluster
     self.server = server
@@ -118,9 +124,14 @@ public struct ServerGreeting: Hashable, Sendable {
   public let identity: String
   /// The release of the program, for people.
   public let software: String
+  /// Nil while the server is of no cluster.
+  public let clusterID: ClusterID?
 
-  public init(version: UInt32, cluster: String, server: String, identity: String, software: String)
-  {
+  public init(
+    version: UInt32, cluster: String, server: String, identity: String, software: String,
+    clusterID: ClusterID? = nil
+  ) {
+    self.clusterID = clusterID
     self.version = version
     self.cluster = cluster
     self.server = server
@@ -130,5 +141,5 @@ public struct ServerGreeting: Hashable, Sendable {
 }
 
 public enum Wire {
-  public static let version: UInt32 = 1
+  public static let version: UInt32 = 2
 }

@@ -12,7 +12,8 @@ struct Recover: SessionCommand {
       What a mount could not store when the file was closed, or when it was unmounted, is kept in \
       the cache directory (Cache-Directory) of this machine. Without an ID this lists it. A file that \
       was changed or removed meanwhile is left as it is: what is brought back gets a name beside it, \
-      'NAME (recovered DATE)'. What was brought back is kept no longer.
+      'NAME (recovered DATE)'. What was brought back is kept no longer. --all takes what a mount of this \
+      cluster kept; what a release before 1.1 kept does not say of which it is, and is named by its ID.
       """)
 
   @Argument(help: ArgumentHelp("What to bring back; as the list shows it.", valueName: "id"))
@@ -38,11 +39,19 @@ struct Recover: SessionCommand {
     guard all || !ids.isEmpty else { return try await list(kept, in: session) }
     let owner = "\(try await session.defaultAccount().user)@\(configuration.cluster)"
     let mine = kept.filter { $0.owner == owner }
+    // Another cluster may have the same name, users and passwords.
+    let namespace = mine.isEmpty ? nil : try await session.service().namespaceID
     let outcome = Outcome(of: "recover", in: session, isJSON: results.isJSON(session))
-    for id in all ? mine.map(\.id) : ids {
+    for id in all ? mine.filter({ $0.isOf(namespace) == true }).map(\.id) : ids {
       try await outcome.of(id) {
         guard let file = mine.first(where: { $0.id == id }) else {
           throw DFSError(.notFound, "nothing of \(owner) is kept under this ID; 'recover' lists it")
+        }
+        guard file.isOf(namespace) != false else {
+          throw DFSError(
+            .configuration,
+            "\(id) was kept by a mount of another cluster or namespace (\(file.namespace ?? "")), not of this "
+              + "one (\(namespace?.description ?? "none yet")); name that one's configuration")
         }
         if drop {
           try await offload { try keeping.remove(file) }

@@ -17,7 +17,7 @@ import Testing
       cache: ScramCache())
   }
 
-  private func greeting(server: String = "DFS2", cluster: String = "default", version: UInt32 = 1)
+  private func greeting(server: String = "DFS2", cluster: String = "default", version: UInt32 = Wire.version)
     -> Reply
   {
     .hello(
@@ -40,7 +40,7 @@ import Testing
       throw DFSError(.protocolViolation, "no end")
     }
     do {
-      return login.replied(.loginDone(scram: try server.final(final)))
+      return login.replied(.loginDone(scram: try server.final(final), namespace: nil))
     } catch {
       return login.replied(.failed(error))
     }
@@ -48,7 +48,7 @@ import Testing
 
   @Test func logsIn() throws {
     var login = try login()
-    guard case .ready(let greeting) = try converse(&login) else { throw DFSError(.damaged, "no") }
+    guard case .ready(let greeting, _) = try converse(&login) else { throw DFSError(.damaged, "no") }
     #expect(greeting.server == "DFS2")
   }
 
@@ -67,7 +67,7 @@ import Testing
     guard case .prove(var scram, let text) = login.replied(challenge) else { return }
     let message = try scram.respond(to: text)
     _ = login.proved(.success((scram, message)))
-    guard case .fail(let error) = login.replied(.loginDone(scram: "v=AAAA")) else {
+    guard case .fail(let error) = login.replied(.loginDone(scram: "v=AAAA", namespace: nil)) else {
       throw DFSError(.damaged, "no")
     }
     #expect(error.code == .protocolViolation)
@@ -90,7 +90,7 @@ import Testing
 
   @Test func anAnswerOutOfTurnIsAViolation() throws {
     var login = try login()
-    guard case .fail(let error) = login.replied(.loginDone(scram: "")) else {
+    guard case .fail(let error) = login.replied(.loginDone(scram: "", namespace: nil)) else {
       throw DFSError(.damaged, "no")
     }
     #expect(error.code == .protocolViolation)

@@ -47,7 +47,8 @@ import Testing
     guard case .pong(let head) = try await cluster.ask(server, .ping, timeout: .seconds(5)) else {
       throw DFSError(.protocolViolation, "no pong")
     }
-    let view = View(round: head.view.round + 1, client: ClientID(99))
+    let view = View(
+      round: head.view.round + 1, client: ClientID(99), namespace: head.view.namespace)
     for other in ServerIndex.all {
       for step in [
         NamespaceRequest.prepare(view), .install(view, from: head, changes: [], to: head),

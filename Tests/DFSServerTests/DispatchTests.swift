@@ -118,7 +118,7 @@ import Testing
   @Test func aRefillReplacesTheRows() async throws {
     try await withServer { server in
       let alice = try await TestClient.loggedIn(port: server.port)
-      let view = View(round: 5, client: ClientID(9))
+      let view = View(round: 5, client: ClientID(9), namespace: .random())
       let row = Row(key: .inode(InodeID(77)), change: 3, value: RowValue(bytes: [1]))
       let to = Head(view: view, number: 3, digest: RowDigest(of: row))
       try await alice.ask(.refillBegin(view, own: nil))

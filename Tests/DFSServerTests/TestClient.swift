@@ -105,7 +105,7 @@ final class TestClient: Sendable {
     guard case .loginContinue(let first) = try await ask(.loginBegin(scram: scram.first())).reply
     else { throw DFSError(.protocolViolation, "no SCRAM answer") }
     let end = try await ask(.loginEnd(scram: try scram.respond(to: first)), within: limit)
-    guard case .loginDone(let final) = end.reply else {
+    guard case .loginDone(let final, _) = end.reply else {
       throw DFSError(.protocolViolation, "no SCRAM end")
     }
     try scram.verify(serverFinal: final)

@@ -31,7 +31,7 @@ extension TestClient {
 
   /// Takes and installs the first view on a blank server.
   func takeView(client: ClientID = .random()) async throws -> View {
-    let view = View(round: 1, client: client)
+    let view = View(round: 1, client: client, namespace: .random())
     try await ask(.namespace(.prepare(view), parts: [], held: [], durable: false))
     let to = Head(view: view, number: 0, digest: .empty)
     try await ask(

@@ -46,7 +46,7 @@ import Testing
     let place = TemporaryDirectory()
     let store = try Fixture.open(place.path)
     await store.close()
-    try identityText(2, withCheck: withCheck)
+    try identityText(3, withCheck: withCheck)
       .write(toFile: place.path + "/.dfs/identity", atomically: true, encoding: .utf8)
     #expect(await failure { _ = try Fixture.open(place.path) } == .configuration)
   }
@@ -55,6 +55,7 @@ import Testing
   @Test func everyChangedBitIsNoticed() async throws {
     let place = TemporaryDirectory()
     let store = try Fixture.open(place.path)
+    try store.join(ClusterID.random())
     await store.close()
     let file = URL(fileURLWithPath: place.path + "/.dfs/identity")
     let good = try Data(contentsOf: file)
@@ -64,9 +65,7 @@ import Testing
       try bad.write(to: file)
       #expect(await failure { _ = try Fixture.open(place.path) } == .damaged, "bit \(bit)")
     }
-    // What early releases wrote is whole.
-    let early = try #require(good.range(of: Data("check ".utf8))).lowerBound
-    for length in 0..<good.count where length != early {
+    for length in 0..<good.count {
       try good.prefix(length).write(to: file)
       #expect(await failure { _ = try Fixture.open(place.path) } == .damaged, "\(length) bytes")
     }
@@ -74,15 +73,32 @@ import Testing
     await (try Fixture.open(place.path)).close()
   }
 
-  @Test func anIdentityOfAnEarlyReleaseIsGivenItsCheck() async throws {
+  @Test(arguments: [false, true])
+  func anIdentityOfAnEarlierReleaseIsRenewed(withCheck: Bool) async throws {
     let place = TemporaryDirectory()
     await (try Fixture.open(place.path)).close()
     let file = place.path + "/.dfs/identity"
-    try identityText(1, withCheck: false).write(toFile: file, atomically: true, encoding: .utf8)
+    try identityText(1, withCheck: withCheck).write(toFile: file, atomically: true, encoding: .utf8)
     let store = try Fixture.open(place.path)
     #expect(store.identity.id == "00112233445566778899aabbccddeeff")
     await store.close()
-    #expect(try String(contentsOfFile: file, encoding: .utf8) == identityText(1, withCheck: true))
+    #expect(try String(contentsOfFile: file, encoding: .utf8) == identityText(2, withCheck: true))
+  }
+
+  @Test func aServerJoinsOneClusterForGood() async throws {
+    let place = TemporaryDirectory()
+    let store = try Fixture.open(place.path)
+    #expect(store.identity.clusterID == nil)
+    let cluster = ClusterID.random()
+    try store.join(cluster)
+    try store.join(cluster)
+    #expect(await failure { try store.join(ClusterID.random()) } == .configuration)
+    #expect(store.identity.clusterID == cluster)
+    await store.close()
+    let again = try Fixture.open(place.path)
+    #expect(again.identity.clusterID == cluster)
+    #expect(await failure { try again.join(ClusterID.random()) } == .configuration)
+    await again.close()
   }
 
   @Test func unreadableIdentityIsRefused() async throws {
@@ -119,7 +135,7 @@ import Testing
     // The format is in the header of an SQLite file: 4 bytes at offset 60.
     let path = place.path + "/alice/namespace.sqlite"
     var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
-    bytes[63] = 2
+    bytes[63] = 3
     try bytes.write(to: URL(fileURLWithPath: path))
     let again = try Fixture.open(place.path)
     let code = await failure { _ = try await again.user(Fixture.alice) }

@@ -57,11 +57,12 @@ import Testing
 
   private static func login() throws -> [Step] {
     let hello = Hello(
-      version: 1, cluster: "default", server: "DFS1", client: ClientID(0x0102_0304_0506_0708),
+      version: 2, cluster: "default", server: "DFS1", client: ClientID(0x0102_0304_0506_0708),
       wantsPushes: true)
     let greeting = ServerGreeting(
-      version: 1, cluster: "default", server: "DFS1",
-      identity: "00112233445566778899aabbccddeeff", software: "dfs 1.0")
+      version: 2, cluster: "default", server: "DFS1",
+      identity: "00112233445566778899aabbccddeeff", software: "dfs 1.0",
+      clusterID: ClusterID(high: 0x3f9c, low: 1))
     let salt = try #require(Scram.bytes(base64: "W22ZaJ0SNY7soEsUEjb6gQ=="))
     var client = ScramClient(user: "Alice", password: "pencil", nonce: "rOprNGfwEbeRWgbNEkqO")
     var server = ScramServer(
@@ -76,7 +77,7 @@ import Testing
         title: "→ hello", frame: Frame(.request(id: 1, .hello(hello))),
         pieces: [
           (4, "length: 36 bytes follow"), (4, "header: 32 bytes"), (2, "field 1, id: 1"),
-          (2, "field 10, hello: 28 bytes"), (2, "its field 1, version: 1"),
+          (2, "field 10, hello: 28 bytes"), (2, "its field 1, version: 2"),
           (9, "field 2, cluster: default"), (6, "field 3, server: DFS1"),
           (9, "field 4, client: 0x0102030405060708, little-endian"),
           (2, "field 5, wants_pushes: true"),
@@ -84,14 +85,15 @@ import Testing
       Step(
         title: "← greeting", frame: Frame(.reply(id: 1, .hello(greeting))),
         pieces: [
-          (8, "lengths"), (2, "id: 1"), (3, "field 40, greeting: 60 bytes"), (2, "version: 1"),
+          (8, "lengths"), (2, "id: 1"), (3, "field 40, greeting: 80 bytes"), (2, "version: 2"),
           (9, "cluster: default"), (6, "server: DFS1"),
           (34, "identity: 00112233445566778899aabbccddeeff"), (9, "software: dfs 1.0"),
+          (20, "field 6, cluster_identity: its two halves, little-endian"),
         ]),
       scram("→ login_begin", .request(id: 2, .loginBegin(scram: clientFirst)), clientFirst),
       scram("← login_continue", .reply(id: 2, .loginContinue(scram: serverFirst)), serverFirst),
       scram("→ login_end", .request(id: 3, .loginEnd(scram: clientFinal)), clientFinal),
-      scram("← login_done", .reply(id: 3, .loginDone(scram: serverFinal)), serverFinal),
+      scram("← login_done", .reply(id: 3, .loginDone(scram: serverFinal, namespace: nil)), serverFinal),
     ]
   }
 

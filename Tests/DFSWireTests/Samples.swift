@@ -4,7 +4,8 @@ import NIOCore
 
 /// One or more of every message, with every optional field present and absent.
 enum Samples {
-  static let view = View(round: 7, client: ClientID(0x0102_0304_0506_0708))
+  static let view = View(
+    round: 7, client: ClientID(0x0102_0304_0506_0708), namespace: NamespaceID(high: 3, low: .max))
   static let head = Head(view: view, number: 41, digest: RowDigest(high: .max, low: 1))
   static let version = VersionID(high: 0xdead_beef, low: .max)
   static let part = PartID(version: version, part: PartIndex(3))
@@ -28,18 +29,18 @@ enum Samples {
   static let inline = InlinePart(id: part, bytes: [5, 6, 7], checksum: BlockChecksum(.max))
   static let hello = Hello(
     version: Wire.version, cluster: "default", server: "DFS1", client: view.client,
-    wantsPushes: true)
+    wantsPushes: true, clusterID: ClusterID(high: 5, low: 6))
   static let greeting = ServerGreeting(
     version: 1, cluster: "default", server: "DFS1",
-    identity: "00112233445566778899aabbccddeeff", software: "dfs 1")
+    identity: "00112233445566778899aabbccddeeff", software: "dfs 1", clusterID: ClusterID(high: .max, low: 0))
 
   static let namespaceRequests: [NamespaceRequest] = [
-    .prepare(view), .prepare(.none), .install(view, from: .blank, changes: [], to: head),
+    .prepare(view), .install(view, from: .blank, changes: [], to: head),
     .install(view, from: head, changes: [change, change], to: head),
     .apply(view, number: .max, change), .log(after: 0), .log(after: 9), .head,
   ]
   static let namespaceReplies: [NamespaceReply] = [
-    .promised(head), .installed(head), .applied(head), .behind(.blank), .refused(view),
+    .promised(head), .installed(head), .applied(head), .behind(.blank), .refused(view), .foreign(head),
     .missingParts([part]), .missingParts([]), .log(base: nil, entries: [], head: head),
     .log(base: .empty, entries: [entry, entry], head: head), .head(head),
   ]
@@ -105,12 +106,14 @@ enum Samples {
       .dropParts([part, part]), .copies([version]), .hold([version]), .release([]), .space,
       .wanted(after: part, limit: 100, claims: true),
       .wanted(after: nil, limit: 0, claims: false), .health, .scrub,
+      .join(ClusterID.random()),
     ]
   }
 
   static var replies: [Reply] {
     namespaceReplies.map { .namespace($0) } + [
-      .hello(greeting), .loginContinue(scram: "r=b"), .loginDone(scram: "v=c"), .done, .pong(head),
+      .hello(greeting), .loginContinue(scram: "r=b"), .loginDone(scram: "v=c", namespace: NamespaceID(high: 0, low: 1)),
+      .loginDone(scram: "", namespace: nil), .done, .pong(head),
       .query(answers, head: head), .copies([PartIndex.all, [], [PartIndex(2)]]),
       .smallParts([inline]), .smallParts([]),
       .space(SpaceReport(total: .max, available: 1, used: 2, inodes: 3)),

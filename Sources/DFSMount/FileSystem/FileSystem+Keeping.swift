@@ -20,7 +20,7 @@ extension FileSystem {
     var lost = inode
     lost.version = base
     let kept = KeptFile(
-      owner: source, path: path(of: name), parent: name.parent, name: name.name, lost,
+      owner: source, namespace: service.namespaceID, path: path(of: name), parent: name.parent, name: name.name, lost,
       size: spool.size, modified: modified, kept: .now, reason: "\(reason)")
     do {
       let keeping = keeping

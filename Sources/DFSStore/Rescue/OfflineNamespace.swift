@@ -65,6 +65,7 @@ extension OfflineNamespace {
     from users: [OfflineUser], scratch: ScratchDirectory, note: (String) -> Void
   ) throws -> OfflineNamespace {
     users.forEach { tellState(of: $0, note) }
+    try refuseSeveral(users)
     let databases = users.compactMap(\.database)
     let proven = databases.filter(\.isProven).compactMap { database in
       database.head.map { (database, $0) }
@@ -76,6 +77,20 @@ extension OfflineNamespace {
       note("only one database is whole: a change that its server missed is not known here")
     }
     return OfflineNamespace(best.0, head: best.1)
+  }
+
+  /// Of two namespaces the greatest head says nothing about the other.
+  private static func refuseSeveral(_ users: [OfflineUser]) throws(DFSError) {
+    let named = users.compactMap { user in
+      (user.database?.head?.view.namespace).map { (title: user.directory.title, id: $0) }
+    }
+    guard let first = named.first, let other = named.first(where: { $0.id != first.id }) else {
+      return
+    }
+    throw DFSError(
+      .configuration,
+      "\(first.title) has the namespace \(first.id.brief) of this user, \(other.title) has \(other.id.brief): "
+        + "one is of another cluster, or from before the account was made anew; name directories of one")
   }
 
   private static func tellState(of user: OfflineUser, _ note: (String) -> Void) {

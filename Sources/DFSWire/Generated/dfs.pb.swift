@@ -29,336 +29,338 @@ fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobu
   typealias Version = _2
 }
 
-nonisolated struct ProtoHeader: @unchecked Sendable {
+nonisolated struct ProtoHeader: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// Chosen by the client, repeated in the reply; 0 in a push, and in a failure that concerns the
   /// connection as a whole.
-  var id: UInt64 {
-    get {_storage._id}
-    set {_uniqueStorage()._id = newValue}
-  }
+  var id: UInt64 = 0
 
-  var kind: OneOf_Kind? {
-    get {return _storage._kind}
-    set {_uniqueStorage()._kind = newValue}
-  }
+  var kind: ProtoHeader.OneOf_Kind? = nil
 
   /// Requests: 10 to 39.
   var hello: ProtoHello {
     get {
-      if case .hello(let v)? = _storage._kind {return v}
+      if case .hello(let v)? = kind {return v}
       return ProtoHello()
     }
-    set {_uniqueStorage()._kind = .hello(newValue)}
+    set {kind = .hello(newValue)}
   }
 
   var loginBegin: ProtoScram {
     get {
-      if case .loginBegin(let v)? = _storage._kind {return v}
+      if case .loginBegin(let v)? = kind {return v}
       return ProtoScram()
     }
-    set {_uniqueStorage()._kind = .loginBegin(newValue)}
+    set {kind = .loginBegin(newValue)}
   }
 
   var loginEnd: ProtoScram {
     get {
-      if case .loginEnd(let v)? = _storage._kind {return v}
+      if case .loginEnd(let v)? = kind {return v}
       return ProtoScram()
     }
-    set {_uniqueStorage()._kind = .loginEnd(newValue)}
+    set {kind = .loginEnd(newValue)}
   }
 
   var ping: ProtoEmpty {
     get {
-      if case .ping(let v)? = _storage._kind {return v}
+      if case .ping(let v)? = kind {return v}
       return ProtoEmpty()
     }
-    set {_uniqueStorage()._kind = .ping(newValue)}
+    set {kind = .ping(newValue)}
   }
 
   var namespace: ProtoNamespaceStep {
     get {
-      if case .namespace(let v)? = _storage._kind {return v}
+      if case .namespace(let v)? = kind {return v}
       return ProtoNamespaceStep()
     }
-    set {_uniqueStorage()._kind = .namespace(newValue)}
+    set {kind = .namespace(newValue)}
   }
 
   var query: ProtoQueryList {
     get {
-      if case .query(let v)? = _storage._kind {return v}
+      if case .query(let v)? = kind {return v}
       return ProtoQueryList()
     }
-    set {_uniqueStorage()._kind = .query(newValue)}
+    set {kind = .query(newValue)}
   }
 
   var refillRows: ProtoRowList {
     get {
-      if case .refillRows(let v)? = _storage._kind {return v}
+      if case .refillRows(let v)? = kind {return v}
       return ProtoRowList()
     }
-    set {_uniqueStorage()._kind = .refillRows(newValue)}
+    set {kind = .refillRows(newValue)}
   }
 
   var refillEnd: ProtoRefillEnd {
     get {
-      if case .refillEnd(let v)? = _storage._kind {return v}
+      if case .refillEnd(let v)? = kind {return v}
       return ProtoRefillEnd()
     }
-    set {_uniqueStorage()._kind = .refillEnd(newValue)}
+    set {kind = .refillEnd(newValue)}
   }
 
   var refillChanges: ProtoRefillChanges {
     get {
-      if case .refillChanges(let v)? = _storage._kind {return v}
+      if case .refillChanges(let v)? = kind {return v}
       return ProtoRefillChanges()
     }
-    set {_uniqueStorage()._kind = .refillChanges(newValue)}
+    set {kind = .refillChanges(newValue)}
   }
 
   var putPart: ProtoPutPart {
     get {
-      if case .putPart(let v)? = _storage._kind {return v}
+      if case .putPart(let v)? = kind {return v}
       return ProtoPutPart()
     }
-    set {_uniqueStorage()._kind = .putPart(newValue)}
+    set {kind = .putPart(newValue)}
   }
 
   var getPart: ProtoGetPart {
     get {
-      if case .getPart(let v)? = _storage._kind {return v}
+      if case .getPart(let v)? = kind {return v}
       return ProtoGetPart()
     }
-    set {_uniqueStorage()._kind = .getPart(newValue)}
+    set {kind = .getPart(newValue)}
   }
 
   var syncParts: ProtoPartList {
     get {
-      if case .syncParts(let v)? = _storage._kind {return v}
+      if case .syncParts(let v)? = kind {return v}
       return ProtoPartList()
     }
-    set {_uniqueStorage()._kind = .syncParts(newValue)}
+    set {kind = .syncParts(newValue)}
   }
 
   var dropParts: ProtoPartList {
     get {
-      if case .dropParts(let v)? = _storage._kind {return v}
+      if case .dropParts(let v)? = kind {return v}
       return ProtoPartList()
     }
-    set {_uniqueStorage()._kind = .dropParts(newValue)}
+    set {kind = .dropParts(newValue)}
   }
 
   var copies: ProtoVersionList {
     get {
-      if case .copies(let v)? = _storage._kind {return v}
+      if case .copies(let v)? = kind {return v}
       return ProtoVersionList()
     }
-    set {_uniqueStorage()._kind = .copies(newValue)}
+    set {kind = .copies(newValue)}
   }
 
   var hold: ProtoVersionList {
     get {
-      if case .hold(let v)? = _storage._kind {return v}
+      if case .hold(let v)? = kind {return v}
       return ProtoVersionList()
     }
-    set {_uniqueStorage()._kind = .hold(newValue)}
+    set {kind = .hold(newValue)}
   }
 
   var release: ProtoVersionList {
     get {
-      if case .release(let v)? = _storage._kind {return v}
+      if case .release(let v)? = kind {return v}
       return ProtoVersionList()
     }
-    set {_uniqueStorage()._kind = .release(newValue)}
+    set {kind = .release(newValue)}
   }
 
   var space: ProtoEmpty {
     get {
-      if case .space(let v)? = _storage._kind {return v}
+      if case .space(let v)? = kind {return v}
       return ProtoEmpty()
     }
-    set {_uniqueStorage()._kind = .space(newValue)}
+    set {kind = .space(newValue)}
   }
 
   var wanted: ProtoWantedQuery {
     get {
-      if case .wanted(let v)? = _storage._kind {return v}
+      if case .wanted(let v)? = kind {return v}
       return ProtoWantedQuery()
     }
-    set {_uniqueStorage()._kind = .wanted(newValue)}
+    set {kind = .wanted(newValue)}
   }
 
   var health: ProtoEmpty {
     get {
-      if case .health(let v)? = _storage._kind {return v}
+      if case .health(let v)? = kind {return v}
       return ProtoEmpty()
     }
-    set {_uniqueStorage()._kind = .health(newValue)}
+    set {kind = .health(newValue)}
   }
 
   var scrub: ProtoEmpty {
     get {
-      if case .scrub(let v)? = _storage._kind {return v}
+      if case .scrub(let v)? = kind {return v}
       return ProtoEmpty()
     }
-    set {_uniqueStorage()._kind = .scrub(newValue)}
+    set {kind = .scrub(newValue)}
   }
 
   var refillBegin: ProtoRefillBegin {
     get {
-      if case .refillBegin(let v)? = _storage._kind {return v}
+      if case .refillBegin(let v)? = kind {return v}
       return ProtoRefillBegin()
     }
-    set {_uniqueStorage()._kind = .refillBegin(newValue)}
+    set {kind = .refillBegin(newValue)}
   }
 
   var getSmallParts: ProtoPartList {
     get {
-      if case .getSmallParts(let v)? = _storage._kind {return v}
+      if case .getSmallParts(let v)? = kind {return v}
       return ProtoPartList()
     }
-    set {_uniqueStorage()._kind = .getSmallParts(newValue)}
+    set {kind = .getSmallParts(newValue)}
+  }
+
+  var join: ProtoIdentity {
+    get {
+      if case .join(let v)? = kind {return v}
+      return ProtoIdentity()
+    }
+    set {kind = .join(newValue)}
   }
 
   /// Replies: 40 to 59.
   var greeting: ProtoGreeting {
     get {
-      if case .greeting(let v)? = _storage._kind {return v}
+      if case .greeting(let v)? = kind {return v}
       return ProtoGreeting()
     }
-    set {_uniqueStorage()._kind = .greeting(newValue)}
+    set {kind = .greeting(newValue)}
   }
 
   var loginContinue: ProtoScram {
     get {
-      if case .loginContinue(let v)? = _storage._kind {return v}
+      if case .loginContinue(let v)? = kind {return v}
       return ProtoScram()
     }
-    set {_uniqueStorage()._kind = .loginContinue(newValue)}
+    set {kind = .loginContinue(newValue)}
   }
 
-  var loginDone: ProtoScram {
+  var loginDone: ProtoLoginDone {
     get {
-      if case .loginDone(let v)? = _storage._kind {return v}
-      return ProtoScram()
+      if case .loginDone(let v)? = kind {return v}
+      return ProtoLoginDone()
     }
-    set {_uniqueStorage()._kind = .loginDone(newValue)}
+    set {kind = .loginDone(newValue)}
   }
 
   var done: ProtoEmpty {
     get {
-      if case .done(let v)? = _storage._kind {return v}
+      if case .done(let v)? = kind {return v}
       return ProtoEmpty()
     }
-    set {_uniqueStorage()._kind = .done(newValue)}
+    set {kind = .done(newValue)}
   }
 
   var pong: ProtoHead {
     get {
-      if case .pong(let v)? = _storage._kind {return v}
+      if case .pong(let v)? = kind {return v}
       return ProtoHead()
     }
-    set {_uniqueStorage()._kind = .pong(newValue)}
+    set {kind = .pong(newValue)}
   }
 
   var namespaceReply: ProtoNamespaceReply {
     get {
-      if case .namespaceReply(let v)? = _storage._kind {return v}
+      if case .namespaceReply(let v)? = kind {return v}
       return ProtoNamespaceReply()
     }
-    set {_uniqueStorage()._kind = .namespaceReply(newValue)}
+    set {kind = .namespaceReply(newValue)}
   }
 
   var answers: ProtoAnswerList {
     get {
-      if case .answers(let v)? = _storage._kind {return v}
+      if case .answers(let v)? = kind {return v}
       return ProtoAnswerList()
     }
-    set {_uniqueStorage()._kind = .answers(newValue)}
+    set {kind = .answers(newValue)}
   }
 
   var part: ProtoPartExtent {
     get {
-      if case .part(let v)? = _storage._kind {return v}
+      if case .part(let v)? = kind {return v}
       return ProtoPartExtent()
     }
-    set {_uniqueStorage()._kind = .part(newValue)}
+    set {kind = .part(newValue)}
   }
 
   var copyList: ProtoCopyList {
     get {
-      if case .copyList(let v)? = _storage._kind {return v}
+      if case .copyList(let v)? = kind {return v}
       return ProtoCopyList()
     }
-    set {_uniqueStorage()._kind = .copyList(newValue)}
+    set {kind = .copyList(newValue)}
   }
 
   var spaceReport: ProtoSpace {
     get {
-      if case .spaceReport(let v)? = _storage._kind {return v}
+      if case .spaceReport(let v)? = kind {return v}
       return ProtoSpace()
     }
-    set {_uniqueStorage()._kind = .spaceReport(newValue)}
+    set {kind = .spaceReport(newValue)}
   }
 
   var failed: ProtoFailure {
     get {
-      if case .failed(let v)? = _storage._kind {return v}
+      if case .failed(let v)? = kind {return v}
       return ProtoFailure()
     }
-    set {_uniqueStorage()._kind = .failed(newValue)}
+    set {kind = .failed(newValue)}
   }
 
   var wantedList: ProtoWantedList {
     get {
-      if case .wantedList(let v)? = _storage._kind {return v}
+      if case .wantedList(let v)? = kind {return v}
       return ProtoWantedList()
     }
-    set {_uniqueStorage()._kind = .wantedList(newValue)}
+    set {kind = .wantedList(newValue)}
   }
 
   var healthReport: ProtoHealth {
     get {
-      if case .healthReport(let v)? = _storage._kind {return v}
+      if case .healthReport(let v)? = kind {return v}
       return ProtoHealth()
     }
-    set {_uniqueStorage()._kind = .healthReport(newValue)}
+    set {kind = .healthReport(newValue)}
   }
 
   var smallParts: ProtoSmallParts {
     get {
-      if case .smallParts(let v)? = _storage._kind {return v}
+      if case .smallParts(let v)? = kind {return v}
       return ProtoSmallParts()
     }
-    set {_uniqueStorage()._kind = .smallParts(newValue)}
+    set {kind = .smallParts(newValue)}
   }
 
   /// Pushes: 60 to 69.
   var changed: ProtoChanged {
     get {
-      if case .changed(let v)? = _storage._kind {return v}
+      if case .changed(let v)? = kind {return v}
       return ProtoChanged()
     }
-    set {_uniqueStorage()._kind = .changed(newValue)}
+    set {kind = .changed(newValue)}
   }
 
   var everythingChanged: ProtoHead {
     get {
-      if case .everythingChanged(let v)? = _storage._kind {return v}
+      if case .everythingChanged(let v)? = kind {return v}
       return ProtoHead()
     }
-    set {_uniqueStorage()._kind = .everythingChanged(newValue)}
+    set {kind = .everythingChanged(newValue)}
   }
 
   var goingAway: ProtoEmpty {
     get {
-      if case .goingAway(let v)? = _storage._kind {return v}
+      if case .goingAway(let v)? = kind {return v}
       return ProtoEmpty()
     }
-    set {_uniqueStorage()._kind = .goingAway(newValue)}
+    set {kind = .goingAway(newValue)}
   }
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -387,10 +389,11 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
     case scrub(ProtoEmpty)
     case refillBegin(ProtoRefillBegin)
     case getSmallParts(ProtoPartList)
+    case join(ProtoIdentity)
     /// Replies: 40 to 59.
     case greeting(ProtoGreeting)
     case loginContinue(ProtoScram)
-    case loginDone(ProtoScram)
+    case loginDone(ProtoLoginDone)
     case done(ProtoEmpty)
     case pong(ProtoHead)
     case namespaceReply(ProtoNamespaceReply)
@@ -410,8 +413,6 @@ nonisolated struct ProtoHeader: @unchecked Sendable {
   }
 
   init() {}
-
-  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 nonisolated struct ProtoEmpty: Sendable {
@@ -439,9 +440,21 @@ nonisolated struct ProtoHello: Sendable {
 
   var wantsPushes: Bool = false
 
+  /// Of the cluster, if the client knows it.
+  var clusterIdentity: ProtoIdentity {
+    get {_clusterIdentity ?? ProtoIdentity()}
+    set {_clusterIdentity = newValue}
+  }
+  /// Returns true if `clusterIdentity` has been explicitly set.
+  var hasClusterIdentity: Bool {self._clusterIdentity != nil}
+  /// Clears the value of `clusterIdentity`. Subsequent reads from it will return its default value.
+  mutating func clearClusterIdentity() {self._clusterIdentity = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _clusterIdentity: ProtoIdentity? = nil
 }
 
 nonisolated struct ProtoGreeting: Sendable {
@@ -459,6 +472,33 @@ nonisolated struct ProtoGreeting: Sendable {
 
   var software: String = String()
 
+  /// Absent while the server has none.
+  var clusterIdentity: ProtoIdentity {
+    get {_clusterIdentity ?? ProtoIdentity()}
+    set {_clusterIdentity = newValue}
+  }
+  /// Returns true if `clusterIdentity` has been explicitly set.
+  var hasClusterIdentity: Bool {self._clusterIdentity != nil}
+  /// Clears the value of `clusterIdentity`. Subsequent reads from it will return its default value.
+  mutating func clearClusterIdentity() {self._clusterIdentity = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _clusterIdentity: ProtoIdentity? = nil
+}
+
+/// 128 random bits that name a cluster or a namespace; zero is none.
+nonisolated struct ProtoIdentity: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var high: UInt64 = 0
+
+  var low: UInt64 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -475,6 +515,30 @@ nonisolated struct ProtoScram: Sendable {
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+}
+
+nonisolated struct ProtoLoginDone: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var text: String = String()
+
+  /// Of the user; absent while the server has none of him.
+  var namespace: ProtoIdentity {
+    get {_namespace ?? ProtoIdentity()}
+    set {_namespace = newValue}
+  }
+  /// Returns true if `namespace` has been explicitly set.
+  var hasNamespace: Bool {self._namespace != nil}
+  /// Clears the value of `namespace`. Subsequent reads from it will return its default value.
+  mutating func clearNamespace() {self._namespace = nil}
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _namespace: ProtoIdentity? = nil
 }
 
 nonisolated struct ProtoFailure: Sendable {
@@ -512,9 +576,20 @@ nonisolated struct ProtoView: Sendable {
 
   var client: UInt64 = 0
 
+  var namespace: ProtoIdentity {
+    get {_namespace ?? ProtoIdentity()}
+    set {_namespace = newValue}
+  }
+  /// Returns true if `namespace` has been explicitly set.
+  var hasNamespace: Bool {self._namespace != nil}
+  /// Clears the value of `namespace`. Subsequent reads from it will return its default value.
+  mutating func clearNamespace() {self._namespace = nil}
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
+
+  fileprivate var _namespace: ProtoIdentity? = nil
 }
 
 nonisolated struct ProtoHead: Sendable {
@@ -868,47 +943,48 @@ nonisolated struct ProtoNamespaceStep: Sendable {
   init() {}
 }
 
-nonisolated struct ProtoInstall: Sendable {
+nonisolated struct ProtoInstall: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   var view: ProtoView {
-    get {_view ?? ProtoView()}
-    set {_view = newValue}
+    get {_storage._view ?? ProtoView()}
+    set {_uniqueStorage()._view = newValue}
   }
   /// Returns true if `view` has been explicitly set.
-  var hasView: Bool {self._view != nil}
+  var hasView: Bool {_storage._view != nil}
   /// Clears the value of `view`. Subsequent reads from it will return its default value.
-  mutating func clearView() {self._view = nil}
+  mutating func clearView() {_uniqueStorage()._view = nil}
 
   var from: ProtoHead {
-    get {_from ?? ProtoHead()}
-    set {_from = newValue}
+    get {_storage._from ?? ProtoHead()}
+    set {_uniqueStorage()._from = newValue}
   }
   /// Returns true if `from` has been explicitly set.
-  var hasFrom: Bool {self._from != nil}
+  var hasFrom: Bool {_storage._from != nil}
   /// Clears the value of `from`. Subsequent reads from it will return its default value.
-  mutating func clearFrom() {self._from = nil}
+  mutating func clearFrom() {_uniqueStorage()._from = nil}
 
-  var changes: [ProtoChange] = []
+  var changes: [ProtoChange] {
+    get {_storage._changes}
+    set {_uniqueStorage()._changes = newValue}
+  }
 
   var to: ProtoHead {
-    get {_to ?? ProtoHead()}
-    set {_to = newValue}
+    get {_storage._to ?? ProtoHead()}
+    set {_uniqueStorage()._to = newValue}
   }
   /// Returns true if `to` has been explicitly set.
-  var hasTo: Bool {self._to != nil}
+  var hasTo: Bool {_storage._to != nil}
   /// Clears the value of `to`. Subsequent reads from it will return its default value.
-  mutating func clearTo() {self._to = nil}
+  mutating func clearTo() {_uniqueStorage()._to = nil}
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
 
-  fileprivate var _view: ProtoView? = nil
-  fileprivate var _from: ProtoHead? = nil
-  fileprivate var _to: ProtoHead? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 nonisolated struct ProtoApply: Sendable {
@@ -1027,6 +1103,14 @@ nonisolated struct ProtoNamespaceReply: Sendable {
     set {outcome = .head(newValue)}
   }
 
+  var foreign: ProtoHead {
+    get {
+      if case .foreign(let v)? = outcome {return v}
+      return ProtoHead()
+    }
+    set {outcome = .foreign(newValue)}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   nonisolated enum OneOf_Outcome: Equatable, Sendable {
@@ -1038,6 +1122,7 @@ nonisolated struct ProtoNamespaceReply: Sendable {
     case missingParts(ProtoPartList)
     case log(ProtoLog)
     case head(ProtoHead)
+    case foreign(ProtoHead)
 
   }
 
@@ -1730,738 +1815,717 @@ fileprivate nonisolated let _protobuf_package = "dfs.wire"
 
 nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Header"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{3}get_small_parts\0\u{2}\u{8}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{3}small_parts\0\u{2}\u{7}changed\0\u{3}everything_changed\0\u{3}going_away\0")
-
-  fileprivate class _StorageClass {
-    var _id: UInt64 = 0
-    var _kind: ProtoHeader.OneOf_Kind?
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _id = source._id
-      _kind = source._kind
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{3}get_small_parts\0\u{1}join\0\u{2}\u{7}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{3}small_parts\0\u{2}\u{7}changed\0\u{3}everything_changed\0\u{3}going_away\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._id) }()
-        case 10: try {
-          var v: ProtoHello?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .hello(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .hello(v)
-          }
-        }()
-        case 11: try {
-          var v: ProtoScram?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .loginBegin(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .loginBegin(v)
-          }
-        }()
-        case 12: try {
-          var v: ProtoScram?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .loginEnd(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .loginEnd(v)
-          }
-        }()
-        case 13: try {
-          var v: ProtoEmpty?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .ping(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .ping(v)
-          }
-        }()
-        case 14: try {
-          var v: ProtoNamespaceStep?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .namespace(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .namespace(v)
-          }
-        }()
-        case 15: try {
-          var v: ProtoQueryList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .query(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .query(v)
-          }
-        }()
-        case 17: try {
-          var v: ProtoRowList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .refillRows(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .refillRows(v)
-          }
-        }()
-        case 18: try {
-          var v: ProtoRefillEnd?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .refillEnd(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .refillEnd(v)
-          }
-        }()
-        case 19: try {
-          var v: ProtoRefillChanges?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .refillChanges(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .refillChanges(v)
-          }
-        }()
-        case 20: try {
-          var v: ProtoPutPart?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .putPart(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .putPart(v)
-          }
-        }()
-        case 21: try {
-          var v: ProtoGetPart?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .getPart(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .getPart(v)
-          }
-        }()
-        case 22: try {
-          var v: ProtoPartList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .syncParts(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .syncParts(v)
-          }
-        }()
-        case 23: try {
-          var v: ProtoPartList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .dropParts(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .dropParts(v)
-          }
-        }()
-        case 24: try {
-          var v: ProtoVersionList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .copies(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .copies(v)
-          }
-        }()
-        case 25: try {
-          var v: ProtoVersionList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .hold(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .hold(v)
-          }
-        }()
-        case 26: try {
-          var v: ProtoVersionList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .release(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .release(v)
-          }
-        }()
-        case 27: try {
-          var v: ProtoEmpty?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .space(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .space(v)
-          }
-        }()
-        case 28: try {
-          var v: ProtoWantedQuery?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .wanted(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .wanted(v)
-          }
-        }()
-        case 29: try {
-          var v: ProtoEmpty?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .health(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .health(v)
-          }
-        }()
-        case 30: try {
-          var v: ProtoEmpty?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .scrub(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .scrub(v)
-          }
-        }()
-        case 31: try {
-          var v: ProtoRefillBegin?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .refillBegin(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .refillBegin(v)
-          }
-        }()
-        case 32: try {
-          var v: ProtoPartList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .getSmallParts(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .getSmallParts(v)
-          }
-        }()
-        case 40: try {
-          var v: ProtoGreeting?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .greeting(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .greeting(v)
-          }
-        }()
-        case 41: try {
-          var v: ProtoScram?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .loginContinue(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .loginContinue(v)
-          }
-        }()
-        case 42: try {
-          var v: ProtoScram?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .loginDone(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .loginDone(v)
-          }
-        }()
-        case 43: try {
-          var v: ProtoEmpty?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .done(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .done(v)
-          }
-        }()
-        case 44: try {
-          var v: ProtoHead?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .pong(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .pong(v)
-          }
-        }()
-        case 45: try {
-          var v: ProtoNamespaceReply?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .namespaceReply(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .namespaceReply(v)
-          }
-        }()
-        case 46: try {
-          var v: ProtoAnswerList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .answers(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .answers(v)
-          }
-        }()
-        case 47: try {
-          var v: ProtoPartExtent?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .part(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .part(v)
-          }
-        }()
-        case 48: try {
-          var v: ProtoCopyList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .copyList(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .copyList(v)
-          }
-        }()
-        case 49: try {
-          var v: ProtoSpace?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .spaceReport(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .spaceReport(v)
-          }
-        }()
-        case 50: try {
-          var v: ProtoFailure?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .failed(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .failed(v)
-          }
-        }()
-        case 51: try {
-          var v: ProtoWantedList?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .wantedList(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .wantedList(v)
-          }
-        }()
-        case 52: try {
-          var v: ProtoHealth?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .healthReport(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .healthReport(v)
-          }
-        }()
-        case 53: try {
-          var v: ProtoSmallParts?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .smallParts(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .smallParts(v)
-          }
-        }()
-        case 60: try {
-          var v: ProtoChanged?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .changed(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .changed(v)
-          }
-        }()
-        case 61: try {
-          var v: ProtoHead?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .everythingChanged(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .everythingChanged(v)
-          }
-        }()
-        case 62: try {
-          var v: ProtoEmpty?
-          var hadOneofValue = false
-          if let current = _storage._kind {
-            hadOneofValue = true
-            if case .goingAway(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._kind = .goingAway(v)
-          }
-        }()
-        default: break
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.id) }()
+      case 10: try {
+        var v: ProtoHello?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .hello(let m) = current {v = m}
         }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .hello(v)
+        }
+      }()
+      case 11: try {
+        var v: ProtoScram?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .loginBegin(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .loginBegin(v)
+        }
+      }()
+      case 12: try {
+        var v: ProtoScram?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .loginEnd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .loginEnd(v)
+        }
+      }()
+      case 13: try {
+        var v: ProtoEmpty?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .ping(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .ping(v)
+        }
+      }()
+      case 14: try {
+        var v: ProtoNamespaceStep?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .namespace(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .namespace(v)
+        }
+      }()
+      case 15: try {
+        var v: ProtoQueryList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .query(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .query(v)
+        }
+      }()
+      case 17: try {
+        var v: ProtoRowList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .refillRows(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .refillRows(v)
+        }
+      }()
+      case 18: try {
+        var v: ProtoRefillEnd?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .refillEnd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .refillEnd(v)
+        }
+      }()
+      case 19: try {
+        var v: ProtoRefillChanges?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .refillChanges(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .refillChanges(v)
+        }
+      }()
+      case 20: try {
+        var v: ProtoPutPart?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .putPart(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .putPart(v)
+        }
+      }()
+      case 21: try {
+        var v: ProtoGetPart?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .getPart(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .getPart(v)
+        }
+      }()
+      case 22: try {
+        var v: ProtoPartList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .syncParts(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .syncParts(v)
+        }
+      }()
+      case 23: try {
+        var v: ProtoPartList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .dropParts(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .dropParts(v)
+        }
+      }()
+      case 24: try {
+        var v: ProtoVersionList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .copies(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .copies(v)
+        }
+      }()
+      case 25: try {
+        var v: ProtoVersionList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .hold(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .hold(v)
+        }
+      }()
+      case 26: try {
+        var v: ProtoVersionList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .release(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .release(v)
+        }
+      }()
+      case 27: try {
+        var v: ProtoEmpty?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .space(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .space(v)
+        }
+      }()
+      case 28: try {
+        var v: ProtoWantedQuery?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .wanted(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .wanted(v)
+        }
+      }()
+      case 29: try {
+        var v: ProtoEmpty?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .health(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .health(v)
+        }
+      }()
+      case 30: try {
+        var v: ProtoEmpty?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .scrub(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .scrub(v)
+        }
+      }()
+      case 31: try {
+        var v: ProtoRefillBegin?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .refillBegin(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .refillBegin(v)
+        }
+      }()
+      case 32: try {
+        var v: ProtoPartList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .getSmallParts(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .getSmallParts(v)
+        }
+      }()
+      case 33: try {
+        var v: ProtoIdentity?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .join(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .join(v)
+        }
+      }()
+      case 40: try {
+        var v: ProtoGreeting?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .greeting(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .greeting(v)
+        }
+      }()
+      case 41: try {
+        var v: ProtoScram?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .loginContinue(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .loginContinue(v)
+        }
+      }()
+      case 42: try {
+        var v: ProtoLoginDone?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .loginDone(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .loginDone(v)
+        }
+      }()
+      case 43: try {
+        var v: ProtoEmpty?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .done(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .done(v)
+        }
+      }()
+      case 44: try {
+        var v: ProtoHead?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .pong(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .pong(v)
+        }
+      }()
+      case 45: try {
+        var v: ProtoNamespaceReply?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .namespaceReply(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .namespaceReply(v)
+        }
+      }()
+      case 46: try {
+        var v: ProtoAnswerList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .answers(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .answers(v)
+        }
+      }()
+      case 47: try {
+        var v: ProtoPartExtent?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .part(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .part(v)
+        }
+      }()
+      case 48: try {
+        var v: ProtoCopyList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .copyList(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .copyList(v)
+        }
+      }()
+      case 49: try {
+        var v: ProtoSpace?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .spaceReport(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .spaceReport(v)
+        }
+      }()
+      case 50: try {
+        var v: ProtoFailure?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .failed(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .failed(v)
+        }
+      }()
+      case 51: try {
+        var v: ProtoWantedList?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .wantedList(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .wantedList(v)
+        }
+      }()
+      case 52: try {
+        var v: ProtoHealth?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .healthReport(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .healthReport(v)
+        }
+      }()
+      case 53: try {
+        var v: ProtoSmallParts?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .smallParts(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .smallParts(v)
+        }
+      }()
+      case 60: try {
+        var v: ProtoChanged?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .changed(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .changed(v)
+        }
+      }()
+      case 61: try {
+        var v: ProtoHead?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .everythingChanged(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .everythingChanged(v)
+        }
+      }()
+      case 62: try {
+        var v: ProtoEmpty?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .goingAway(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .goingAway(v)
+        }
+      }()
+      default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      if _storage._id != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._id, fieldNumber: 1)
-      }
-      switch _storage._kind {
-      case .hello?: try {
-        guard case .hello(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-      }()
-      case .loginBegin?: try {
-        guard case .loginBegin(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-      }()
-      case .loginEnd?: try {
-        guard case .loginEnd(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-      }()
-      case .ping?: try {
-        guard case .ping(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
-      }()
-      case .namespace?: try {
-        guard case .namespace(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-      }()
-      case .query?: try {
-        guard case .query(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-      }()
-      case .refillRows?: try {
-        guard case .refillRows(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-      }()
-      case .refillEnd?: try {
-        guard case .refillEnd(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
-      }()
-      case .refillChanges?: try {
-        guard case .refillChanges(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
-      }()
-      case .putPart?: try {
-        guard case .putPart(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
-      }()
-      case .getPart?: try {
-        guard case .getPart(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
-      }()
-      case .syncParts?: try {
-        guard case .syncParts(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
-      }()
-      case .dropParts?: try {
-        guard case .dropParts(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
-      }()
-      case .copies?: try {
-        guard case .copies(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
-      }()
-      case .hold?: try {
-        guard case .hold(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
-      }()
-      case .release?: try {
-        guard case .release(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
-      }()
-      case .space?: try {
-        guard case .space(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
-      }()
-      case .wanted?: try {
-        guard case .wanted(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
-      }()
-      case .health?: try {
-        guard case .health(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
-      }()
-      case .scrub?: try {
-        guard case .scrub(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
-      }()
-      case .refillBegin?: try {
-        guard case .refillBegin(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
-      }()
-      case .getSmallParts?: try {
-        guard case .getSmallParts(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
-      }()
-      case .greeting?: try {
-        guard case .greeting(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
-      }()
-      case .loginContinue?: try {
-        guard case .loginContinue(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
-      }()
-      case .loginDone?: try {
-        guard case .loginDone(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
-      }()
-      case .done?: try {
-        guard case .done(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 43)
-      }()
-      case .pong?: try {
-        guard case .pong(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 44)
-      }()
-      case .namespaceReply?: try {
-        guard case .namespaceReply(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 45)
-      }()
-      case .answers?: try {
-        guard case .answers(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 46)
-      }()
-      case .part?: try {
-        guard case .part(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 47)
-      }()
-      case .copyList?: try {
-        guard case .copyList(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
-      }()
-      case .spaceReport?: try {
-        guard case .spaceReport(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
-      }()
-      case .failed?: try {
-        guard case .failed(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
-      }()
-      case .wantedList?: try {
-        guard case .wantedList(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
-      }()
-      case .healthReport?: try {
-        guard case .healthReport(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
-      }()
-      case .smallParts?: try {
-        guard case .smallParts(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 53)
-      }()
-      case .changed?: try {
-        guard case .changed(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
-      }()
-      case .everythingChanged?: try {
-        guard case .everythingChanged(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 61)
-      }()
-      case .goingAway?: try {
-        guard case .goingAway(let v)? = _storage._kind else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 62)
-      }()
-      case nil: break
-      }
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if self.id != 0 {
+      try visitor.visitSingularUInt64Field(value: self.id, fieldNumber: 1)
+    }
+    switch self.kind {
+    case .hello?: try {
+      guard case .hello(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .loginBegin?: try {
+      guard case .loginBegin(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .loginEnd?: try {
+      guard case .loginEnd(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .ping?: try {
+      guard case .ping(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .namespace?: try {
+      guard case .namespace(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    }()
+    case .query?: try {
+      guard case .query(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case .refillRows?: try {
+      guard case .refillRows(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
+    case .refillEnd?: try {
+      guard case .refillEnd(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+    }()
+    case .refillChanges?: try {
+      guard case .refillChanges(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+    }()
+    case .putPart?: try {
+      guard case .putPart(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 20)
+    }()
+    case .getPart?: try {
+      guard case .getPart(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+    }()
+    case .syncParts?: try {
+      guard case .syncParts(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 22)
+    }()
+    case .dropParts?: try {
+      guard case .dropParts(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 23)
+    }()
+    case .copies?: try {
+      guard case .copies(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 24)
+    }()
+    case .hold?: try {
+      guard case .hold(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 25)
+    }()
+    case .release?: try {
+      guard case .release(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 26)
+    }()
+    case .space?: try {
+      guard case .space(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
+    }()
+    case .wanted?: try {
+      guard case .wanted(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
+    }()
+    case .health?: try {
+      guard case .health(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 29)
+    }()
+    case .scrub?: try {
+      guard case .scrub(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+    }()
+    case .refillBegin?: try {
+      guard case .refillBegin(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+    }()
+    case .getSmallParts?: try {
+      guard case .getSmallParts(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
+    }()
+    case .join?: try {
+      guard case .join(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
+    }()
+    case .greeting?: try {
+      guard case .greeting(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+    }()
+    case .loginContinue?: try {
+      guard case .loginContinue(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 41)
+    }()
+    case .loginDone?: try {
+      guard case .loginDone(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 42)
+    }()
+    case .done?: try {
+      guard case .done(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 43)
+    }()
+    case .pong?: try {
+      guard case .pong(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 44)
+    }()
+    case .namespaceReply?: try {
+      guard case .namespaceReply(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 45)
+    }()
+    case .answers?: try {
+      guard case .answers(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 46)
+    }()
+    case .part?: try {
+      guard case .part(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 47)
+    }()
+    case .copyList?: try {
+      guard case .copyList(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
+    }()
+    case .spaceReport?: try {
+      guard case .spaceReport(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
+    }()
+    case .failed?: try {
+      guard case .failed(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
+    }()
+    case .wantedList?: try {
+      guard case .wantedList(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
+    }()
+    case .healthReport?: try {
+      guard case .healthReport(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
+    }()
+    case .smallParts?: try {
+      guard case .smallParts(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 53)
+    }()
+    case .changed?: try {
+      guard case .changed(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
+    }()
+    case .everythingChanged?: try {
+      guard case .everythingChanged(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 61)
+    }()
+    case .goingAway?: try {
+      guard case .goingAway(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 62)
+    }()
+    case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: ProtoHeader, rhs: ProtoHeader) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._id != rhs_storage._id {return false}
-        if _storage._kind != rhs_storage._kind {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
+    if lhs.id != rhs.id {return false}
+    if lhs.kind != rhs.kind {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2488,7 +2552,7 @@ nonisolated extension ProtoEmpty: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension ProtoHello: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Hello"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}cluster\0\u{1}server\0\u{1}client\0\u{3}wants_pushes\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}cluster\0\u{1}server\0\u{1}client\0\u{3}wants_pushes\0\u{3}cluster_identity\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2501,12 +2565,17 @@ nonisolated extension ProtoHello: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       case 3: try { try decoder.decodeSingularStringField(value: &self.server) }()
       case 4: try { try decoder.decodeSingularFixed64Field(value: &self.client) }()
       case 5: try { try decoder.decodeSingularBoolField(value: &self.wantsPushes) }()
+      case 6: try { try decoder.decodeSingularMessageField(value: &self._clusterIdentity) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.version != 0 {
       try visitor.visitSingularUInt32Field(value: self.version, fieldNumber: 1)
     }
@@ -2522,6 +2591,9 @@ nonisolated extension ProtoHello: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if self.wantsPushes != false {
       try visitor.visitSingularBoolField(value: self.wantsPushes, fieldNumber: 5)
     }
+    try { if let v = self._clusterIdentity {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2531,6 +2603,7 @@ nonisolated extension ProtoHello: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs.server != rhs.server {return false}
     if lhs.client != rhs.client {return false}
     if lhs.wantsPushes != rhs.wantsPushes {return false}
+    if lhs._clusterIdentity != rhs._clusterIdentity {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2538,7 +2611,7 @@ nonisolated extension ProtoHello: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
 nonisolated extension ProtoGreeting: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Greeting"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}cluster\0\u{1}server\0\u{1}identity\0\u{1}software\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}version\0\u{1}cluster\0\u{1}server\0\u{1}identity\0\u{1}software\0\u{3}cluster_identity\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2551,12 +2624,17 @@ nonisolated extension ProtoGreeting: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case 3: try { try decoder.decodeSingularStringField(value: &self.server) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.identity) }()
       case 5: try { try decoder.decodeSingularStringField(value: &self.software) }()
+      case 6: try { try decoder.decodeSingularMessageField(value: &self._clusterIdentity) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.version != 0 {
       try visitor.visitSingularUInt32Field(value: self.version, fieldNumber: 1)
     }
@@ -2572,6 +2650,9 @@ nonisolated extension ProtoGreeting: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if !self.software.isEmpty {
       try visitor.visitSingularStringField(value: self.software, fieldNumber: 5)
     }
+    try { if let v = self._clusterIdentity {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2581,6 +2662,42 @@ nonisolated extension ProtoGreeting: SwiftProtobuf.Message, SwiftProtobuf._Messa
     if lhs.server != rhs.server {return false}
     if lhs.identity != rhs.identity {return false}
     if lhs.software != rhs.software {return false}
+    if lhs._clusterIdentity != rhs._clusterIdentity {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoIdentity: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Identity"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}high\0\u{1}low\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularFixed64Field(value: &self.high) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.low) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.high != 0 {
+      try visitor.visitSingularFixed64Field(value: self.high, fieldNumber: 1)
+    }
+    if self.low != 0 {
+      try visitor.visitSingularFixed64Field(value: self.low, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoIdentity, rhs: ProtoIdentity) -> Bool {
+    if lhs.high != rhs.high {return false}
+    if lhs.low != rhs.low {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2611,6 +2728,45 @@ nonisolated extension ProtoScram: SwiftProtobuf.Message, SwiftProtobuf._MessageI
 
   static func ==(lhs: ProtoScram, rhs: ProtoScram) -> Bool {
     if lhs.text != rhs.text {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoLoginDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".LoginDone"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}text\0\u{1}namespace\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.text) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._namespace) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    if !self.text.isEmpty {
+      try visitor.visitSingularStringField(value: self.text, fieldNumber: 1)
+    }
+    try { if let v = self._namespace {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoLoginDone, rhs: ProtoLoginDone) -> Bool {
+    if lhs.text != rhs.text {return false}
+    if lhs._namespace != rhs._namespace {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2662,7 +2818,7 @@ nonisolated extension ProtoFailure: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension ProtoView: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".View"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{1}client\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}round\0\u{1}client\0\u{1}namespace\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2672,24 +2828,33 @@ nonisolated extension ProtoView: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.round) }()
       case 2: try { try decoder.decodeSingularFixed64Field(value: &self.client) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._namespace) }()
       default: break
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.round != 0 {
       try visitor.visitSingularUInt64Field(value: self.round, fieldNumber: 1)
     }
     if self.client != 0 {
       try visitor.visitSingularFixed64Field(value: self.client, fieldNumber: 2)
     }
+    try { if let v = self._namespace {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: ProtoView, rhs: ProtoView) -> Bool {
     if lhs.round != rhs.round {return false}
     if lhs.client != rhs.client {return false}
+    if lhs._namespace != rhs._namespace {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3236,46 +3401,88 @@ nonisolated extension ProtoInstall: SwiftProtobuf.Message, SwiftProtobuf._Messag
   static let protoMessageName: String = _protobuf_package + ".Install"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}view\0\u{1}from\0\u{1}changes\0\u{1}to\0")
 
+  fileprivate class _StorageClass {
+    var _view: ProtoView? = nil
+    var _from: ProtoHead? = nil
+    var _changes: [ProtoChange] = []
+    var _to: ProtoHead? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _view = source._view
+      _from = source._from
+      _changes = source._changes
+      _to = source._to
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._view) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._from) }()
-      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.changes) }()
-      case 4: try { try decoder.decodeSingularMessageField(value: &self._to) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._view) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._from) }()
+        case 3: try { try decoder.decodeRepeatedMessageField(value: &_storage._changes) }()
+        case 4: try { try decoder.decodeSingularMessageField(value: &_storage._to) }()
+        default: break
+        }
       }
     }
   }
 
   func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._view {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    try { if let v = self._from {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    } }()
-    if !self.changes.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.changes, fieldNumber: 3)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._view {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      try { if let v = _storage._from {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      if !_storage._changes.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._changes, fieldNumber: 3)
+      }
+      try { if let v = _storage._to {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      } }()
     }
-    try { if let v = self._to {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   static func ==(lhs: ProtoInstall, rhs: ProtoInstall) -> Bool {
-    if lhs._view != rhs._view {return false}
-    if lhs._from != rhs._from {return false}
-    if lhs.changes != rhs.changes {return false}
-    if lhs._to != rhs._to {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._view != rhs_storage._view {return false}
+        if _storage._from != rhs_storage._from {return false}
+        if _storage._changes != rhs_storage._changes {return false}
+        if _storage._to != rhs_storage._to {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3357,7 +3564,7 @@ nonisolated extension ProtoLogAfter: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension ProtoNamespaceReply: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".NamespaceReply"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}promised\0\u{1}installed\0\u{1}applied\0\u{1}behind\0\u{1}refused\0\u{3}missing_parts\0\u{1}log\0\u{1}head\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}promised\0\u{1}installed\0\u{1}applied\0\u{1}behind\0\u{1}refused\0\u{3}missing_parts\0\u{1}log\0\u{1}head\0\u{1}foreign\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3469,6 +3676,19 @@ nonisolated extension ProtoNamespaceReply: SwiftProtobuf.Message, SwiftProtobuf.
           self.outcome = .head(v)
         }
       }()
+      case 9: try {
+        var v: ProtoHead?
+        var hadOneofValue = false
+        if let current = self.outcome {
+          hadOneofValue = true
+          if case .foreign(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.outcome = .foreign(v)
+        }
+      }()
       default: break
       }
     }
@@ -3511,6 +3731,10 @@ nonisolated extension ProtoNamespaceReply: SwiftProtobuf.Message, SwiftProtobuf.
     case .head?: try {
       guard case .head(let v)? = self.outcome else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+    }()
+    case .foreign?: try {
+      guard case .foreign(let v)? = self.outcome else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
     }()
     case nil: break
     }

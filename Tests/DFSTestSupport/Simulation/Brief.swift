@@ -74,6 +74,7 @@ extension NamespaceReply {
     case .log(let base, let entries, let head):
       "log \(base == nil ? "too short" : "of \(entries.count)"), \(head.brief)"
     case .head(let head): "\(head.brief)"
+    case .foreign(let head): "foreign, \(head.brief)"
     }
   }
 }

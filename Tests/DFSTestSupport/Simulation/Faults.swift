@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSReplication
 
 /// Makes the faults of a world happen, and ends them.
 ///
@@ -7,9 +8,12 @@ final class Faults {
   private let world: World
   private var forgetful: ServerIndex
   private var hasForgotten = false
+  /// Of its own, so that worlds are the same with and without foreign servers.
+  private var foreignRandom: SplitMix64
 
   init(world: World) {
     self.world = world
+    foreignRandom = SplitMix64(seed: world.seed ^ 0x6f72_6569_676e)
     forgetful = world.random.pick(ServerIndex.all)
   }
 
@@ -24,6 +28,7 @@ final class Faults {
     every(world.settings.slowness) { [self] in slowDown() }
     every(world.settings.fullDisks) { [self] in fillDisk() }
     every(world.settings.failedSyncs) { [self] in failSync() }
+    misdirectLater()
     beginForgetting()
     if world.settings.hasContents {
       every(world.settings.damage) { [self] in damage() }
@@ -47,6 +52,7 @@ final class Faults {
     world.cutThere = []
     world.cutBack = []
     world.slow = []
+    redirect()
     for server in world.servers {
       server.disk.isFull = false
       server.disk.forgetFailures()
@@ -130,6 +136,40 @@ final class Faults {
     world.trace("block \(block) of \(id.brief) on \(server.index) flips")
     world.copies.noteDamage(on: server)
     server.disk.flip(id, block: block)
+  }
+
+  // MARK: Foreign servers
+
+  private func misdirectLater() {
+    guard let mean = world.settings.foreigners else { return }
+    world.after(1 + foreignRandom.below(2 * mean)) { [self] in
+      if world.areFaultsOver { return }
+      if world.misdirected.isEmpty { misdirect() }
+      misdirectLater()
+    }
+  }
+
+  private func misdirect() {
+    world.counts.faults += 1
+    let server = foreignRandom.below(Limits.serverCount)
+    let slots =
+      foreignRandom.chance(50)
+      ? Array(world.clients.indices) : [foreignRandom.below(world.clients.count)]
+    let head = world.foreign(at: server, &foreignRandom).server.head
+    world.trace("server \(server + 1) of clients \(slots) is a foreign one at \(head)")
+    world.misdirected = Set(slots.map { World.Link(slot: $0, server: server) })
+    for slot in slots {
+      world.servers[server].endSessions(of: world.clients[slot].coordinator.client)
+    }
+    world.after(1 + foreignRandom.below(40_000)) { [self] in redirect() }
+  }
+
+  private func redirect() {
+    for link in world.misdirected {
+      world.trace("server \(link.server + 1) of client \(link.slot) is the right one again")
+      world.copies.trouble(link)
+    }
+    world.misdirected = []
   }
 
   // MARK: Forgetting

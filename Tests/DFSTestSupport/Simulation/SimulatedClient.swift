@@ -21,6 +21,7 @@ final class SimulatedClient {
   let slot: Int
   unowned let world: World
   var coordinator = Coordinator(client: ClientID(1))
+  private var membership = Membership<NamespaceKind>()
   var cache = SimulatedCache()
   var operation: SimulatedOperation?
   /// What the operation is a step of.
@@ -71,7 +72,7 @@ final class SimulatedClient {
     operation != nil || task != nil || open != nil || coordinator.hasOpenChange
   }
   var isDone: Bool { proofs == 2 && !isBusy }
-  var reachable: ServerSet { .all.subtracting(believedDown) }
+  var reachable: ServerSet { .all.subtracting(believedDown).subtracting(membership.foreign) }
 
   // MARK: Life
 
@@ -79,7 +80,9 @@ final class SimulatedClient {
     life += 1
     sequence = 0
     (parts, stored, held, refusals, refills) = ([:], [:], [], [], [:])
-    coordinator = Coordinator(client: world.nextClientID())
+    let id = world.nextClientID()
+    coordinator = Coordinator(client: id, namespace: world.namespace(proposedBy: id))
+    membership = Membership()
     cache = SimulatedCache()
     believedDown = []
     heads = Array(repeating: nil, count: Limits.serverCount)
@@ -113,9 +116,19 @@ final class SimulatedClient {
     let life = life
     world.send(request, from: slot, to: server) { [self] reply in
       guard self.life == life else { return }
+      let reply = believed(reply, of: server)
       if reply == nil { believedDown.insert(server) } else { believedDown.remove(server) }
       answer(reply)
     }
+  }
+
+  /// Nothing is believed of a server of another namespace.
+  private func believed(_ reply: SimulatedReply?, of server: ServerIndex) -> SimulatedReply? {
+    guard let head = reply?.head, world.mistake != .namespacesIgnored else { return reply }
+    membership.heard(head.view.namespace, from: server)
+    guard membership.foreign.contains(server) else { return reply }
+    cache.closed(server)
+    return nil
   }
 
   // MARK: The coordinator
@@ -125,8 +138,9 @@ final class SimulatedClient {
       switch action {
       case .send(let server, let request, let token): send(request, to: server, token)
       case .refill(let server, let source, let view): refill(server, from: source, view)
-      case .viewTaken(_, let fate):
+      case .viewTaken(let head, let fate):
         world.counts.views += 1
+        if let namespace = head.view.namespace { membership.agreed(namespace) }
         losses = 0
         learn(fate)
         taken()
@@ -228,6 +242,7 @@ final class SimulatedClient {
 
   func takeView() {
     viewBegan = world.now
+    if let namespace = membership.trusted { coordinator.learn(namespace) }
     perform(coordinator.takeView(reachable: reachable))
   }
 

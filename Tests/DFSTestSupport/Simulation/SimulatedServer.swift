@@ -26,6 +26,21 @@ enum SimulatedReply {
   case page([Row], isLast: Bool, Head)
   case done
   case failed
+
+  /// The head that the server has as it answers, where the answer tells it.
+  var head: Head? {
+    switch self {
+    case .connected(_, let head), .rows(_, let head, _, _), .page(_, _, let head): head
+    case .namespace(let reply):
+      switch reply {
+      case .promised(let head), .installed(let head), .applied(let head), .behind(let head),
+        .log(_, _, let head), .head(let head), .foreign(let head):
+        head
+      case .refused, .missingParts: nil
+      }
+    case .copy, .done, .failed: nil
+    }
+  }
 }
 
 /// Rows that a server says have changed; nil for all.

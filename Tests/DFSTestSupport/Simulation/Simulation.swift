@@ -31,6 +31,10 @@
 ///   (`dfs --sync always`), and what was answered must survive; and in worlds where only that is which
 ///   asked for it, and must survive.
 /// - **Disks are full** for a while, one at a time: what is to be stored is refused, reads go on.
+/// - **A foreign server** stands where one of the four is meant, one at a time: for one client (a wrong
+///   address), or for all (the directory of another cluster, or of an account that was made anew under an
+///   old name), with rows of its own under the same keys, fewer or more changes, and another identity of
+///   its namespace. It comes and goes while everything else goes on.
 /// - **An fsync fails** on any server: of rows, and the server answers nothing more until it is started
 ///   again; or of a copy, which is set aside.
 /// - Promises and installed views are synced before they are answered, always; copies before the
@@ -56,7 +60,7 @@
 /// not; every change found its preconditions (no lost update, no name created twice, no copies placed
 /// of a version that was replaced); every read, whether asked of servers or from a cache kept valid
 /// by pushes, shows the rows of a moment between its beginning and its end, so that nothing goes back
-/// and nothing forks. At every step: equal heads have equal digests.
+/// and nothing forks. At every step: equal heads have equal digests. A foreign server has what it had.
 ///
 /// Of contents (`WorldCopies`): no read returns bytes of another part or version; a publish is
 /// acknowledged only with two good copies of each part, but for those of a server that was away,
@@ -106,6 +110,8 @@ public struct Simulation {
     case failedSyncAcknowledged
     /// A full disk says that it stored a copy.
     case fullDiskAcknowledged
+    /// Views name no namespace, so that nobody notices a server of another one.
+    case namespacesIgnored
 
     // What the simulation has found in the code that shipped, once each.
 

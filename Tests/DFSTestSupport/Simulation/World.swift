@@ -30,6 +30,10 @@ final class World {
   /// Servers that are slow to everybody.
   var slow: Set<Int> = []
 
+  /// Links that lead to a server of another namespace, and those servers.
+  var misdirected: Set<Link> = []
+  private(set) var foreign: [Int: ForeignServer] = [:]
+
   struct Link: Hashable {
     let slot: Int
     let server: Int
@@ -45,7 +49,7 @@ final class World {
     self.mistake = mistake
     self.keepsTrace = keepsTrace
     var random = SplitMix64(seed: seed)
-    settings = WorldSettings(&random, mistake: mistake)
+    settings = WorldSettings(&random, seed: seed, mistake: mistake)
     self.random = random
     servers = ServerIndex.all.map { SimulatedServer($0, world: self) }
     clients = (0..<settings.clients).map { SimulatedClient(slot: $0, world: self) }
@@ -95,6 +99,10 @@ final class World {
         "no progress after the faults: \(undone) not done, heads "
           + servers.map { "\($0.isUp ? "" : "down ")\($0.head)" }.joined(separator: " ")
           + (copies.problem.map { "; \($0)" } ?? ""))
+    }
+    for server in foreign.keys.sorted() where violation == nil {
+      guard let change = foreign[server]?.change else { continue }
+      fail("a server of another namespace in the place of \(ServerIndex(server)): \(change)")
     }
     if violation == nil, let problem = rowsProblem ?? history.problem(in: servers[0].disk.current) {
       fail(problem)
@@ -187,10 +195,32 @@ final class World {
     counts.messages += 1
     let link = Link(slot: slot, server: server.value)
     if isLost(link) { return }
-    after(delay(link)) { [self] in deliver(request, link, servers[server.value], answer) }
+    after(delay(link)) { [self] in deliver(request, link, target(link), answer) }
     if isDoubled() {
-      after(delay(link)) { [self] in deliver(request, link, servers[server.value], answer) }
+      after(delay(link)) { [self] in deliver(request, link, target(link), answer) }
     }
+  }
+
+  /// Whom a link leads to.
+  private func target(_ link: Link) -> SimulatedServer {
+    guard misdirected.contains(link), let foreign = foreign[link.server] else {
+      return servers[link.server]
+    }
+    copies.trouble(link)
+    return foreign.server
+  }
+
+  /// The server of another namespace that stands for one of the four.
+  func foreign(at server: Int, _ random: inout SplitMix64) -> ForeignServer {
+    if let present = foreign[server] { return present }
+    let made = ForeignServer(ServerIndex(server), world: self, &random)
+    foreign[server] = made
+    return made
+  }
+
+  /// What a client proposes as the identity of the namespace, without a draw.
+  func namespace(proposedBy client: ClientID) -> NamespaceID? {
+    mistake == .namespacesIgnored ? nil : NamespaceID(high: 1, low: client.value)
   }
 
   private func deliver(

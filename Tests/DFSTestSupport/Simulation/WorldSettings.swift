@@ -23,6 +23,8 @@ struct WorldSettings {
   var failedSyncs: Int?
   /// Blocks that flip on any server, as long as each block of a part has a good copy.
   var flips: Int?
+  /// Servers of another namespace in the place of one, by the mean pause between them; nil for never.
+  var foreigners: Int?
   /// How long a server stays away that stops.
   var outage: Int
   var forgetting: Forgetting
@@ -60,7 +62,8 @@ struct WorldSettings {
   /// An idle connection that copies were sent on is closed after this time.
   var uploadIdle = 100_000
 
-  init(_ random: inout SplitMix64, mistake: Simulation.Mistake?) {
+  init(_ random: inout SplitMix64, seed: UInt64, mistake: Simulation.Mistake?) {
+    foreigners = seed.isMultiple(of: 3) ? 40_000 : nil
     loss = random.pick([0, 0, 5, 20])
     doubling = random.pick([0, 10, 30])
     hasSlowMessages = random.chance(60)
@@ -112,6 +115,7 @@ struct WorldSettings {
     case .escrowAgesWhileAway:
       (serverStops, outage, loss, keepEscrow) = (30_000, 250_000, 20, 150_000)
     case .fullDiskAcknowledged: fullDisks = 30_000
+    case .namespacesIgnored: foreigners = 20_000
     default: break
     }
   }

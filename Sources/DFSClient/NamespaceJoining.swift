@@ -1,0 +1,22 @@
+internal import DFSCore
+internal import DFSReplication
+internal import DFSWire
+
+extension Namespace {
+  private static let joinPatience = Duration.milliseconds(500)
+
+  /// Gives servers that have no identity of a cluster that of the others, or all four their first one, if
+  /// they share this namespace now: so nothing is given to a server by a slip.
+  func joinCluster(_ cluster: Cluster) async {
+    let identities = cluster.identities
+    guard identities.adoption(together: .all) != nil else { return }
+    await driver.even(within: Self.joinPatience)
+    guard let adoption = identities.adoption(together: await driver.current) else { return }
+    for server in adoption.servers.servers {
+      // Who cannot be told now is told with the next view.
+      let reply = try? await servers.ask(
+        server, .join(adoption.cluster), timeout: NamespaceServers.pingTimeout)
+      if case .done = reply { identities.joined(adoption.cluster, server) }
+    }
+  }
+}

@@ -1,0 +1,162 @@
+import DFSCore
+import DFSTestSupport
+import Foundation
+import Testing
+
+extension EndToEnd {
+  /// Promise 11: servers of another cluster, directories restored into the wrong one, and namespaces made
+  /// anew are refused before anything is changed.
+  @Suite struct ForeignServers {
+    /// Two clusters with one name, one user and one password, some files in each; `SLIP` is a
+    /// configuration of B (`CONFB`) that names A's DFS1.
+    private func withTwoClusters(
+      mounts: Int = 0, _ body: (MountedCluster, FourServers) async throws -> Void
+    ) async throws {
+      try await MountedCluster.run(mounts: mounts) { a in
+        let b = try await FourServers()
+        try await a.shell.succeed(
+          """
+          cd $LOCAL; for i in 1 2 3; do echo a$i > a$i; head -c 300000 /dev/urandom >> a$i; done
+          for i in 1 2 3 4 5; do echo b$i > b$i; head -c 300000 /dev/urandom >> b$i; done
+          dfc -q $CONF put a1 a2 a3; dfc -q \(b.configurationFile) put b1 b2 b3 b4 b5
+          ports=$(grep ^Server $CONF | sed 's/.*://'); set -- $ports
+          sed "s/^Server DFS1 .*/Server DFS1 127.0.0.1:$1/" \(b.configurationFile) > slip.conf
+          chmod 600 slip.conf
+          """)
+        try await body(a, b)
+        try await a.shell.succeed(
+          """
+          cd $LOCAL; for i in 1 2 3; do dfc -q $CONF get a$i - | cmp - a$i; done
+          for i in 1 2 3 4 5; do dfc -q \(b.configurationFile) get b$i - | cmp - b$i; done
+          dfc $CONF verify --all; dfc \(b.configurationFile) verify --all
+          """, "both clusters keep what they had")
+        try await b.remove()
+      }
+    }
+
+    @Test func aWrongAddressIsRefusedByEveryCommand() async throws {
+      try await withTwoClusters { a, b in
+        for command in [
+          "put a1", "put -q b1 x", "get b1 -", "list", "rm b1", "mkdir d", "mv b1 y", "status", "heal",
+          "verify", "scrub", "where b1",
+        ] {
+          let result = try await a.shell.fail("cd $LOCAL; dfc slip.conf \(command)", status: 64)
+          #expect(result.errors.contains("DFS1 at 127.0.0.1:\(a.servers.addresses[0].port) belongs to"))
+          #expect(result.errors.contains("correct the Server line"), "\(command): \(result)")
+        }
+        // Whoever looks after either cluster then does no harm either.
+        try await a.shell.succeed("dfc -q $CONF heal; dfc -q \(b.configurationFile) heal")
+      }
+    }
+
+    @Test(.needsFuse) func aMountWithAWrongAddressIsRefused() async throws {
+      try await withTwoClusters { a, _ in
+        let result = try await a.shell.fail(
+          "mkdir $LOCAL/m; dfs-mount $LOCAL/slip.conf $LOCAL/m", status: 64)
+        #expect(result.errors.contains("belongs to cluster"), "\(result)")
+        #expect(result.errors.contains("correct the Server line"), "\(result)")
+      }
+    }
+
+    /// A mount runs while one server's directory is exchanged for that of another cluster: that server is
+    /// set aside, the others go on, and it is used again with its own directory.
+    @Test(.needsFuse) func aDirectoryOfAnotherClusterIsSetAside() async throws {
+      try await withTwoClusters(mounts: 1) { a, b in
+        try await a.servers.stop(ServerIndex(0))
+        try await b.stop(ServerIndex(0))
+        try await a.shell.succeed(
+          "mv $DIR/DFS1 $LOCAL/own; cp -a \(b.directory)/DFS1 $DIR/DFS1; find $DIR/DFS1 -type f | sort > $LOCAL/was")
+        try await a.servers.restart(ServerIndex(0))
+        try await eventually("the mount tells of the other cluster", within: .seconds(60)) {
+          try await a.shell.bash(
+            "cat $LOCAL/a1 > /dev/null; grep -q 'belongs to cluster' $DIR/cache/dfs/*.log"
+          ).status == 0
+        }
+        try await a.shell.succeed("cmp $M/a1 $LOCAL/a1; cmp $M/a3 $LOCAL/a3")
+        try await a.shell.fail("dfc $CONF put $LOCAL/a1", status: 64)
+        try await a.servers.stop(ServerIndex(0))
+        try await a.shell.succeed(
+          """
+          sqlite3 $DIR/DFS1/\(FourServers.user)/namespace.sqlite 'SELECT count(*) FROM entry' > $LOCAL/entries
+          [ $(cat $LOCAL/entries) = 5 ]; rm -r $DIR/DFS1; mv $LOCAL/own $DIR/DFS1
+          """, "nothing of the other directory was changed")
+        try await a.servers.restart(ServerIndex(0))
+        try await b.restart(ServerIndex(0))
+        try await a.shell.succeed("dfc $CONF heal --wait", seconds: 90)
+      }
+    }
+
+    /// The account's files were removed and begun anew; one server's directory is then put back as it was.
+    @Test func aNamespaceMadeAnewIsNotMixedWithTheOld() async throws {
+      try await MountedCluster.run(mounts: 0) { cluster in
+        try await cluster.shell.succeed("cd $LOCAL; echo old > old; dfc -q $CONF put old")
+        for server in ServerIndex.all { try await cluster.servers.stop(server) }
+        try await cluster.shell.succeed(
+          "cp -a $DIR/DFS1/\(FourServers.user) $LOCAL/saved; rm -r $DIR/DFS?/\(FourServers.user)")
+        for server in ServerIndex.all { try await cluster.servers.restart(server) }
+        try await cluster.shell.succeed(
+          "cd $LOCAL; for i in 1 2 3; do echo new > new$i; dfc -q $CONF put new$i; done")
+        try await cluster.servers.stop(ServerIndex(0))
+        try await cluster.shell.succeed(
+          "cd $DIR/DFS1; mv \(FourServers.user) $LOCAL/new; cp -a $LOCAL/saved \(FourServers.user)")
+        try await cluster.servers.restart(ServerIndex(0))
+        for command in ["put $LOCAL/old", "list", "heal"] {
+          let result = try await cluster.shell.fail("dfc $CONF \(command)", status: 64)
+          #expect(result.errors.contains("has another namespace of \(FourServers.user)"), "\(result)")
+        }
+        try await cluster.servers.stop(ServerIndex(0))
+        try await cluster.shell.succeed("rm -r $DIR/DFS1/\(FourServers.user)")
+        try await cluster.servers.restart(ServerIndex(0))
+        try await cluster.shell.succeed(
+          "dfc -q $CONF heal --wait; dfc $CONF verify --all; [ $(dfc $CONF list | wc -l) = 3 ]")
+      }
+    }
+
+    /// All four have one identity, and a server with a blank disk gets it too.
+    @Test func aBlankServerJoins() async throws {
+      try await MountedCluster.run(mounts: 0) { cluster in
+        let same = "[ $(cat $DIR/DFS?/.dfs/identity | grep -c ^cluster-id) = 4 ]; "
+          + "[ $(cat $DIR/DFS?/.dfs/identity | grep ^cluster-id | sort -u | wc -l) = 1 ]"
+        try await cluster.shell.succeed("cd $LOCAL; echo x > x; dfc -q $CONF put x; \(same)")
+        try await cluster.servers.kill(ServerIndex(1))
+        try await cluster.shell.succeed("rm -r $DIR/DFS2")
+        try await cluster.servers.restart(ServerIndex(1))
+        try await cluster.shell.succeed(
+          "dfc -q $CONF heal --wait; dfc $CONF verify --all; dfc -q $CONF put $LOCAL/x y; \(same)")
+      }
+    }
+
+    /// What one cluster's mount kept is not brought back to another.
+    @Test func whatWasKeptIsBroughtBackToItsOwnNamespaceOnly() async throws {
+      try await withTwoClusters { a, b in
+        try await a.shell.succeed(
+          """
+          mkdir $LOCAL/m; dfs-mount $CONF $LOCAL/m; exec 3> $LOCAL/m/kept; echo hello >&3
+          kill -STOP $(server_pid DFS1) $(server_pid DFS2)
+          exec 3>&- || true; dfs-mount --unmount $LOCAL/m || true
+          kill -CONT $(server_pid DFS1) $(server_pid DFS2)
+          dfc $CONF recover | grep -q kept
+          """, seconds: 120)
+        let conf = b.configurationFile
+        try await a.shell.succeed(
+          "dfc \(conf) recover --all > $LOCAL/out; [ ! -s $LOCAL/out ]; dfc \(conf) recover --all --drop; "
+            + "dfc $CONF recover | grep -q kept; ! dfc -q \(conf) get kept -")
+        try await a.shell.fail("dfc \(conf) recover $(dfc $CONF recover | cut -d' ' -f1)")
+        try await a.shell.succeed("dfc $CONF recover --all; [ $(dfc -q $CONF get kept -) = hello ]")
+      }
+    }
+
+    /// Directories of two clusters do not become one tree.
+    @Test func rescueRefusesDirectoriesOfTwoClusters() async throws {
+      try await withTwoClusters { a, b in
+        try await a.servers.stop(ServerIndex(0))
+        try await b.stop(ServerIndex(2))
+        let result = try await a.shell.fail(
+          "dfs rescue $DIR/DFS1 \(b.directory)/DFS3 --to $LOCAL/out", status: 64)
+        #expect(result.errors.contains("of cluster"), "\(result)")
+        try await a.servers.restart(ServerIndex(0))
+        try await b.restart(ServerIndex(2))
+      }
+    }
+  }
+}
