@@ -8,7 +8,7 @@ public struct KeptFile: Hashable, Sendable, Codable {
   public var id: String
   /// `USER@CLUSTER`.
   public var owner: String
-  /// For people: where the file was, as far as the mount knew.
+  /// Where the file was, as far as the mount knew; all bytes (`ByteText`).
   public var path: String
   public var parent: UInt64
   /// The name's bytes.

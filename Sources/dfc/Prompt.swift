@@ -78,13 +78,15 @@ struct Prompt {
   // MARK: Lines. All this blocks.
 
   private enum Read: Sendable {
+    /// All bytes, as `ByteText` has them.
     case line(String)
     case dropped
     case end
   }
 
   private static func begin(_ lines: [String]) {
-    if setlocale(LC_ALL, "") == nil { setlocale(LC_CTYPE, "C.UTF-8") }
+    setlocale(LC_ALL, "")
+    PromptInput.begin()
     // libedit learns what the keys are from the terminal as it will be.
     withoutInterruptKey {
       dfs_edit_begin("dfc")

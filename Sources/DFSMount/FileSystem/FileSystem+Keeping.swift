@@ -20,7 +20,7 @@ extension FileSystem {
     var lost = inode
     lost.version = base
     let kept = KeptFile(
-      owner: source, path: path(of: name), parent: name.parent, name: name.name, lost,
+      owner: source, path: nodes.path(of: name), parent: name.parent, name: name.name, lost,
       size: spool.size, modified: modified, kept: .now, reason: "\(reason)")
     do {
       let keeping = keeping
@@ -35,19 +35,6 @@ extension FileSystem {
     } catch {
       logger.error("what was written to '\(kept.path)', \(kept.size) bytes, is lost: \(error)")
     }
-  }
-
-  /// The names from the root on, as the kernel knows them; for people.
-  private func path(of name: NodeName) -> String {
-    var (names, directory) = (["\(name.name)"], name.parent)
-    while directory != .root, names.count < 1024 {
-      guard let above = nodes.name(of: directory) else {
-        return "…/" + names.joined(separator: "/")
-      }
-      names.insert("\(above.name)", at: 0)
-      directory = above.parent
-    }
-    return names.joined(separator: "/")
   }
 
   /// Stores what was written and not closed; what cannot be stored in time is kept.
