@@ -36,7 +36,8 @@ struct Prompt {
       do {
         let service = try await session.service()
         let states = await service.serverStates()
-        for state in states where !state.isUp {
+        // An account that one server refuses was spoken of already.
+        for state in states where !state.isUp && state.problem?.code != .loginFailed {
           let problem = state.problem.map { ": \($0.message)" } ?? ""
           session.note("\(state.server) is down\(problem)")
         }

@@ -84,7 +84,10 @@ struct Upload: Sendable {
     let up = states.filter(\.isUp).count
     guard up < needed else { return }
     let problems = states.filter { !$0.isUp }.map { $0.problem?.message ?? "\($0.server) is down" }
-    let need = isAll ? "all four are needed to write (Writes all)" : "three are needed to write"
+    let need =
+      isAll
+      ? "all four are needed to write (Writes all; with 'Writes quorum' in the configuration three do)"
+      : "three are needed to write (Writes quorum)"
     throw DFSError(
       .serversMissing,
       "\(up) of \(states.count) servers are up, \(need); nothing was stored. "

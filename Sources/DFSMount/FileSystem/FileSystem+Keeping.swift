@@ -27,13 +27,15 @@ extension FileSystem {
       try await DiskQueue.run { () throws(DFSError) in
         try keeping.keep(kept) { path throws(DFSError) in try spool.save(to: path) }
       }
-      logger.error(
+      keepLog.log(
+        .error,
         """
         what was written to '\(kept.path)', \(kept.size) bytes, is kept in \(keeping.directory); \
         bring it back with: dfc CONF recover \(kept.id)
         """)
     } catch {
-      logger.error("what was written to '\(kept.path)', \(kept.size) bytes, is lost: \(error)")
+      keepLog.log(
+        .error, "what was written to '\(kept.path)', \(kept.size) bytes, is lost: \(error)")
     }
   }
 
