@@ -7,6 +7,9 @@
 // Ends the line that is being edited: readline() returns NULL.
 static inline void dfs_edit_finish(void) { rl_done = 1; }
 
+// Where the editor gets its characters from, from dfs_edit_begin() on: code points, -1 at the end.
+static inline void dfs_edit_read_with(int (*read)(FILE *)) { rl_getc_function = read; }
+
 // Edits on these streams, under this name in ~/.editrc.
 static inline void dfs_edit_begin(const char *name) {
   rl_readline_name = name;

@@ -1,8 +1,13 @@
-// What Swift's Glibc module leaves out: extended attributes, syncing one file system, holes in files.
+// What Swift's Glibc module leaves out: extended attributes, syncing one file system, holes in files,
+// files in memory.
 #pragma once
 #include <sys/xattr.h>
 
 // <unistd.h> and <fcntl.h> declare them for _GNU_SOURCE only, which Swift does not set.
 int syncfs(int descriptor);
+int memfd_create(const char *name, unsigned int flags);
 int fallocate(int descriptor, int mode, long offset, long length);
 enum { DFS_FALLOC_KEEP_SIZE = 1, DFS_FALLOC_PUNCH_HOLE = 2, DFS_SEEK_DATA = 3, DFS_SEEK_HOLE = 4 };
+
+// A file without a name; -1 on failure. It is closed in programs that are started.
+static inline int dfs_memory_file(const char *name) { return memfd_create(name, 1u /* MFD_CLOEXEC */); }

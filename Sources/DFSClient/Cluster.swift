@@ -64,6 +64,8 @@ final class Cluster: Sendable {
     let loop = group.next()
     controlLoop = loop
     links = ServerIndex.all.map { ServerLink($0, common: common, loop: loop, group: group) }
+    // The links must not keep alive what keeps them alive.
+    common.neighbours.ask { [weak self] in self?.reachable ?? [] }
   }
 
   /// `f` is called on an event loop, in the order of the connection, before any later answer of

@@ -118,6 +118,25 @@ struct ConnectionLogin {
 }
 
 extension DFSError {
+  /// Why a server does not let a user in.
+  /// - Parameter others: the servers that do.
+  static func refused(
+    _ user: UserName, by peer: String, acceptedBy others: ServerSet
+  ) -> DFSError {
+    guard !others.isEmpty else {
+      return DFSError(.loginFailed, "Invalid Username/Password. Please try again.")
+    }
+    let names = others.servers.map(\.description)
+    let list =
+      (names.count > 1 ? names.dropLast().joined(separator: ", ") + " and " : "")
+      + (names.last ?? "")
+    return DFSError(
+      .loginFailed,
+      "\(peer) refuses user \(user): wrong user name or password, while \(list) "
+        + "\(names.count > 1 ? "accept" : "accepts") them; make the account the same there: "
+        + "dfs user add \(user), or dfs user passwd \(user), with --users and its users file")
+  }
+
   /// Why a server does not serve this user at all: to whoever asks it, it is down. What is wrong with
   /// its disk says nothing about a copy that it was asked for.
   static func refusal(by peer: String, _ error: DFSError) -> DFSError {

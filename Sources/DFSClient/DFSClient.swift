@@ -89,7 +89,7 @@ public final class DFSClient: FileService {
     let states = cluster.states()
     let up = ServerSet(states.filter(\.isUp).map(\.server))
     guard up.count < max(1, minimum) else { return }
-    if states.contains(where: { $0.problem?.code == .loginFailed }) {
+    if up.isEmpty, states.contains(where: { $0.problem?.code == .loginFailed }) {
       throw DFSError(.loginFailed, "Invalid Username/Password. Please try again.")
     }
     let need = minimum > 1 ? "at least \(minimum) are needed" : "at least one is needed"

@@ -11,7 +11,7 @@ public struct KeptFile: Hashable, Sendable, Codable {
   /// The namespace that the file is of, in hexadecimal; nil in what releases before 1.1 kept, and where no
   /// server had told it yet.
   public var namespace: String?
-  /// For people: where the file was, as far as the mount knew.
+  /// Where the file was, as far as the mount knew; all bytes (`ByteText`).
   public var path: String
   public var parent: UInt64
   /// The name's bytes.

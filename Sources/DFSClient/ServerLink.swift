@@ -18,6 +18,16 @@ final class ServerLink: Sendable {
     let identities: Identities
     let logger: Logger
     let tell: @Sendable (ServerIndex, Cluster.Event) -> Void
+    let neighbours = Neighbours()
+  }
+
+  /// Who else is up.
+  final class Neighbours: Sendable {
+    private let reachable = Mutex<(@Sendable () -> ServerSet)?>(nil)
+    var up: ServerSet { reachable.withLock { $0 }?() ?? [] }
+    func ask(_ reachable: @escaping @Sendable () -> ServerSet) {
+      self.reachable.withLock { $0 = reachable }
+    }
   }
 
   private struct Inside {
@@ -75,11 +85,19 @@ final class ServerLink: Sendable {
   var isReachable: Bool { inside.withLock { $0.state.isReachable } }
 
   var state: ServerState {
-    inside.withLock {
-      ServerState(
-        server: server, address: address, isUp: $0.state.isReachable, problem: $0.state.problem,
-        mayReturn: $0.state.mayReturn(now: .now()))
+    let (isUp, problem, mayReturn) = inside.withLock {
+      ($0.state.isReachable, $0.state.problem, $0.state.mayReturn(now: .now()))
     }
+    return ServerState(
+      server: server, address: address, isUp: isUp, problem: problem.map(explained),
+      mayReturn: mayReturn)
+  }
+
+  /// The problem with what the other servers say to the same: an account that one server refuses and
+  /// others accept is not the same everywhere, which is another matter than a wrong password.
+  private func explained(_ problem: DFSError) -> DFSError {
+    guard problem.code == .loginFailed else { return problem }
+    return .refused(common.credentials.user, by: peer, acceptedBy: common.neighbours.up)
   }
 
   /// Bytes asked of the bulk connections and not answered.
@@ -108,7 +126,10 @@ final class ServerLink: Sendable {
       ($0.state.isReachable ? $0.control : nil, $0.state.problem)
     }
     guard let control else {
-      throw problem ?? DFSError(.disconnected, "\(peer) is not connected")
+      let problem = problem.map(explained) ?? DFSError(.disconnected, "\(peer) is not connected")
+      // Others accepted the account: to who asks this server, it is away.
+      let isAway = problem.code == .loginFailed && !common.neighbours.up.isEmpty
+      throw isAway ? DFSError(.disconnected, problem.message) : problem
     }
     return control
   }
@@ -182,7 +203,7 @@ final class ServerLink: Sendable {
     case .up: logger.debug("\(peer) is connected")
     case .back: logger.notice("\(peer) is back")
     case .away(let error):
-      logger.warning("\(server) is away: \(error); trying again until it answers")
+      logger.warning("\(server) is away: \(explained(error)); trying again until it answers")
     case .silent: logger.warning("\(peer) does not answer; it is set aside until it does")
     case .answering: logger.notice("\(peer) answers again")
     }

@@ -50,17 +50,6 @@ extension Array<UInt8> {
   }
 }
 
-extension String {
-  /// The text with its control characters escaped, so that a name from a user's tree can neither
-  /// forge a line of a log nor drive the terminal.
-  public var printable: String {
-    unicodeScalars.map { scalar in
-      scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
-        ? "\\x" + [UInt8(truncatingIfNeeded: scalar.value)].hexadecimal : String(scalar)
-    }.joined()
-  }
-}
-
 /// Reads fixed-size fields from the front of a byte array; every read is checked.
 struct ByteReader {
   private let bytes: [UInt8]

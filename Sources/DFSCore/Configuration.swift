@@ -42,7 +42,13 @@ public struct ClientConfiguration: Hashable, Sendable {
   public var password: String?
   /// Read the password from the first line of this file.
   public var passwordFile: String?
-  public var writes = WritePolicy.all
+  /// What `Writes` says; nil if it says nothing: then each program has its own default.
+  public var configuredWrites: WritePolicy?
+  /// How many servers a write needs.
+  public var writes: WritePolicy {
+    get { configuredWrites ?? .all }
+    set { configuredWrites = newValue }
+  }
   /// Where the spool of written files is kept.
   public var cacheDirectory: String?
   /// Bytes that the spool may take on disk.
@@ -73,8 +79,10 @@ extension ClientConfiguration {
   /// directory (XDG Base Directory Specification), else /var/tmp. It may not exist yet.
   public var spoolDirectory: String {
     if let cacheDirectory { return cacheDirectory }
-    if let cache = Environment["XDG_CACHE_HOME"], cache.hasPrefix("/") { return cache + "/dfs" }
-    return Environment["HOME"].map { $0 + "/.cache/dfs" } ?? "/var/tmp"
+    if let cache = ByteText.environment("XDG_CACHE_HOME"), cache.utf8.first == UInt8(ascii: "/") {
+      return cache + "/dfs"
+    }
+    return ByteText.environment("HOME").map { $0 + "/.cache/dfs" } ?? "/var/tmp"
   }
 
   /// The seconds that a Call-Timeout such as `30s` says.
@@ -96,10 +104,7 @@ extension ClientConfiguration {
   ///   it, or what it says is wrong (every problem, each on a line with the file and its line).
   public static func read(path: String) throws(DFSError) -> ClientConfiguration {
     let (bytes, exposure) = try SecretFile.read(path, bound: fileBytes)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw DFSError(.configuration, "\(path.printable) is not text in UTF-8; convert it")
-    }
-    let configuration = try ConfigurationReader.read(text, path: path)
+    let configuration = try ConfigurationReader.read(ByteText.text(of: bytes), path: path)
     if configuration.password != nil, exposure != 0 {
       throw SecretFile.exposed(path, "holds a password")
     }

@@ -56,6 +56,7 @@ struct ConfigurationReader {
   private init(path: String) { self.path = path }
 
   /// - Parameters:
+  ///   - text: all bytes of the file (`ByteText`).
   ///   - path: for messages, and what relative paths in the file start from.
   /// - Throws: `configuration`, with every problem on a line of its own.
   static func read(_ text: String, path: String) throws(DFSError) -> ClientConfiguration {
@@ -104,7 +105,12 @@ struct ConfigurationReader {
   }
 
   private mutating func set(_ key: Key, _ value: Substring, _ line: Int) throws(DFSError) {
-    let setting = ConfigurationValue(key: key.rawValue, text: String(value))
+    // Only paths need not be text.
+    let isPath = key == .passwordFile || key == .cacheDirectory
+    guard let text = isPath ? String(value) : ByteText.unicode(value) else {
+      throw DFSError(.configuration, "\(key.rawValue) is not text in UTF-8; convert the file")
+    }
+    let setting = ConfigurationValue(key: key.rawValue, text: text)
     switch key {
     case .server: try set(server: setting, line)
     case .cluster: configuration.cluster = try setting.name()

@@ -43,9 +43,12 @@ struct ConfigurationValue {
 
   /// A path: `~/` is the home directory, a relative one starts where the file `path` is.
   func path(besides path: String) -> String {
-    if text.hasPrefix("~/"), let home = Environment["HOME"] { return home + text.dropFirst(1) }
-    guard !text.hasPrefix("/"), let slash = path.lastIndex(of: "/") else { return text }
-    return path[...slash] + text
+    if text.utf8.starts(with: "~/".utf8), let home = ByteText.environment("HOME") {
+      return home + text.dropFirst(1)
+    }
+    let slash = UInt8(ascii: "/")
+    guard text.utf8.first != slash, let last = path.utf8.lastIndex(of: slash) else { return text }
+    return path[...last] + text
   }
 
   // MARK: Numbers

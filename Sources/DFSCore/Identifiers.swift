@@ -165,7 +165,7 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
     let dots = bytes == [UInt8(ascii: ".")] || bytes == [UInt8(ascii: "."), UInt8(ascii: ".")]
     guard !bytes.isEmpty, !dots, !bytes.contains(0), !bytes.contains(UInt8(ascii: "/")) else {
       throw DFSError(
-        .invalidArgument, "'\(String(decoding: bytes, as: UTF8.self).printable)' is no file name")
+        .invalidArgument, "'\(ByteText.text(of: bytes).printable)' is no file name")
     }
     self.bytes = bytes
   }
@@ -189,8 +189,11 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
     return try FileName(stem + suffix)
   }
 
-  /// For people; bytes that are not UTF-8 are replaced and control characters escaped.
-  public var description: String { String(decoding: bytes, as: UTF8.self).printable }
+  /// For people; bytes that are not UTF-8 are escaped, as control characters are.
+  public var description: String { text.printable }
+
+  /// All bytes, as `ByteText` has them.
+  public var text: String { ByteText.text(of: bytes) }
 }
 
 /// The name of an extended attribute, with its name space: 1 to 255 bytes, any but NUL
@@ -208,7 +211,7 @@ public struct AttributeName: Hashable, Sendable, Comparable, CustomStringConvert
     guard !bytes.isEmpty, !bytes.contains(0) else {
       throw DFSError(
         .invalidArgument,
-        "'\(String(decoding: bytes, as: UTF8.self).printable)' is no attribute's name")
+        "'\(ByteText.text(of: bytes).printable)' is no attribute's name")
     }
     self.bytes = bytes
   }
@@ -220,5 +223,5 @@ public struct AttributeName: Hashable, Sendable, Comparable, CustomStringConvert
   }
 
   /// For people, as a file's name is.
-  public var description: String { String(decoding: bytes, as: UTF8.self).printable }
+  public var description: String { ByteText.text(of: bytes).printable }
 }

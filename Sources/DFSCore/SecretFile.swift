@@ -9,7 +9,7 @@ enum SecretFile {
   static func read(_ path: String, bound: Int) throws(DFSError) -> (
     bytes: [UInt8], exposure: UInt32
   ) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path.systemPath, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw cannotRead(path) }
     defer { close(descriptor) }
     var status = stat()
@@ -44,21 +44,22 @@ enum SecretFile {
 
   /// The word as a shell reads it back.
   static func shellQuoted(_ word: String) -> String {
-    let plain = word.utf8.allSatisfy { byte in
+    let isPlain = word.utf8.allSatisfy { byte in
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/+=:@%".utf8.contains(byte)
     }
-    if plain, !word.isEmpty { return word }
-    return "'"
-      + word.split(separator: "'", omittingEmptySubsequences: false)
-      .joined(separator: "'\\''") + "'"
+    if isPlain, !word.isEmpty { return word }
+    let quoted = word.split(separator: "'", omittingEmptySubsequences: false)
+      .joined(separator: "'\\''")
+    let shown = quoted.printable
+    // What a terminal cannot show, bash and zsh read back in the quotes that show it.
+    return shown == quoted ? "'\(quoted)'" : "$'\(word.ansiQuoted)'"
   }
 }
 
-/// The environment of the process.
-enum Environment {
-  /// The value of a variable; nil if it is unset or empty.
-  static subscript(_ name: String) -> String? {
-    guard let value = getenv(name), value.pointee != 0 else { return nil }
-    return String(cString: value)
+extension String {
+  /// For between `$'` and `'`.
+  fileprivate var ansiQuoted: String {
+    unicodeScalars.map { "\\'".unicodeScalars.contains($0) ? "\\\($0)" : String($0).printable }
+      .joined()
   }
 }

@@ -1,12 +1,14 @@
 public import DFSCore
-internal import Foundation
+internal import Glibc
 
 /// What a mount is told: from dfc.conf, the command line and its `-o` options.
 public struct MountConfiguration: Sendable {
-  /// Absolute, without symbolic links.
+  /// Absolute, without symbolic links; the bytes as `ByteText` has them.
   public let mountpoint: String
-  /// Where spools and the log are; it exists.
+  /// Where spools are, in UTF-8 (`ByteText.plainPath`); it exists.
   public let cacheDirectory: String
+  /// The same directory, as it is named; the log is there, unless it is elsewhere.
+  private let logDirectory: String
   public var spoolBytes: UInt64
   public var spoolMemoryBytes: Int
   public var writes: WritePolicy
@@ -16,19 +18,14 @@ public struct MountConfiguration: Sendable {
   /// Makes the cache directory if it is not there: of the configuration, else in the user's cache.
   public init(mountpoint: String, client: ClientConfiguration) throws(DFSError) {
     self.mountpoint = mountpoint
-    cacheDirectory = client.spoolDirectory
+    logDirectory = client.spoolDirectory
+    try ByteText.makeDirectories(logDirectory)
+    cacheDirectory = try ByteText.plainPath(logDirectory)
     spoolBytes = client.spoolBytes
     spoolMemoryBytes = client.spoolMemoryBytes
-    writes = client.writes
+    // Work goes on while a machine restarts; dfc by itself asks for all servers.
+    writes = client.configuredWrites ?? .quorum
     callTimeoutSeconds = client.callTimeoutSeconds
-    do {
-      try FileManager.default.createDirectory(
-        atPath: cacheDirectory, withIntermediateDirectories: true,
-        attributes: [.posixPermissions: 0o700])
-    } catch {
-      throw DFSError(
-        .inputOutput, "cannot make the cache directory \(cacheDirectory)", cause: error)
-    }
   }
 
   /// The name of this machine, up to its first dot.
@@ -41,7 +38,10 @@ public struct MountConfiguration: Sendable {
 
   /// One log for each mountpoint.
   public var defaultLogFile: String {
-    let name = mountpoint.drop { $0 == "/" }.map { $0 == "/" ? "-" : String($0) }.joined()
-    return cacheDirectory + "/mount-" + (name.isEmpty ? "root" : String(name.suffix(200))) + ".log"
+    let slash = UInt8(ascii: "/")
+    let name = ByteText.bytes(of: mountpoint).drop { $0 == slash }
+      .map { $0 == slash ? UInt8(ascii: "-") : $0 }
+    let short = name.isEmpty ? "root" : ByteText.text(of: name.suffix(200))
+    return logDirectory + "/mount-" + short + ".log"
   }
 }

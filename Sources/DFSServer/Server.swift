@@ -104,7 +104,12 @@ public final class Server: ServiceLifecycle.Service {
   }
 
   private func warnOfNetwork() {
-    guard !address.hasPrefix("127."), address != "::1" else { return }
+    guard !address.hasPrefix("127."), address != "::1" else {
+      service.logger.notice(
+        "\(name) listens on loopback only: clients on other machines cannot reach it; for those, start it with --address and an address of this machine, or 0.0.0.0 for all"
+      )
+      return
+    }
     service.logger.warning(
       "\(address) is reached from other machines: passwords do not cross the network, but names and contents do, in the clear"
     )

@@ -3,15 +3,17 @@ internal import Glibc
 
 /// Where a server keeps what it stores, and the name that follows from it.
 struct ServerDirectory {
-  /// Absolute, without links, dots and slashes at the end; the directory may not be there yet.
+  /// Absolute, without links, dots and slashes at the end, in UTF-8 (`ByteText.plainPath`); the
+  /// directory may not be there yet.
   let path: String
   /// The last component.
   let name: String
 
+  /// - Parameter text: the bytes of the path (`ByteText`).
   /// - Throws: `configuration` if no name follows from the path.
   init(_ text: String) throws(DFSError) {
-    path = text.isEmpty ? "" : try Self.resolved(text)
-    name = String(path.split(separator: "/").last ?? "")
+    let resolved = text.isEmpty ? "" : try Self.resolved(text)
+    name = String(resolved.split(separator: "/").last ?? "")
     let isPlain = name.utf8.allSatisfy { byte in
       switch byte {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -27,24 +29,19 @@ struct ServerDirectory {
         "'\(name.printable)' is no name of a server: a directory's name of 1 to 64 of A–Z a–z 0–9 "
           + ". _ -, such as DFS1")
     }
+    path = try ByteText.plainPath(resolved)
   }
 
   private static func resolved(_ text: String) throws(DFSError) -> String {
-    if let real = real(text) { return real }
+    if let real = ByteText.real(text) { return real }
     var end = text[...]
-    while end.count > 1, end.last == "/" { end.removeLast() }
-    let name = end.split(separator: "/").last ?? ""
-    guard let parent = real(UsersDisk.directory(of: String(end))) else {
+    while end.utf8.count > 1, end.utf8.last == UInt8(ascii: "/") { end.unicodeScalars.removeLast() }
+    let name = end.utf8.lastIndex(of: UInt8(ascii: "/")).map { end[end.utf8.index(after: $0)...] }
+    guard let parent = ByteText.real(ByteText.directory(of: String(end))) else {
       throw DFSError(
         .configuration,
         "\(text.printable): \(String(cString: strerror(errno))); make the directory above it first")
     }
-    return (parent == "/" ? "" : parent) + "/" + name
-  }
-
-  private static func real(_ path: String) -> String? {
-    guard let real = realpath(path, nil) else { return nil }
-    defer { free(real) }
-    return String(cString: real)
+    return (parent == "/" ? "" : parent) + "/" + (name ?? end)
   }
 }

@@ -17,7 +17,7 @@ public enum UsersDisk {
   /// The stamp of the file at `path`; nil if there is none.
   static func stamp(_ path: String) throws(DFSError) -> Stamp? {
     var status = stat()
-    guard stat(path, &status) == 0 else {
+    guard stat(path.systemPath, &status) == 0 else {
       if errno == ENOENT { return nil }
       throw failure("cannot look at", path)
     }
@@ -42,7 +42,7 @@ public enum UsersDisk {
 
   /// The users in the file at `path`; none if there is no file.
   public static func read(_ path: String) throws(DFSError) -> UsersFile {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path.systemPath, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       if errno == ENOENT { return UsersFile() }
       throw failure("cannot read", path)
@@ -75,7 +75,7 @@ public enum UsersDisk {
   ) throws(DFSError) -> Result {
     let path = resolved(path)
     let parent = directory(of: path)
-    let directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let directory = open(parent.systemPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard directory >= 0 else { throw failure("cannot open", parent) }
     defer { close(directory) }
     guard flock(directory, LOCK_EX) == 0 else { throw failure("cannot lock", parent) }
@@ -86,9 +86,11 @@ public enum UsersDisk {
     do throws(DFSError) {
       try write(Array(file.text.utf8), to: temporary)
       CrashPoint.reached(.usersWritten)
-      guard rename(temporary, path) == 0 else { throw failure("cannot replace", path) }
+      guard rename(temporary.systemPath, path.systemPath) == 0 else {
+        throw failure("cannot replace", path)
+      }
     } catch {
-      unlink(temporary)
+      unlink(temporary.systemPath)
       throw error
     }
     CrashPoint.reached(.usersReplaced)
@@ -97,7 +99,8 @@ public enum UsersDisk {
   }
 
   private static func write(_ bytes: [UInt8], to path: String) throws(DFSError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    let descriptor = open(
+      path.systemPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw failure("cannot make", path) }
     defer { close(descriptor) }
     var rest = bytes[...]
@@ -114,15 +117,10 @@ public enum UsersDisk {
 
   /// Where a symbolic link leads, so that it stays one.
   private static func resolved(_ path: String) -> String {
-    guard let real = realpath(path, nil) else { return path }
-    defer { free(real) }
-    return String(cString: real)
+    ByteText.real(path) ?? path
   }
 
-  static func directory(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
-  }
+  static func directory(of path: String) -> String { ByteText.directory(of: path) }
 
   private static func failure(
     _ what: String, _ path: String, _ remedy: String = ""

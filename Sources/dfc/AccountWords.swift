@@ -21,7 +21,10 @@ enum AccountWords {
     guard words.count == 3, !words[2].hasSuffix("/"), let user = try? UserName(words[1])
     else { return nil }
     for word in checked where try LocalPath(word).status() != nil { return nil }
-    return (words[0], Credentials(user: user, password: words[2]))
+    guard let password = ByteText.unicode(words[2]) else {
+      throw DFSError(.configuration, "the password on the command line is not text in UTF-8")
+    }
+    return (words[0], Credentials(user: user, password: password))
   }
 
   /// Whether the words of a line could hold a password, whatever was meant.

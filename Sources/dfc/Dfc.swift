@@ -77,7 +77,7 @@ struct Dfc: AsyncParsableCommand {
     guard let first = words.first, first.hasPrefix("-"), first != "-" else {
       return (options, words)
     }
-    let all = Array(CommandLine.arguments.dropFirst())
+    let all = ByteText.commandLine
     let before = all.dropLast(words.count + 1)
     let rest = try Rest.parse(before + words)
     return (rest.options, rest.words)

@@ -35,10 +35,11 @@ enum ExitStatus: Int32 {
   static let explanation = """
     EXIT STATUS
       0    done
-      1    failed (also: one of several commands from a pipe failed)
+      1    failed (also: one of several commands from a pipe failed; status, verify: redundancy is
+           reduced)
       3    the login failed
       4    a file is incomplete: no good copy of a part is on a server that is up
-      5    too few servers are up
+      5    too few servers are up for the command
       64   wrong words on the command line or in the configuration
       130  interrupted
     """

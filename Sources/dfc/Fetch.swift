@@ -122,8 +122,8 @@ struct Fetch: Sendable {
   func result(_ path: RemotePath, _ inode: Inode, _ local: LocalPath) -> JSONObject {
     var object = JSONObject()
     object["command"] = "get"
-    object["name"] = path.description
-    object["destination"] = local.description
+    object.set("name", path.bytes)
+    object.set("destination", local.bytes)
     object["size"] = inode.size
     object["md5"] = inode.version?.md5.description
     return object
@@ -137,14 +137,14 @@ struct Fetch: Sendable {
     try await inOrder(items.lazy.filter { $0.inode.kind != .directory }, width: Self.width) {
       item in
       let itemPath = path.appending(item.name)
-      try await outcome.of(itemPath.description) {
+      try await outcome.of(itemPath.text) {
         try await getItem(item.inode, at: itemPath, to: local.appending(item.name))
       }
     } take: { _ in
     }
     for item in items where item.inode.kind == .directory {
       let itemPath = path.appending(item.name)
-      try await outcome.of(itemPath.description) {
+      try await outcome.of(itemPath.text) {
         try await getTree(item.inode, at: itemPath, to: local.appending(item.name))
       }
     }

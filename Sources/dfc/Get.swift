@@ -53,7 +53,7 @@ struct Get: SessionCommand {
       isSingle: paths.count == 1 && !recursive, isPartial: partial)
     defer { fetch.meter.end() }
     for path in paths {
-      try await fetch.outcome.of(path.description) {
+      try await fetch.outcome.of(path.text) {
         let inode = try await path.resolve(on: fetch.service)
         if recursive, inode.kind == .directory {
           try await fetch.getTree(inode, at: path, to: target.tree(path))

@@ -10,27 +10,28 @@ struct History: Sendable {
   private let path: String?
 
   init() {
-    let state = getenv("XDG_STATE_HOME").map { String(cString: $0) }
-    let home = getenv("HOME").map { String(cString: $0) + "/.local/state" }
-    path = (state.flatMap { $0.hasPrefix("/") ? $0 : nil } ?? home).map { $0 + "/dfs/history" }
+    let state = ByteText.environment("XDG_STATE_HOME")
+    let home = ByteText.environment("HOME").map { $0 + "/.local/state" }
+    let isAbsolute = state?.utf8.first == UInt8(ascii: "/")
+    path = (isAbsolute ? state : home).map { $0 + "/dfs/history" }
   }
 
-  /// The last lines, oldest first; the file is cut down to them.
+  /// The last lines (`ByteText`), oldest first; the file is cut down to them.
   func load() -> [String] {
     guard let path, let file = try? OpenFile(LocalPath(path), O_RDONLY),
       let size = try? file.status().st_size, size < 16 << 20
     else { return [] }
     var bytes = [UInt8](repeating: 0, count: Int(size))
     let count = (try? bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }) ?? 0
-    let lines = String(decoding: bytes.prefix(count), as: UTF8.self).split(separator: "\n")
-    let last = lines.suffix(Self.bound).map(String.init)
+    let lines = bytes.prefix(count).split(separator: UInt8(ascii: "\n"))
+    let last = lines.suffix(Self.bound).map { ByteText.text(of: $0) }
     if lines.count > 2 * Self.bound { replace(by: last) }
     return last
   }
 
   func add(_ line: String) {
     guard let path else { return }
-    try? Spool.makeDirectories(String(path.dropLast("/history".count)))
+    try? ByteText.makeDirectories(ByteText.directory(of: path))
     append(line + "\n", O_APPEND, to: path)
   }
 
@@ -38,14 +39,14 @@ struct History: Sendable {
     guard let path else { return }
     let new = path + ".new"
     append(lines.map { $0 + "\n" }.joined(), O_TRUNC, to: new)
-    rename(new, path)
+    rename(new.systemPath, path.systemPath)
   }
 
   private func append(_ text: String, _ flag: Int32, to path: String) {
     let flags = O_WRONLY | O_CREAT | O_NOFOLLOW | flag
     guard let file = try? OpenFile(LocalPath(path), flags, mode: 0o600) else { return }
     fchmod(file.descriptor, 0o600)
-    let bytes = Array(text.utf8)
+    let bytes = ByteText.bytes(of: text)
     try? bytes.withUnsafeBytes { try writeAll($0, to: file.descriptor, named: path) }
   }
 }

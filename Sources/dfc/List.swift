@@ -66,7 +66,7 @@ struct List: SessionCommand {
   private func suffix(_ inode: Inode, _ missing: [VersionID: [PartIndex]]) -> String {
     if inode.kind == .directory { return "/" }
     if inode.kind == .symlink, long {
-      return " -> " + String(decoding: inode.target, as: UTF8.self).printable
+      return " -> " + ByteText.text(of: inode.target).printable
     }
     return inode.version.flatMap { missing[$0.id] } == nil ? "" : " [incomplete]"
   }
@@ -74,12 +74,12 @@ struct List: SessionCommand {
   private func json(_ item: DirectoryItem, _ missing: [VersionID: [PartIndex]]) -> JSONObject {
     let inode = item.inode
     var object = JSONObject()
-    object["name"] = String(decoding: item.name.bytes, as: UTF8.self)
+    object.set("name", item.name.bytes)
     object["kind"] = inode.kindText
     object["mode"] = String(inode.mode, radix: 8)
     object["modified"] = inode.modified.universal
     if inode.kind != .directory { object["size"] = inode.size }
-    if inode.kind == .symlink { object["target"] = String(decoding: inode.target, as: UTF8.self) }
+    if inode.kind == .symlink { object.set("target", inode.target) }
     if let version = inode.version { object["md5"] = version.md5.description }
     if inode.kind == .regular {
       let parts = inode.version.flatMap { missing[$0.id] } ?? []

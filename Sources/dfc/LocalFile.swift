@@ -6,12 +6,15 @@ struct LocalPath: Hashable, Sendable, CustomStringConvertible {
   let bytes: [UInt8]
 
   init(_ bytes: [UInt8]) { self.bytes = bytes }
-  init(_ text: String) { bytes = Array(text.utf8) }
+  /// - Parameter text: of the bytes, as `ByteText` has them.
+  init(_ text: String) { bytes = ByteText.bytes(of: text) }
 
   /// For the system's calls.
   var cString: [CChar] { bytes.map(CChar.init(bitPattern:)) + [0] }
+  /// The bytes as `ByteText` has them.
+  var text: String { ByteText.text(of: bytes) }
   /// For people.
-  var description: String { String(decoding: bytes, as: UTF8.self).printable }
+  var description: String { text.printable }
   var endsWithSlash: Bool { bytes.last == UInt8(ascii: "/") }
 
   func appending(_ name: FileName) -> LocalPath {
@@ -30,9 +33,8 @@ struct LocalPath: Hashable, Sendable, CustomStringConvertible {
     if last != Array(".".utf8), last != Array("..".utf8), !last.isEmpty {
       return try FileName(last)
     }
-    guard let real = realpath(cString, nil) else { throw .system("cannot find \(self)") }
-    defer { free(real) }
-    let resolved = String(cString: real).utf8.split(separator: UInt8(ascii: "/")).last
+    guard let real = ByteText.real(text) else { throw .system("cannot find \(self)") }
+    let resolved = ByteText.bytes(of: real).split(separator: UInt8(ascii: "/")).last
     guard let resolved else {
       throw DFSError(.invalidArgument, "\(self) is the root directory and has no name to store")
     }

@@ -18,7 +18,7 @@ struct MakeDirectory: SessionCommand {
     let service = try await session.service()
     let outcome = Outcome(of: "mkdir", in: session, isJSON: false)
     for directory in directories {
-      try await outcome.of(directory.printable) {
+      try await outcome.of(directory) {
         let path = try RemotePath(directory)
         if parents {
           try await makeAll(path, on: service)

@@ -29,7 +29,7 @@ struct Move: SessionCommand {
     }
     let outcome = Outcome(of: "mv", in: session, isJSON: false)
     for text in paths.dropLast() {
-      try await outcome.of(text.printable) {
+      try await outcome.of(text) {
         let (above, name) = try RemotePath(text).split()
         let parent = try await above.resolve(on: service)
         if isDirectory, let target {

@@ -16,12 +16,13 @@ final class Outcome: Sendable {
   }
 
   /// Does `work` about one file; an error is shown and noted.
+  /// - Parameter name: a word, or the text of a path (`ByteText`).
   /// - Throws: what makes going on pointless: no login, too few servers, an interruption.
   func of(_ name: String, _ work: () async throws -> Void) async throws {
     do {
       try await work()
     } catch {
-      let status = session.report(error, about: name)
+      let status = session.report(error, about: name.printable)
       first.withLock { $0 = $0 ?? status }
       if isJSON, !(error is Reported) {
         try await session.console.write(JSONObject.failure(command, name, error).line())

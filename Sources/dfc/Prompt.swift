@@ -36,7 +36,8 @@ struct Prompt {
       do {
         let service = try await session.service()
         let states = await service.serverStates()
-        for state in states where !state.isUp {
+        // An account that one server refuses was spoken of already.
+        for state in states where !state.isUp && state.problem?.code != .loginFailed {
           let problem = state.problem.map { ": \($0.message)" } ?? ""
           session.note("\(state.server) is down\(problem)")
         }
@@ -78,13 +79,15 @@ struct Prompt {
   // MARK: Lines. All this blocks.
 
   private enum Read: Sendable {
+    /// All bytes, as `ByteText` has them.
     case line(String)
     case dropped
     case end
   }
 
   private static func begin(_ lines: [String]) {
-    if setlocale(LC_ALL, "") == nil { setlocale(LC_CTYPE, "C.UTF-8") }
+    setlocale(LC_ALL, "")
+    PromptInput.begin()
     // libedit learns what the keys are from the terminal as it will be.
     withoutInterruptKey {
       dfs_edit_begin("dfc")

@@ -15,7 +15,8 @@ struct Put: SessionCommand {
     discussion: """
       Each FILE gets its own name in DIR, which ends with a slash and exists (mkdir makes it); by \
       default in the root. A name that is taken is replaced, in one step, when the whole content is \
-      stored. '-' stores standard input under NAME. All servers must be up, else nothing is stored.
+      stored. '-' stores standard input under NAME. All servers must be up, else nothing is stored; \
+      with 'Writes quorum' in the configuration three are enough.
 
       \(AccountWords.explanation)
       """)
@@ -65,7 +66,7 @@ struct Put: SessionCommand {
     let path = try RemotePath(directory)
     let parent = try await path.resolve(on: upload.service)
     try await upload.put(
-      files.map(LocalPath.init), into: parent.id, at: path, recursively: recursive)
+      files.map { LocalPath($0) }, into: parent.id, at: path, recursively: recursive)
     try upload.outcome.finish()
   }
 

@@ -34,7 +34,8 @@ struct Recover: SessionCommand {
 
   func run(in session: Session) async throws {
     let configuration = session.configuration
-    let keeping = KeptFiles(cache: configuration.spoolDirectory, bound: configuration.spoolBytes)
+    let cache = try ByteText.plainPath(configuration.spoolDirectory)
+    let keeping = KeptFiles(cache: cache, bound: configuration.spoolBytes)
     let kept = try await offload { try keeping.list() }
     guard all || !ids.isEmpty else { return try await list(kept, in: session) }
     let owner = "\(try await session.defaultAccount().user)@\(configuration.cluster)"
@@ -69,7 +70,7 @@ struct Recover: SessionCommand {
   ) async throws {
     let meter = results.meter(session, isSingle: true, verb: "storing")
     defer { meter.end() }
-    meter.expect(file.size, file.path)
+    meter.expect(file.size, file.path.printable)
     meter.begin("reading")
     let source = try await offload {
       try FileSource(LocalPath(keeping.dataPath(of: file))).hashed { meter.advanceBeside($0) }
@@ -82,8 +83,8 @@ struct Recover: SessionCommand {
       progress: meter.absolute())
     meter.end()
     try await offload { try keeping.remove(file) }
-    let directory = file.path.split(separator: "/").dropLast().joined(separator: "/")
-    let path = directory.isEmpty ? "\(name)" : "\(directory)/\(name)"
+    let isBelow = file.path.utf8.contains(UInt8(ascii: "/"))
+    let path = (isBelow ? ByteText.directory(of: file.path) + "/" : "") + name.text
     try await tell(file, isBeside ? "beside" : "recovered", path, in: session)
   }
 
@@ -112,7 +113,7 @@ struct Recover: SessionCommand {
     object["command"] = "recover"
     object["id"] = file.id
     object["state"] = state == "beside" ? "recovered" : state
-    object["name"] = path
+    object.set("name", ByteText.bytes(of: path))
     object["owner"] = file.owner
     object["size"] = file.size
     object["kept"] = kept.universal

@@ -15,7 +15,8 @@ struct RemotePath: Sendable, CustomStringConvertible {
 
   private static let linkBound = 16
 
-  init(_ text: String) throws(DFSError) { try self.init(bytes: Array(text.utf8)) }
+  /// - Parameter text: of the bytes, as `ByteText` has them.
+  init(_ text: String) throws(DFSError) { try self.init(bytes: ByteText.bytes(of: text)) }
 
   init(bytes: [UInt8]) throws(DFSError) {
     guard bytes.count <= Limits.pathBytes else {
@@ -36,13 +37,17 @@ struct RemotePath: Sendable, CustomStringConvertible {
     self.isDirectory = isDirectory
   }
 
-  /// For people.
-  var description: String {
+  var bytes: [UInt8] {
     let names = steps.map { step in
-      if case .down(let name) = step { name.description } else { ".." }
+      if case .down(let name) = step { name.bytes } else { Array("..".utf8) }
     }
-    return names.isEmpty ? "/" : names.joined(separator: "/")
+    return names.isEmpty ? [UInt8(ascii: "/")] : Array(names.joined(separator: "/".utf8))
   }
+
+  /// The bytes as `ByteText` has them.
+  var text: String { ByteText.text(of: bytes) }
+  /// For people.
+  var description: String { text.printable }
 
   func appending(_ name: FileName) -> RemotePath {
     RemotePath(steps: steps + [.down(name)], isDirectory: false)
@@ -117,7 +122,7 @@ struct RemotePath: Sendable, CustomStringConvertible {
       throw DFSError(.loop, "more than \(linkBound) symbolic links follow each other")
     }
     guard link.target.first != UInt8(ascii: "/") else {
-      let target = String(decoding: link.target, as: UTF8.self).printable
+      let target = ByteText.text(of: link.target).printable
       throw DFSError(.notFound, "it is a symbolic link to \(target), which is outside")
     }
     return try await walk(

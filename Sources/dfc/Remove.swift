@@ -23,7 +23,7 @@ struct Remove: SessionCommand {
     let service = try await session.service()
     let outcome = Outcome(of: "rm", in: session, isJSON: false)
     for text in paths {
-      try await outcome.of(text.printable) {
+      try await outcome.of(text) {
         let path = try RemotePath(text)
         let (above, name) = try path.split()
         do {

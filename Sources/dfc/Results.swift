@@ -18,6 +18,13 @@ struct JSONObject: Encodable {
     set { if let newValue { fields.append((key, newValue)) } }
   }
 
+  /// A name or a path: its text, and its bytes in hexadecimal too if they are no UTF-8.
+  mutating func set(_ key: String, _ bytes: [UInt8]) {
+    self[key] = String(decoding: bytes, as: UTF8.self)
+    let isText = String(validating: bytes, as: UTF8.self) != nil
+    if !isText { self[key + "Hexadecimal"] = bytes.hexadecimal }
+  }
+
   func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: Key.self)
     for field in fields {
@@ -34,10 +41,11 @@ struct JSONObject: Encodable {
 
 extension JSONObject {
   /// A command's failure, for who reads its results.
+  /// - Parameter name: the text of a name or a path (`ByteText`).
   static func failure(_ command: String, _ name: String, _ error: any Error) -> JSONObject {
     var object = JSONObject()
     object["command"] = command
-    object["name"] = name
+    object.set("name", ByteText.bytes(of: name))
     object["error"] = (error as? DFSError)?.code.rawValue ?? "failed"
     object["message"] = "\(error)"
     return object

@@ -47,6 +47,6 @@ struct Script {
   }
 
   private static func text(_ line: [UInt8]) -> String {
-    String(decoding: line.last == UInt8(ascii: "\r") ? line.dropLast() : line[...], as: UTF8.self)
+    ByteText.text(of: line.last == UInt8(ascii: "\r") ? line.dropLast() : line[...])
   }
 }

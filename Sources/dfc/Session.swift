@@ -19,6 +19,8 @@ actor Session {
   /// Who logs in unless a command says otherwise; found out when it is first needed.
   private var account: Credentials?
   private var services: [Credentials: any FileService] = [:]
+  /// What was said of servers that refuse an account which others accept.
+  private var saidRefusals: Set<String> = []
   private let logger: Logger
 
   init(
@@ -55,6 +57,7 @@ actor Session {
       let service = try await DFSClient.connect(
         configuration, credentials: credentials, logger: logger)
       services[credentials] = service
+      await sayRefusals(of: service)
       return service
     } catch let error as DFSError where error.code == .loginFailed {
       // What was typed wrong is asked for again.
@@ -87,8 +90,22 @@ actor Session {
     source == nil && configuration.password == nil && configuration.passwordFile == nil
   }
 
+  /// An account that one server refuses and others accept takes that server away from this user,
+  /// whatever the command does, and nothing else would say so.
+  private func sayRefusals(of service: any FileService) async {
+    for state in await service.serverStates() where state.problem?.code == .loginFailed {
+      guard let problem = state.problem, saidRefusals.insert(problem.message).inserted else {
+        continue
+      }
+      console.problem("dfc: \(problem.message)")
+    }
+  }
+
   func close() async {
-    for service in services.values { await service.close() }
+    for service in services.values {
+      await sayRefusals(of: service)
+      await service.close()
+    }
     services = [:]
   }
 

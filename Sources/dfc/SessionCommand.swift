@@ -51,7 +51,7 @@ enum Commands {
     if isHelp {
       try? await console.line(type.fullMessage(for: error))
     } else {
-      console.problem(type.fullMessage(for: error))
+      console.problem(type.fullMessage(for: error).printableLines)
     }
     return Reported(status: isHelp ? .success : .usage)
   }

@@ -35,22 +35,11 @@ enum Spool {
 
   /// A file without a name, which goes with its descriptor.
   private static func unlinkedFile(in directory: String) throws(DFSError) -> OpenFile {
-    try makeDirectories(directory)
+    try ByteText.makeDirectories(directory)
     var template = LocalPath(directory + "/put-XXXXXX").cString
     let descriptor = mkstemp(&template)
     guard descriptor >= 0 else { throw .system("cannot spool in \(directory.printable)") }
     unlink(template)
     return OpenFile(owning: descriptor, path: LocalPath("the spool in \(directory)"))
-  }
-
-  /// Makes a directory and those above it, for their owner only.
-  static func makeDirectories(_ path: String) throws(DFSError) {
-    var made = path.hasPrefix("/") ? "" : "."
-    for component in path.split(separator: "/") {
-      made += "/" + component
-      if mkdir(made, 0o700) != 0, errno != EEXIST {
-        throw .system("cannot make the directory \(made.printable)")
-      }
-    }
   }
 }

@@ -12,6 +12,10 @@ struct Status: SessionCommand {
       space that is left, its copies, how many it lacks and how many were ever found damaged, and \
       when all its copies were last read back. Then the files: with two good copies of each part, \
       with reduced redundancy, incomplete.
+
+      The exit status is 0 if every file is complete and all servers are up, 1 if something has reduced \
+      redundancy (or a server is away or has not got the last changes), 4 if a file is incomplete, 5 if \
+      fewer than two servers are up.
       """)
 
   @OptionGroup var results: ResultOptions
@@ -22,6 +26,18 @@ struct Status: SessionCommand {
     let health = await service.health()
     let text = results.isJSON(session) ? try json(states, health).line() : lines(states, health)
     try await session.console.write(text)
+    let status = Self.status(states, health)
+    if status != .success { throw Reported(status: status) }
+  }
+
+  static func status(_ states: [ServerState], _ health: ClusterHealth) -> ExitStatus {
+    let answering = states.count { $0.isUp && health.reports[$0.server] != nil }
+    if answering < 2 { return .serversMissing }
+    if health.files.incomplete > 0 { return .incomplete }
+    let isReduced =
+      health.files.reduced > 0 || answering < states.count || health.isPartial
+      || !health.lagging.isEmpty
+    return isReduced ? .failed : .success
   }
 
   private static let titles = [

@@ -60,9 +60,8 @@ final class TemporaryFile: Sendable {
     guard let status = try path.status(following: false), status.kind == S_IFLNK else {
       return path
     }
-    guard let real = realpath(path.cString, nil) else { throw .system("cannot follow \(path)") }
-    defer { free(real) }
-    return LocalPath(String(cString: real))
+    guard let real = ByteText.real(path.text) else { throw .system("cannot follow \(path)") }
+    return LocalPath(real)
   }
 }
 

@@ -30,13 +30,13 @@ struct Upload: Sendable {
       recursively && (try? path.status(following: false))?.isDirectory == true
     }
     try await inOrder(paths.lazy.filter { !isTree($0) }, width: Self.width) { path in
-      try await outcome.of(path.description) {
+      try await outcome.of(path.text) {
         try await putOne(path, into: parent, at: directory, keepingLinks: recursively)
       }
     } take: { _ in
     }
     for path in paths where isTree(path) {
-      try await outcome.of(path.description) {
+      try await outcome.of(path.text) {
         try await putTree(path, as: try path.baseName(), in: parent, at: directory)
       }
     }
@@ -84,7 +84,10 @@ struct Upload: Sendable {
     let up = states.filter(\.isUp).count
     guard up < needed else { return }
     let problems = states.filter { !$0.isUp }.map { $0.problem?.message ?? "\($0.server) is down" }
-    let need = isAll ? "all four are needed to write (Writes all)" : "three are needed to write"
+    let need =
+      isAll
+      ? "all four are needed to write (Writes all; with 'Writes quorum' in the configuration three do)"
+      : "three are needed to write (Writes quorum)"
     throw DFSError(
       .serversMissing,
       "\(up) of \(states.count) servers are up, \(need); nothing was stored. "
@@ -108,7 +111,7 @@ struct Upload: Sendable {
     }
     var object = JSONObject()
     object["command"] = "put"
-    object["name"] = path.description
+    object.set("name", path.bytes)
     object["size"] = inode.size
     object["md5"] = inode.version?.md5.description
     try await session.console.write(object.line())

@@ -107,7 +107,7 @@ extension JSONObject {
     var object = JSONObject()
     object["command"] = "verify"
     object["kind"] = kind
-    object["name"] = path.description
+    object.set("name", path.bytes)
     return object
   }
 }

@@ -22,7 +22,7 @@ struct Where: SessionCommand {
     let isJSON = results.isJSON(session)
     let outcome = Outcome(of: "where", in: session, isJSON: isJSON)
     for file in files {
-      try await outcome.of(file.printable) {
+      try await outcome.of(file) {
         let path = try RemotePath(file)
         let inode = try await path.resolve(on: service)
         guard inode.kind == .regular else {
@@ -53,7 +53,7 @@ struct Where: SessionCommand {
 
   private func json(_ path: RemotePath, _ inode: Inode, _ holders: Holders?) -> JSONObject {
     var object = JSONObject()
-    object["name"] = path.description
+    object.set("name", path.bytes)
     object["size"] = inode.size
     object["md5"] = inode.version?.md5.description
     object["x"] = inode.version?.md5.modulo4

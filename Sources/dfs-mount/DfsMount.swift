@@ -4,8 +4,29 @@ internal import DFSMount
 internal import Foundation
 public import Logging
 
+/// Where dfs-mount begins: words of the command line keep bytes that are not UTF-8 (`ByteText`).
+@main enum Door {
+  static func main() async {
+    do {
+      var command = try DfsMount.parseAsRoot(ByteText.commandLine)
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      let (code, text) = (DfsMount.exitCode(for: error), DfsMount.fullMessage(for: error))
+      if code == .success, !text.isEmpty {
+        print(text)
+      } else if !text.isEmpty {
+        FileHandle.standardError.write(Data((text.printableLines + "\n").utf8))
+      }
+      exit(code.rawValue)
+    }
+  }
+}
+
 /// The door of the mount: arguments in, exit status out.
-@main
 struct DfsMount: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dfs-mount",
@@ -18,12 +39,15 @@ struct DfsMount: AsyncParsableCommand {
       Goes to the background once the mount answers; what hinders it is said within 10 seconds. A \
       mount that a killed process left is replaced. SIGTERM and SIGINT unmount.
 
+      Unmounting waits until all that was written is stored, but with --lazy.
+
       Closing a written file stores it on the servers and returns the error if that fails; the log \
       says which servers and why.
 
       OPTIONS of -o: ro; allow_other; default_permissions (with allow_other, as root: the stored \
       owners count; else all files belong to who mounted); uid=N, gid=N, umask=OCTAL (what is \
-      shown); writes=all|quorum; heal=on|off; entry_timeout=S, attr_timeout=S (seconds for which the kernel \
+      shown); writes=all|quorum (servers that a write needs: all four, or three; \
+      quorum, unless dfc.conf says otherwise); heal=on|off; entry_timeout=S, attr_timeout=S (seconds for which the kernel \
       answers from its memory what it is told changes of; 60); holes=SIZE (bytes of a file that may be holes, 64G); \
       relatime (reading moves times of access: a change on the servers for a first read); fsname=NAME, subtype=NAME; and the flags of mount(8): nosuid, \
       nodev, noexec, noatime, sync, dirsync, auto_unmount, …
@@ -64,7 +88,11 @@ struct DfsMount: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Unmount this directory.", valueName: "mountpoint"))
   var unmount: String?
 
-  @Flag(help: "With --unmount: though files be open; they go on until they are closed.")
+  @Flag(
+    help: """
+      With --unmount: at once, though files be open; they go on until they are closed, and the \
+      process of the mount then stores what is left to store.
+      """)
   var lazy = false
 
   func validate() throws {
@@ -81,7 +109,7 @@ struct DfsMount: AsyncParsableCommand {
       if let unmount {
         try await Unmounting.run(Mountpoint.resolve(unmount), lazily: lazy)
       } else if let conf, let mountpoint {
-        try await mount(Self.absolute(conf), on: Mountpoint.resolve(mountpoint))
+        try await mount(ByteText.absolute(conf), on: Mountpoint.resolve(mountpoint))
       }
     } catch let error as DFSError {
       try end(ExitStatus.of(error), "\(error)")
@@ -92,12 +120,12 @@ struct DfsMount: AsyncParsableCommand {
     let client = try ClientConfiguration.read(path: conf)
     var configuration = try MountConfiguration(mountpoint: mountpoint, client: client)
     configuration.options = try MountOptions(parsing: options)
-    configuration.writes = configuration.options.writes ?? client.writes
+    if let writes = configuration.options.writes { configuration.writes = writes }
     let credentials = try Credentials.of(client, source: passwordSource)
     if foreground {
       try await serve(client, configuration, credentials)
     } else {
-      let log = logFile.map(Self.absolute) ?? configuration.defaultLogFile
+      let log = logFile.map(ByteText.absolute) ?? configuration.defaultLogFile
       let background = Background(
         arguments: backgroundArguments(conf, mountpoint, log), mountpoint: mountpoint, logFile: log)
       let (status, message) = try background.start(password: credentials.password)
@@ -137,12 +165,8 @@ struct DfsMount: AsyncParsableCommand {
     passwordFd.map(PasswordSource.descriptor) ?? passwordFile.map(PasswordSource.file)
   }
 
-  private static func absolute(_ path: String) -> String {
-    path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
-  }
-
   private func end(_ status: Int32, _ message: String) throws -> Never {
-    FileHandle.standardError.write(Data("dfs-mount: \(message)\n".utf8))
+    FileHandle.standardError.write(Data("dfs-mount: \(message.printableLines)\n".utf8))
     throw ExitCode(status)
   }
 }

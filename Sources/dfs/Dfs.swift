@@ -3,7 +3,6 @@ internal import DFSCore
 internal import Glibc
 
 /// The door of the server: arguments in, exit status out.
-@main
 struct Dfs: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dfs",
@@ -40,6 +39,28 @@ enum ExitStatus {
     """
 }
 
+/// Where dfs begins: words of the command line keep bytes that are not UTF-8 (`ByteText`).
+@main enum Door {
+  static func main() async {
+    do {
+      var command = try Dfs.parseAsRoot(ByteText.commandLine)
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      let (code, text) = (Dfs.exitCode(for: error), Dfs.fullMessage(for: error))
+      if code == .success, !text.isEmpty {
+        print(text)
+      } else if !text.isEmpty {
+        StandardError.write(text.printableLines + "\n")
+      }
+      exit(code.rawValue)
+    }
+  }
+}
+
 extension ParsableCommand {
   /// Runs `body`; its error goes to standard error as `dfs: …`, and the status is 1.
   func reporting<Value>(_ body: () async throws -> Value) async throws -> Value {
@@ -48,7 +69,7 @@ extension ParsableCommand {
     } catch let error as ExitCode {
       throw error
     } catch {
-      StandardError.write("dfs: \(error)\n")
+      StandardError.write("dfs: \("\(error)".printableLines)\n")
       throw ExitStatus.failed
     }
   }

@@ -24,7 +24,7 @@ enum PasswordInput {
   }
 
   private static func firstLine(ofFile path: String) throws(DFSError) -> String {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    let descriptor = open(path.systemPath, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       throw DFSError(
         .configuration, "cannot read \(path.printable): \(String(cString: strerror(errno)))")

@@ -34,7 +34,7 @@ struct Repair: AsyncParsableCommand {
 
   func run() async throws {
     let isDamaged = try await reporting { () async throws -> Bool in
-      let repair = try DFSStore.Repair(directory: directory)
+      let repair = try DFSStore.Repair(directory: ByteText.plainPath(directory))
       let users = try user.map { [try UserName($0)] } ?? repair.users()
       var isDamaged = false
       for user in users {
@@ -43,7 +43,7 @@ struct Repair: AsyncParsableCommand {
         print(json ? try Self.json(finding) : text(finding))
         if case .damaged = finding.verdict { isDamaged = true }
       }
-      if users.isEmpty, !json { print("no user has anything in \(directory)") }
+      if users.isEmpty, !json { print("no user has anything in \(directory.printable)") }
       return isDamaged
     }
     if isDamaged { throw ExitStatus.failed }
@@ -66,7 +66,7 @@ struct Repair: AsyncParsableCommand {
     case .damaged(let error):
       guard setAside else { return "\(finding.user): damaged: \(error)" }
       return "\(finding.user): damaged: \(error)\n"
-        + finding.setAside.map { "  moved to \($0)\n" }.joined()
+        + finding.setAside.map { "  moved to \($0.printable)\n" }.joined()
         + "  start the server: any mount, or dfc heal, refills it from the other servers"
     }
   }

@@ -46,16 +46,26 @@ struct RescueCommand: AsyncParsableCommand {
     signal(SIGPIPE, SIG_IGN)
     raiseDescriptorLimit()
     try await reporting {
-      let rescue = try await offload { [directories] in try Rescue(directories: directories) }
+      let rescue = try await offload { [directories] in
+        try Rescue(
+          directories: directories.map { path throws(DFSError) in try ByteText.plainPath(path) })
+      }
       let request = Rescue.Request(
-        user: try owner(among: rescue.users), output: to, keepsPartial: partial)
+        user: try owner(among: rescue.users), output: try plainOutput(), keepsPartial: partial)
       let output = RescueOutput(isJSON: json, isQuiet: quiet)
       let summary = try await watching(rescue, output) {
         try await offload { try rescue.run(request) { output.tell($0) } }
       }
-      output.finish(summary, request)
+      output.finish(summary, request, place: to)
       if !summary.isComplete { throw ExitStatus.incomplete }
     }
+  }
+
+  /// A place whose name is not UTF-8 must be there to be opened.
+  private func plainOutput() throws(DFSError) -> String {
+    let isPlain = ByteText.unicode(to) != nil
+    if !isPlain { mkdir(to.systemPath, 0o700) }
+    return try ByteText.plainPath(to)
   }
 
   private func owner(among users: [UserName]) throws -> UserName {

@@ -24,13 +24,14 @@ final class RescueOutput: Sendable {
       if !isQuiet { StandardError.write("dfs: \(text.printable)\n") }
     case .loss(let loss):
       if isJSON { return write(LossObject(loss)) }
-      print("\(String(decoding: loss.path, as: UTF8.self).printable): \(loss.reason)")
+      print("\(ByteText.text(of: loss.path).printable): \(loss.reason)")
     }
   }
 
-  func finish(_ summary: RescueSummary, _ request: Rescue.Request) {
+  /// - Parameter place: where the files are, as it was named.
+  func finish(_ summary: RescueSummary, _ request: Rescue.Request, place: String) {
     hideProgress()
-    if isJSON { return write(SummaryObject(summary, request)) }
+    if isJSON { return write(SummaryObject(summary, request, place)) }
     guard !isQuiet else { return }
     print(Self.text(summary, request))
     if summary.refusedAttributes > 0 {
@@ -132,14 +133,18 @@ private struct SummaryObject: Encodable {
   let kind = "summary"
   let user: String
   let output: String
+  /// The bytes of the path in hexadecimal, if they are no UTF-8.
+  let outputHexadecimal: String?
   let files, directories, symlinks, hardLinks, specials, nameless: Int
   let bytes: UInt64
   let incomplete, damagedDatabases, damagedCopies, refusedAttributes: Int
   let hasOwners, isNamespaceWhole, isComplete: Bool
 
-  init(_ summary: RescueSummary, _ request: Rescue.Request) {
+  init(_ summary: RescueSummary, _ request: Rescue.Request, _ place: String) {
     user = request.user.text
-    output = request.output
+    let path = ByteText.bytes(of: place)
+    output = String(decoding: path, as: UTF8.self)
+    outputHexadecimal = ByteText.unicode(place) == nil ? path.hexadecimal : nil
     files = summary.files
     directories = summary.directories
     symlinks = summary.symlinks

@@ -40,14 +40,14 @@ struct User: AsyncParsableCommand {
       try await reporting {
         let name = try UserName(name)
         let refusal = DFSError(
-          .exists, "'\(name)' is in \(file.path) already; run: dfs user passwd \(name)")
+          .exists, "'\(name)' is in \(file.path.printable) already; run: dfs user passwd \(name)")
         guard try !UsersDisk.read(file.path).contains(name) else { throw refusal }
         let password = try password.text(of: name)
         try UsersDisk.change(file.path) { users throws(DFSError) in
           guard !users.contains(name) else { throw refusal }
           try users.set(name, password: password)
         }
-        print("added \(name) to \(file.path)")
+        print("added \(name) to \(file.path.printable)")
       }
     }
   }
@@ -68,7 +68,7 @@ struct User: AsyncParsableCommand {
         try UsersDisk.change(file.path) { users throws(DFSError) in
           try users.set(name, password: password)
         }
-        print("set the password of \(name) in \(file.path)")
+        print("set the password of \(name) in \(file.path.printable)")
       }
     }
   }
@@ -100,7 +100,9 @@ struct User: AsyncParsableCommand {
     func run() async throws {
       try await reporting {
         let users = try UsersDisk.readExisting(file.path)
-        for problem in users.problems { StandardError.write("dfs: \(file.path): \(problem)\n") }
+        for problem in users.problems {
+          StandardError.write("dfs: \(file.path.printable): \(problem)\n")
+        }
         let wanted = try name.map { try UserName($0) }
         if let wanted, !users.contains(wanted) { throw User.missing(wanted, file) }
         let readable = Set(users.usersWithPasswords)
@@ -121,12 +123,15 @@ struct User: AsyncParsableCommand {
         _ = try UsersDisk.readExisting(file.path)
         let count = try UsersDisk.change(file.path) { users throws(DFSError) in try users.convert()
         }
-        print("converted \(count) of the users in \(file.path)")
+        print("converted \(count) of the users in \(file.path.printable)")
       }
     }
   }
 
   fileprivate static func missing(_ name: UserName, _ file: File) -> DFSError {
-    DFSError(.notFound, "'\(name)' is not in \(file.path); run: dfs user list --users \(file.path)")
+    DFSError(
+      .notFound,
+      "'\(name)' is not in \(file.path.printable); run: dfs user list --users \(file.path.printable)"
+    )
   }
 }

@@ -56,7 +56,7 @@ extension OnAMount {
     }
 
     @Test(.needsFuse) func aServerDownRefusesAWriteAtItsBegin() async throws {
-      try await Mounted.run { mounted in
+      try await Mounted.run(configure: { $0.writes = .all }) { mounted in
         try await mounted.succeed("echo old > $M/old")
         mounted.files.set { state in
           state.states = ServerIndex.all.map { server in
@@ -71,8 +71,48 @@ extension OnAMount {
         for script in ["echo x > $M/new", "echo x >> $M/old", "truncate -s 1 $M/old"] {
           #expect(try await mounted.fail(script).contains("Read-only file system"), "\(script)")
         }
+        // One line each, with the path.
+        for line in ["create 'new' is refused: ", "open 'old' is refused: "] {
+          #expect(mounted.log.text.contains("warning " + line), "\(mounted.log.text)")
+        }
         #expect(mounted.log.text.contains("DFS3 (127.0.0.1:1000): refused"))
         try await mounted.succeed("[ $(cat $M/old) = old ]; [ ! -e $M/new ]; mkdir $M/d")
+      }
+    }
+
+    /// What is refused is in the log, with its path; who tries again and again does not fill it.
+    @Test(.needsFuse) func refusalsAreLoggedWithTheirPathAndDoNotFlood() async throws {
+      try await Mounted.run(configure: { $0.spoolBytes = 1 << 20 }) { mounted in
+        try await mounted.succeed("mkdir -p $M/d/e; echo x > $LOCAL/x; echo x > $M/d/e/synced")
+        try await mounted.fail("head -c 4000000 /dev/zero > $M/d/e/full")
+        #expect(mounted.log.text.contains("warning write 'd/e/full' is refused: "))
+        for (code, number) in [
+          (DFSError.Code.noSpace, 28), (.quotaExceeded, 122), (.timedOut, 110), (.inputOutput, 5),
+          (.serversMissing, 30),
+        ] {
+          mounted.files.set { $0.refusal = DFSError(code, "reason \(number)") }
+          try await mounted.fail("cp $LOCAL/x $M/d/e/closed\(number)")
+          try await mounted.fail("dd if=$LOCAL/x of=$M/d/e/synced conv=notrunc,fsync status=none")
+          for name in ["closed\(number)", "synced"] {
+            let line = "error could not store 'd/e/\(name)', 2 bytes: "
+            let isLogged = mounted.log.text.split(separator: "\n").contains {
+              $0.hasPrefix(line) && $0.contains("reason \(number)")
+            }
+            #expect(isLogged, "\(line)\n\(mounted.log.text)")
+          }
+        }
+        let before = mounted.log.text.split(separator: "\n").count
+        try await mounted.succeed(
+          "for i in $(seq 500); do cp $LOCAL/x $M/d/again 2> /dev/null && exit 1; done; exit 0")
+        mounted.files.set { $0.refusal = nil }
+        let lines = mounted.log.text.split(separator: "\n").count - before
+        #expect(lines < 200, "\(lines) lines of log for 500 refusals")
+        let end = ContinuousClock.now + .seconds(10)
+        while !mounted.log.text.contains("more refusals are not listed"), ContinuousClock.now < end
+        {
+          try await Task.sleep(for: .milliseconds(50))
+        }
+        #expect(mounted.log.text.contains("more refusals are not listed"))
       }
     }
 

@@ -29,18 +29,21 @@ extension OnAMount {
       try await Mounted.run(configure: { $0.spoolBytes = 6 << 20 }) { mounted in
         try await mounted.succeed(
           """
-          mkdir $M/d; echo old > $M/d/small; echo old > $M/changed
+          mkdir $M/$'d\\xff'; echo old > $M/$'d\\xff'/small; echo old > $M/changed
           head -c 3000000 /dev/urandom > $LOCAL/large; head -c 4000 /dev/urandom > $LOCAL/small
           """)
         mounted.files.set { $0.refusal = DFSError(.serversMissing, "DFS2 and DFS3 are away") }
-        try await mounted.fail("cp $LOCAL/small $M/d/small")
+        try await mounted.fail("cp $LOCAL/small $M/$'d\\xff'/small")
         try await mounted.fail("cp $LOCAL/large $M/large")
         try await mounted.fail("touch $M/empty")
         let keeping = KeptFiles(cache: mounted.directory + "/cache1", bound: 6 << 20)
         // It is kept when the last descriptor is let go, a little after its close returned.
         try await until { try keeping.list().count == 2 }
         let kept = try keeping.list()
-        #expect(kept.map(\.path) == ["d/small", "large"])
+        #expect(
+          kept.map(\.path) == [
+            ByteText.text(of: Array("d".utf8) + [0xff] + Array("/small".utf8)), "large",
+          ])
         #expect(kept.allSatisfy { $0.owner == "memory" && $0.reason.contains("DFS2 and DFS3") })
         for file in kept {
           let name = String(decoding: file.name, as: UTF8.self)
@@ -61,7 +64,8 @@ extension OnAMount {
         #expect(!restored.isBeside)
         try keeping.remove(small)
         #expect(try keeping.list().count == 1)
-        try await mounted.succeed("cmp $M/d/small $LOCAL/small; [ $(cat $M/changed) = old ]")
+        try await mounted.succeed(
+          "cmp $M/$'d\\xff'/small $LOCAL/small; [ $(cat $M/changed) = old ]")
       }
     }
   }

@@ -3,7 +3,7 @@ internal import Foundation
 /// Ports and processes of this machine.
 extension FourServers {
   /// Ports that nobody listened on a moment ago: all are bound at once, so they differ.
-  static func freePorts(_ count: Int) throws -> [Int] {
+  public static func freePorts(_ count: Int) throws -> [Int] {
     var sockets: [Int32] = []
     defer { sockets.forEach { close($0) } }
     return try (0..<count).map { _ in

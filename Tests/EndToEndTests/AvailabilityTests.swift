@@ -69,7 +69,7 @@ extension EndToEnd {
 
     /// Any one server lost: everything is readable and whole; nothing can be written, at once.
     @Test(.needsFuse) func anyOneServerDown() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         let samples = Self.samples()
         try await Self.store(samples, in: cluster)
         for server in ServerIndex.all {
@@ -92,7 +92,7 @@ extension EndToEnd {
     /// Any two servers lost: opposite ones cost nothing, neighbours cost the parts that only they
     /// held. The mount is read-only.
     @Test(.needsFuse) func anyTwoServersDown() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         let samples = Self.samples()
         try await Self.store(samples, in: cluster)
         for down in Self.subsets(of: 2) {
@@ -111,7 +111,7 @@ extension EndToEnd {
 
     /// With one server left the names can still be listed; with none it is said within a bound.
     @Test(.needsFuse) func threeAndFourServersDown() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         let samples = Self.samples()
         try await Self.store(samples, in: cluster)
         for down in Self.subsets(of: 3) {

@@ -65,7 +65,7 @@ extension EndToEnd {
     /// All four servers killed at once, again and again, under writes: what a close acknowledged is
     /// there afterwards.
     @Test(.needsFuse) func allServersKilled() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         for round in 1...4 {
           async let writing: Shell.Result = cluster.shell.bash(
             """

@@ -51,7 +51,7 @@ extension EndToEnd {
     /// Promise 9: a server whose directory was lost comes back empty; nothing is lost by it, and
     /// the next write brings its namespace back.
     @Test(.needsFuse) func anEmptyServerComesBack() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         try await cluster.shell.succeed(
           """
           mkdir $M/d

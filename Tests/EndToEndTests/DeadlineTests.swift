@@ -34,7 +34,7 @@ extension EndToEnd {
     ]
 
     @Test(.needsFuse, arguments: rows) func everyCallEnds(row: Row) async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         try await cluster.endMount(cluster.mount)
         try await cluster.shell.succeed(
           """

@@ -146,7 +146,7 @@ extension EndToEnd {
 
     /// Each errno says what happened.
     @Test(.needsFuse) func errorsMeanWhatTheySay() async throws {
-      try await MountedCluster.run(mounts: 2) { cluster in
+      try await MountedCluster.run(mounts: 2, mountOptions: MountedCluster.allServers) { cluster in
         try await cluster.shell.succeed(
           """
           cat > $LOCAL/errors.py <<'END'

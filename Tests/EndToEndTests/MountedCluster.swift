@@ -97,8 +97,13 @@ struct MountedCluster: Sendable {
 
   // MARK: Servers
 
-  /// Waits until the clients have noticed that every server is back: a write is accepted again.
+  /// `-o` of mounts that write as `dfc` does by itself: with all four servers, or not at all.
+  static let allServers = "writes=all"
+
+  /// Waits until the mount has noticed that every server is back: a write is accepted again. It needs
+  /// `allServers`, for else a write is accepted with three.
   func waitUntilWritable() async throws {
+    try #require(mountOptions.contains(Self.allServers))
     try await eventually("a write is accepted again", within: .seconds(20)) {
       try await shell.bash("echo x > $M/.probe && rm $M/.probe").status == 0
     }

@@ -9,7 +9,7 @@ extension EndToEnd {
     /// A close that failed since servers were away: the content is kept, listed and brought back;
     /// nothing that was changed meanwhile is replaced.
     @Test(.needsFuse) func whatAFailedCloseWroteIsBroughtBack() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         let shell = cluster.shell
         try await shell.succeed(
           """
@@ -96,7 +96,7 @@ extension EndToEnd {
 
     /// What cannot be stored within the bound is named in the log, and kept.
     @Test(.needsFuse) func whatAnUnmountCannotStoreIsKept() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         try await cluster.shell.succeed(
           """
           sed 's/^Username/Call-Timeout 4s\\nUsername/' $CONF > $DIR/hasty.conf; chmod 600 $DIR/hasty.conf
@@ -123,7 +123,7 @@ extension EndToEnd {
           [ ! -e /proc/$process ]
           [ $(($(date +%s) - begin)) -lt 20 ]
           touch $LOCAL/end
-          grep -q "'f' in directory.*not stored" $XDG_CACHE_HOME/dfs/*.log
+          grep -q "'f' was open.*not stored" $XDG_CACHE_HOME/dfs/*.log
           dfc $CONF recover | grep ' f '
           """, seconds: 60)
         for server in ServerIndex.all { cluster.servers.thaw(server) }
@@ -135,7 +135,7 @@ extension EndToEnd {
 
     /// A read and a close that wait for frozen servers end when their process is killed.
     @Test(.needsFuse) func waitingCallsDieWithTheirProcess() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         try await cluster.shell.succeed(
           """
           head -c 3000000 /dev/urandom > $M/f

@@ -53,7 +53,7 @@ extension EndToEnd {
 
     /// Either the old content or the new one, and then that for good; nothing hangs.
     @Test(.needsFuse) func threeServersFrozenWhileWritingLeaveOldOrNew() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         try await cluster.shell.succeed(
           """
           echo Call-Timeout: 4s >> $CONF; head -c 900000 /dev/urandom > $LOCAL/big
@@ -84,7 +84,7 @@ extension EndToEnd {
     /// A directory that was put back from a backup is old: what it says wins nowhere, and what it
     /// does not have is not gone.
     @Test(.needsFuse) func anOldBackupIsBroughtUpToDate() async throws {
-      try await MountedCluster.run { cluster in
+      try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         try await cluster.shell.succeed(
           """
           mkdir $M/d; for i in 1 2 3 4; do echo old$i > $M/d/f$i; done

@@ -190,7 +190,8 @@ extension FileSystem {
     } catch let error as DFSError where error.isAbsence {
       // It is gone already.
     } catch {
-      logger.warning("the empty entry of \(file.name) stays: it could not be removed: \(error)")
+      keepLog.log(
+        .warning, "the empty entry of \(file.name) stays: it could not be removed: \(error)")
     }
   }
 }

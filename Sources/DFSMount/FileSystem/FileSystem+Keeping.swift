@@ -20,34 +20,24 @@ extension FileSystem {
     var lost = inode
     lost.version = base
     let kept = KeptFile(
-      owner: source, namespace: service.namespaceID, path: path(of: name), parent: name.parent, name: name.name, lost,
+      owner: source, namespace: service.namespaceID, path: nodes.path(of: name),
+      parent: name.parent, name: name.name, lost,
       size: spool.size, modified: modified, kept: .now, reason: "\(reason)")
     do {
       let keeping = keeping
       try await DiskQueue.run { () throws(DFSError) in
         try keeping.keep(kept) { path throws(DFSError) in try spool.save(to: path) }
       }
-      logger.error(
+      keepLog.log(
+        .error,
         """
         what was written to '\(kept.path)', \(kept.size) bytes, is kept in \(keeping.directory); \
         bring it back with: dfc CONF recover \(kept.id)
         """)
     } catch {
-      logger.error("what was written to '\(kept.path)', \(kept.size) bytes, is lost: \(error)")
+      keepLog.log(
+        .error, "what was written to '\(kept.path)', \(kept.size) bytes, is lost: \(error)")
     }
-  }
-
-  /// The names from the root on, as the kernel knows them; for people.
-  private func path(of name: NodeName) -> String {
-    var (names, directory) = (["\(name.name)"], name.parent)
-    while directory != .root, names.count < 1024 {
-      guard let above = nodes.name(of: directory) else {
-        return "…/" + names.joined(separator: "/")
-      }
-      names.insert("\(above.name)", at: 0)
-      directory = above.parent
-    }
-    return names.joined(separator: "/")
   }
 
   /// Stores what was written and not closed; what cannot be stored in time is kept.

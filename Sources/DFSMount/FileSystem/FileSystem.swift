@@ -14,6 +14,8 @@ final class FileSystem: Sendable {
   let handles = HandleTable()
   let space: SpaceCache
   let logger: Logger
+  /// What becomes of what cannot be stored; `dfc recover` lists all that is kept.
+  let keepLog: RefusalLog
   /// Where what cannot be stored is kept.
   let keeping: KeptFiles
   /// Whose files these are: `USER@CLUSTER`.
@@ -33,6 +35,7 @@ final class FileSystem: Sendable {
     service: any FileService, configuration: MountConfiguration, source: String, logger: Logger
   ) {
     keeping = KeptFiles(cache: configuration.cacheDirectory, bound: configuration.spoolBytes)
+    keepLog = RefusalLog(logger)
     self.source = source
     self.service = service
     self.logger = logger

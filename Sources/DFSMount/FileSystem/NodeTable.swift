@@ -160,6 +160,28 @@ final class NodeTable: Sendable {
   }
 }
 
+/// Paths, as far as the kernel knows their names.
+extension NodeTable {
+  /// The names from the root on (`ByteText`).
+  func path(of name: NodeName) -> String {
+    var (names, directory) = ([name.name.text], name.parent)
+    while directory != .root, names.count < 1024 {
+      guard let above = self.name(of: directory) else {
+        return "…/" + names.reversed().joined(separator: "/")
+      }
+      names.append(above.name.text)
+      directory = above.parent
+    }
+    return names.reversed().joined(separator: "/")
+  }
+
+  /// For people.
+  func shownPath(of id: InodeID) -> String {
+    if id == .root { return "the root" }
+    return name(of: id).map { "'\(path(of: $0).printable)'" } ?? "inode \(id)"
+  }
+}
+
 extension NodeTable.State {
   /// Gives back the room of nodes that are gone: a dictionary by itself keeps it for ever.
   fileprivate mutating func shrink() {

@@ -11,8 +11,24 @@ struct FileContext: Sendable {
   /// The name of this machine.
   let host: String
   let logger: Logger
+  /// Shared with the operations.
+  let refusals: RefusalLog
   /// How long a write waits for a server that was just lost.
   var patience = Duration.zero
+
+  init(
+    service: any FileService, nodes: NodeTable, spools: SpoolBudget, writes: WritePolicy,
+    host: String, logger: Logger, patience: Duration = .zero
+  ) {
+    self.service = service
+    self.nodes = nodes
+    self.spools = spools
+    self.writes = writes
+    self.host = host
+    self.logger = logger
+    self.patience = patience
+    refusals = RefusalLog(logger)
+  }
 
   /// Refuses a write at its begin where it could only fail at its end: with `writes = all` every
   /// server must be up.

@@ -119,8 +119,8 @@ extension OpenFile {
       error = DFSError(.staleHandle, "the file was removed by another client", cause: error)
     }
     state.withLock { $0.lastFailure = error }
-    context.logger.error(
-      "could not store \(name), \(size) bytes: \(error)",
+    context.refusals.log(
+      .error, "could not store \(name), \(size) bytes: \(error)",
       metadata: ["inode": "\(id)", "error": "\(error.code.rawValue)"])
     return error
   }
@@ -134,10 +134,8 @@ extension OpenFile {
     }
   }
 
-  /// The name for people.
-  var name: String {
-    context.nodes.name(of: id).map { "'\($0.name)' in directory \($0.parent)" } ?? "inode \(id)"
-  }
+  /// The path for people.
+  var name: String { context.nodes.shownPath(of: id) }
 
   /// Whether no version of this file was ever published: then its entry should not stay.
   var wasNeverPublished: Bool {

@@ -9,22 +9,28 @@ extension FuseCallbacks {
     table.create = { request, parent, name, mode, info in
       guard let flags = info?.pointee.flags else { return }
       if dfs_asks_for_tmpfile(flags) != 0 {
-        FuseCallbacks.serve(request, "tmpfile", .change) { files, request in
+        FuseCallbacks.serve(
+          request, "tmpfile", .change, about: .inode(InodeID(parent))
+        ) { files, request in
           try await files.createTemporary(
             InodeID(parent), mode: mode, flags: flags, request.caller)
         }
         return
       }
       let name = FuseCallbacks.name(name)
-      FuseCallbacks.serve(request, "create", .change) { files, request in
+      FuseCallbacks.serve(
+        request, "create", .change, about: .name(InodeID(parent), name)
+      ) { files, request in
         try await files.create(
           InodeID(parent), name.get(), mode: mode, flags: flags, request.caller)
       }
     }
     table.open = { request, id, info in
       guard let flags = info?.pointee.flags else { return }
-      FuseCallbacks.serve(request, "open", flags & O_ACCMODE == O_RDONLY ? .query : .change) {
-        files, request in
+      let writes = flags & O_ACCMODE != O_RDONLY
+      FuseCallbacks.serve(
+        request, "open", writes ? .change : .query, about: .inode(InodeID(id))
+      ) { files, request in
         try await files.open(InodeID(id), flags: flags) { request.extend() }
       }
     }
@@ -40,13 +46,13 @@ extension FuseCallbacks {
     }
     table.flush = { request, _, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "close", .store) { files, request in
+      FuseCallbacks.serve(request, "close", .store, about: .handle(handle)) { files, request in
         try await files.flush(handle, request.caller) { request.extend() }
       }
     }
     table.fsync = { request, _, _, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "fsync", .store) { files, request in
+      FuseCallbacks.serve(request, "fsync", .store, about: .handle(handle)) { files, request in
         try await files.sync(handle) { request.extend() }
       }
     }
@@ -68,10 +74,12 @@ extension FuseCallbacks {
         return
       }
     } catch {
-      fuse_reply_err(request, error.errno(isChange: false))
+      let number = error.errno(isChange: false)
+      session.note(error, number, isChange: false, "read", .handle(handle))
+      fuse_reply_err(request, number)
       return
     }
-    session.serve(request, "read", .query) { files, _ in
+    session.serve(request, "read", .query, about: .handle(handle)) { files, _ in
       try await files.read(handle, at: offset, count: size)
     }
   }
@@ -95,11 +103,13 @@ extension FuseCallbacks {
         return
       }
     } catch {
-      fuse_reply_err(request, error.errno(isChange: true))
+      let number = error.errno(isChange: true)
+      session.note(error, number, isChange: true, "write", .handle(handle))
+      fuse_reply_err(request, number)
       return
     }
     let copy = Array(bytes)
-    session.serve(request, "write", .change) { files, request in
+    session.serve(request, "write", .change, about: .handle(handle)) { files, request in
       try await files.write(
         handle, copy, at: offset, isWriteback: isWriteback, request.caller
       ) { request.extend() }

@@ -7,7 +7,7 @@ extension FuseCallbacks {
   static func addRanges(_ table: inout fuse_lowlevel_ops) {
     table.fallocate = { request, _, mode, offset, length, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "fallocate", .change) { files, request in
+      FuseCallbacks.serve(request, "fallocate", .change, about: .handle(handle)) { files, request in
         let (mode, range) = (
           try AllocationMode(flags: mode), try FuseCallbacks.range(offset, length)
         )
@@ -26,7 +26,8 @@ extension FuseCallbacks {
     }
     table.copy_file_range = { request, _, start, source, _, offset, target, count, flags in
       guard let source = source?.pointee.fh, let target = target?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "copy_file_range", .change) { files, request in
+      FuseCallbacks.serve(request, "copy_file_range", .change, about: .handle(target)) {
+        files, request in
         guard flags == 0 else {
           throw DFSError(.invalidArgument, "copy_file_range with the flags \(flags)")
         }

@@ -44,9 +44,10 @@ enum FuseCallbacks {
 
   static func serve(
     _ request: fuse_req_t?, _ name: StaticString, _ kind: FuseRequest.Kind,
+    about subject: FuseRequest.Subject? = nil,
     _ operation: @escaping @Sendable (FileSystem, FuseRequest) async throws -> Reply
   ) {
-    session(request)?.serve(request, name, kind, operation)
+    session(request)?.serve(request, name, kind, about: subject, operation)
   }
 
   /// A name, copied; the kernel's are never empty and have no '/'.
@@ -81,14 +82,18 @@ extension FuseCallbacks {
     }
     table.mkdir = { request, parent, name, mode in
       let name = FuseCallbacks.name(name)
-      FuseCallbacks.serve(request, "mkdir", .change) { files, request in
+      FuseCallbacks.serve(
+        request, "mkdir", .change, about: .name(InodeID(parent), name)
+      ) { files, request in
         try await files.makeDirectory(
           InodeID(parent), name.get(), mode: mode, request.caller)
       }
     }
     table.mknod = { request, parent, name, mode, device in
       let name = FuseCallbacks.name(name)
-      FuseCallbacks.serve(request, "mknod", .change) { files, request in
+      FuseCallbacks.serve(
+        request, "mknod", .change, about: .name(InodeID(parent), name)
+      ) { files, request in
         try await files.makeNode(
           InodeID(parent), name.get(), mode: mode, device: UInt64(device), request.caller)
       }
@@ -96,32 +101,42 @@ extension FuseCallbacks {
     table.symlink = { request, target, parent, name in
       let name = FuseCallbacks.name(name)
       let target = FuseCallbacks.bytes(target)
-      FuseCallbacks.serve(request, "symlink", .change) { files, request in
+      FuseCallbacks.serve(
+        request, "symlink", .change, about: .name(InodeID(parent), name)
+      ) { files, request in
         try await files.makeLink(InodeID(parent), name.get(), target: target, request.caller)
       }
     }
     table.link = { request, id, parent, name in
       let name = FuseCallbacks.name(name)
-      FuseCallbacks.serve(request, "link", .change) { files, request in
+      FuseCallbacks.serve(
+        request, "link", .change, about: .name(InodeID(parent), name)
+      ) { files, request in
         try await files.link(InodeID(id), to: InodeID(parent), name.get()) { request.extend() }
       }
     }
     table.unlink = { request, parent, name in
       let name = FuseCallbacks.name(name)
-      FuseCallbacks.serve(request, "unlink", .change) { files, _ in
+      FuseCallbacks.serve(
+        request, "unlink", .change, about: .name(InodeID(parent), name)
+      ) { files, _ in
         try await files.unlink(InodeID(parent), name.get())
       }
     }
     table.rmdir = { request, parent, name in
       let name = FuseCallbacks.name(name)
-      FuseCallbacks.serve(request, "rmdir", .change) { files, _ in
+      FuseCallbacks.serve(
+        request, "rmdir", .change, about: .name(InodeID(parent), name)
+      ) { files, _ in
         try await files.removeDirectory(InodeID(parent), name.get())
       }
     }
     table.rename = { request, parent, name, newParent, newName, flags in
       let name = FuseCallbacks.name(name)
       let newName = FuseCallbacks.name(newName)
-      FuseCallbacks.serve(request, "rename", .change) { files, _ in
+      FuseCallbacks.serve(
+        request, "rename", .change, about: .name(InodeID(parent), name)
+      ) { files, _ in
         try await files.rename(
           InodeID(parent), name.get(), to: InodeID(newParent), newName.get(), flags: flags)
       }

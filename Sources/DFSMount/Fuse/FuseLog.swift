@@ -5,7 +5,11 @@ internal import Synchronization
 
 /// What libfuse says: to the log, and the last line as the cause of a failed mount.
 enum FuseLog {
-  private static let state = Mutex<(last: String, logger: Logger?)>(("no cause was given", nil))
+  private static let state = Mutex<(last: String, logger: Logger?)>(
+    (
+      "the system gave no reason; fusermount3, /dev/fuse and a directory of your own are needed",
+      nil
+    ))
 
   /// libfuse has one log for the process.
   static func install(_ logger: Logger) {

@@ -17,6 +17,8 @@ final class FuseRequest: Sendable {
   /// For people: `write`, `flush`…
   let name: StaticString
   let kind: Kind
+  /// What it is about, for the log.
+  let subject: Subject?
   private let session: FuseSession
   private let state: Mutex<State>
 
@@ -28,10 +30,20 @@ final class FuseRequest: Sendable {
     case store
   }
 
-  init(_ raw: RawRequest, serial: UInt64, name: StaticString, kind: Kind, session: FuseSession) {
+  enum Subject: Sendable {
+    case inode(InodeID)
+    case name(InodeID, Result<FileName, DFSError>)
+    case handle(UInt64)
+  }
+
+  init(
+    _ raw: RawRequest, serial: UInt64, name: StaticString, kind: Kind, subject: Subject?,
+    session: FuseSession
+  ) {
     self.serial = serial
     self.name = name
     self.kind = kind
+    self.subject = subject
     self.session = session
     caller = raw.caller
     state = Mutex(State(raw: raw, deadline: .now + session.timeout))
@@ -62,7 +74,7 @@ final class FuseRequest: Sendable {
   func answer(_ error: DFSError) {
     guard let raw = take() else { return }
     let number = error.errno(isChange: kind != .query)
-    session.note(error, number, of: self)
+    session.note(error, number, isChange: kind != .query, name, subject)
     raw.fail(number)
   }
 

@@ -34,7 +34,7 @@ final class FuseSession: Sendable {
   /// No operation takes longer without progress.
   let timeout: Duration
   let mountpoint: String
-  private let logger: Logger
+  let logger: Logger
   private let session = Mutex<RawSession?>(nil)
   private let state = Mutex(State())
   private let watch = DispatchQueue(label: "dfs.mount.watch")
@@ -54,7 +54,7 @@ final class FuseSession: Sendable {
   /// Mounts and begins to answer.
   func start(options: String) throws(DFSError) {
     FuseLog.install(logger)
-    var arguments = ["dfs-mount", "-o", options].map { (text: String) in strdup(text) }
+    var arguments = ["dfs-mount", "-o", options].map { strdup($0.systemPath) }
     defer { for argument in arguments { free(argument) } }
     let count = Int32(arguments.count)
     let raw = arguments.withUnsafeMutableBufferPointer { arguments in
@@ -68,9 +68,13 @@ final class FuseSession: Sendable {
     guard let raw else {
       throw DFSError(.configuration, "cannot begin to mount: \(FuseLog.last)")
     }
-    guard fuse_session_mount(raw, mountpoint) == 0 else {
+    // Who is not root mounts through fusermount3, which gives its reason on standard error.
+    let (result, said) = ErrorCapture.during { fuse_session_mount(raw, mountpoint.systemPath) }
+    guard result == 0 else {
       fuse_session_destroy(raw)
-      throw DFSError(.inputOutput, "cannot mount on \(mountpoint): \(FuseLog.last)")
+      throw DFSError(
+        .inputOutput,
+        "cannot mount on \(mountpoint.printable): \(said.isEmpty ? FuseLog.last : said)")
     }
     session.withLock { $0 = RawSession(pointer: raw) }
     startReaders(RawSession(pointer: raw))
@@ -151,10 +155,11 @@ final class FuseSession: Sendable {
   /// Performs an operation and answers it. It begins on this thread.
   func serve(
     _ raw: fuse_req_t?, _ name: StaticString, _ kind: FuseRequest.Kind,
+    about subject: FuseRequest.Subject? = nil,
     _ operation: @escaping @Sendable (FileSystem, FuseRequest) async throws -> Reply
   ) {
     guard let raw else { return }
-    let request = begin(RawRequest(pointer: raw), name, kind)
+    let request = begin(RawRequest(pointer: raw), name, kind, subject)
     request.started(
       Task.begun { [fileSystem] in
         do {
@@ -166,11 +171,12 @@ final class FuseSession: Sendable {
   }
 
   private func begin(
-    _ raw: RawRequest, _ name: StaticString, _ kind: FuseRequest.Kind
+    _ raw: RawRequest, _ name: StaticString, _ kind: FuseRequest.Kind,
+    _ subject: FuseRequest.Subject?
   ) -> FuseRequest {
     let (request, startsWatch) = state.withLock { state in
       let request = FuseRequest(
-        raw, serial: state.nextSerial, name: name, kind: kind, session: self)
+        raw, serial: state.nextSerial, name: name, kind: kind, subject: subject, session: self)
       state.pending[state.nextSerial] = request
       state.nextSerial += 1
       defer { state.isWatching = true }
@@ -196,18 +202,6 @@ final class FuseSession: Sendable {
       for request in pending { request.check(now) }
       self.scheduleWatch()
     }
-  }
-
-  /// One line for an error that is not an ordinary answer.
-  func note(_ error: DFSError, _ number: Int32, of request: FuseRequest) {
-    let level: Logger.Level =
-      switch error.code {
-      case .timedOut, .serversMissing, .disconnected, .damaged, .incomplete, .protocolViolation,
-        .inputOutput, .noSpace, .fileTooLarge, .readOnly:
-        .warning
-      default: .trace
-      }
-    logger.log(level: level, "\(request.name): \(error)", metadata: ["errno": "\(number)"])
   }
 
   // MARK: What the kernel is told

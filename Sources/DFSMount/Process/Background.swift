@@ -13,7 +13,7 @@ public struct Background: Sendable {
   public static let statusDescriptor: Int32 = 3
   public static let passwordDescriptor: Int32 = 4
 
-  /// The program's arguments, without its name.
+  /// The program's arguments (`ByteText`), without its name.
   private let arguments: [String]
   private let mountpoint: String
   private let logFile: String
@@ -40,12 +40,14 @@ public struct Background: Sendable {
       end(process)
       throw DFSError(
         .timedOut,
-        "\(mountpoint) was not mounted within \(Int(Self.bound.seconds)) s; see \(logFile)")
+        "\(mountpoint.printable) was not mounted within \(Int(Self.bound.seconds)) s; see "
+          + logFile.printable)
     }
     var result: Int32 = 0
     waitpid(process, &result, 0)
     throw DFSError(
-      .inputOutput, "the process of the mount ended with status \(result); see \(logFile)")
+      .inputOutput, "the process of the mount ended with status \(result); see \(logFile.printable)"
+    )
   }
 
   private func spawn(status: Int32, password: Int32) throws(DFSError) -> pid_t {
@@ -64,7 +66,7 @@ public struct Background: Sendable {
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
     posix_spawnattr_setflags(&attributes, Int16(0x80))  // POSIX_SPAWN_SETSID
-    var words = (["dfs-mount"] + arguments).map { (text: String) in strdup(text) } + [nil]
+    var words = (["dfs-mount"] + arguments).map { strdup($0.systemPath) } + [nil]
     defer { for word in words { free(word) } }
     var process: pid_t = 0
     let failure = posix_spawn(&process, try Self.program(), &actions, &attributes, &words, environ)
@@ -82,9 +84,11 @@ public struct Background: Sendable {
   }
 
   /// This program's file.
-  private static func program() throws(DFSError) -> String {
-    guard let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-    else { throw .system("cannot find this program's file in /proc/self/exe") }
+  private static func program() throws(DFSError) -> [CChar] {
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+    guard readlink("/proc/self/exe", &path, path.count - 1) > 0 else {
+      throw .system("cannot find this program's file in /proc/self/exe")
+    }
     return path
   }
 

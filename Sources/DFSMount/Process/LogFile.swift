@@ -21,7 +21,9 @@ public struct LogFile: LogHandler {
 
   static func open(_ path: String) throws(DFSError) -> Int32 {
     let descriptor = try openToAppend(path)
-    guard lseek(descriptor, 0, SEEK_END) > bound, rename(path, path + ".1") == 0 else {
+    guard lseek(descriptor, 0, SEEK_END) > bound,
+      rename(path.systemPath, (path + ".1").systemPath) == 0
+    else {
       return descriptor
     }
     close(descriptor)
@@ -29,7 +31,7 @@ public struct LogFile: LogHandler {
   }
 
   private static func openToAppend(_ path: String) throws(DFSError) -> Int32 {
-    let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    let descriptor = Glibc.open(path.systemPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw .system("cannot write the log \(path.printable)") }
     return descriptor
   }

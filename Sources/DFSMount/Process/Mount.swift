@@ -57,7 +57,9 @@ public final class Mount: Sendable {
     case .free: return
     case .mounted:
       throw DFSError(
-        .busy, "\(path) is mounted already; unmount it with: dfs-mount --unmount '\(path)'")
+        .busy,
+        "\(path.printable) is mounted already; unmount it with: "
+          + "dfs-mount --unmount '\(path.printable)'")
     case .stale:
       logger.warning("a mount that a killed process left on \(path) is taken away")
       try await Blocking.run { () throws(DFSError) in
@@ -69,8 +71,8 @@ public final class Mount: Sendable {
   private func untilAnswering() async throws(DFSError) {
     let path = mountpoint
     try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
-      guard access(path, F_OK) == 0 else {
-        throw .system("\(path) was mounted, but does not answer")
+      guard access(path.systemPath, F_OK) == 0 else {
+        throw .system("\(path.printable) was mounted, but does not answer")
       }
     }
     raiseReadAhead()

@@ -1,5 +1,4 @@
 internal import DFSCore
-internal import Foundation
 internal import Glibc
 
 /// The directory that is mounted on: what is there now, and taking it away again. These calls may
@@ -16,21 +15,20 @@ public enum Mountpoint {
 
   /// The absolute path without symbolic links; a mount that is there is not asked.
   public static func resolve(_ path: String) -> String {
-    let absolute =
-      path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
-    let url = URL(fileURLWithPath: absolute).standardizedFileURL
-    let isLink = (try? FileManager.default.destinationOfSymbolicLink(atPath: url.path)) != nil
-    if isLink { return real(url.path) ?? url.path }
-    guard url.path != "/", let parent = real(url.deletingLastPathComponent().path) else {
-      return url.path
-    }
-    return (parent == "/" ? "" : parent) + "/" + url.lastPathComponent
+    let slash = UInt8(ascii: "/")
+    var bytes = ByteText.bytes(of: ByteText.absolute(path))
+    while bytes.last == slash { bytes.removeLast() }
+    guard let last = bytes.lastIndex(of: slash) else { return "/" }
+    let (absolute, name) = (ByteText.text(of: bytes), bytes[(last + 1)...])
+    let isDots = name.elementsEqual(".".utf8) || name.elementsEqual("..".utf8)
+    if isDots || isLink(absolute) { return ByteText.real(absolute) ?? absolute }
+    guard let parent = ByteText.real(ByteText.text(of: bytes[...last])) else { return absolute }
+    return (parent == "/" ? "" : parent) + "/" + ByteText.text(of: name)
   }
 
-  private static func real(_ path: String) -> String? {
-    guard let resolved = realpath(path, nil) else { return nil }
-    defer { free(resolved) }
-    return String(cString: resolved)
+  private static func isLink(_ path: String) -> Bool {
+    var target: CChar = 0
+    return readlink(path.systemPath, &target, 1) >= 0
   }
 
   /// Looks at the mountpoint before mounting.
@@ -41,21 +39,26 @@ public enum Mountpoint {
     if isStale(path) { return .stale }
     guard isDirectory(path) else {
       throw DFSError(
-        .notDirectory, "\(path) is no directory to mount on; make it: mkdir -p '\(path)'")
+        .notDirectory,
+        "\(path.printable) is no directory to mount on; make it: mkdir -p '\(path.printable)'")
     }
     return .free
   }
 
   private static func isDirectory(_ path: String) -> Bool {
-    var isDirectory: ObjCBool = false
-    return FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory)
-      && isDirectory.boolValue
+    let descriptor = open(path.systemPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    // Who may not list it may mount on it all the same.
+    guard descriptor >= 0 else { return errno == EACCES }
+    close(descriptor)
+    return true
   }
 
   /// Asked by opening the directory, which no cache of the kernel answers: just after its process
   /// was killed a mount still shows the attributes that it told last.
   private static func isStale(_ path: String) -> Bool {
-    guard let directory = opendir(path) else { return errno == ENOTCONN || errno == ECONNABORTED }
+    guard let directory = opendir(path.systemPath) else {
+      return errno == ENOTCONN || errno == ECONNABORTED
+    }
     closedir(directory)
     return false
   }
@@ -75,13 +78,15 @@ public enum Mountpoint {
   private static func entry(at path: String) -> [Substring]? {
     guard let table = fopen("/proc/self/mountinfo", "r") else { return nil }
     defer { fclose(table) }
+    let wanted = ByteText.bytes(of: path)
     var found: [Substring]?
     var line: UnsafeMutablePointer<CChar>?
     var size = 0
     defer { free(line) }
     while getline(&line, &size, table) > 0, let text = line {
-      let words = String(cString: text).split(whereSeparator: { $0 == " " || $0 == "\n" })
-      if words.count > 6, unescaped(words[4]) == path { found = words }
+      let words = ByteText.text(of: text).unicodeScalars
+        .split { $0 == " " || $0 == "\n" }.map { Substring($0) }
+      if words.count > 6, unescaped(ByteText.bytes(of: words[4])) == wanted { found = words }
     }
     return found
   }
@@ -93,9 +98,9 @@ public enum Mountpoint {
   static func number(of path: String) -> String? { entry(at: path).map { String($0[0]) } }
 
   /// Octal escapes of blanks, as in `/proc/self/mountinfo`.
-  private static func unescaped(_ word: Substring) -> String {
+  private static func unescaped(_ word: [UInt8]) -> [UInt8] {
     var bytes: [UInt8] = []
-    var rest = Array(word.utf8)[...]
+    var rest = word[...]
     while let byte = rest.popFirst() {
       if byte == UInt8(ascii: "\\"), rest.count >= 3,
         let value = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
@@ -106,37 +111,21 @@ public enum Mountpoint {
         bytes.append(byte)
       }
     }
-    return String(decoding: bytes, as: UTF8.self)
+    return bytes
   }
 
   /// Unmounts.
   /// - Parameter lazily: at once, though files be open; they go on until they are closed.
   static func detach(_ path: String, lazily: Bool) throws(DFSError) {
     if geteuid() == 0 {
-      guard umount2(path, lazily ? Int32(MNT_DETACH) : 0) == 0 else {
-        throw .system("cannot unmount \(path)")
+      guard umount2(path.systemPath, lazily ? Int32(MNT_DETACH) : 0) == 0 else {
+        throw .system("cannot unmount \(path.printable)")
       }
       return
     }
-    let status = try run("fusermount3", lazily ? ["-u", "-z", path] : ["-u", path])
-    guard status.isEmpty else { throw DFSError(.busy, "cannot unmount \(path): \(status)") }
-  }
-
-  /// Runs a program.
-  /// - Returns: what it said, if it failed.
-  private static func run(_ program: String, _ arguments: [String]) throws(DFSError) -> String {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [program] + arguments
-    let output = Pipe()
-    process.standardError = output
-    do {
-      try process.run()
-    } catch { throw DFSError(.inputOutput, "cannot run \(program)", cause: error) }
-    let text = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    guard process.terminationStatus != 0 else { return "" }
-    let words = String(decoding: text, as: UTF8.self).split(separator: "\n").joined(separator: " ")
-    return words.isEmpty ? "status \(process.terminationStatus)" : words
+    let words = ["fusermount3", "-u"] + (lazily ? ["-z"] : []) + ["--", path]
+    if let problem = try ChildProcess.run(words) {
+      throw DFSError(.busy, "cannot unmount \(path.printable): \(problem)")
+    }
   }
 }

@@ -4,10 +4,12 @@ internal import Foundation
 /// `dfs-mount --unmount`.
 public enum Unmounting {
   /// Unmounts, and waits until the process of the mount has stored what was written and ended.
-  /// - Parameter lazily: though files be open.
+  /// - Parameter lazily: though files be open, and without waiting for anything: the process of the
+  ///   mount stores by itself what is written, and ends when the last file is closed.
   public static func run(
     _ path: String, lazily: Bool, within bound: Duration = .seconds(40)
   ) async throws(DFSError) {
+    if lazily { return try await detachLazily(path) }
     let finding = try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
       do throws(DFSError) {
         return try Mountpoint.examine(path)
@@ -16,7 +18,7 @@ public enum Unmounting {
       }
     }
     switch finding {
-    case .free: throw DFSError(.invalidArgument, "nothing is mounted on \(path)")
+    case .free: throw nothing(path)
     case .stale:
       try await Blocking.run { () throws(DFSError) in
         try Mountpoint.detach(path, lazily: true)
@@ -25,20 +27,33 @@ public enum Unmounting {
       let process = try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
         ServingProcess.of(path)
       }
-      try await detach(path, lazily: lazily)
+      try await detach(path)
       if let process { try await waitForEnd(of: process, path, bound) }
     }
   }
 
-  private static func detach(_ path: String, lazily: Bool) async throws(DFSError) {
+  private static func nothing(_ path: String) -> DFSError {
+    DFSError(.invalidArgument, "nothing is mounted on \(path.printable)")
+  }
+
+  /// The mount is not asked for anything, so it may be frozen.
+  private static func detachLazily(_ path: String) async throws(DFSError) {
+    try await Blocking.run { () throws(DFSError) in
+      guard Mountpoint.isMounted(path) else { throw nothing(path) }
+      try Mountpoint.detach(path, lazily: true)
+    }
+  }
+
+  private static func detach(_ path: String) async throws(DFSError) {
     do {
       try await Blocking.run { () throws(DFSError) in
-        try Mountpoint.detach(path, lazily: lazily)
+        try Mountpoint.detach(path, lazily: false)
       }
     } catch {
       guard error.code == .busy else { throw error }
       throw DFSError(
-        .busy, "files on \(path) are open, or it is a shell's directory; close them, or use --lazy",
+        .busy,
+        "files on \(path.printable) are open, or it is a shell's directory; close them, or use --lazy",
         cause: error)
     }
   }
@@ -51,7 +66,8 @@ public enum Unmounting {
       guard ContinuousClock.now < end else {
         throw DFSError(
           .timedOut,
-          "\(path) is unmounted, but its process \(process) is still storing what was written")
+          "\(path.printable) is unmounted, but its process \(process) is still storing what was written"
+        )
       }
       try? await Task.sleep(for: .milliseconds(10))
     }

@@ -110,9 +110,7 @@ public final class Rescue: Sendable {
   }
 
   private static func real(_ path: String) -> String? {
-    guard let real = realpath(path, nil) else { return nil }
-    defer { free(real) }
-    return String(cString: real)
+    ByteText.real(path)
   }
 
   // MARK: What is told beforehand

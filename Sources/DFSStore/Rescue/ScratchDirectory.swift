@@ -8,7 +8,7 @@ final class ScratchDirectory: Sendable {
   private static let pieceBytes = 1 << 20
 
   init() throws(DFSError) {
-    let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    let parent = try ByteText.plainPath(ByteText.environment("TMPDIR") ?? "/tmp")
     var template = Array("\(parent)/dfs-rescue-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else {
       throw .system("making a temporary directory (TMPDIR says where) in", parent)

@@ -1,0 +1,202 @@
+internal import Glibc
+internal import Synchronization
+
+/// Bytes in a String, and back: file names and paths need not be UTF-8, but much of what they pass
+/// through takes Strings only (the words of a command line, settings, arguments of a process).
+///
+/// A byte that is no part of UTF-8 stands as one scalar of U+10FE80…U+10FEFF, its value in the last
+/// eight bits. These scalars belong to no script; where a name has one of them, it stands as its four
+/// bytes. All other text stands as itself. So `bytes(of: text(of: b)) == b` for all bytes, and the
+/// scalars of two texts differ where the bytes do.
+///
+/// A path in a String is such a text everywhere in this program. It reaches the system by
+/// `systemPath`, and people by `printable`.
+public enum ByteText {
+  private static let first: UInt32 = 0x10fe00
+  private static let escapes: ClosedRange<UInt32> = first + 0x80...first + 0xff
+
+  public static func text(of bytes: some Collection<UInt8>) -> String {
+    let bytes = Array(bytes)
+    if let text = String(validating: bytes, as: UTF8.self), !hasEscapes(text) { return text }
+    var text = String.UnicodeScalarView()
+    var index = 0
+    while index < bytes.count {
+      let end = index + width(of: bytes[index])
+      if end <= bytes.count,
+        let scalar = String(validating: bytes[index..<end], as: UTF8.self)?.unicodeScalars.first,
+        !escapes.contains(scalar.value)
+      {
+        text.append(scalar)
+        index = end
+      } else {
+        if let scalar = Unicode.Scalar(first + UInt32(bytes[index])) { text.append(scalar) }
+        index += 1
+      }
+    }
+    return String(text)
+  }
+
+  /// - Parameter string: bytes up to a NUL.
+  public static func text(of string: UnsafePointer<CChar>) -> String {
+    text(of: UnsafeRawBufferPointer(start: string, count: strlen(string)))
+  }
+
+  public static func bytes(of text: some StringProtocol) -> [UInt8] {
+    guard hasEscapes(text) else { return Array(text.utf8) }
+    var bytes: [UInt8] = []
+    for scalar in text.unicodeScalars {
+      if let byte = byte(of: scalar) { bytes.append(byte) } else { bytes += String(scalar).utf8 }
+    }
+    return bytes
+  }
+
+  /// What a text says in Unicode; nil if its bytes are no UTF-8.
+  public static func unicode(_ text: some StringProtocol) -> String? {
+    hasEscapes(text) ? String(validating: bytes(of: text), as: UTF8.self) : String(text)
+  }
+
+  /// The byte that a scalar stands for.
+  static func byte(of scalar: Unicode.Scalar) -> UInt8? {
+    escapes.contains(scalar.value) ? UInt8(truncatingIfNeeded: scalar.value) : nil
+  }
+
+  private static func hasEscapes(_ text: some StringProtocol) -> Bool {
+    text.utf8.contains(0xf4) && text.unicodeScalars.contains { escapes.contains($0.value) }
+  }
+
+  /// The bytes of a character, by its first; of what begins none, 1.
+  public static func width(of first: UInt8) -> Int {
+    switch first {
+    case 0xc2...0xdf: 2
+    case 0xe0...0xef: 3
+    case 0xf0...0xf4: 4
+    default: 1
+    }
+  }
+
+  // MARK: The process
+
+  /// The words of the command line, without the program's name.
+  public static var commandLine: [String] {
+    (1..<max(1, Int(CommandLine.argc))).compactMap { index in
+      CommandLine.unsafeArgv[index].map { text(of: UnsafePointer($0)) }
+    }
+  }
+
+  public static func environment(_ name: String) -> String? {
+    guard let value = getenv(name), value.pointee != 0 else { return nil }
+    return text(of: UnsafePointer(value))
+  }
+
+  /// - Returns: nil if the directory is gone, or may not be known.
+  public static var currentDirectory: String? {
+    guard let path = getcwd(nil, 0) else { return nil }
+    defer { free(path) }
+    return text(of: UnsafePointer(path))
+  }
+
+  // MARK: Paths
+
+  /// The path from the root; as it is, if the current directory is not known.
+  public static func absolute(_ path: String) -> String {
+    if path.utf8.first == UInt8(ascii: "/") { return path }
+    return currentDirectory.map { ($0 == "/" ? "" : $0) + "/" + path } ?? path
+  }
+
+  /// The path without symbolic links; nil, with `errno`, if it leads nowhere.
+  public static func real(_ path: String) -> String? {
+    guard let real = realpath(path.systemPath, nil) else { return nil }
+    defer { free(real) }
+    return text(of: UnsafePointer(real))
+  }
+
+  /// The directory that a path is in, as the path says it.
+  public static func directory(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// Makes a directory and those above it, for their owner only.
+  public static func makeDirectories(_ path: String) throws(DFSError) {
+    let bytes = bytes(of: path)
+    for end in bytes.indices.dropFirst() + [bytes.count] {
+      guard end == bytes.count || bytes[end] == UInt8(ascii: "/") else { continue }
+      let above = bytes[..<end].map(CChar.init(bitPattern:)) + [0]
+      if mkdir(above, 0o700) != 0, errno != EEXIST, errno != EISDIR {
+        throw failure("cannot make the directory", path)
+      }
+    }
+  }
+
+  private static func failure(_ what: String, _ path: String) -> DFSError {
+    let number = errno
+    let code: DFSError.Code =
+      switch number {
+      case ENOENT: .notFound
+      case ENOTDIR: .notDirectory
+      case ENOSPC: .noSpace
+      case EROFS: .readOnly
+      case EACCES, EPERM: .accessDenied
+      default: .inputOutput
+      }
+    return DFSError(code, "\(what) \(path.printable): \(String(cString: strerror(number)))")
+  }
+
+  // MARK: Paths for what takes UTF-8 only
+
+  /// What the descriptors stand for that `plainPath` opened.
+  private static let aliases = Mutex<[(alias: String, path: String)]>([])
+  private static let hasAliases = Atomic(false)
+
+  /// A path in UTF-8 to the same place, for libraries (SQLite's and Foundation's interfaces) that
+  /// take no other: if need be through a descriptor of the directory, which stays open as long as the
+  /// process. That directory must be there; what follows it may not.
+  public static func plainPath(_ path: String) throws(DFSError) -> String {
+    var (directory, rest) = (path[...], "")
+    guard hasEscapes(path) else { return path }
+    while let slash = directory.utf8.lastIndex(of: UInt8(ascii: "/")),
+      !hasEscapes(directory[slash...])
+    {
+      rest = directory[slash...] + rest
+      directory = directory[..<slash]
+    }
+    let name = String(directory)
+    let descriptor = open(name.systemPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure("cannot open the directory", name) }
+    let alias = "/proc/self/fd/\(descriptor)"
+    aliases.withLock { $0.append((alias, name)) }
+    hasAliases.store(true, ordering: .releasing)
+    return alias + rest
+  }
+
+  /// The text with the names that people know in the place of those that `plainPath` gave.
+  static func unaliased(_ text: String) -> String {
+    guard hasAliases.load(ordering: .acquiring), text.contains("/proc/self/fd/") else {
+      return text
+    }
+    return aliases.withLock { $0 }.sorted { $0.alias.utf8.count > $1.alias.utf8.count }
+      .reduce(text) { $0.replacing($1.alias, with: $1.path) }
+  }
+}
+
+extension String {
+  /// The path, or another word, as the system's calls take it.
+  public var systemPath: [CChar] { ByteText.bytes(of: self).map(CChar.init(bitPattern:)) + [0] }
+
+  /// The text with its control characters escaped, and the bytes that are not UTF-8 (`ByteText`), so
+  /// that a name from a user's tree can neither forge a line of a log nor drive the terminal.
+  public var printable: String {
+    ByteText.unaliased(self).unicodeScalars.map { scalar in
+      let byte =
+        scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value)
+        ? UInt8(truncatingIfNeeded: scalar.value) : ByteText.byte(of: scalar)
+      return byte.map { "\\x" + [$0].hexadecimal } ?? String(scalar)
+    }.joined()
+  }
+
+  /// The same for text of several lines.
+  public var printableLines: String {
+    unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+      .map { String($0).printable }.joined(separator: "\n")
+  }
+}
