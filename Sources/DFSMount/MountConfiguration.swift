@@ -13,22 +13,14 @@ public struct MountConfiguration: Sendable {
   public var callTimeoutSeconds: Int
   public var options = MountOptions()
 
-  /// Makes the cache directory if it is not there: of the configuration, else in the user's cache.
+  /// Makes the cache directory if it is not there.
   public init(mountpoint: String, client: ClientConfiguration) throws(DFSError) {
     self.mountpoint = mountpoint
-    cacheDirectory = client.spoolDirectory
+    cacheDirectory = try client.cache.make()
     spoolBytes = client.spoolBytes
     spoolMemoryBytes = client.spoolMemoryBytes
     writes = client.writes
     callTimeoutSeconds = client.callTimeoutSeconds
-    do {
-      try FileManager.default.createDirectory(
-        atPath: cacheDirectory, withIntermediateDirectories: true,
-        attributes: [.posixPermissions: 0o700])
-    } catch {
-      throw DFSError(
-        .inputOutput, "cannot make the cache directory \(cacheDirectory)", cause: error)
-    }
   }
 
   /// The name of this machine, up to its first dot.

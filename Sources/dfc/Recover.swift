@@ -33,7 +33,8 @@ struct Recover: SessionCommand {
 
   func run(in session: Session) async throws {
     let configuration = session.configuration
-    let keeping = KeptFiles(cache: configuration.spoolDirectory, bound: configuration.spoolBytes)
+    let keeping = KeptFiles(
+      cache: try configuration.cache.examine(), bound: configuration.spoolBytes)
     let kept = try await offload { try keeping.list() }
     guard all || !ids.isEmpty else { return try await list(kept, in: session) }
     let owner = "\(try await session.defaultAccount().user)@\(configuration.cluster)"
