@@ -99,6 +99,7 @@ extension EndToEnd {
     private static func withHelper(_ script: String) -> String {
       """
       mkdir -p $LOCAL/sbin; cp \(BuiltProgram.script("mount.fuse.dfs")) $LOCAL/sbin/
+      ln -s \(BuiltProgram.path("dfs-mount")) $LOCAL/sbin/
       cat > $LOCAL/script <<'END'
       set -ex
       mount -t overlay -o lowerdir=$LOCAL/sbin:/usr/sbin overlay /usr/sbin
