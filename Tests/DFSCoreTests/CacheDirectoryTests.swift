@@ -26,7 +26,8 @@ import Testing
   @Test func withoutAHomeItIsADirectoryOfItsOwn() {
     #expect(Self.choice(in: [:]) == "/var/tmp/dfs-1000")
     #expect(Self.choice(user: 0, in: [:]) == "/var/cache/dfs")
-    #expect(Self.choice(user: 0, in: ["HOME": "/h"]) == "/var/cache/dfs", "one for the whole machine")
+    #expect(
+      Self.choice(user: 0, in: ["HOME": "/h"]) == "/var/cache/dfs", "one for the whole machine")
     #expect(Self.choice(user: 0, in: ["XDG_CACHE_HOME": "/c"]) == "/c/dfs")
   }
 
