@@ -49,7 +49,7 @@ public struct ClientConfiguration: Hashable, Sendable {
     get { configuredWrites ?? .all }
     set { configuredWrites = newValue }
   }
-  /// Where the spool of written files is kept.
+  /// Where the spool of written files is kept; nil leaves it to `CacheDirectory`.
   public var cacheDirectory: String?
   /// Bytes that the spool may take on disk.
   public var spoolBytes: UInt64 = 64 << 30
@@ -75,16 +75,6 @@ public struct ClientConfiguration: Hashable, Sendable {
 }
 
 extension ClientConfiguration {
-  /// Where spooled contents are kept: the configured directory, else `dfs` in the user's cache
-  /// directory (XDG Base Directory Specification), else /var/tmp. It may not exist yet.
-  public var spoolDirectory: String {
-    if let cacheDirectory { return cacheDirectory }
-    if let cache = ByteText.environment("XDG_CACHE_HOME"), cache.utf8.first == UInt8(ascii: "/") {
-      return cache + "/dfs"
-    }
-    return ByteText.environment("HOME").map { $0 + "/.cache/dfs" } ?? "/var/tmp"
-  }
-
   /// The seconds that a Call-Timeout such as `30s` says.
   public static func callTimeout(_ text: String) throws(DFSError) -> Int {
     try ConfigurationValue(key: "timeout", text: text).seconds(in: ConfigurationBounds.call)

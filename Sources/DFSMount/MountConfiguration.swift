@@ -15,11 +15,10 @@ public struct MountConfiguration: Sendable {
   public var callTimeoutSeconds: Int
   public var options = MountOptions()
 
-  /// Makes the cache directory if it is not there: of the configuration, else in the user's cache.
+  /// Makes the cache directory if it is not there.
   public init(mountpoint: String, client: ClientConfiguration) throws(DFSError) {
     self.mountpoint = mountpoint
-    logDirectory = client.spoolDirectory
-    try ByteText.makeDirectories(logDirectory)
+    logDirectory = try client.cache.make()
     cacheDirectory = try ByteText.plainPath(logDirectory)
     spoolBytes = client.spoolBytes
     spoolMemoryBytes = client.spoolMemoryBytes

@@ -3,11 +3,8 @@ internal import Glibc
 
 /// The `-o` options of a mount.
 public struct MountOptions: Hashable, Sendable {
-  /// Others than who mounted may use the mount.
+  /// Others than who mounted may use the mount. Mounted by root, the stored owners count then.
   public var allowOther = false
-  /// The kernel checks owner and mode. (It always does here; said together with `allow_other` as
-  /// root it makes the stored owners count.)
-  public var defaultPermissions = false
   public var isReadOnly = false
   /// Whom all files seem to belong to.
   public var user: UInt32?
@@ -80,7 +77,7 @@ public struct MountOptions: Hashable, Sendable {
   private mutating func setFlag(_ key: String) throws(DFSError) {
     switch key {
     case "allow_other": allowOther = true
-    case "default_permissions": defaultPermissions = true
+    case "default_permissions": break  // The kernel always checks owner and mode here.
     case "relatime", "strictatime", "noatime", "norelatime":
       movesAccessTimes = key == "relatime" || key == "strictatime"
       if key == "noatime" { flags.append(key) }
@@ -125,8 +122,7 @@ public struct MountOptions: Hashable, Sendable {
 
   /// As whom files are shown.
   var ownership: Ownership {
-    let keepsOwners =
-      allowOther && defaultPermissions && geteuid() == 0 && user == nil && group == nil
+    let keepsOwners = allowOther && geteuid() == 0 && user == nil && group == nil
     return Ownership(
       user: keepsOwners ? nil : user ?? getuid(), group: keepsOwners ? nil : group ?? getgid(),
       mask: mask)

@@ -69,7 +69,8 @@ public enum UsersDisk {
   }
 
   /// Reads the file, changes it and replaces it in one step: temporary file, fsync, rename, fsync
-  /// of the directory. Only its owner can read it after that. Another change waits for this one.
+  /// of the directory. Only its owner can read it after that, who stays the same though root change
+  /// it: the servers run as somebody else. Another change waits for this one.
   public static func change<Result>(
     _ path: String, _ body: (inout UsersFile) throws(DFSError) -> Result
   ) throws(DFSError) -> Result {
@@ -84,7 +85,7 @@ public enum UsersDisk {
     // One name for all, under the lock: what a process that ended left is written over.
     let temporary = path + ".new"
     do throws(DFSError) {
-      try write(Array(file.text.utf8), to: temporary)
+      try write(Array(file.text.utf8), to: temporary, owner: owner(of: path, in: directory))
       CrashPoint.reached(.usersWritten)
       guard rename(temporary.systemPath, path.systemPath) == 0 else {
         throw failure("cannot replace", path)
@@ -98,7 +99,18 @@ public enum UsersDisk {
     return result
   }
 
-  private static func write(_ bytes: [UInt8], to path: String) throws(DFSError) {
+  /// Whose the file at `path` is, or will be: whose its directory is.
+  private static func owner(of path: String, in directory: Int32) -> (user: uid_t, group: gid_t) {
+    var status = stat()
+    if stat(path.systemPath, &status) != 0, fstat(directory, &status) != 0 {
+      return (geteuid(), getegid())
+    }
+    return (status.st_uid, status.st_gid)
+  }
+
+  private static func write(
+    _ bytes: [UInt8], to path: String, owner: (user: uid_t, group: gid_t)
+  ) throws(DFSError) {
     let descriptor = open(
       path.systemPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw failure("cannot make", path) }
@@ -109,6 +121,9 @@ public enum UsersDisk {
       if count < 0, errno == EINTR { continue }
       guard count > 0 else { throw failure("cannot write", path) }
       rest = rest.dropFirst(count)
+    }
+    if geteuid() == 0, fchown(descriptor, owner.user, owner.group) != 0 {
+      throw failure("cannot give its owner", path)
     }
     guard fchmod(descriptor, 0o600) == 0, fsync(descriptor) == 0 else {
       throw failure("cannot sync", path)

@@ -34,7 +34,7 @@ struct Recover: SessionCommand {
 
   func run(in session: Session) async throws {
     let configuration = session.configuration
-    let cache = try ByteText.plainPath(configuration.spoolDirectory)
+    let cache = try ByteText.plainPath(configuration.cache.examine())
     let keeping = KeptFiles(cache: cache, bound: configuration.spoolBytes)
     let kept = try await offload { try keeping.list() }
     guard all || !ids.isEmpty else { return try await list(kept, in: session) }

@@ -9,7 +9,7 @@ enum Spool {
   static func standardInput(_ configuration: ClientConfiguration, _ progress: (Int) -> Void) throws
     -> FileSource
   {
-    let file = try unlinkedFile(in: configuration.spoolDirectory)
+    let file = try unlinkedFile(in: configuration.cache.make())
     var hasher = MD5Hasher()
     let buffer = UnsafeMutableRawBufferPointer.allocate(
       byteCount: FileSource.pieceBytes, alignment: 16)
@@ -35,7 +35,6 @@ enum Spool {
 
   /// A file without a name, which goes with its descriptor.
   private static func unlinkedFile(in directory: String) throws(DFSError) -> OpenFile {
-    try ByteText.makeDirectories(directory)
     var template = LocalPath(directory + "/put-XXXXXX").cString
     let descriptor = mkstemp(&template)
     guard descriptor >= 0 else { throw .system("cannot spool in \(directory.printable)") }

@@ -44,8 +44,9 @@ struct DfsMount: AsyncParsableCommand {
       Closing a written file stores it on the servers and returns the error if that fails; the log \
       says which servers and why.
 
-      OPTIONS of -o: ro; allow_other; default_permissions (with allow_other, as root: the stored \
-      owners count; else all files belong to who mounted); uid=N, gid=N, umask=OCTAL (what is \
+      OPTIONS of -o: ro; allow_other (others may use the mount; mounted by root, files then belong \
+      to whom they were given, else all belong to who mounted); default_permissions (is always on: \
+      the kernel checks owner and mode); uid=N, gid=N, umask=OCTAL (what is \
       shown); writes=all|quorum (servers that a write needs: all four, or three; \
       quorum, unless dfc.conf says otherwise); heal=on|off; entry_timeout=S, attr_timeout=S (seconds for which the kernel \
       answers from its memory what it is told changes of; 60); holes=SIZE (bytes of a file that may be holes, 64G); \
@@ -139,8 +140,9 @@ struct DfsMount: AsyncParsableCommand {
     let logger = try LogFile.logger(to: logFile, level: logLevel)
     let report = statusFd.map { StatusPipe(descriptor: $0) }
     do {
-      try await MountProcess(client, configuration, logger: logger).run(credentials) {
-        report?.report(0, "mounted")
+      try await MountProcess(client, configuration, logger: logger).run(credentials) { state in
+        if state == .mounted { report?.report(0, "mounted") }
+        tellManager(state, configuration, logger)
       }
     } catch {
       let error = error as? DFSError ?? DFSError(.inputOutput, "\(error)")
@@ -148,6 +150,22 @@ struct DfsMount: AsyncParsableCommand {
       report?.report(ExitStatus.of(error), "\(error)")
       throw error
     }
+  }
+
+  /// Only a process that stays in the foreground is the service that its manager started.
+  private func tellManager(
+    _ state: MountProcess.State, _ configuration: MountConfiguration, _ logger: Logger
+  ) {
+    guard statusFd == nil else { return }
+    let manager = ServiceManager()
+    do throws(DFSError) {
+      switch state {
+      case .mounted: try manager.ready("mounted on \(configuration.mountpoint)")
+      case .ending:
+        try manager.stopping(
+          "storing what was written", within: configuration.callTimeoutSeconds + 10)
+      }
+    } catch { logger.warning("\(error)") }
   }
 
   /// The same mount, served in the foreground of a process of its own.

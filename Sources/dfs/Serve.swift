@@ -93,7 +93,9 @@ struct Serve: AsyncParsableCommand {
       let server = try await Server.start(options, logger: logger)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
-          services: [.init(service: Announced(server: server))],
+          services: [
+            .init(service: Announced(server: server, drainSeconds: drainSeconds, logger: logger))
+          ],
           gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
       try await group.run()
     }
@@ -127,11 +129,26 @@ struct Serve: AsyncParsableCommand {
 /// The server, which says where it listens once a signal would stop it gracefully.
 private struct Announced: ServiceLifecycle.Service {
   let server: Server
+  let drainSeconds: Int
+  let logger: Logger
 
   func run() async throws {
-    print("\(server.name) listens on \(server.address):\(server.port)")
+    let place = "listens on \(server.address):\(server.port)"
+    print("\(server.name) \(place)")
     fflush(nil)
-    try await server.run()
+    let manager = ServiceManager()
+    tell { () throws(DFSError) in try manager.ready(place) }
+    try await withGracefulShutdownHandler {
+      try await server.run()
+    } onGracefulShutdown: {
+      tell { () throws(DFSError) in
+        try manager.stopping("finishing what is under way", within: drainSeconds + 10)
+      }
+    }
+  }
+
+  private func tell(_ body: () throws(DFSError) -> Void) {
+    do throws(DFSError) { try body() } catch { logger.warning("\(error)") }
   }
 }
 

@@ -115,7 +115,8 @@ extension OnAMount {
   @Test func anAnswerComputesAsManyEntriesAsFit() async throws {
     let service = MemoryClient(MemoryFiles())
     var client = ClientConfiguration(servers: [])
-    client.cacheDirectory = NSTemporaryDirectory()
+    client.cacheDirectory = NSTemporaryDirectory() + "dfs-cache-" + UUID().uuidString
+    defer { try? FileManager.default.removeItem(atPath: client.cacheDirectory ?? "") }
     let fileSystem = FileSystem(
       service: service, configuration: try MountConfiguration(mountpoint: "/mnt", client: client),
       source: "memory", logger: CapturedLog().logger)

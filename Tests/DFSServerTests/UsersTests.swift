@@ -63,6 +63,25 @@ import Testing
     try FileManager.default.removeItem(atPath: directory)
   }
 
+  /// root adds a user, and the server, which runs as somebody else, must read the file.
+  @Test(.enabled(if: geteuid() == 0, "needs root, to give a file away"))
+  func theFileStaysItsOwners() throws {
+    let directory = TestServer.temporaryDirectory()
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let (path, other) = (directory + "/dfs.conf", directory + "/new.conf")
+    try "Alice secret\n".write(toFile: path, atomically: false, encoding: .utf8)
+    chown(path, 1000, 2000)
+    chown(directory, 1001, 2001)
+    for (path, owner, group) in [(path, 1000, 2000), (other, 1001, 2001)] {
+      try UsersDisk.change(path) { users throws(DFSError) in
+        try users.set(UserName("Bob"), password: "new")
+      }
+      let attributes = try FileManager.default.attributesOfItem(atPath: path)
+      #expect(attributes[.ownerAccountID] as? Int == owner)
+      #expect(attributes[.groupOwnerAccountID] as? Int == group)
+    }
+  }
+
   @Test func changesAtTheSameTimeAreAllKept() async throws {
     let path = TestServer.temporaryDirectory() + "/dfs.conf"
     try await withThrowingTaskGroup(of: Void.self) { group in

@@ -61,7 +61,7 @@ import Testing
       wantsPushes: true)
     let greeting = ServerGreeting(
       version: 2, cluster: "default", server: "DFS1",
-      identity: "00112233445566778899aabbccddeeff", software: "dfs 1.0",
+      identity: "00112233445566778899aabbccddeeff", software: "dfs 1.1",
       clusterID: ClusterID(high: 0x3f9c, low: 1))
     let salt = try #require(Scram.bytes(base64: "W22ZaJ0SNY7soEsUEjb6gQ=="))
     var client = ScramClient(user: "Alice", password: "pencil", nonce: "rOprNGfwEbeRWgbNEkqO")
@@ -87,7 +87,7 @@ import Testing
         pieces: [
           (8, "lengths"), (2, "id: 1"), (3, "field 40, greeting: 80 bytes"), (2, "version: 2"),
           (9, "cluster: default"), (6, "server: DFS1"),
-          (34, "identity: 00112233445566778899aabbccddeeff"), (9, "software: dfs 1.0"),
+          (34, "identity: 00112233445566778899aabbccddeeff"), (9, "software: dfs 1.1"),
           (20, "field 6, cluster_identity: its two halves, little-endian"),
         ]),
       scram("→ login_begin", .request(id: 2, .loginBegin(scram: clientFirst)), clientFirst),

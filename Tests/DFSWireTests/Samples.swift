@@ -83,7 +83,7 @@ enum Samples {
   static var health: HealthReport {
     var report = HealthReport(head: head)
     report.placements = [0x1248_9c63: 7, 0: 1]
-    report.software = "dfs 1.0"
+    report.software = "dfs 1.1"
     (report.wanted, report.wantedBytes) = (3, 1 << 40)
     report.scrub.lastEndSeconds = -1
     return report

@@ -29,7 +29,8 @@ extension EndToEnd {
         try await cluster.shell.succeed(
           "\(helper) $CONF $M -n -o \(options) -t fuse.dfs; echo kept > $M/f; umount $M")
         try await cluster.shell.succeed(
-          "\(helper) $CONF $M -r -v; [ $(cat $M/f) = kept ]; ! touch $M/f; umount $M")
+          "\(helper) $CONF $M -r -v; [ $(cat $M/f) = kept ]; if touch $M/f; then exit 9; fi; umount $M"
+        )
         try await cluster.shell.succeed("\(helper) $CONF $M -f; ! mountpoint -q $M")
         let wrong = try await cluster.shell.fail("\(helper) $CONF $M -o nonsense", status: 1)
         #expect(wrong.errors.contains("'nonsense'"))

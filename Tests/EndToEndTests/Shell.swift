@@ -18,7 +18,7 @@ struct Shell {
   static let programs = URL(fileURLWithPath: BuiltProgram.path("dfs"))
     .deletingLastPathComponent().path
 
-  let environment: [String: String]
+  var environment: [String: String]
 
   /// - Parameter variables: added to the environment, with the programs in front of PATH.
   init(_ variables: [String: String] = [:]) {

@@ -24,8 +24,15 @@ public struct MountProcess: Sendable {
     self.logger = logger
   }
 
-  /// - Parameter ready: called when the mount answers.
-  public func run(_ credentials: Credentials, ready: @Sendable () -> Void) async throws {
+  public enum State: Hashable, Sendable {
+    /// The mount answers.
+    case mounted
+    /// It is unmounted, or about to be; what was written is still being stored.
+    case ending
+  }
+
+  /// - Parameter tell: called when the mount answers, and when it begins to end.
+  public func run(_ credentials: Credentials, tell: @Sendable (State) -> Void) async throws {
     prepare()
     let signals = Signals([SIGTERM, SIGINT])
     let service = try await DFSClient.connect(
@@ -40,9 +47,9 @@ public struct MountProcess: Sendable {
     }
     await noteServers(service)
     if client.heals { service.healInBackground() }
-    ready()
+    tell(.mounted)
     let memory = MemoryReturn()
-    await serve(mounted, signals)
+    await serve(mounted, signals, ending: { tell(.ending) })
     memory.stop()
     await service.close()
   }
@@ -68,13 +75,14 @@ public struct MountProcess: Sendable {
     }
   }
 
-  private func serve(_ mounted: Mount, _ signals: Signals) async {
+  private func serve(_ mounted: Mount, _ signals: Signals, ending: () -> Void) async {
     let bound = Duration.seconds(mount.callTimeoutSeconds)
     let unmounted = Task {
       await mounted.untilUnmounted()
       signals.add(0)
     }
     for await number in signals.stream {
+      ending()
       if number == 0 {
         await mounted.finish(within: bound)
       } else {
