@@ -85,7 +85,8 @@ struct ConnectionLogin {
         + "says '\(hello.cluster.printable)'"
     }
     if let theirs = greeting.clusterID, let ours = hello.clusterID, theirs != ours {
-      return "\(peer) belongs to cluster \(theirs.brief) (\"\(greeting.cluster.printable)\"), the others to "
+      return
+        "\(peer) belongs to cluster \(theirs.brief) (\"\(greeting.cluster.printable)\"), the others to "
         + "\(ours.brief); correct the Server line"
     }
     return nil

@@ -117,7 +117,8 @@ final class Identities: Sendable {
     of server: ServerIndex, _ namespace: Membership<NamespaceKind>
   ) -> DFSError {
     let own = namespace.claims[server]?.brief ?? "none"
-    let others = namespace.trusted.map { "the others have \($0.brief)" } ?? "the others do not agree"
+    let others =
+      namespace.trusted.map { "the others have \($0.brief)" } ?? "the others do not agree"
     return DFSError(
       .configuration,
       "\(name(server)) has another namespace of \(user), \(own), while \(others): its directory is of "

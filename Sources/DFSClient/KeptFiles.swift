@@ -32,7 +32,8 @@ public struct KeptFile: Hashable, Sendable, Codable {
   public var reason: String
 
   public init(
-    owner: String, namespace: NamespaceID?, path: String, parent: InodeID, name: FileName, _ inode: Inode, size: UInt64,
+    owner: String, namespace: NamespaceID?, path: String, parent: InodeID, name: FileName,
+    _ inode: Inode, size: UInt64,
     modified: Timestamp, kept: Timestamp, reason: String
   ) {
     id = Self.newID(kept)

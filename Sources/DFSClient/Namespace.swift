@@ -279,13 +279,15 @@ final class Namespace: Sendable {
     case .unnamed(let missing):
       servers.missing(
         answering: servers.reachable.subtracting(missing),
-        "the files are of a release before 1.1: all four servers are needed once, to take them over")
+        "the files are of a release before 1.1: all four servers are needed once, to take them over"
+      )
     case .foreign(let foreign):
       DFSError(
         .configuration,
         "\(foreign) \(foreign.count == 1 ? "has" : "have") other files of this user than the others: a "
           + "Server line names a server of another cluster, or a directory was restored from one; nothing "
-          + "was changed; correct the Server line, or move the user's directory there away: it is refilled")
+          + "was changed; correct the Server line, or move the user's directory there away: it is refilled"
+      )
     case .missingParts(let servers):
       DFSError(.inputOutput, "\(servers) lack parts that were uploaded; nothing was changed")
     }

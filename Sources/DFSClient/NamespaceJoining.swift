@@ -2,6 +2,7 @@ internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
 
+/// Giving servers the identity of their cluster.
 extension Namespace {
   private static let joinPatience = Duration.milliseconds(500)
 

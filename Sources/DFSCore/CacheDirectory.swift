@@ -46,7 +46,7 @@ public struct CacheDirectory: Hashable, Sendable {
       do {
         try ByteText.makeDirectories(path)
       } catch {
-        throw refused("cannot be made: \(error)", error.code)
+        throw refused("cannot be made: \(error)", .inputOutput)
       }
     }
     return try examine()

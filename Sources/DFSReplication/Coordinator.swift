@@ -25,6 +25,10 @@ public struct Coordinator: Sendable {
   public internal(set) var namespace: NamespaceID?
   /// Whether a server has it, or this client was told so.
   var isNamespaceKnown: Bool
+  /// What is proposed if no server has one.
+  private let proposal: NamespaceID?
+  /// Whether this client has led in it.
+  private var isNamespaceSure = false
   /// Whether the view being taken gives rows their identity that a release before 1.1 wrote: on all four.
   var takesOver = false
 
@@ -47,6 +51,7 @@ public struct Coordinator: Sendable {
   public init(client: ClientID, namespace: NamespaceID? = nil) {
     self.client = client
     self.namespace = namespace
+    proposal = namespace
     isNamespaceKnown = namespace == nil
   }
 
@@ -86,6 +91,24 @@ public struct Coordinator: Sendable {
     if namespace != id { abandon() }
     namespace = id
     isNamespaceKnown = true
+  }
+
+  /// Three servers are in a view of the namespace.
+  mutating func confirmNamespace() {
+    isNamespaceKnown = true
+    isNamespaceSure = namespace != nil
+  }
+
+  /// All four servers are blank, whatever this client was told: the namespace of another cluster must
+  /// not get a second home here.
+  /// - Returns: nil if the namespace is this client's own to make.
+  mutating func forgetHearsay() -> [Action]? {
+    guard isNamespaceKnown, namespace != nil else { return nil }
+    abandon()
+    if isNamespaceSure { return [.stuck(.blank(.all))] }
+    namespace = proposal
+    isNamespaceKnown = false
+    return [.displaced]
   }
 
   /// Learns of a view that some server is in, so that the next one taken is greater. A later view

@@ -50,6 +50,7 @@ extension Coordinator {
     let isEnough = voters.count >= (areAll ? Limits.serverCount - Limits.quorum + 1 : Limits.quorum)
     // Two clients that propose an identity each: only one can have the promises of all four.
     guard isEnough || neverWritten, isNamespaceKnown || areAll else { return checkLoss() }
+    if voters.isEmpty, let end = forgetHearsay() { return end }
     guard let truth = Self.greatest(voters.isEmpty ? answers : voters) else { return [] }
     phase = .installing
     takesOver = !isNamespaceKnown && !voters.isEmpty
@@ -119,7 +120,7 @@ extension Coordinator {
     else { return [] }
     phase = .leading
     takesOver = false
-    if let namespace { learn(namespace) }
+    confirmNamespace()
     pending = nil
     return [.viewTaken(head, open: fate)]
   }

@@ -17,9 +17,9 @@ import Testing
       cache: ScramCache())
   }
 
-  private func greeting(server: String = "DFS2", cluster: String = "default", version: UInt32 = Wire.version)
-    -> Reply
-  {
+  private func greeting(
+    server: String = "DFS2", cluster: String = "default", version: UInt32 = Wire.version
+  ) -> Reply {
     .hello(
       ServerGreeting(
         version: version, cluster: cluster, server: server, identity: "", software: "dfs"))
@@ -48,7 +48,9 @@ import Testing
 
   @Test func logsIn() throws {
     var login = try login()
-    guard case .ready(let greeting, _) = try converse(&login) else { throw DFSError(.damaged, "no") }
+    guard case .ready(let greeting, _) = try converse(&login) else {
+      throw DFSError(.damaged, "no")
+    }
     #expect(greeting.server == "DFS2")
   }
 
@@ -74,9 +76,9 @@ import Testing
   }
 
   @Test(arguments: [
-    ("DFS3", "default", UInt32(1), "says it is DFS3, the configuration says DFS2"),
-    ("DFS2", "other", 1, "belongs to the cluster 'other'"),
-    ("DFS2", "default", 2, "speaks version 2"),
+    ("DFS3", "default", Wire.version, "says it is DFS3, the configuration says DFS2"),
+    ("DFS2", "other", Wire.version, "belongs to the cluster 'other'"),
+    ("DFS2", "default", 1, "speaks version 1"),
   ])
   func anotherServerIsRefused(server: String, cluster: String, version: UInt32, says: String) throws
   {

@@ -18,12 +18,14 @@ struct Bench {
   var refills = 0
   var logPage = 1_000
 
-  init(client: UInt64 = 1) { coordinator = Coordinator(client: ClientID(client)) }
+  init(client: UInt64 = 1, namespace: NamespaceID? = nil) {
+    coordinator = Coordinator(client: ClientID(client), namespace: namespace)
+  }
 
   /// The same servers for another client.
-  func other(_ client: UInt64) -> Bench {
+  func other(_ client: UInt64, namespace: NamespaceID? = nil) -> Bench {
     var bench = self
-    bench.coordinator = Coordinator(client: ClientID(client))
+    bench.coordinator = Coordinator(client: ClientID(client), namespace: namespace)
     (bench.told, bench.sent, bench.silent) = ([], [], [])
     return bench
   }

@@ -29,16 +29,17 @@ import Testing
     Case(mistake: .collectionIgnoresCommitted, from: 130),
     Case(mistake: .copiesNotSyncedBeforeChange, from: 0),
     Case(mistake: .failedSyncAcknowledged, from: 0),
-    Case(mistake: .fullDiskAcknowledged, from: 50),
+    Case(mistake: .fullDiskAcknowledged, from: 1170),
     Case(mistake: .smallCopiesNotMended, from: 0),
     Case(mistake: .placedWhateverTheRowSays, from: 70),
-    Case(mistake: .unreadableCopiesStay, from: 0),
+    Case(mistake: .unreadableCopiesStay, from: 300),
     Case(mistake: .lostCopiesNotMended, from: 0),
-    Case(mistake: .escrowNotKept, from: 260),
+    Case(mistake: .escrowNotKept, from: 340),
     Case(mistake: .escrowIgnoredByViews, from: 0),
-    Case(mistake: .escrowAgesWhileAway, from: 1210),
+    Case(mistake: .escrowAgesWhileAway, from: 1600),
     Case(mistake: .startForgetsUnsynced, from: 740),
     Case(mistake: .startTrustsCache, from: 0),
+    Case(mistake: .namespacesIgnored, from: 0),
   ]
 
   @Test(arguments: cases) func aBrokenRuleIsFound(_ one: Case) {

@@ -23,7 +23,7 @@ import Testing
 
   @Test func theWorldsAreEventful() {
     var counts = SimulationCounts()
-    for seed in UInt64(0)..<100 { counts += Simulation.run(seed: seed).counts }
+    for seed in UInt64(0)..<140 { counts += Simulation.run(seed: seed).counts }
     #expect(counts.acknowledged > 500)
     #expect(counts.reads > 500)
     #expect(counts.cachedReads > 100)

@@ -69,9 +69,10 @@ import Testing
   }
 
   @Test(arguments: [
-    (UInt32(2), "default", "DFS1", "this server speaks version 1 of the wire, the client 2"),
-    (1, "other", "DFS1", "this is DFS1 of cluster 'default', not DFS1 of 'other'"),
-    (1, "default", "DFS2", "this is DFS1 of cluster 'default', not DFS2"),
+    (UInt32(1), "default", "DFS1", "this server speaks version 2 of the wire, the client 1"),
+    (3, "default", "DFS1", "this server speaks version 2 of the wire, the client 3"),
+    (2, "other", "DFS1", "this is DFS1 of cluster 'default', not DFS1 of 'other'"),
+    (2, "default", "DFS2", "this is DFS1 of cluster 'default', not DFS2"),
   ])
   func anotherVersionClusterOrServerIsRefused(
     version: UInt32, cluster: String, name: String, refusal: String
@@ -83,6 +84,34 @@ import Testing
       }
       #expect(error?.message.contains(refusal) == true, "\(String(describing: error))")
       try await eventually("the connection ends") { client.isClosed }
+    }
+  }
+
+  /// A server joins one cluster; clients of others are refused at the greeting, and cannot have it join.
+  @Test func aServerIsOfOneCluster() async throws {
+    try await withServer { server in
+      let cluster = ClusterID.random()
+      let alice = try await TestClient.loggedIn(port: server.port)
+      #expect(try await alice.ask(.join(cluster)).reply == .done)
+      #expect(try await alice.ask(.join(cluster)).reply == .done)
+      let refusal = await #expect(throws: DFSError.self) { try await alice.ask(.join(.random())) }
+      #expect(refusal?.code == .configuration)
+      for other in [cluster, .random()] {
+        let client = try await TestClient.connect(port: server.port)
+        let hello = Hello(
+          version: Wire.version, cluster: "default", server: "DFS1", client: .random(),
+          wantsPushes: false, clusterID: other)
+        guard other != cluster else {
+          guard case .hello(let greeting) = try await client.ask(.hello(hello)).reply else {
+            throw DFSError(.protocolViolation, "no greeting")
+          }
+          #expect(greeting.clusterID == cluster)
+          continue
+        }
+        let error = await #expect(throws: DFSError.self) { try await client.ask(.hello(hello)) }
+        #expect(error?.message.contains("belongs to cluster \(cluster.brief)") == true)
+        try await eventually("the connection ends") { client.isClosed }
+      }
     }
   }
 

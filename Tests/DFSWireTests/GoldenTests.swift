@@ -93,7 +93,8 @@ import Testing
       scram("→ login_begin", .request(id: 2, .loginBegin(scram: clientFirst)), clientFirst),
       scram("← login_continue", .reply(id: 2, .loginContinue(scram: serverFirst)), serverFirst),
       scram("→ login_end", .request(id: 3, .loginEnd(scram: clientFinal)), clientFinal),
-      scram("← login_done", .reply(id: 3, .loginDone(scram: serverFinal, namespace: nil)), serverFinal),
+      scram(
+        "← login_done", .reply(id: 3, .loginDone(scram: serverFinal, namespace: nil)), serverFinal),
     ]
   }
 

@@ -49,7 +49,7 @@ import Testing
   /// Field 1 (id) = 9, and a field that this version does not know.
   @Test func anUnknownMessageIsAnswered() throws {
     let bytes = Stream.frame(header: [0x08, 9, 0xba, 0x05, 0])
-    try expectUnreadable(bytes, id: 9, "unknown message; this program speaks version 1")
+    try expectUnreadable(bytes, id: 9, "unknown message; this program speaks version 2")
   }
 
   @Test func unknownStepsAndKeysAreAnswered() throws {
@@ -77,10 +77,19 @@ import Testing
       "4097 versions in one message; the bound is 4096")
     try expectUnreadable(
       .with {
+        $0.namespace.apply.view.namespace.high = 1
         $0.namespace.apply.change.writes = Array(
           repeating: .with { $0.key.table = .inode }, count: 4097)
       },
       "4097 writes")
+    for header: ProtoHeader in [
+      .with { $0.namespace.prepare.round = 1 }, .with { $0.namespace.install.view.round = 1 },
+      .with { $0.namespace.apply.view.round = 1 }, .with { $0.refillBegin.view.round = 1 },
+      .with { $0.refillEnd.view.round = 1 },
+    ] {
+      try expectUnreadable(header, "a view of no namespace")
+    }
+    try expectUnreadable(.with { $0.join = ProtoIdentity() }, "a cluster without identity")
     let row = ProtoRow.with {
       $0.key.table = .inode
       $0.value.bytes = .init(repeating: 0, count: Wire.rowBytes + 1)

@@ -32,7 +32,8 @@ enum Samples {
     wantsPushes: true, clusterID: ClusterID(high: 5, low: 6))
   static let greeting = ServerGreeting(
     version: 1, cluster: "default", server: "DFS1",
-    identity: "00112233445566778899aabbccddeeff", software: "dfs 1", clusterID: ClusterID(high: .max, low: 0))
+    identity: "00112233445566778899aabbccddeeff", software: "dfs 1",
+    clusterID: ClusterID(high: .max, low: 0))
 
   static let namespaceRequests: [NamespaceRequest] = [
     .prepare(view), .install(view, from: .blank, changes: [], to: head),
@@ -40,7 +41,8 @@ enum Samples {
     .apply(view, number: .max, change), .log(after: 0), .log(after: 9), .head,
   ]
   static let namespaceReplies: [NamespaceReply] = [
-    .promised(head), .installed(head), .applied(head), .behind(.blank), .refused(view), .foreign(head),
+    .promised(head), .installed(head), .applied(head), .behind(.blank), .refused(view),
+    .foreign(head),
     .missingParts([part]), .missingParts([]), .log(base: nil, entries: [], head: head),
     .log(base: .empty, entries: [entry, entry], head: head), .head(head),
   ]
@@ -112,7 +114,8 @@ enum Samples {
 
   static var replies: [Reply] {
     namespaceReplies.map { .namespace($0) } + [
-      .hello(greeting), .loginContinue(scram: "r=b"), .loginDone(scram: "v=c", namespace: NamespaceID(high: 0, low: 1)),
+      .hello(greeting), .loginContinue(scram: "r=b"),
+      .loginDone(scram: "v=c", namespace: NamespaceID(high: 0, low: 1)),
       .loginDone(scram: "", namespace: nil), .done, .pong(head),
       .query(answers, head: head), .copies([PartIndex.all, [], [PartIndex(2)]]),
       .smallParts([inline]), .smallParts([]),

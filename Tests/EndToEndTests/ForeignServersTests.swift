@@ -37,11 +37,12 @@ extension EndToEnd {
     @Test func aWrongAddressIsRefusedByEveryCommand() async throws {
       try await withTwoClusters { a, b in
         for command in [
-          "put a1", "put -q b1 x", "get b1 -", "list", "rm b1", "mkdir d", "mv b1 y", "status", "heal",
+          "put a1", "put b1", "get b1 -", "list", "rm b1", "mkdir d", "mv b1 y", "status", "heal",
           "verify", "scrub", "where b1",
         ] {
           let result = try await a.shell.fail("cd $LOCAL; dfc slip.conf \(command)", status: 64)
-          #expect(result.errors.contains("DFS1 at 127.0.0.1:\(a.servers.addresses[0].port) belongs to"))
+          #expect(
+            result.errors.contains("DFS1 at 127.0.0.1:\(a.servers.addresses[0].port) belongs to"))
           #expect(result.errors.contains("correct the Server line"), "\(command): \(result)")
         }
         // Whoever looks after either cluster then does no harm either.
@@ -65,7 +66,8 @@ extension EndToEnd {
         try await a.servers.stop(ServerIndex(0))
         try await b.stop(ServerIndex(0))
         try await a.shell.succeed(
-          "mv $DIR/DFS1 $LOCAL/own; cp -a \(b.directory)/DFS1 $DIR/DFS1; find $DIR/DFS1 -type f | sort > $LOCAL/was")
+          "mv $DIR/DFS1 $LOCAL/own; cp -a \(b.directory)/DFS1 $DIR/DFS1; find $DIR/DFS1 -type f | sort > $LOCAL/was"
+        )
         try await a.servers.restart(ServerIndex(0))
         try await eventually("the mount tells of the other cluster", within: .seconds(60)) {
           try await a.shell.bash(
@@ -102,7 +104,8 @@ extension EndToEnd {
         try await cluster.servers.restart(ServerIndex(0))
         for command in ["put $LOCAL/old", "list", "heal"] {
           let result = try await cluster.shell.fail("dfc $CONF \(command)", status: 64)
-          #expect(result.errors.contains("has another namespace of \(FourServers.user)"), "\(result)")
+          #expect(
+            result.errors.contains("has another namespace of \(FourServers.user)"), "\(result)")
         }
         try await cluster.servers.stop(ServerIndex(0))
         try await cluster.shell.succeed("rm -r $DIR/DFS1/\(FourServers.user)")
@@ -115,14 +118,15 @@ extension EndToEnd {
     /// All four have one identity, and a server with a blank disk gets it too.
     @Test func aBlankServerJoins() async throws {
       try await MountedCluster.run(mounts: 0) { cluster in
-        let same = "[ $(cat $DIR/DFS?/.dfs/identity | grep -c ^cluster-id) = 4 ]; "
+        let same =
+          "[ $(cat $DIR/DFS?/.dfs/identity | grep -c ^cluster-id) = 4 ]; "
           + "[ $(cat $DIR/DFS?/.dfs/identity | grep ^cluster-id | sort -u | wc -l) = 1 ]"
         try await cluster.shell.succeed("cd $LOCAL; echo x > x; dfc -q $CONF put x; \(same)")
         try await cluster.servers.kill(ServerIndex(1))
         try await cluster.shell.succeed("rm -r $DIR/DFS2")
         try await cluster.servers.restart(ServerIndex(1))
         try await cluster.shell.succeed(
-          "dfc -q $CONF heal --wait; dfc $CONF verify --all; dfc -q $CONF put $LOCAL/x y; \(same)")
+          "dfc -q $CONF heal --wait; dfc $CONF verify --all; dfc -q $CONF put $LOCAL/x; \(same)")
       }
     }
 
@@ -131,12 +135,20 @@ extension EndToEnd {
       try await withTwoClusters { a, b in
         try await a.shell.succeed(
           """
-          mkdir $LOCAL/m; dfs-mount $CONF $LOCAL/m; exec 3> $LOCAL/m/kept; echo hello >&3
-          kill -STOP $(server_pid DFS1) $(server_pid DFS2)
-          exec 3>&- || true; dfs-mount --unmount $LOCAL/m || true
-          kill -CONT $(server_pid DFS1) $(server_pid DFS2)
-          dfc $CONF recover | grep -q kept
+          mkdir $LOCAL/m; dfs-mount $CONF $LOCAL/m
+          python3 - <<'END'
+          import os, subprocess
+          fd = os.open(os.environ["LOCAL"] + "/m/kept", os.O_WRONLY | os.O_CREAT)
+          os.write(fd, b"hello\n")
+          subprocess.run(["bash", "-c", "kill -KILL $(server_pid DFS1) $(server_pid DFS2)"])
+          try: os.close(fd)
+          except OSError: pass
+          else: raise AssertionError("close did not tell")
+          END
+          dfs-mount --unmount $LOCAL/m || true
           """, seconds: 120)
+        for server in ServerIndex.all.prefix(2) { try await a.servers.restart(server) }
+        try await a.shell.succeed("dfc $CONF recover | grep -q kept")
         let conf = b.configurationFile
         try await a.shell.succeed(
           "dfc \(conf) recover --all > $LOCAL/out; [ ! -s $LOCAL/out ]; dfc \(conf) recover --all --drop; "
@@ -152,11 +164,84 @@ extension EndToEnd {
         try await a.servers.stop(ServerIndex(0))
         try await b.stop(ServerIndex(2))
         let result = try await a.shell.fail(
-          "dfs rescue $DIR/DFS1 \(b.directory)/DFS3 --to $LOCAL/out", status: 64)
+          "dfs rescue $DIR/DFS1 \(b.directory)/DFS3 --to $LOCAL/out", status: 1)
         #expect(result.errors.contains("of cluster"), "\(result)")
         try await a.servers.restart(ServerIndex(0))
         try await b.restart(ServerIndex(2))
       }
     }
+
+    /// Directories as release 1.0 left them: readable as they are, taken over by the first change with all
+    /// four up, nothing lost.
+    @Test func directoriesOfTheReleaseBeforeAreTakenOver() async throws {
+      try await MountedCluster.run(mounts: 0) { cluster in
+        try await cluster.shell.succeed(
+          """
+          cd $LOCAL; for i in 1 2 3; do head -c 200000 /dev/urandom > f$i; done; echo small > small
+          dfc -q $CONF put f1 f2 f3 small
+          """)
+        for server in ServerIndex.all { try await cluster.servers.stop(server) }
+        for server in ServerIndex.all { try await Self.makeOld(cluster, server) }
+        for server in ServerIndex.all.dropLast() { try await cluster.servers.restart(server) }
+        let same = "cd $LOCAL; for f in f1 f2 f3 small; do dfc -q $CONF get $f - | cmp - $f; done"
+        try await cluster.shell.succeed(same, "three servers are enough to read")
+        try await cluster.shell.fail("dfc $CONF rm small", status: 5)
+        try await cluster.servers.restart(ServerIndex(3))
+        try await cluster.shell.succeed(
+          "cd $LOCAL; echo new > new; dfc -q $CONF put new; \(same); dfc $CONF verify --all; "
+            + "[ $(grep -h ^cluster-id $DIR/DFS?/.dfs/identity | sort | uniq -c | awk '{print $1}') = 4 ]"
+        )
+        for server in ServerIndex.all { try await cluster.servers.stop(server) }
+        for server in ServerIndex.all { try await cluster.servers.restart(server) }
+        try await cluster.shell.succeed(same, "after another start")
+      }
+    }
+
+    /// Rewrites a stopped server's directory as release 1.0 had it.
+    private static func makeOld(_ cluster: MountedCluster, _ server: ServerIndex) async throws {
+      let directory = cluster.servers.directory(of: server)
+      let database = "\(directory)/\(FourServers.user)/namespace.sqlite"
+      let columns = """
+        promisedRound, promisedClient, viewRound, viewClient, number, logBase, inodes, generation, committed
+        """
+      let row = try await cluster.shell.succeed(
+        "sqlite3 \(database) 'SELECT \(columns), hex(digest), hex(logBaseDigest) FROM state'")
+      let words = row.line.split(separator: "|").map(String.init)
+      let numbers = words.prefix(9).compactMap { Int64($0) }
+      let digests = words.suffix(2).compactMap { [UInt8](hexadecimal: $0) }
+      #expect(numbers.count == 9 && digests.count == 2, "\(row)")
+      let bytes = numbers.flatMap { UInt64(bitPattern: $0).bigEndianBytes } + digests.joined()
+      let checksum = Int64(bitPattern: BlockChecksum.of(bytes).value)
+      try Self.oldState.write(
+        toFile: cluster.local + "/old.sql", atomically: true, encoding: .utf8)
+      try await cluster.shell.succeed(
+        """
+        sed 's/CHECKSUM/\(checksum)/' $LOCAL/old.sql | sqlite3 \(database)
+        cd \(directory)/.dfs; (echo format 1; grep -E '^(name|cluster|id) ' identity) > $LOCAL/identity
+        """)
+      let lines = try String(contentsOfFile: cluster.local + "/identity", encoding: .utf8)
+      let check = BlockChecksum.of(Array(lines.utf8)).value.bigEndianBytes.hexadecimal
+      try (lines + "check \(check)\n").write(
+        toFile: directory + "/.dfs/identity", atomically: true, encoding: .utf8)
+    }
+
+    private static let oldState = """
+      CREATE TEMP TABLE old AS SELECT * FROM main.state;
+      BEGIN;
+      DROP TABLE main.state;
+      CREATE TABLE main.state (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        promisedRound INTEGER NOT NULL, promisedClient INTEGER NOT NULL,
+        viewRound INTEGER NOT NULL, viewClient INTEGER NOT NULL,
+        number INTEGER NOT NULL, digest BLOB NOT NULL,
+        logBase INTEGER NOT NULL, logBaseDigest BLOB NOT NULL,
+        inodes INTEGER NOT NULL, generation INTEGER NOT NULL, committed INTEGER NOT NULL,
+        checksum INTEGER NOT NULL
+      ) STRICT;
+      INSERT INTO main.state SELECT id, promisedRound, promisedClient, viewRound, viewClient, number, digest,
+        logBase, logBaseDigest, inodes, generation, committed, CHECKSUM FROM old;
+      PRAGMA user_version = 1;
+      COMMIT;
+      """
   }
 }

@@ -90,7 +90,8 @@ extension OfflineNamespace {
     throw DFSError(
       .configuration,
       "\(first.title) has the namespace \(first.id.brief) of this user, \(other.title) has \(other.id.brief): "
-        + "one is of another cluster, or from before the account was made anew; name directories of one")
+        + "one is of another cluster, or from before the account was made anew; name directories of one"
+    )
   }
 
   private static func tellState(of user: OfflineUser, _ note: (String) -> Void) {

@@ -39,11 +39,13 @@ public final class Rescue: Sendable {
           + "name directories of one cluster")
     }
     let named = identities.filter { $0.clusterID != nil }
-    if let first = named.first, let other = named.first(where: { $0.clusterID != first.clusterID }) {
+    if let first = named.first, let other = named.first(where: { $0.clusterID != first.clusterID })
+    {
       throw DFSError(
         .configuration,
         "\(first.name) is of cluster \(first.clusterID?.brief ?? ""), \(other.name) of "
-          + "\(other.clusterID?.brief ?? "") (\"\(first.cluster)\"); name directories of one cluster")
+          + "\(other.clusterID?.brief ?? "") (\"\(first.cluster)\"); name directories of one cluster"
+      )
     }
   }
 

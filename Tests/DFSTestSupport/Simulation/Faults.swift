@@ -165,7 +165,7 @@ final class Faults {
   }
 
   private func redirect() {
-    for link in world.misdirected {
+    for link in world.misdirected.sorted(by: { ($0.slot, $0.server) < ($1.slot, $1.server) }) {
       world.trace("server \(link.server + 1) of client \(link.slot) is the right one again")
       world.copies.trouble(link)
     }
