@@ -34,10 +34,12 @@ import Testing
     }
 
     /// Of the root.
-    var entries: [FileName: InodeID] {
+    var entries: [FileName: InodeID] { entries(of: .root) }
+
+    func entries(of directory: InodeID) -> [FileName: InodeID] {
       var entries: [FileName: InodeID] = [:]
       for (key, row) in table.rows {
-        if case .entry(.root, let name) = key { entries[name] = row.value.child }
+        if case .entry(directory, let name) = key { entries[name] = row.value.child }
       }
       return entries
     }
@@ -46,7 +48,7 @@ import Testing
       _ parent: InodeID, _ name: String, _ newParent: InodeID, _ newName: String,
       _ mode: RenameMode = .replace
     ) async throws {
-      try await run {
+      _ = try await run {
         try await $0.rename(parent, FileName(name), to: newParent, FileName(newName), mode)
       }
     }
@@ -376,6 +378,52 @@ import Testing
     // Within the same second another name is found.
     _ = try await publish(mine, [])
     #expect(tree.entries.count == 3)
+  }
+
+  @Test func whatWasWrittenToARemovedFileIsKept() async throws {
+    let tree = Tree()
+    let directory = try await tree.make(.root, "d", .directory)
+    let file = try await tree.make(directory.id, "a", .regular)
+    let version = { (content: String) in
+      let md5 = MD5Digest.of(Array(content.utf8))
+      return Version(
+        id: .random(), size: UInt64(content.utf8.count), md5: md5, placement: Placement(md5: md5),
+        partDigests: Array(repeating: BlockChecksum(0), count: 4))
+    }
+    let attributes = NewInode(kind: .regular, mode: 0o640, owner: 7, group: 8)
+    let time = Timestamp(nanoseconds: 77)
+    let (first, second) = (version("first"), version("second"))
+    let publish = { (id: InodeID, content: Version, attributes: NewInode?) async throws -> Inode in
+      let opened = OpenedVersion(
+        version: first.id, parent: directory.id, name: try FileName("a"), host: "here",
+        attributes: attributes)
+      return try await tree.run {
+        try await $0.publish(
+          content, to: .inode(id, modified: time, changed: time, opened: opened))
+      }
+    }
+    // Replaced by another file, which stays as it is.
+    let other = try await tree.make(directory.id, "b", .regular)
+    try await tree.rename(directory.id, "b", directory.id, "a")
+    await refuses(.staleHandle) { _ = try await publish(file.id, version("x"), nil) }
+    #expect(tree.entries(of: directory.id).count == 1)
+    let kept = try await publish(file.id, first, attributes)
+    #expect(kept.id != file.id && kept.version == first && kept.links == 1)
+    #expect(kept.mode == 0o640 && kept.owner == 7 && kept.group == 8 && kept.modified == time)
+    #expect(try await tree.child(directory.id, "a") == tree.inode(other.id))
+    let name = try #require(tree.entries(of: directory.id).first { $0.value == kept.id }?.key)
+    #expect(name.description.hasPrefix("a (conflict here "))
+    #expect(try await tree.child(directory.id, name.description)?.id == kept.id)
+    // It goes on in that file.
+    #expect(try await publish(kept.id, second, attributes).id == kept.id)
+    // At the top, if the directory is gone, too.
+    for name in ["a", name.description] {
+      _ = try await tree.run { try await $0.unlink(directory.id, FileName(name)) }
+    }
+    _ = try await tree.run { try await $0.removeDirectory(.root, FileName("d")) }
+    let atTop = try await publish(kept.id, second, attributes)
+    #expect(tree.entries.keys.first?.description.hasPrefix("a (conflict here ") == true)
+    #expect(tree.entries.values.first == atTop.id)
   }
 
   @Test func aConflictNameIsNeverTooLong() throws {

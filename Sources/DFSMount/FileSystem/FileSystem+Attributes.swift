@@ -6,8 +6,8 @@ internal import Synchronization
 /// Attributes, links' targets and space.
 extension FileSystem {
   /// - Parameter handle: the open file through which is asked: it has the size of what it reads.
-  func attributes(of id: InodeID, handle: UInt64? = nil) async throws -> Reply {
-    var attributes = try await currentAttributes(of: id)
+  func attributes(of id: InodeID, handle: UInt64?, _ caller: Caller) async throws -> Reply {
+    var attributes = try await currentAttributes(of: id, caller)
     if let handle, let file = try? handles.file(handle).file, file.size != attributes.size {
       attributes.size = file.size
       attributes.isPassing = true
@@ -16,7 +16,7 @@ extension FileSystem {
     return .attributes(attributes)
   }
 
-  private func currentAttributes(of id: InodeID) async throws -> Attributes {
+  private func currentAttributes(of id: InodeID, _ caller: Caller) async throws -> Attributes {
     let mark = mark
     do {
       let current = attributes(try await service.inode(id, .pushed), since: mark)
@@ -29,22 +29,23 @@ extension FileSystem {
     } catch let error as DFSError where error.isAbsence {
       // Removed, and open here, or it is somebody's working directory.
       if let file = files[id] {
-        file.markRemoved()
+        file.markLost(id)
         return file.ownAttributes
       }
-      guard let inode = nodes.removed(id) else {
-        throw DFSError(.staleHandle, "inode \(id) is gone", cause: error)
+      if let inode = nodes.removed(id) { return Attributes(inode) }
+      switch try remains(of: id, for: caller, error) {
+      case .open(let file): return file.ownAttributes
+      case .found(let inode): return Attributes(inode)
       }
-      return Attributes(inode)
     }
   }
 
   /// - Parameter handle: the open file, for ftruncate(2); without one a new size is published here.
   func setAttributes(
-    of id: InodeID, _ request: AttributeRequest, handle: UInt64?,
+    of id: InodeID, _ request: AttributeRequest, handle: UInt64?, _ caller: Caller,
     progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
-    if let size = request.size { try await resize(id, to: size, handle: handle, progress) }
+    if let size = request.size { try await resize(id, to: size, handle: handle, caller, progress) }
     if request.change != AttributeChange() {
       if let file = files[id], file.state.withLock({ $0.isRemoved }) {
         return .attributes(file.change(request.change))
@@ -53,29 +54,60 @@ extension FileSystem {
         return .attributes(Attributes(inode))
       }
       if request.change.accessed != nil { forgetAccess(id) }
-      try await change(id, request.change)
+      do {
+        try await change(id, request.change)
+      } catch let error as DFSError where error.isAbsence {
+        // Of what is removed, as on a local disk.
+        switch try remains(of: id, for: caller, isByHandle: handle != nil, error) {
+        case .open(let file): return .attributes(file.change(request.change))
+        case .found(var inode):
+          inode.perform(request.change, at: .now)
+          return .attributes(Attributes(inode))
+        }
+      }
     }
-    return try await attributes(of: id, handle: handle)
+    return try await attributes(of: id, handle: handle, caller)
   }
 
   /// Changes attributes at the servers, and what is known of them here.
   func change(_ id: InodeID, _ change: AttributeChange) async throws {
-    let inode = try await service.setAttributes(id, change)
-    files[id]?.learn(inode, modified: change.modified)
+    let file = files[id]
+    let target = file?.target ?? id
+    let inode: Inode
+    do {
+      inode = try await service.setAttributes(target, change)
+    } catch let error as DFSError where error.isAbsence {
+      file?.markLost(target)
+      throw error
+    }
+    file?.learn(inode, modified: change.modified)
     nodes.note(inode)
   }
 
+  /// The same for a file that is open: of one that was removed, here only.
+  func change(_ file: OpenFile, _ change: AttributeChange) async throws {
+    if !file.isRemoved {
+      do {
+        return try await self.change(file.id, change)
+      } catch let error as DFSError where error.isAbsence {}
+    }
+    _ = file.change(change)
+  }
+
   private func resize(
-    _ id: InodeID, to size: UInt64, handle: UInt64?, _ progress: @escaping @Sendable () -> Void
+    _ id: InodeID, to size: UInt64, handle: UInt64?, _ caller: Caller,
+    _ progress: @escaping @Sendable () -> Void
   ) async throws {
     if let handle {
       return try await resize(try handles.file(handle).file, to: size, progress)
     }
     try await context.checkWritable()
-    let file = try await openFile(id).file
+    let file = try await openFile(id, caller).file
     do {
       try await resize(file, to: size, progress)
-      try await file.publish(durable: false, progress: progress)
+      // What another client removed meanwhile is gone, shorter or longer.
+      let isShared = file.state.withLock { $0.handles > 1 }
+      try await file.publish(durable: false, keepsRemoved: isShared, progress: progress)
     } catch {
       await close(file)
       throw error
@@ -103,18 +135,17 @@ extension FileSystem {
       state.changed = now
       return true
     }
-    if isDirty { return }
-    if file.state.withLock({ $0.isRemoved }) {
-      _ = file.change(change)
-      return
-    }
-    let inode = try await service.setAttributes(file.id, change)
-    file.learn(inode, modified: now)
-    nodes.note(inode)
+    if !isDirty { try await self.change(file, change) }
   }
 
-  func target(of id: InodeID) async throws -> Reply {
-    let link = try await service.inode(id, .pushed)
+  func target(of id: InodeID, _ caller: Caller) async throws -> Reply {
+    let link: Inode
+    do {
+      link = try await service.inode(id, .pushed)
+    } catch let error as DFSError where error.isAbsence {
+      guard case .found(let inode) = try remains(of: id, for: caller, error) else { throw error }
+      return .target(inode.target)
+    }
     noteAccess(link)
     return .target(link.target)
   }

@@ -9,13 +9,14 @@ extension FileSystem {
   // MARK: Opening
 
   /// A new open sees every version whose close returned before it, on any mount.
-  func open(_ id: InodeID, flags: Int32, progress: @escaping @Sendable () -> Void) async throws
-    -> Reply
-  {
+  func open(
+    _ id: InodeID, flags: Int32, _ caller: Caller, progress: @escaping @Sendable () -> Void
+  ) async throws -> Reply {
     let writes = flags & O_ACCMODE != O_RDONLY
     if writes { try await context.checkWritable() }
     if flags & (O_WRONLY | O_TRUNC) == 0, !nodes.hasPages(id) { service.expectReading(id) }
-    let (file, isDivided) = try await openFile(id)
+    let (file, isDivided) = try await openFile(id, caller)
+    looks.end(caller)
     if flags & O_TRUNC != 0 {
       do {
         try await file.truncate(to: 0, isChange: true, progress: progress)
@@ -44,19 +45,19 @@ extension FileSystem {
       isDirect: isPastPages)
   }
 
-  /// The open file of an inode as it is now, with one more handle.
-  func openFile(_ id: InodeID) async throws -> (file: OpenFile, isDivided: Bool) {
+  /// The open file of an inode as it is now, with one more handle; of one that is gone, as the call
+  /// found it by its name, or as it is open here.
+  func openFile(
+    _ id: InodeID, _ caller: Caller
+  ) async throws -> (file: OpenFile, isDivided: Bool) {
     let mark = nodes.mark
     do {
       let inode = try await current(id)
       guard inode.kind != .directory else { throw DFSError(.isDirectory, "it is a directory") }
+      files[id]?.markFound()
       return files.open(inode, since: mark, context: context)
     } catch let error as DFSError where error.isAbsence {
-      // A file without a name may be opened again through /proc.
-      guard let file = files[id], file.state.withLock({ $0.isRemoved }) else {
-        throw DFSError(.staleHandle, "inode \(id) has not that name any more", cause: error)
-      }
-      return files.open(file.state.withLock { $0.inode }, since: mark, context: context)
+      return try await openGone(id, caller, error)
     }
   }
 
@@ -70,39 +71,99 @@ extension FileSystem {
     return inode
   }
 
+  /// The open file of an inode that the kernel's name does not mean any more.
+  private func openGone(
+    _ id: InodeID, _ caller: Caller, _ error: DFSError
+  ) async throws -> (file: OpenFile, isDivided: Bool) {
+    let mark = nodes.mark
+    // A file without a name may be opened again through /proc.
+    if let file = files[id], file.isRemoved {
+      return files.open(file.state.withLock { $0.inode }, since: mark, context: context)
+    }
+    guard looks.isAskedAgain(id, by: caller) else { throw stale(id, caller, error) }
+    do {
+      // It has another name only.
+      let inode = try await service.inode(id, .current)
+      files[id]?.markFound()
+      return files.open(inode, since: mark, context: context)
+    } catch let error as DFSError where error.isAbsence {
+      files[id]?.markLost(id)
+    }
+    if let file = files[id] {
+      return files.open(file.state.withLock { $0.inode }, since: mark, context: context)
+    }
+    guard let found = looks.found(id, by: caller) else { throw stale(id, caller, error) }
+    let opened = files.open(found.inode, since: found.mark, context: context)
+    opened.file.markLost(id)
+    guard await isHeld(opened.file) else {
+      await close(opened.file)
+      throw stale(id, caller, error)
+    }
+    return opened
+  }
+
+  /// Whether the servers have the content of a file that was removed, which they keep from now on.
+  private func isHeld(_ file: OpenFile) async -> Bool {
+    guard let version = file.state.withLock({ $0.base }) else { return true }
+    await service.untilHeld()
+    guard let copies = try? await service.copies([version.id])[version.id] else { return true }
+    return PartIndex.all.allSatisfy { part in
+      version.split.length(of: part) == 0 || !copies.holders(of: part).servers.isEmpty
+    }
+  }
+
   func create(
     _ parent: InodeID, _ name: FileName, mode: UInt32, flags: Int32, _ caller: Caller
   ) async throws -> Reply {
     try await context.checkWritable()
-    let mark = mark
-    do {
-      let new = NewInode(kind: .regular, mode: mode, caller)
-      let inode = try await service.create(parent, name, try await inheriting(parent, new))
-      let file = OpenFile(created: inode, context: context)
-      files.add(created: file)
-      let entry = entry(parent, name, inode, since: mark)
-      return .created(entry, opened(file, flags: flags, isDivided: false))
-    } catch let error as DFSError where error.code == .exists && flags & O_EXCL == 0 {
-      return try await openExisting(parent, name, flags: flags)
+    let new = NewInode(kind: .regular, mode: mode, caller)
+    while true {
+      try Task.checkCancellation()
+      let mark = mark
+      do {
+        let inode = try await within(parent, for: caller) {
+          try await service.create(parent, name, try await inheriting(parent, new))
+        }
+        let file = OpenFile(created: inode, context: context)
+        file.notePlace(NodeName(parent: parent, name: name))
+        files.add(created: file)
+        let entry = entry(parent, name, inode, since: mark)
+        return .created(entry, opened(file, flags: flags, isDivided: false))
+      } catch let error as DFSError where error.code == .exists && flags & O_EXCL == 0 {
+        if let reply = try await openExisting(parent, name, flags: flags) { return reply }
+      }
     }
   }
 
   /// Another client made the file a moment ago.
-  private func openExisting(_ parent: InodeID, _ name: FileName, flags: Int32) async throws -> Reply
-  {
+  /// - Returns: nil if it is gone again.
+  private func openExisting(
+    _ parent: InodeID, _ name: FileName, flags: Int32
+  ) async throws -> Reply? {
     let mark = mark
+    let found: Inode
+    do {
+      found = try await service.lookup(parent, name, .current)
+    } catch let error as DFSError where error.isAbsence { return nil }
     // Who appended and closed meanwhile, here, has made a later version than that which was found.
-    let inode = nodes.newest(
-      try await service.lookup(parent, name, .current), since: mark.published)
+    let inode = nodes.newest(found, since: mark.published)
     guard inode.kind == .regular else {
       throw DFSError(.staleHandle, "'\(name)' was replaced by something that is no file")
     }
-    if let lost = try await lostName(of: inode, foundAs: NodeName(parent: parent, name: name)) {
-      return .renamed(from: lost)
-    }
+    let place = NodeName(parent: parent, name: name)
+    let lost = lostName(of: inode, foundAs: place)
     let (file, isDivided) = files.open(inode, since: mark.published, context: context)
-    if flags & O_TRUNC != 0 { try await file.truncate(to: 0, isChange: true) {} }
-    let entry = entry(parent, name, inode, since: mark)
+    file.notePlace(place)
+    if flags & O_TRUNC != 0 {
+      do {
+        try await file.truncate(to: 0, isChange: true) {}
+      } catch {
+        await close(file)
+        throw error
+      }
+    }
+    var entry = entry(parent, name, inode, since: mark)
+    entry.lost = lost
     return .created(entry, opened(file, flags: flags, isDivided: isDivided))
   }
 

@@ -14,10 +14,11 @@ extension FileSystem {
       return (isLost ? state.spool : nil, state.inode, state.base, state.modified)
     }
     // An empty new file is not worth it.
-    guard let spool, base != nil || spool.size > 0, let name = nodes.name(of: file.id) else {
+    guard let spool, base != nil || spool.size > 0, let name = file.place else {
       return
     }
     var lost = inode
+    lost.id = file.target
     lost.version = base
     let kept = KeptFile(
       owner: source, path: path(of: name), parent: name.parent, name: name.name, lost,

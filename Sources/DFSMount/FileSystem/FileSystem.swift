@@ -12,6 +12,7 @@ final class FileSystem: Sendable {
   let nodes = NodeTable()
   let files = OpenFileTable()
   let handles = HandleTable()
+  let looks = SecondLooks()
   let space: SpaceCache
   let logger: Logger
   /// Where what cannot be stored is kept.

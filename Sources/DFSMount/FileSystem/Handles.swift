@@ -144,7 +144,7 @@ final class OpenFileTable: Sendable {
 
   private func join(_ file: OpenFile, _ version: VersionID?) -> Bool {
     file.state.withLock { state in
-      guard state.isDirty || state.isRemoved || state.base?.id == version else { return false }
+      guard state.isDirty || state.isLocal || state.base?.id == version else { return false }
       state.handles += 1
       return true
     }

@@ -13,14 +13,18 @@ extension OpenFile {
     let modified: Timestamp
     let changed: Timestamp
     let changes: UInt64
+    /// Not only to be brought to stable storage.
+    var isNew = true
   }
 
   /// Makes the spool the file's version, if there is anything that is not in it.
   /// - Parameters:
   ///   - durable: until it is on stable storage.
   ///   - onlyNew: not what was already tried in vain.
+  ///   - keepsRemoved: if another client removed the file, the content becomes one of its own.
   func publish(
-    durable: Bool, onlyNew: Bool = false, progress: @escaping @Sendable () -> Void
+    durable: Bool, onlyNew: Bool = false, keepsRemoved: Bool = true,
+    progress: @escaping @Sendable () -> Void
   ) async throws {
     guard needsPublish(durable: durable, onlyNew: onlyNew) else { return try throwFailure() }
     try await lane.alone {
@@ -31,14 +35,19 @@ extension OpenFile {
         self.context.logger.notice(
           "storing \(self.name): the MD5 of \(content.size) bytes, holes included, is taken first")
       }
+      // An empty content is none to be kept.
+      let keeps = keepsRemoved && work.isNew && content.size > 0
       do {
         let inode = try await self.context.service.publish(
           content,
           to: .inode(
-            self.id, modified: work.modified, changed: work.changed, opened: self.opened),
+            self.target, modified: work.modified, changed: work.changed,
+            opened: self.opened(keepsRemoved: keeps)),
           durable: durable
         ) { _ in progress() }
         self.endPublish(inode, work, durable: durable)
+      } catch let error as DFSError where error.code == .staleHandle {
+        self.endRemoved(work, byThisMount: keeps)
       } catch {
         throw self.failed(DFSError(anyError: error), content.size)
       }
@@ -95,16 +104,33 @@ extension OpenFile {
       guard let spool = state.spool else { return nil }
       state.tried = state.changes
       return Work(
-        spool: spool, modified: state.modified, changed: state.changed, changes: state.changes)
+        spool: spool, modified: state.modified, changed: state.changed, changes: state.changes,
+        isNew: state.changes != state.published)
+    }
+  }
+
+  /// The file is gone, and so is what was written to it: as on a local disk.
+  private func endRemoved(_ work: Work, byThisMount: Bool) {
+    if byThisMount { return markRemoved() }
+    markLost(target)
+    state.withLock { state in
+      state.published = work.changes
+      state.isDurable = true
     }
   }
 
   private func endPublish(_ inode: Inode, _ work: Work, durable: Bool) {
+    if inode.id != target {
+      context.logger.warning(
+        "another client removed \(name): what was written is kept beside it, as a conflict")
+    }
     context.nodes.note(inode)
     let isPastPages = isDivided || state.withLock { $0.isWrittenPastPages }
     context.nodes.notePages(of: isPastPages ? nil : inode.version?.id, id)
     state.withLock { state in
-      state.inode = inode
+      state.learn(inode, as: id)
+      state.kept = inode.id == id ? nil : inode.id
+      state.isLost = false
       state.base = inode.version
       state.published = work.changes
       state.isDurable = durable
@@ -113,11 +139,6 @@ extension OpenFile {
 
   /// One line that says which servers and why.
   private func failed(_ error: DFSError, _ size: UInt64) -> DFSError {
-    var error = error
-    if error.isAbsence {
-      markRemoved()
-      error = DFSError(.staleHandle, "the file was removed by another client", cause: error)
-    }
     state.withLock { $0.lastFailure = error }
     context.logger.error(
       "could not store \(name), \(size) bytes: \(error)",
@@ -126,17 +147,20 @@ extension OpenFile {
   }
 
   /// What the local content began from.
-  private var opened: OpenedVersion? {
-    context.nodes.name(of: id).map { place in
-      OpenedVersion(
-        version: state.withLock { $0.base?.id }, parent: place.parent, name: place.name,
-        host: context.host)
+  private func opened(keepsRemoved: Bool) -> OpenedVersion? {
+    place.map { place in
+      let (base, inode) = state.withLock { ($0.base, $0.inode) }
+      let attributes = NewInode(
+        kind: .regular, mode: inode.mode, owner: inode.owner, group: inode.group)
+      return OpenedVersion(
+        version: base?.id, parent: place.parent, name: place.name, host: context.host,
+        attributes: keepsRemoved ? attributes : nil)
     }
   }
 
   /// The name for people.
   var name: String {
-    context.nodes.name(of: id).map { "'\($0.name)' in directory \($0.parent)" } ?? "inode \(id)"
+    place.map { "'\($0.name)' in directory \($0.parent)" } ?? "inode \(id)"
   }
 
   /// Whether no version of this file was ever published: then its entry should not stay.

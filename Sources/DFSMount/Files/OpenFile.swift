@@ -32,6 +32,13 @@ final class OpenFile: Sendable {
     var handles = 0
     /// The inode has no name any more: it goes on here only.
     var isRemoved = false
+    /// Another client removed it: its attributes are here only. What is written becomes a file of its
+    /// own when it is published.
+    var isLost = false
+    /// That file, which it goes on in.
+    var kept: InodeID?
+    /// The name that it had when it was opened.
+    var place: NodeName?
     /// It never had a name, and may be given one.
     var isTemporary = false
     /// It was seen here that the file has no capability (`security.capability`).
@@ -50,6 +57,8 @@ final class OpenFile: Sendable {
     var held: Set<VersionID> = []
 
     var isDirty: Bool { changes != published && !isRemoved }
+    /// Its attributes are here only.
+    var isLocal: Bool { isRemoved || isLost }
   }
 
   let id: InodeID
@@ -66,7 +75,8 @@ final class OpenFile: Sendable {
     self.isDivided = isDivided
     state = Mutex(
       State(
-        inode: inode, base: inode.version, modified: inode.modified, changed: inode.changed))
+        inode: inode, base: inode.version, modified: inode.modified, changed: inode.changed,
+        place: context.nodes.name(of: inode.id)))
     if let version = inode.version { hold(version.id) }
   }
 
@@ -96,7 +106,7 @@ final class OpenFile: Sendable {
       attributes.isPassing = !state.isDirty && (isDivided || isOther)
       // The kernel has one size for the file, and cuts or fills up with it what handles read.
       if isOther { attributes.size = state.base?.size ?? 0 }
-      guard state.isDirty || state.isRemoved, let spool = state.spool else { return attributes }
+      guard state.isDirty || state.isLocal, let spool = state.spool else { return attributes }
       attributes.size = spool.size
       attributes.inode.modified = state.modified
       attributes.inode.changed = max(inode.changed, state.changed)
@@ -110,9 +120,10 @@ final class OpenFile: Sendable {
   /// The attributes from here alone, for a file without a name.
   var ownAttributes: Attributes { overlay(state.withLock { $0.inode }) }
 
+  /// - Parameter inode: of `target`.
   func learn(_ inode: Inode, modified: Timestamp?) {
     state.withLock { state in
-      state.inode = inode
+      state.learn(inode, as: id)
       if let modified { state.modified = modified }
     }
   }
@@ -132,6 +143,30 @@ final class OpenFile: Sendable {
       state.inode.links = 0
     }
   }
+
+  // MARK: Removed by others
+
+  var isRemoved: Bool { state.withLock { $0.isRemoved } }
+
+  /// The inode that its content is published to.
+  var target: InodeID { state.withLock { $0.kept } ?? id }
+
+  /// The name that it has, or had last, as far as is known.
+  var place: NodeName? { context.nodes.name(of: id) ?? state.withLock { $0.place } }
+
+  func notePlace(_ place: NodeName) { state.withLock { $0.place = $0.place ?? place } }
+
+  /// Another client removed an inode, if it is the one that this is published to.
+  func markLost(_ gone: InodeID) {
+    state.withLock { state in
+      guard !state.isRemoved, state.kept ?? id == gone else { return }
+      state.isLost = true
+      state.inode.links = 0
+    }
+  }
+
+  /// The inode is there: that it was removed was told by a server that was behind.
+  func markFound() { state.withLock { if $0.kept == nil { $0.isLost = false } } }
 
   /// The bits of the mode that go when somebody writes: setuid, and setgid of what its group may
   /// execute.
@@ -161,5 +196,14 @@ final class OpenFile: Sendable {
       return state.held
     }
     for version in held { context.service.release(version) }
+  }
+}
+
+extension OpenFile.State {
+  /// - Parameter id: the inode as the kernel knows it, which has no name if another has the content.
+  mutating func learn(_ inode: Inode, as id: InodeID) {
+    self.inode = inode
+    self.inode.id = id
+    if inode.id != id { self.inode.links = 0 }
   }
 }

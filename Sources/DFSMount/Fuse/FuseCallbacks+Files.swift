@@ -25,7 +25,7 @@ extension FuseCallbacks {
       guard let flags = info?.pointee.flags else { return }
       FuseCallbacks.serve(request, "open", flags & O_ACCMODE == O_RDONLY ? .query : .change) {
         files, request in
-        try await files.open(InodeID(id), flags: flags) { request.extend() }
+        try await files.open(InodeID(id), flags: flags, request.caller) { request.extend() }
       }
     }
     table.read = { request, _, size, offset, info in

@@ -52,7 +52,7 @@ final class FuseRequest: Sendable {
     }
     if case .directory(let page) = reply { return answer(page, raw) }
     if case .opened(let opened) = reply { session.renewSize(opened) }
-    if case .renamed(let name) = reply { session.expire(name) }
+    session.tellNames(of: reply, to: caller)
     session.fileSystem.willDeliver(reply)
     if !session.answers.send(reply, to: raw) {
       session.fileSystem.wasNotDelivered(reply, counted: true)
@@ -63,6 +63,7 @@ final class FuseRequest: Sendable {
     guard let raw = take() else { return }
     let number = error.errno(isChange: kind != .query)
     session.note(error, number, of: self)
+    session.tellNames(after: number, to: caller)
     raw.fail(number)
   }
 

@@ -155,6 +155,7 @@ final class FuseSession: Sendable {
   ) {
     guard let raw else { return }
     let request = begin(RawRequest(pointer: raw), name, kind)
+    fileSystem.looks.note(request.caller, asksFor: name)
     request.started(
       Task.begun { [fileSystem] in
         do {
@@ -235,6 +236,24 @@ final class FuseSession: Sendable {
   /// answer.
   func expire(_ name: NodeName) {
     if !expireNames() { lateTelling.async { self.invalidate(name) } }
+  }
+
+  /// Before an answer: the kernel is to ask again for names that are none any more.
+  func tellNames(of reply: Reply, to caller: Caller) {
+    switch reply {
+    case .renamed(let name):
+      fileSystem.looks.begin(caller)
+      expire(name)
+    case .entry(let entry), .created(let entry, _): if let name = entry.lost { expire(name) }
+    default: break
+    }
+  }
+
+  /// The same before an errno.
+  func tellNames(after number: Int32, to caller: Caller) {
+    guard number == ESTALE else { return }
+    fileSystem.looks.begin(caller)
+    _ = expireNames()
   }
 
   /// Makes the kernel ask again for all names that it knows.
