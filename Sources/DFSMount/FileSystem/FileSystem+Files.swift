@@ -16,7 +16,6 @@ extension FileSystem {
     if writes { try await context.checkWritable() }
     if flags & (O_WRONLY | O_TRUNC) == 0, !nodes.hasPages(id) { service.expectReading(id) }
     let (file, isDivided) = try await openFile(id, caller)
-    looks.end(caller)
     if flags & O_TRUNC != 0 {
       do {
         try await file.truncate(to: 0, isChange: true, progress: progress)

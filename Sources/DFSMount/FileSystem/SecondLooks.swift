@@ -30,8 +30,12 @@ final class SecondLooks: Sendable {
     var end: ContinuousClock.Instant
   }
 
-  /// After the last answer of the call.
-  private static let duration = Duration.seconds(2)
+  /// Longer than a second look takes. It ends with the call, which only some calls show.
+  private static let duration = Duration.seconds(10)
+  /// What the kernel asks for on the way, too.
+  private static let questions: Set<String> = [
+    "lookup", "getattr", "readlink", "getxattr", "listxattr", "statfs",
+  ]
   /// Directories on a path, and names.
   private static let bound = 4096
   private static let callers = 1024
@@ -40,6 +44,8 @@ final class SecondLooks: Sendable {
     var looks: [Caller: Look] = [:]
     /// What callers that are not told yet will be told to be gone.
     var gone: [Caller: InodeID] = [:]
+    /// When the last of them is over.
+    var end = ContinuousClock.now
   }
 
   private let state = Mutex(State())
@@ -60,8 +66,8 @@ final class SecondLooks: Sendable {
       if state.looks.count >= Self.callers {
         state.looks = state.looks.filter { $0.value.end > now }
       }
-      state.looks[caller] = Look(
-        gone: state.gone.removeValue(forKey: caller), end: now + Self.duration)
+      state.end = now + Self.duration
+      state.looks[caller] = Look(gone: state.gone.removeValue(forKey: caller), end: state.end)
       isUsed.store(true, ordering: .relaxed)
     }
   }
@@ -92,7 +98,6 @@ final class SecondLooks: Sendable {
       // The kernel may ask for one name twice in a row.
       if look.last?.name != found.name { look.lastButOne = look.last }
       look.last = found
-      look.end = .now + Self.duration
     }
   }
 
@@ -105,15 +110,24 @@ final class SecondLooks: Sendable {
     }
   }
 
-  /// The call has got what it wanted.
-  func end(_ caller: Caller) { if isAny { state.withLock { $0.looks[caller] = nil } } }
+  /// An operation of the caller's has ended; with some the call does.
+  func noteEnd(of operation: StaticString, by caller: Caller) {
+    guard isAny, !Self.questions.contains(operation.description) else { return }
+    state.withLock { $0.looks[caller] = nil }
+  }
 
   private var isAny: Bool { isUsed.load(ordering: .relaxed) }
 
   private func change(_ caller: Caller, _ body: (inout Look) -> Void) {
     guard isAny else { return }
     state.withLock { state in
-      guard var look = state.looks.removeValue(forKey: caller), look.end > .now else { return }
+      let now = ContinuousClock.now
+      guard state.end > now else {
+        // So that nothing is spent on them where nobody is overtaken.
+        state.looks = [:]
+        return isUsed.store(false, ordering: .relaxed)
+      }
+      guard var look = state.looks.removeValue(forKey: caller), look.end > now else { return }
       body(&look)
       state.looks[caller] = look
     }

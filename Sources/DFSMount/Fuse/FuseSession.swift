@@ -159,8 +159,11 @@ final class FuseSession: Sendable {
     request.started(
       Task.begun { [fileSystem] in
         do {
-          request.answer(try await operation(fileSystem, request))
+          let reply = try await operation(fileSystem, request)
+          fileSystem.looks.noteEnd(of: name, by: request.caller)
+          request.answer(reply)
         } catch {
+          fileSystem.looks.noteEnd(of: name, by: request.caller)
           request.answer(DFSError(anyError: error))
         }
       })
