@@ -33,6 +33,12 @@ final class MemoryClient: FileService {
     return value
   }
 
+  /// The change is done; its answer is on its way.
+  private func answering() async {
+    let delay = files.state.withLock(\.answerDelay)
+    if delay > .zero { try? await Task.sleep(for: delay) }
+  }
+
   func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
     try files.state.withLock { state throws(DFSError) in
       state.asked += 1
@@ -110,6 +116,7 @@ final class MemoryClient: FileService {
       state.touch(parent)
       state.touch(newParent)
     }
+    await answering()
   }
 
   func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode {
@@ -129,7 +136,7 @@ final class MemoryClient: FileService {
   }
 
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode {
-    try change([.inode(inode)]) { state throws(DFSError) in
+    let changed = try change([.inode(inode)]) { state throws(DFSError) in
       var changed = try state.inode(inode)
       if let before = attributes.accessedBefore {
         if changed.accessed == before { changed.accessed = attributes.accessed ?? before }
@@ -145,6 +152,8 @@ final class MemoryClient: FileService {
       state.inodes[inode] = changed
       return changed
     }
+    await answering()
+    return changed
   }
 
   func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]] {
@@ -193,7 +202,7 @@ final class MemoryClient: FileService {
       }
     case .name: throw DFSError(.unsupported, "no mount publishes so")
     }
-    return try change([.inode(id)]) { state throws(DFSError) in
+    let published = try change([.inode(id)]) { state throws(DFSError) in
       let version = Version(
         id: .random(), size: UInt64(stored.count), md5: md5, placement: Placement(md5: md5),
         partDigests: Array(repeating: BlockChecksum(0), count: 4))
@@ -209,6 +218,8 @@ final class MemoryClient: FileService {
       state.collect(old)
       return inode
     }
+    await answering()
+    return published
   }
 
   func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {

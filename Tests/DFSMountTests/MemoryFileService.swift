@@ -24,6 +24,8 @@ final class MemoryFiles: Sendable {
     /// Publishing waits until this is over.
     var publishDelay: Duration = .zero
     var readDelay: Duration = .zero
+    /// The answers to publishes, changes of attributes and renames come so long after they were done.
+    var answerDelay: Duration = .zero
     /// Whether clients are told what others change.
     var isPushing = true
     /// Whether clients may believe that they are.

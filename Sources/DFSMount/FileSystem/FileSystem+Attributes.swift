@@ -16,10 +16,10 @@ extension FileSystem {
     return .attributes(attributes)
   }
 
-  private func currentAttributes(of id: InodeID) async throws -> Attributes {
+  func currentAttributes(of id: InodeID) async throws -> Attributes {
     let mark = mark
     do {
-      let current = attributes(try await service.inode(id, .pushed), since: mark)
+      let current = try await settled(try await service.inode(id, .pushed), since: mark)
       if id == .root { lastRoot.withLock { $0 = current } }
       return current
     } catch let error as DFSError where id == .root && error.code == .serversMissing {
@@ -53,16 +53,25 @@ extension FileSystem {
         return .attributes(Attributes(inode))
       }
       if request.change.accessed != nil { forgetAccess(id) }
-      try await change(id, request.change)
+      try await change(id, request.change, progress)
     }
     return try await attributes(of: id, handle: handle)
   }
 
   /// Changes attributes at the servers, and what is known of them here.
-  func change(_ id: InodeID, _ change: AttributeChange) async throws {
+  func change(
+    _ id: InodeID, _ change: AttributeChange, _ progress: @escaping @Sendable () -> Void = {}
+  ) async throws {
+    // A publish under way would set the time of modification back to that of its content.
+    if change.modified != nil, let file = files[id], file.isDirty {
+      return try await file.lane.alone(progress) { try await self.changeNow(id, change) }
+    }
+    try await changeNow(id, change)
+  }
+
+  private func changeNow(_ id: InodeID, _ change: AttributeChange) async throws {
     let inode = try await service.setAttributes(id, change)
     files[id]?.learn(inode, modified: change.modified)
-    nodes.note(inode)
   }
 
   private func resize(
@@ -72,15 +81,23 @@ extension FileSystem {
       return try await resize(try handles.file(handle).file, to: size, progress)
     }
     try await context.checkWritable()
-    let file = try await openFile(id).file
+    let file = try await openFile(id, progress).file
     do {
       try await resize(file, to: size, progress)
-      try await file.publish(durable: false, progress: progress)
     } catch {
       await close(file)
       throw error
     }
-    await close(file)
+    // Nobody else will store it if the process is killed now.
+    try await Uncancelled.run {
+      do {
+        try await file.publish(durable: false, progress: progress)
+      } catch {
+        await self.close(file)
+        throw error
+      }
+      await self.close(file)
+    }
   }
 
   /// To the size that it has moves its times all the same.
@@ -89,11 +106,16 @@ extension FileSystem {
   ) async throws {
     let isSame = file.size == size
     try await file.truncate(to: size, isChange: true, progress: progress)
-    if isSame, size > 0 { try await touch(file) }
+    if isSame, size > 0 { try await touch(file, progress) }
   }
 
-  /// Moves the times of modification and change of a file whose content stays.
-  func touch(_ file: OpenFile) async throws {
+  /// Moves the times of modification and change of a file whose content stays; after a publish that is
+  /// under way, which would set them back.
+  func touch(_ file: OpenFile, _ progress: @escaping @Sendable () -> Void) async throws {
+    try await file.lane.alone(progress) { try await self.touchNow(file) }
+  }
+
+  private func touchNow(_ file: OpenFile) async throws {
     let now = Timestamp.now
     var change = AttributeChange()
     change.modified = now
@@ -110,7 +132,6 @@ extension FileSystem {
     }
     let inode = try await service.setAttributes(file.id, change)
     file.learn(inode, modified: now)
-    nodes.note(inode)
   }
 
   func target(of id: InodeID) async throws -> Reply {

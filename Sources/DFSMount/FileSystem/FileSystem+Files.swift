@@ -15,7 +15,7 @@ extension FileSystem {
     let writes = flags & O_ACCMODE != O_RDONLY
     if writes { try await context.checkWritable() }
     if flags & (O_WRONLY | O_TRUNC) == 0, !nodes.hasPages(id) { service.expectReading(id) }
-    let (file, isDivided) = try await openFile(id)
+    let (file, isDivided) = try await openFile(id, progress)
     if flags & O_TRUNC != 0 {
       do {
         try await file.truncate(to: 0, isChange: true, progress: progress)
@@ -45,18 +45,23 @@ extension FileSystem {
   }
 
   /// The open file of an inode as it is now, with one more handle.
-  func openFile(_ id: InodeID) async throws -> (file: OpenFile, isDivided: Bool) {
-    let mark = nodes.mark
+  func openFile(
+    _ id: InodeID, _ progress: @escaping @Sendable () -> Void
+  ) async throws -> (file: OpenFile, isDivided: Bool) {
     do {
-      let inode = try await current(id)
-      guard inode.kind != .directory else { throw DFSError(.isDirectory, "it is a directory") }
-      return files.open(inode, since: mark, context: context)
+      while true {
+        let mark = nodes.mark
+        let inode = try await current(id)
+        guard inode.kind != .directory else { throw DFSError(.isDirectory, "it is a directory") }
+        if let opened = files.open(inode, since: mark, context: context) { return opened }
+        if let file = files[id], file.isPublishing { try await file.lane.alone(progress) {} }
+      }
     } catch let error as DFSError where error.isAbsence {
       // A file without a name may be opened again through /proc.
-      guard let file = files[id], file.state.withLock({ $0.isRemoved }) else {
+      guard let file = files.reopen(removed: id) else {
         throw DFSError(.staleHandle, "inode \(id) has not that name any more", cause: error)
       }
-      return files.open(file.state.withLock { $0.inode }, since: mark, context: context)
+      return (file, file.isDivided)
     }
   }
 
@@ -80,7 +85,7 @@ extension FileSystem {
       let inode = try await service.create(parent, name, try await inheriting(parent, new))
       let file = OpenFile(created: inode, context: context)
       files.add(created: file)
-      let entry = entry(parent, name, inode, since: mark)
+      let entry = await made(parent, name, inode, since: mark)
       return .created(entry, opened(file, flags: flags, isDivided: false))
     } catch let error as DFSError where error.code == .exists && flags & O_EXCL == 0 {
       return try await openExisting(parent, name, flags: flags)
@@ -91,18 +96,25 @@ extension FileSystem {
   private func openExisting(_ parent: InodeID, _ name: FileName, flags: Int32) async throws -> Reply
   {
     let mark = mark
-    // Who appended and closed meanwhile, here, has made a later version than that which was found.
-    let inode = nodes.newest(
-      try await service.lookup(parent, name, .current), since: mark.published)
+    let inode = try await service.lookup(parent, name, .current)
     guard inode.kind == .regular else {
       throw DFSError(.staleHandle, "'\(name)' was replaced by something that is no file")
     }
     if let lost = try await lostName(of: inode, foundAs: NodeName(parent: parent, name: name)) {
       return .renamed(from: lost)
     }
-    let (file, isDivided) = files.open(inode, since: mark.published, context: context)
-    if flags & O_TRUNC != 0 { try await file.truncate(to: 0, isChange: true) {} }
-    let entry = entry(parent, name, inode, since: mark)
+    // The kernel takes the attributes of this answer, whatever was written since they were true; so
+    // what it knows, and may be writing, it is to look up and open: it asks again, once.
+    guard !nodes.knows(inode.id),
+      let (file, isDivided) = files.open(inode, since: mark.published, context: context)
+    else { throw DFSError(.staleHandle, "'\(name)' was made, and is in use") }
+    do {
+      if flags & O_TRUNC != 0 { try await file.truncate(to: 0, isChange: true) {} }
+    } catch {
+      await close(file)
+      throw error
+    }
+    let entry = await made(parent, name, inode, since: mark)
     return .created(entry, opened(file, flags: flags, isDivided: isDivided))
   }
 
@@ -163,16 +175,22 @@ extension FileSystem {
   }
 
   /// The last reference to a handle is gone. What was written through a mapping after close(2) is
-  /// stored now; nobody is left to be told of an error but the log.
+  /// stored now; nobody is left to be told of an error but the log. Not from a task that may be
+  /// cancelled.
   @discardableResult
-  func release(_ handle: UInt64) async -> Reply {
-    if let handle = handles.removeFile(handle) { await close(handle.file) }
+  func release(_ handle: UInt64, progress: @escaping @Sendable () -> Void) async -> Reply {
+    if let handle = handles.removeFile(handle) { await closeNow(handle.file, progress) }
     return .done
   }
 
+  /// To its end, whatever becomes of who asked for it.
   func close(_ file: OpenFile) async {
+    await Uncancelled.run { await self.closeNow(file) {} }
+  }
+
+  private func closeNow(_ file: OpenFile, _ progress: @escaping @Sendable () -> Void) async {
     do {
-      try await file.publish(durable: false, onlyNew: true) {}
+      try await file.publish(durable: false, onlyNew: true, progress: progress)
     } catch { await removeUnstored(file, error) }
     guard files.close(file) else { return }
     let reason = file.lastFailure ?? DFSError(.inputOutput, "it was never stored")
@@ -183,7 +201,7 @@ extension FileSystem {
 
   /// Removes the entry of a new file whose content could not be stored, as well as it can be.
   private func removeUnstored(_ file: OpenFile, _ error: any Error) async {
-    guard file.wasNeverPublished, let name = nodes.name(of: file.id) else { return }
+    guard file.wasNeverPublished, let name = file.place else { return }
     file.giveUp(DFSError(anyError: error))
     do {
       try await service.discard(name.parent, name.name, file.id)

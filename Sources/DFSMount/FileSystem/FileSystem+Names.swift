@@ -13,7 +13,7 @@ extension FileSystem {
     if let lost = try await lostName(of: inode, foundAs: NodeName(parent: parent, name: name)) {
       return .renamed(from: lost)
     }
-    return .entry(entry(parent, name, inode, since: mark))
+    return .entry(try await entry(parent, name, inode, since: mark))
   }
 
   /// Under which name, that is none any more, the kernel knows a file that can have one only. Told
@@ -48,13 +48,15 @@ extension FileSystem {
     // Nobody will close it, so its empty content is published here.
     let reply = try await create(parent, name, mode: mode, flags: O_WRONLY | O_EXCL, caller)
     guard case .created(let entry, let opened) = reply else { return reply }
-    do {
-      try await flush(opened.handle, caller) {}
-    } catch {
-      await release(opened.handle)
-      throw error
+    try await Uncancelled.run {
+      do {
+        try await self.flush(opened.handle, caller) {}
+      } catch {
+        await self.release(opened.handle) {}
+        throw error
+      }
+      await self.release(opened.handle) {}
     }
-    await release(opened.handle)
     return .entry(entry)
   }
 
@@ -73,7 +75,7 @@ extension FileSystem {
   private func make(_ parent: InodeID, _ name: FileName, _ new: NewInode) async throws -> Reply {
     let mark = mark
     let inode = try await service.create(parent, name, try await inheriting(parent, new))
-    return .entry(entry(parent, name, inode, since: mark))
+    return .entry(await made(parent, name, inode, since: mark))
   }
 
   /// In a directory with the setgid bit, what is made has the directory's group.
@@ -93,20 +95,22 @@ extension FileSystem {
     let mark = mark
     if let file = files[id], file.isTemporary {
       let inode = try await file.publish(as: name, in: parent, progress: progress)
-      return .entry(entry(parent, name, inode, since: mark))
+      return .entry(await made(parent, name, inode, since: mark))
     }
     let inode = try await service.link(id, to: parent, name)
     files[id]?.learn(inode, modified: nil)
-    return .entry(entry(parent, name, inode, since: mark))
+    return .entry(await made(parent, name, inode, since: mark))
   }
 
   // MARK: Removing
 
   func unlink(_ parent: InodeID, _ name: FileName) async throws -> Reply {
-    if !files.isEmpty { await holdOpenFile(parent, name) }
-    let inode = try await service.unlink(parent, name)
-    forgetName(parent, name, inode)
-    return .done
+    let held = files.isEmpty ? nil : await holdOpenFile(parent, name)
+    return try await removing(held) {
+      let inode = try await service.unlink(parent, name)
+      forgetName(parent, name, inode)
+      return .done
+    }
   }
 
   func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Reply {
@@ -119,7 +123,6 @@ extension FileSystem {
   /// If the name's file is open here, waits until the servers keep its copies, and keeps here what
   /// goes with its last name.
   /// - Returns: what the name means now.
-  @discardableResult
   private func holdOpenFile(_ parent: InodeID, _ name: FileName) async -> Inode? {
     let inode = try? await service.lookup(parent, name, .pushed)
     if let inode, let file = files[inode.id] {
@@ -129,6 +132,14 @@ extension FileSystem {
       }
     }
     return inode
+  }
+
+  /// Performs a change that may take the last name of `inode`, which may be open here.
+  private func removing<Result>(
+    _ inode: Inode?, _ change: () async throws -> Result
+  ) async rethrows -> Result {
+    guard let file = inode.flatMap({ files[$0.id] }) else { return try await change() }
+    return try await file.removing(change)
   }
 
   /// - Parameter inode: as it was before it lost the name.
@@ -155,8 +166,10 @@ extension FileSystem {
     let replaced = mode == .replace ? await holdOpenFile(newParent, newName) : nil
     let moved = try await service.lookup(parent, name, .pushed)
     let other = mode == .exchange ? try await service.lookup(newParent, newName, .pushed) : nil
-    try await service.rename(parent, name, to: newParent, newName, mode)
-    if let replaced, replaced.id != moved.id { forgetName(newParent, newName, replaced) }
+    try await removing(replaced) {
+      try await service.rename(parent, name, to: newParent, newName, mode)
+      if let replaced, replaced.id != moved.id { forgetName(newParent, newName, replaced) }
+    }
     nodes.rename(moved.id, to: NodeName(parent: newParent, name: newName))
     if let other { nodes.rename(other.id, to: NodeName(parent: parent, name: name)) }
     return .done

@@ -13,19 +13,26 @@ extension OpenFile {
     let modified: Timestamp
     let changed: Timestamp
     let changes: UInt64
+    /// `State.learned` when it began.
+    let learned: UInt64
   }
 
   /// Makes the spool the file's version, if there is anything that is not in it.
   /// - Parameters:
   ///   - durable: until it is on stable storage.
-  ///   - onlyNew: not what was already tried in vain.
+  ///   - onlyNew: not what was already tried in vain. What is still being done with the file, though
+  ///     who asked for it was answered before its end (he was killed, or it took too long), is waited
+  ///     for, and only then judged.
   func publish(
     durable: Bool, onlyNew: Bool = false, progress: @escaping @Sendable () -> Void
   ) async throws {
-    guard needsPublish(durable: durable, onlyNew: onlyNew) else { return try throwFailure() }
-    try await lane.alone {
+    guard needsPublish(durable: durable, onlyNew: false) || onlyNew && lane.isTaken else {
+      return try throwFailure()
+    }
+    try await lane.alone(progress) {
       try self.throwFailure()
       guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
+      defer { self.state.withLock { $0.isPublishing = false } }
       let content = await work.spool.content()
       if content.md5 == nil, content.size > Self.longBytes {
         self.context.logger.notice(
@@ -37,10 +44,13 @@ extension OpenFile {
           to: .inode(
             self.id, modified: work.modified, changed: work.changed, opened: self.opened),
           durable: durable
-        ) { _ in progress() }
+        ) { _ in
+          progress()
+          self.lane.noteProgress()
+        }
         self.endPublish(inode, work, durable: durable)
       } catch {
-        throw self.failed(DFSError(anyError: error), content.size)
+        if let error = self.failed(DFSError(anyError: error), content.size) { throw error }
       }
     }
   }
@@ -49,10 +59,12 @@ extension OpenFile {
   func publish(
     as name: FileName, in parent: InodeID, progress: @escaping @Sendable () -> Void
   ) async throws -> Inode {
-    try await lane.alone {
+    try await lane.alone(progress) {
       let (inode, attributes, work) = self.state.withLock { state in
         let work = state.spool.map {
-          Work(spool: $0, modified: state.modified, changed: state.changed, changes: state.changes)
+          Work(
+            spool: $0, modified: state.modified, changed: state.changed, changes: state.changes,
+            learned: state.learned)
         }
         return (state.inode, state.attributes, state.isTemporary ? work : nil)
       }
@@ -61,7 +73,10 @@ extension OpenFile {
         inode, attributes, modified: work.modified, parent: parent, name)
       let made = try await self.context.service.publish(
         await work.spool.content(), to: target, durable: false
-      ) { _ in progress() }
+      ) { _ in
+        progress()
+        self.lane.noteProgress()
+      }
       self.state.withLock { state in
         state.isRemoved = false
         state.isTemporary = false
@@ -94,17 +109,21 @@ extension OpenFile {
     return state.withLock { state in
       guard let spool = state.spool else { return nil }
       state.tried = state.changes
+      state.isPublishing = true
       return Work(
-        spool: spool, modified: state.modified, changed: state.changed, changes: state.changes)
+        spool: spool, modified: state.modified, changed: state.changed, changes: state.changes,
+        learned: state.learned)
     }
   }
 
   private func endPublish(_ inode: Inode, _ work: Work, durable: Bool) {
-    context.nodes.note(inode)
+    context.nodes.notePublished(id)
     let isPastPages = isDivided || state.withLock { $0.isWrittenPastPages }
     context.nodes.notePages(of: isPastPages ? nil : inode.version?.id, id)
     state.withLock { state in
-      state.inode = inode
+      if state.learned == work.learned { state.inode = inode }
+      state.inode.version = inode.version
+      state.inode.modified = inode.modified
       state.base = inode.version
       state.published = work.changes
       state.isDurable = durable
@@ -112,10 +131,13 @@ extension OpenFile {
   }
 
   /// One line that says which servers and why.
-  private func failed(_ error: DFSError, _ size: UInt64) -> DFSError {
+  /// - Returns: nil if there is nothing to store any more, since the file was removed here.
+  private func failed(_ error: DFSError, _ size: UInt64) -> DFSError? {
     var error = error
     if error.isAbsence {
+      let isRemovedHere = state.withLock { $0.isRemoved || $0.removals > 0 }
       markRemoved()
+      if isRemovedHere { return nil }
       error = DFSError(.staleHandle, "the file was removed by another client", cause: error)
     }
     state.withLock { $0.lastFailure = error }
@@ -127,7 +149,7 @@ extension OpenFile {
 
   /// What the local content began from.
   private var opened: OpenedVersion? {
-    context.nodes.name(of: id).map { place in
+    place.map { place in
       OpenedVersion(
         version: state.withLock { $0.base?.id }, parent: place.parent, name: place.name,
         host: context.host)
@@ -136,7 +158,17 @@ extension OpenFile {
 
   /// The name for people.
   var name: String {
-    context.nodes.name(of: id).map { "'\($0.name)' in directory \($0.parent)" } ?? "inode \(id)"
+    place.map { "'\($0.name)' in directory \($0.parent)" } ?? "inode \(id)"
+  }
+
+  /// The name by which the kernel knows the file; or knew it, if it has let go of it, which it does
+  /// before the last of what was written is stored.
+  var place: NodeName? {
+    let (name, isKnown) = (context.nodes.name(of: id), context.nodes.knows(id))
+    return state.withLock { state in
+      if isKnown { state.place = name }
+      return state.place
+    }
   }
 
   /// Whether no version of this file was ever published: then its entry should not stay.

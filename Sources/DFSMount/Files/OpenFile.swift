@@ -15,6 +15,8 @@ final class OpenFile: Sendable {
   struct State: Sendable {
     /// As last known here, without local changes.
     var inode: Inode
+    /// How often a change of attributes or names told what the inode is.
+    var learned: UInt64 = 0
     /// The version that was opened, or published last.
     var base: Version?
     var spool: Spool?
@@ -27,11 +29,18 @@ final class OpenFile: Sendable {
     var published: UInt64 = 0
     /// How many of the changes were last tried to be published.
     var tried: UInt64 = 0
+    /// The content is just being published; it may be the inode's version already. Also of a file that
+    /// is not dirty: what was published before is brought to stable storage.
+    var isPublishing = false
     /// Whether what was published is on stable storage.
     var isDurable = true
     var handles = 0
     /// The inode has no name any more: it goes on here only.
     var isRemoved = false
+    /// Changes under way here that may take its last name.
+    var removals = 0
+    /// See `place`.
+    var place: NodeName?
     /// It never had a name, and may be given one.
     var isTemporary = false
     /// It was seen here that the file has no capability (`security.capability`).
@@ -83,6 +92,7 @@ final class OpenFile: Sendable {
   }
 
   var isDirty: Bool { state.withLock { $0.isDirty } }
+  var isPublishing: Bool { state.withLock { $0.isPublishing } }
   var lastFailure: DFSError? { state.withLock { $0.lastFailure } }
 
   // MARK: Attributes
@@ -110,9 +120,16 @@ final class OpenFile: Sendable {
   /// The attributes from here alone, for a file without a name.
   var ownAttributes: Attributes { overlay(state.withLock { $0.inode }) }
 
+  /// Notes what a change of attributes or names made of the inode. Its answer may come after that of
+  /// a publish that was made later: what is known of the content stays.
   func learn(_ inode: Inode, modified: Timestamp?) {
     state.withLock { state in
+      let known = state.inode
       state.inode = inode
+      state.inode.version = known.version
+      state.inode.modified = modified ?? known.modified
+      state.inode.changed = max(inode.changed, known.changed)
+      state.learned += 1
       if let modified { state.modified = modified }
     }
   }
@@ -124,6 +141,14 @@ final class OpenFile: Sendable {
       state.modified = change.modified ?? state.modified
     }
     return ownAttributes
+  }
+
+  /// Performs a change that may take the file's last name: who stores the file meanwhile and finds it
+  /// removed is to know that it was done here.
+  func removing<Result>(_ change: () async throws -> Result) async rethrows -> Result {
+    state.withLock { $0.removals += 1 }
+    defer { state.withLock { $0.removals -= 1 } }
+    return try await change()
   }
 
   func markRemoved() {
