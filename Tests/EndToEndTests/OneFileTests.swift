@@ -88,18 +88,21 @@ extension EndToEnd {
         try await cluster.shell.succeed(
           """
           \(Self.mortal)
-          head -c 40000000 /dev/urandom > $LOCAL/content
-          python3 $LOCAL/mortal.py timeout -s \(signal) -k 5 0.5 dd if=/dev/zero of=$M/zeros bs=64k status=none && exit 1
-          [ $(stat -c %s $M/zeros) -gt 0 ]
-          cp $LOCAL/content $M/old
-          mkfifo $LOCAL/pipe; (cat $LOCAL/content; exec sleep 3) > $LOCAL/pipe & feeder=$!
-          python3 $LOCAL/mortal.py timeout -s \(signal) -k 5 2.5 cp --no-preserve=all --copy-contents $LOCAL/pipe $M/copy && exit 1
+          head -c 20000000 /dev/urandom > $LOCAL/content
+          for name in dd cp; do
+            mkfifo $LOCAL/$name
+            (cat $LOCAL/content; exec sleep 60) > $LOCAL/$name & feeders="$feeders $!"
+          done
+          limit="python3 $LOCAL/mortal.py timeout -s \(signal) 12"
+          $limit dd if=$LOCAL/dd of=$M/dd bs=64k status=none & first=$!
+          $limit cp --copy-contents $LOCAL/cp $M/cp & second=$!
+          wait $first && { echo dd was not ended; exit 1; }
+          wait $second && { echo cp was not ended; exit 1; }
           dfs-mount --unmount $M
+          kill $feeders
           \(Self.nothingIsKept)
           dfs-mount $CONF $M
-          cmp $LOCAL/content $M/copy; cmp $LOCAL/content $M/old
-          [ "$(head -c 65536 $M/zeros | md5sum)" = "$(head -c 65536 /dev/zero | md5sum)" ]
-          wait $feeder || true
+          cmp $LOCAL/content $M/dd; cmp $LOCAL/content $M/cp
           """, seconds: 120)
       }
     }
