@@ -37,6 +37,12 @@ final class MemoryClient: FileService {
     return value
   }
 
+  /// The change is done; its answer is on its way.
+  private func answering() async {
+    let delay = files.state.withLock(\.answerDelay)
+    if delay > .zero { try? await Task.sleep(for: delay) }
+  }
+
   func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
     try files.state.withLock { state throws(DFSError) in
       state.asked += 1
@@ -92,7 +98,7 @@ final class MemoryClient: FileService {
     _ mode: RenameMode
   ) async throws -> Renamed {
     let keys = [RowKey.entry(parent: parent, name: name), .entry(parent: newParent, name: newName)]
-    return try change(keys) { state throws(DFSError) in
+    let renamed = try change(keys) { state throws(DFSError) in
       let inode = try state.lookup(parent, name)
       let old = try? state.lookup(newParent, newName)
       if let old, old.id == inode.id { return Renamed(moved: inode, other: old) }
@@ -119,6 +125,8 @@ final class MemoryClient: FileService {
       state.touch(newParent)
       return Renamed(moved: inode, other: old)
     }
+    await answering()
+    return renamed
   }
 
   func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode {
@@ -139,7 +147,7 @@ final class MemoryClient: FileService {
   }
 
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode {
-    try change([.inode(inode)]) { state throws(DFSError) in
+    let changed = try change([.inode(inode)]) { state throws(DFSError) in
       var changed = try state.inode(inode)
       if let before = attributes.accessedBefore {
         if changed.accessed == before { changed.accessed = attributes.accessed ?? before }
@@ -155,6 +163,8 @@ final class MemoryClient: FileService {
       state.inodes[inode] = changed
       return changed
     }
+    await answering()
+    return changed
   }
 
   func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]] {
@@ -208,7 +218,7 @@ final class MemoryClient: FileService {
       }
     case .name: throw DFSError(.unsupported, "no mount publishes so")
     }
-    return try change([.inode(id)]) { state throws(DFSError) in
+    let published = try change([.inode(id)]) { state throws(DFSError) in
       let version = Version(
         id: .random(), size: UInt64(stored.count), md5: md5, placement: Placement(md5: md5),
         partDigests: Array(repeating: BlockChecksum(0), count: 4))
@@ -224,6 +234,8 @@ final class MemoryClient: FileService {
       state.collect(old)
       return inode
     }
+    await answering()
+    return published
   }
 
   /// The file beside it that is made for the content of one which another client removed.

@@ -29,6 +29,8 @@ final class MemoryFiles: Sendable {
     /// once.
     var overtakers: [FileName: [@Sendable (inout MemoryFiles.State) -> Void]] = [:]
     var readDelay: Duration = .zero
+    /// The answers to publishes, changes of attributes and renames come so long after they were done.
+    var answerDelay: Duration = .zero
     /// Whether clients are told what others change.
     var isPushing = true
     /// Whether clients may believe that they are.

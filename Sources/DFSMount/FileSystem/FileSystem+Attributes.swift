@@ -16,10 +16,10 @@ extension FileSystem {
     return .attributes(attributes)
   }
 
-  private func currentAttributes(of id: InodeID, _ caller: Caller) async throws -> Attributes {
+  func currentAttributes(of id: InodeID, _ caller: Caller) async throws -> Attributes {
     let mark = mark
     do {
-      let current = attributes(try await service.inode(id, .pushed), since: mark)
+      let current = try await settled(try await service.inode(id, .pushed), since: mark, caller)
       if id == .root { lastRoot.withLock { $0 = current } }
       return current
     } catch let error as DFSError where id == .root && error.code == .serversMissing {
@@ -55,7 +55,7 @@ extension FileSystem {
       }
       if request.change.accessed != nil { forgetAccess(id) }
       do {
-        try await change(id, request.change)
+        try await change(id, request.change, progress)
       } catch let error as DFSError where error.isAbsence {
         // Of what is removed, as on a local disk.
         switch try remains(of: id, for: caller, isByHandle: handle != nil, error) {
@@ -70,8 +70,18 @@ extension FileSystem {
   }
 
   /// Changes attributes at the servers, and what is known of them here.
-  func change(_ id: InodeID, _ change: AttributeChange) async throws {
+  func change(
+    _ id: InodeID, _ change: AttributeChange, _ progress: @escaping @Sendable () -> Void = {}
+  ) async throws {
     let file = files[id]
+    // A publish under way would set the time of modification back to that of its content.
+    if change.modified != nil, let file, file.isDirty {
+      return try await file.lane.alone(progress) { try await self.change(id, file, change) }
+    }
+    try await self.change(id, file, change)
+  }
+
+  private func change(_ id: InodeID, _ file: OpenFile?, _ change: AttributeChange) async throws {
     let target = file?.target ?? id
     let inode: Inode
     do {
@@ -81,14 +91,14 @@ extension FileSystem {
       throw error
     }
     file?.learn(inode, modified: change.modified)
-    nodes.note(inode)
   }
 
-  /// The same for a file that is open: of one that was removed, here only.
+  /// The same for a file that is open: of one that was removed, here only. In the file's lane, if it
+  /// sets the time of modification.
   func change(_ file: OpenFile, _ change: AttributeChange) async throws {
     if !file.isRemoved {
       do {
-        return try await self.change(file.id, change)
+        return try await self.change(file.id, file, change)
       } catch let error as DFSError where error.isAbsence {}
     }
     _ = file.change(change)
@@ -102,17 +112,25 @@ extension FileSystem {
       return try await resize(try handles.file(handle).file, to: size, progress)
     }
     try await context.checkWritable()
-    let file = try await openFile(id, caller).file
+    let file = try await openFile(id, caller, progress).file
     do {
       try await resize(file, to: size, progress)
-      // What another client removed meanwhile is gone, shorter or longer.
-      let isShared = file.state.withLock { $0.handles > 1 }
-      try await file.publish(durable: false, keepsRemoved: isShared, progress: progress)
     } catch {
       await close(file)
       throw error
     }
-    await close(file)
+    // What another client removed meanwhile is gone, shorter or longer.
+    let isShared = file.state.withLock { $0.handles > 1 }
+    // Nobody else will store it if the process is killed now.
+    try await Uncancelled.run {
+      do {
+        try await file.publish(durable: false, keepsRemoved: isShared, progress: progress)
+      } catch {
+        await self.close(file)
+        throw error
+      }
+      await self.close(file)
+    }
   }
 
   /// To the size that it has moves its times all the same.
@@ -121,11 +139,16 @@ extension FileSystem {
   ) async throws {
     let isSame = file.size == size
     try await file.truncate(to: size, isChange: true, progress: progress)
-    if isSame, size > 0 { try await touch(file) }
+    if isSame, size > 0 { try await touch(file, progress) }
   }
 
-  /// Moves the times of modification and change of a file whose content stays.
-  func touch(_ file: OpenFile) async throws {
+  /// Moves the times of modification and change of a file whose content stays; after a publish that is
+  /// under way, which would set them back.
+  func touch(_ file: OpenFile, _ progress: @escaping @Sendable () -> Void) async throws {
+    try await file.lane.alone(progress) { try await self.touchNow(file) }
+  }
+
+  private func touchNow(_ file: OpenFile) async throws {
     let now = Timestamp.now
     var change = AttributeChange()
     change.modified = now

@@ -21,15 +21,16 @@ extension FileSystem {
     }
     let lost = lostName(of: inode, foundAs: place)
     guard isSecond else {
-      return lost.map { .renamed(from: $0) } ?? .entry(entry(parent, name, inode, since: mark))
+      if let lost { return .renamed(from: lost) }
+      return .entry(try await entry(parent, name, inode, since: mark, caller))
     }
     if let lost, looks.hasJustFound(inode.id, as: lost, by: caller) {
       // That is what a rename asks for that another client has just made: it is to be tried, and
       // told that the old name is none.
       throw DFSError(.notFound, "'\(lost.name)' became '\(name)' in between")
     }
-    looks.note(.init(name: place, inode: inode, mark: mark.published), by: caller)
-    var entry = entry(parent, name, inode, since: mark)
+    looks.note(.init(name: place, inode: inode), by: caller)
+    var entry = try await entry(parent, name, inode, since: mark, caller)
     entry.lost = lost
     entry.isPassing = true
     return .entry(entry)
@@ -60,15 +61,17 @@ extension FileSystem {
     new.device = device
     guard new.kind == .regular else { return try await make(parent, name, new, caller) }
     // Nobody will close it, so its empty content is published here.
-    let reply = try await create(parent, name, mode: mode, flags: O_WRONLY | O_EXCL, caller)
+    let reply = try await create(parent, name, mode: mode, flags: O_WRONLY | O_EXCL, caller) {}
     guard case .created(let entry, let opened) = reply else { return reply }
-    do {
-      try await flush(opened.handle, caller) {}
-    } catch {
-      await release(opened.handle)
-      throw error
+    try await Uncancelled.run {
+      do {
+        try await self.flush(opened.handle, caller) {}
+      } catch {
+        await self.release(opened.handle) {}
+        throw error
+      }
+      await self.release(opened.handle) {}
     }
-    await release(opened.handle)
     return .entry(entry)
   }
 
@@ -91,7 +94,7 @@ extension FileSystem {
     let inode = try await within(parent, for: caller) {
       try await service.create(parent, name, try await inheriting(parent, new))
     }
-    return .entry(entry(parent, name, inode, since: mark))
+    return .entry(await made(parent, name, inode, since: mark, caller))
   }
 
   /// In a directory with the setgid bit, what is made has the directory's group.
@@ -117,7 +120,7 @@ extension FileSystem {
     let mark = mark
     if let file = files[id], file.isTemporary {
       let inode = try await file.publish(as: name, in: parent, progress: progress)
-      return .entry(entry(parent, name, inode, since: mark))
+      return .entry(await made(parent, name, inode, since: mark, caller))
     }
     let inode = try await within(parent, for: caller) {
       do {
@@ -129,7 +132,7 @@ extension FileSystem {
       }
     }
     files[id]?.learn(inode, modified: nil)
-    return .entry(entry(parent, name, inode, since: mark))
+    return .entry(await made(parent, name, inode, since: mark, caller))
   }
 
   // MARK: Removing
@@ -192,13 +195,18 @@ extension FileSystem {
     }
     if let other = renamed.other, other.id != renamed.moved.id {
       if mode == .exchange {
-        nodes.rename(other.id, to: NodeName(parent: parent, name: name))
+        noteMoved(other.id, to: NodeName(parent: parent, name: name))
       } else {
         forgetName(newParent, newName, other)
       }
     }
-    nodes.rename(renamed.moved.id, to: NodeName(parent: newParent, name: newName))
+    noteMoved(renamed.moved.id, to: NodeName(parent: newParent, name: newName))
     return .done
+  }
+
+  private func noteMoved(_ id: InodeID, to name: NodeName) {
+    nodes.rename(id, to: name)
+    files[id]?.notePlace(name)
   }
 }
 

@@ -15,8 +15,6 @@ final class SecondLooks: Sendable {
   struct Found: Sendable {
     let name: NodeName
     let inode: Inode
-    /// Of `NodeTable`, before it was asked for.
-    let mark: UInt64
   }
 
   private struct Look {

@@ -13,6 +13,8 @@ extension OpenFile {
     let modified: Timestamp
     let changed: Timestamp
     let changes: UInt64
+    /// `State.learned` when it began.
+    let learned: UInt64
     /// Not only to be brought to stable storage.
     var isNew = true
   }
@@ -20,16 +22,21 @@ extension OpenFile {
   /// Makes the spool the file's version, if there is anything that is not in it.
   /// - Parameters:
   ///   - durable: until it is on stable storage.
-  ///   - onlyNew: not what was already tried in vain.
+  ///   - onlyNew: not what was already tried in vain. What is still being done with the file, though
+  ///     who asked for it was answered before its end (he was killed, or it took too long), is waited
+  ///     for, and only then judged.
   ///   - keepsRemoved: if another client removed the file, the content becomes one of its own.
   func publish(
     durable: Bool, onlyNew: Bool = false, keepsRemoved: Bool = true,
     progress: @escaping @Sendable () -> Void
   ) async throws {
-    guard needsPublish(durable: durable, onlyNew: onlyNew) else { return try throwFailure() }
-    try await lane.alone {
+    guard needsPublish(durable: durable, onlyNew: false) || onlyNew && lane.isTaken else {
+      return try throwFailure()
+    }
+    try await lane.alone(progress) {
       try self.throwFailure()
       guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
+      defer { self.state.withLock { $0.isPublishing = false } }
       let content = await work.spool.content()
       if content.md5 == nil, content.size > Self.longBytes {
         self.context.logger.notice(
@@ -44,7 +51,10 @@ extension OpenFile {
             self.target, modified: work.modified, changed: work.changed,
             opened: self.opened(keepsRemoved: keeps)),
           durable: durable
-        ) { _ in progress() }
+        ) { _ in
+          progress()
+          self.lane.noteProgress()
+        }
         self.endPublish(inode, work, durable: durable)
       } catch let error as DFSError where error.code == .staleHandle {
         self.endRemoved(work, byThisMount: keeps)
@@ -58,10 +68,12 @@ extension OpenFile {
   func publish(
     as name: FileName, in parent: InodeID, progress: @escaping @Sendable () -> Void
   ) async throws -> Inode {
-    try await lane.alone {
+    try await lane.alone(progress) {
       let (inode, attributes, work) = self.state.withLock { state in
         let work = state.spool.map {
-          Work(spool: $0, modified: state.modified, changed: state.changed, changes: state.changes)
+          Work(
+            spool: $0, modified: state.modified, changed: state.changed, changes: state.changes,
+            learned: state.learned)
         }
         return (state.inode, state.attributes, state.isTemporary ? work : nil)
       }
@@ -70,7 +82,10 @@ extension OpenFile {
         inode, attributes, modified: work.modified, parent: parent, name)
       let made = try await self.context.service.publish(
         await work.spool.content(), to: target, durable: false
-      ) { _ in progress() }
+      ) { _ in
+        progress()
+        self.lane.noteProgress()
+      }
       self.state.withLock { state in
         state.isRemoved = false
         state.isTemporary = false
@@ -103,9 +118,10 @@ extension OpenFile {
     return state.withLock { state in
       guard let spool = state.spool else { return nil }
       state.tried = state.changes
+      state.isPublishing = true
       return Work(
         spool: spool, modified: state.modified, changed: state.changed, changes: state.changes,
-        isNew: state.changes != state.published)
+        learned: state.learned, isNew: state.changes != state.published)
     }
   }
 
@@ -124,11 +140,15 @@ extension OpenFile {
       context.logger.warning(
         "another client removed \(name): what was written is kept beside it, as a conflict")
     }
-    context.nodes.note(inode)
+    context.nodes.notePublished(id)
+    if inode.id != id { context.nodes.notePublished(inode.id) }
     let isPastPages = isDivided || state.withLock { $0.isWrittenPastPages }
     context.nodes.notePages(of: isPastPages ? nil : inode.version?.id, id)
     state.withLock { state in
-      state.learn(inode, as: id)
+      let isOther = state.isLost || inode.id != state.kept ?? id
+      if isOther || state.learned == work.learned { state.learn(inode, as: id) }
+      state.inode.version = inode.version
+      state.inode.modified = inode.modified
       state.kept = inode.id == id ? nil : inode.id
       state.isLost = false
       state.base = inode.version

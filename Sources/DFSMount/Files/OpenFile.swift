@@ -15,6 +15,8 @@ final class OpenFile: Sendable {
   struct State: Sendable {
     /// As last known here, without local changes.
     var inode: Inode
+    /// How often a change of attributes or names told what the inode is.
+    var learned: UInt64 = 0
     /// The version that was opened, or published last.
     var base: Version?
     var spool: Spool?
@@ -27,6 +29,9 @@ final class OpenFile: Sendable {
     var published: UInt64 = 0
     /// How many of the changes were last tried to be published.
     var tried: UInt64 = 0
+    /// The content is just being published; it may be the inode's version already. Also of a file that
+    /// is not dirty: what was published before is brought to stable storage.
+    var isPublishing = false
     /// Whether what was published is on stable storage.
     var isDurable = true
     var handles = 0
@@ -37,7 +42,7 @@ final class OpenFile: Sendable {
     var isLost = false
     /// That file, which it goes on in.
     var kept: InodeID?
-    /// The name that it had when it was opened.
+    /// See `place`.
     var place: NodeName?
     /// It never had a name, and may be given one.
     var isTemporary = false
@@ -93,6 +98,7 @@ final class OpenFile: Sendable {
   }
 
   var isDirty: Bool { state.withLock { $0.isDirty } }
+  var isPublishing: Bool { state.withLock { $0.isPublishing } }
   var lastFailure: DFSError? { state.withLock { $0.lastFailure } }
 
   // MARK: Attributes
@@ -120,10 +126,19 @@ final class OpenFile: Sendable {
   /// The attributes from here alone, for a file without a name.
   var ownAttributes: Attributes { overlay(state.withLock { $0.inode }) }
 
-  /// - Parameter inode: of `target`.
+  /// Notes what a change of attributes or names made of the inode. Its answer may come after that of
+  /// a publish that was made later: what is known of the content stays.
+  /// - Parameter inode: of `target`, as it was when the change was asked for.
   func learn(_ inode: Inode, modified: Timestamp?) {
     state.withLock { state in
+      // Since then it goes on in another.
+      guard inode.id == state.kept ?? id else { return }
+      let known = state.inode
       state.learn(inode, as: id)
+      state.inode.version = known.version
+      state.inode.modified = modified ?? known.modified
+      state.inode.changed = max(inode.changed, known.changed)
+      state.learned += 1
       if let modified { state.modified = modified }
     }
   }
@@ -151,10 +166,17 @@ final class OpenFile: Sendable {
   /// The inode that its content is published to.
   var target: InodeID { state.withLock { $0.kept } ?? id }
 
-  /// The name that it has, or had last, as far as is known.
-  var place: NodeName? { context.nodes.name(of: id) ?? state.withLock { $0.place } }
+  /// The name by which the kernel knows the file; or knew it last, or by which it was opened: the
+  /// kernel lets go of it before the last of what was written is stored, and others take names away.
+  var place: NodeName? {
+    let name = context.nodes.name(of: id)
+    return state.withLock { state in
+      state.place = name ?? state.place
+      return state.place
+    }
+  }
 
-  func notePlace(_ place: NodeName) { state.withLock { $0.place = $0.place ?? place } }
+  func notePlace(_ place: NodeName) { state.withLock { $0.place = place } }
 
   /// Another client removed an inode, if it is the one that this is published to.
   func markLost(_ gone: InodeID) {

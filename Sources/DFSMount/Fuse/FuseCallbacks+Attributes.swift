@@ -16,7 +16,7 @@ extension FuseCallbacks {
       guard let status else { return }
       let wanted = AttributeRequest(status.pointee, set)
       let handle = info.map { $0.pointee.fh }
-      FuseCallbacks.serve(request, "setattr", .change) { files, request in
+      FuseCallbacks.serve(request, "setattr", .change, on: InodeID(id)) { files, request in
         try await files.setAttributes(
           of: InodeID(id), wanted, handle: handle, request.caller
         ) { request.extend() }
@@ -55,14 +55,14 @@ extension FuseCallbacks {
     table.setxattr = { request, id, name, value, size, flags in
       let name = FuseCallbacks.bytes(name)
       let value = Array(UnsafeRawBufferPointer(start: value, count: size))
-      FuseCallbacks.serve(request, "setxattr", .change) { files, request in
+      FuseCallbacks.serve(request, "setxattr", .change, on: InodeID(id)) { files, request in
         try await files.setExtendedAttribute(
           of: InodeID(id), name, value, AttributeSetMode(flags: flags), request.caller)
       }
     }
     table.removexattr = { request, id, name in
       let name = FuseCallbacks.bytes(name)
-      FuseCallbacks.serve(request, "removexattr", .change) { files, request in
+      FuseCallbacks.serve(request, "removexattr", .change, on: InodeID(id)) { files, request in
         try await files.removeExtendedAttribute(of: InodeID(id), name, request.caller)
       }
     }

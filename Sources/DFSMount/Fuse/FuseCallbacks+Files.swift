@@ -18,13 +18,14 @@ extension FuseCallbacks {
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(request, "create", .change) { files, request in
         try await files.create(
-          InodeID(parent), name.get(), mode: mode, flags: flags, request.caller)
+          InodeID(parent), name.get(), mode: mode, flags: flags, request.caller
+        ) { request.extend() }
       }
     }
     table.open = { request, id, info in
       guard let flags = info?.pointee.flags else { return }
-      FuseCallbacks.serve(request, "open", flags & O_ACCMODE == O_RDONLY ? .query : .change) {
-        files, request in
+      let kind = flags & (O_ACCMODE | O_TRUNC) == O_RDONLY ? FuseRequest.Kind.query : .change
+      FuseCallbacks.serve(request, "open", kind, on: InodeID(id)) { files, request in
         try await files.open(InodeID(id), flags: flags, request.caller) { request.extend() }
       }
     }
@@ -32,10 +33,11 @@ extension FuseCallbacks {
       guard let info else { return }
       FuseCallbacks.read(request, info.pointee.fh, UInt64(max(0, offset)), size)
     }
-    table.write = { request, _, buffer, size, offset, info in
+    table.write = { request, id, buffer, size, offset, info in
       guard let info else { return }
       FuseCallbacks.write(
-        request, info.pointee.fh, UnsafeRawBufferPointer(start: buffer, count: size),
+        request, InodeID(id), info.pointee.fh,
+        UnsafeRawBufferPointer(start: buffer, count: size),
         UInt64(max(0, offset)), isWriteback: dfs_file_info_is_writeback(info) != 0)
     }
     table.flush = { request, _, info in
@@ -52,7 +54,9 @@ extension FuseCallbacks {
     }
     table.release = { request, _, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "release", .store) { files, _ in await files.release(handle) }
+      FuseCallbacks.serve(request, "release", .end) { files, request in
+        await files.release(handle) { request.extend() }
+      }
     }
   }
 
@@ -79,8 +83,8 @@ extension FuseCallbacks {
   /// A write to a spool is done and answered on this thread, and hashed after the answer; only if
   /// the old version must be fetched first, or the file is just being published, is it copied.
   private static func write(
-    _ request: fuse_req_t?, _ handle: UInt64, _ bytes: UnsafeRawBufferPointer, _ offset: UInt64,
-    isWriteback: Bool
+    _ request: fuse_req_t?, _ id: InodeID, _ handle: UInt64, _ bytes: UnsafeRawBufferPointer,
+    _ offset: UInt64, isWriteback: Bool
   ) {
     guard let request, let session = session(request) else { return }
     do throws(DFSError) {
@@ -99,7 +103,7 @@ extension FuseCallbacks {
       return
     }
     let copy = Array(bytes)
-    session.serve(request, "write", .change) { files, request in
+    session.serve(request, "write", .change, on: id) { files, request in
       try await files.write(
         handle, copy, at: offset, isWriteback: isWriteback, request.caller
       ) { request.extend() }

@@ -44,9 +44,10 @@ enum FuseCallbacks {
 
   static func serve(
     _ request: fuse_req_t?, _ name: StaticString, _ kind: FuseRequest.Kind,
+    on subject: InodeID? = nil,
     _ operation: @escaping @Sendable (FileSystem, FuseRequest) async throws -> Reply
   ) {
-    session(request)?.serve(request, name, kind, operation)
+    session(request)?.serve(request, name, kind, on: subject, operation)
   }
 
   /// A name, copied; the kernel's are never empty and have no '/'.

@@ -3,7 +3,9 @@ internal import DFSCore
 internal import Synchronization
 
 /// One operation of the kernel, from its arrival to its one answer: what the operation returns or
-/// throws, or, if that comes first, that its time is over or its process was killed.
+/// throws, or, if that comes first, that its time is over or its process was killed. The operation may
+/// go on after such an answer: what follows on the same file waits for it in the file's `Lane`, an
+/// unmount in `FuseSession.working`, and the kernel is made to ask again when it has ended.
 final class FuseRequest: Sendable {
   private struct State {
     /// Nil once answered: libfuse has freed it.
@@ -17,6 +19,8 @@ final class FuseRequest: Sendable {
   /// For people: `write`, `flush`…
   let name: StaticString
   let kind: Kind
+  /// The inode that alone it changes; nil if it changes names, too.
+  let subject: InodeID?
   private let session: FuseSession
   private let state: Mutex<State>
 
@@ -24,14 +28,20 @@ final class FuseRequest: Sendable {
     /// Changes nothing.
     case query
     case change
-    /// Changes something, and goes on though its process be killed.
+    /// Stores what was written, and goes on though its process be killed.
     case store
+    /// Ends what was begun; nobody waits for its answer, and it is never answered before its end.
+    case end
   }
 
-  init(_ raw: RawRequest, serial: UInt64, name: StaticString, kind: Kind, session: FuseSession) {
+  init(
+    _ raw: RawRequest, serial: UInt64, name: StaticString, kind: Kind, subject: InodeID?,
+    session: FuseSession
+  ) {
     self.serial = serial
     self.name = name
     self.kind = kind
+    self.subject = subject
     self.session = session
     caller = raw.caller
     state = Mutex(State(raw: raw, deadline: .now + session.timeout))
@@ -39,6 +49,9 @@ final class FuseRequest: Sendable {
 
   /// Progress was made: the time begins anew.
   func extend() { state.withLock { $0.deadline = .now + session.timeout } }
+
+  /// Whether it made no progress for too long.
+  func isLate(_ now: ContinuousClock.Instant) -> Bool { state.withLock { now > $0.deadline } }
 
   func started(_ task: Task<Void, Never>) {
     state.withLock { if $0.raw != nil { $0.task = task } }
@@ -48,6 +61,7 @@ final class FuseRequest: Sendable {
 
   func answer(_ reply: Reply) {
     guard let raw = take() else {
+      wasOvertaken()
       return session.fileSystem.wasNotDelivered(reply, counted: false)
     }
     if case .directory(let page) = reply { return answer(page, raw) }
@@ -60,11 +74,18 @@ final class FuseRequest: Sendable {
   }
 
   func answer(_ error: DFSError) {
-    guard let raw = take() else { return }
+    guard let raw = take() else { return wasOvertaken() }
     let number = error.errno(isChange: kind != .query)
     session.note(error, number, of: self)
     session.tellNames(after: number, to: caller)
     raw.fail(number)
+    // It may have happened, or may still happen.
+    if error.code == .timedOut { wasOvertaken() }
+  }
+
+  /// The kernel has an answer that says nothing of what was changed.
+  private func wasOvertaken() {
+    if kind == .change { session.renew(subject) }
   }
 
   private func answer(_ page: DirectoryPage, _ raw: RawRequest) {
@@ -92,6 +113,7 @@ final class FuseRequest: Sendable {
 
   /// Answers in place of an operation whose time is over or whose process was killed.
   func check(_ now: ContinuousClock.Instant) {
+    guard kind != .end else { return }
     let (isLate, isInterrupted, task) = state.withLock { state in
       let isInterrupted =
         if let raw = state.raw { fuse_req_interrupted(raw.pointer) != 0 } else { false }
