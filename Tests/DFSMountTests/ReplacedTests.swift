@@ -174,6 +174,39 @@ extension OnAMount {
       }
     }
 
+    /// A create twice finds a file that the kernel knows, and that another mount moves to and fro: it is
+    /// opened with its whole content, and what the kernel believes of it stays true.
+    @Test(.needsFuse) func aCreateMayBeOvertakenByAKnownFile() async throws {
+      try await Mounted.run(options: ["entry_timeout=60,attr_timeout=60"]) { mounted in
+        let (one, two) = (try FileName("one"), try FileName("two"))
+        mounted.files.set { state in
+          state.isPushing = false
+          state.replace(one, by: Self.content(1))
+          let move: @Sendable (inout MemoryFiles.State) -> Void = { state in
+            let (first, second) = (state.entries[.root]?[one], state.entries[.root]?[two])
+            state.entries[.root]?[one] = second
+            state.entries[.root]?[two] = first
+          }
+          state.overtakers[two] = Array(repeating: move, count: 3000)
+        }
+        try await mounted.succeed(
+          "python3 - <<'END'\n" + Self.python + """
+            one, two = M + "/one", M + "/two"
+            for i in range(20):
+                size = os.stat(one).st_size
+                flags = os.O_RDWR | os.O_CREAT | (os.O_TRUNC if i % 4 == 3 else 0)
+                fd = os.open(two, flags, 0o644)
+                if flags & os.O_TRUNC: size = 0
+                assert os.fstat(fd).st_size == size == len(os.pread(fd, 1 << 20, 0)), i
+                os.pwrite(fd, b"%08d" % i, size)
+                assert os.fstat(fd).st_size == size + 8 and os.pread(fd, 8, size) == b"%08d" % i
+                os.close(fd)
+                assert len(content(one)) == size + 8 and not kept()
+            END
+            """)
+      }
+    }
+
     // MARK: Writing what is gone
 
     /// What was written to a file that another mount replaced or removed is kept beside it, once.
