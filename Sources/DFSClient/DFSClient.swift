@@ -19,6 +19,7 @@ public final class DFSClient: FileService {
   let healer: Healer
   let healing = HealingTask()
   let uncertain = UncertainVersions()
+  let removals = OwnRemovals()
   let configuration: ClientConfiguration
   let feed: InvalidationFeed
 

@@ -23,7 +23,9 @@ extension DFSClient {
       // Who was there at the beginning and is lost since does not undo what three servers take.
       let own = uncertain.versions
       let (inode, written) = try await namespace.transact(parts, policy: .quorum) {
-        (try await $0.publish(version, to: target, own: own), $0.writes.map(\.key))
+        // Asked when it is computed: what was removed here until then is gone.
+        let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
+        return (try await $0.publish(version, to: target, own: own), $0.writes.map(\.key))
       }
       if case .inode(let id, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
       progress?(content.size)
@@ -154,6 +156,20 @@ extension DFSClient {
 
   public func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] {
     try await transfer.copies(versions)
+  }
+}
+
+extension PublishTarget {
+  fileprivate func isRemoved(in removals: OwnRemovals) -> Bool {
+    if case .inode(let id, _, _, _) = self { removals.contains(id) } else { false }
+  }
+
+  /// The same, but of a file that is gone nothing is kept.
+  fileprivate var withoutKeeping: PublishTarget {
+    guard case .inode(let id, let modified, let changed, let opened?) = self else { return self }
+    let without = OpenedVersion(
+      version: opened.version, parent: opened.parent, name: opened.name, host: opened.host)
+    return .inode(id, modified: modified, changed: changed, opened: without)
   }
 }
 

@@ -29,10 +29,11 @@ public protocol FileService: Sendable {
   /// for more servers than answer, since it only undoes. Does nothing if the name means another file
   /// by now, or the file has a content.
   func discard(_ parent: InodeID, _ name: FileName, _ inode: InodeID) async throws
+  @discardableResult
   func rename(
     _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName,
     _ mode: RenameMode
-  ) async throws
+  ) async throws -> Renamed
   func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode
   /// A number that no other inode gets, for one that is named later (`PublishTarget.nameless`).
   func reserveInode() async throws -> InodeID
@@ -206,6 +207,18 @@ public enum RenameMode: Hashable, Sendable {
   case exchange
 }
 
+/// What a rename found, each as it was before.
+public struct Renamed: Hashable, Sendable {
+  public let moved: Inode
+  /// What had the new name: it lost it, or has the old one (`exchange`).
+  public let other: Inode?
+
+  public init(moved: Inode, other: Inode?) {
+    self.moved = moved
+    self.other = other
+  }
+}
+
 public enum AttributeSetMode: Hashable, Sendable { case set, create, replace }
 
 /// What to change of an inode; nil leaves a field alone.
@@ -235,9 +248,11 @@ extension Inode {
 
 /// Where a published content goes.
 public enum PublishTarget: Sendable {
-  /// To this inode, which exists. `modified` becomes its time of modification, and `changed`, when
-  /// the content was written last, its time of change, unless that is later already. If it has
-  /// another version than `opened` says, that is kept as a file of its own.
+  /// To this inode. `modified` becomes its time of modification, and `changed`, when the content was
+  /// written last, its time of change, unless that is later already. If it has another version than
+  /// `opened` says, that is kept as a file of its own. If another client removed the inode, the
+  /// content becomes the file of its own, with the attributes that `opened` says: that is returned.
+  /// - Throws: `staleHandle` if this client removed the inode, or `opened` says no attributes.
   case inode(InodeID, modified: Timestamp, changed: Timestamp, opened: OpenedVersion? = nil)
   /// Under this name, replacing a regular file of that name or making a new one.
   case name(parent: InodeID, FileName, NewInode)
@@ -256,12 +271,18 @@ public struct OpenedVersion: Hashable, Sendable {
   public let name: FileName
   /// The machine that publishes.
   public let host: String
+  /// As what the content is kept if there is no such file any more; nil: then it is not.
+  public let attributes: NewInode?
 
-  public init(version: VersionID?, parent: InodeID, name: FileName, host: String) {
+  public init(
+    version: VersionID?, parent: InodeID, name: FileName, host: String,
+    attributes: NewInode? = nil
+  ) {
     self.version = version
     self.parent = parent
     self.name = name
     self.host = host
+    self.attributes = attributes
   }
 }
 

@@ -97,7 +97,9 @@ extension Transaction {
   ) async throws -> Inode {
     switch target {
     case .inode(let id, let modified, let changed, let opened):
-      let inode = try await seenInode(id)
+      guard let inode = try await inode(id) else {
+        return try await keep(version, modified: modified, insteadOf: id, opened)
+      }
       if let opened, !own.contains(inode.version?.id ?? version.id) {
         try await keep(inode, from: opened, replacedBy: version)
       }

@@ -2,8 +2,20 @@ internal import DFSCore
 internal import Glibc
 
 /// Two clients that had one file open and wrote it: the last close wins, and what the other one had
-/// closed is kept beside it.
+/// closed is kept beside it. One that wrote it and one that removed or replaced it: the name is as the
+/// latter left it, and what was written is kept beside it.
 extension Transaction {
+  /// Keeps the content of a file that is gone.
+  /// - Returns: the file that has it now.
+  mutating func keep(
+    _ version: Version, modified: Timestamp, insteadOf id: InodeID, _ opened: OpenedVersion?
+  ) async throws -> Inode {
+    guard let opened, let attributes = opened.attributes else {
+      throw DFSError(.staleHandle, "inode \(id) does not exist any more")
+    }
+    return try await keep(version, attributes, modified: modified, beside: opened)
+  }
+
   /// Keeps the content of `inode` under a name of its own, if it is none that `opened` began from and
   /// not the same bytes.
   mutating func keep(
@@ -12,6 +24,14 @@ extension Transaction {
     guard let theirs = inode.version, theirs.id != opened.version, theirs.md5 != version.md5 else {
       return
     }
+    let attributes = NewInode(
+      kind: .regular, mode: inode.mode, owner: inode.owner, group: inode.group)
+    _ = try await keep(theirs, attributes, modified: inode.modified, beside: opened)
+  }
+
+  private mutating func keep(
+    _ version: Version, _ attributes: NewInode, modified: Timestamp, beside opened: OpenedVersion
+  ) async throws -> Inode {
     // The directory may have been removed since; what was written is then found at the top.
     var directory: Inode
     do {
@@ -20,11 +40,10 @@ extension Transaction {
       directory = try await self.directory(.root)
     }
     let name = try await freeName(for: opened, in: directory.id)
-    let new = NewInode(
-      kind: .regular, mode: inode.mode, owner: inode.owner, group: inode.group)
-    var copy = try make(name, new, in: &directory, version: theirs)
-    copy.modified = inode.modified
+    var copy = try make(name, attributes, in: &directory, version: version)
+    copy.modified = modified
     put(copy)
+    return copy
   }
 
   private mutating func freeName(
@@ -40,7 +59,7 @@ extension Transaction {
         + "\(Self.conflictNames) names for what they wrote are taken; close it again")
   }
 
-  private static let conflictNames = 100
+  private static let conflictNames = 1000
 }
 
 extension OpenedVersion {

@@ -2,10 +2,11 @@ internal import DFSCore
 
 /// Rename: replace, only if free, or exchange; within a directory or across.
 extension Transaction {
+  @discardableResult
   mutating func rename(
     _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName,
     _ mode: RenameMode
-  ) async throws {
+  ) async throws -> Renamed {
     try await load(
       .inode(parent), .entry(parent: parent, name: name), .inode(newParent),
       .entry(parent: newParent, name: newName))
@@ -20,12 +21,13 @@ extension Transaction {
     case (.exchange, nil): throw DFSError(.notFound, "'\(newName)' does not exist")
     case (.noReplace, _?): throw DFSError(.exists, "'\(newName)' exists already")
     // Two names of one object: nothing happens, as POSIX has it.
-    case (.replace, let other?) where other.id == moved.id: return
+    case (.replace, let other?) where other.id == moved.id: break
     case (.replace, let other?):
       try await replace(other, newName, by: moved, in: newParent)
       try await move(moved, (parent, name), (newParent, newName))
     case (_, nil): try await move(moved, (parent, name), (newParent, newName))
     }
+    return Renamed(moved: moved, other: target)
   }
 
   private typealias Place = (parent: InodeID, name: FileName)

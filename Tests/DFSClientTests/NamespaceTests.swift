@@ -192,7 +192,7 @@ import Testing
     let file = try await create(one, "old")
     let (old, new) = (try FileName("old"), try FileName("new"))
     #expect(try await two.lookup(.root, old, .current) == file)
-    try await one.transact { try await $0.rename(.root, old, to: .root, new, .replace) }
+    _ = try await one.transact { try await $0.rename(.root, old, to: .root, new, .replace) }
     await refuses(.notFound) { _ = try await two.lookup(.root, old, .current) }
     #expect(try await two.lookup(.root, new, .current).id == file.id)
     #expect(try await two.lookup(.root, new, .pushed).id == file.id)

@@ -34,10 +34,12 @@ import Testing
     }
 
     /// Of the root.
-    var entries: [FileName: InodeID] {
+    var entries: [FileName: InodeID] { entries(of: .root) }
+
+    func entries(of directory: InodeID) -> [FileName: InodeID] {
       var entries: [FileName: InodeID] = [:]
       for (key, row) in table.rows {
-        if case .entry(.root, let name) = key { entries[name] = row.value.child }
+        if case .entry(directory, let name) = key { entries[name] = row.value.child }
       }
       return entries
     }
@@ -46,13 +48,13 @@ import Testing
       _ parent: InodeID, _ name: String, _ newParent: InodeID, _ newName: String,
       _ mode: RenameMode = .replace
     ) async throws {
-      try await run {
+      _ = try await run {
         try await $0.rename(parent, FileName(name), to: newParent, FileName(newName), mode)
       }
     }
   }
 
-  private func refuses(
+  func refuses(
     _ code: DFSError.Code, at place: SourceLocation = #_sourceLocation,
     _ body: () async throws -> Void
   ) async {
@@ -301,7 +303,7 @@ import Testing
     #expect(!ids.contains(other.id))
   }
 
-  private func version(_ text: String) -> Version {
+  func version(_ text: String) -> Version {
     let md5 = MD5Digest.of(Array(text.utf8))
     return Version(
       id: .random(), size: UInt64(text.utf8.count), md5: md5, placement: Placement(md5: md5),
@@ -341,51 +343,6 @@ import Testing
       _ = try await tree.run {
         try await $0.publish(one, to: .inode(InodeID(9), modified: time, changed: time))
       }
-    }
-  }
-
-  @Test func whatOthersPublishedMeanwhileIsKept() async throws {
-    let tree = Tree()
-    let name = try FileName("a")
-    let new = NewInode(kind: .regular, mode: 0o640, owner: 3, group: 4)
-    let (first, theirs, mine) = (version("first"), version("theirs"), version("mine"))
-    let file = try await tree.run {
-      try await $0.publish(first, to: .name(parent: .root, name, new))
-    }
-    let opened = OpenedVersion(version: first.id, parent: .root, name: name, host: "here")
-    let time = Timestamp(nanoseconds: 77)
-    let publish = { (version: Version, own: Set<VersionID>) async throws -> Inode in
-      try await tree.run {
-        try await $0.publish(
-          version, to: .inode(file.id, modified: time, changed: time, opened: opened), own: own)
-      }
-    }
-    // Nobody else changed it, or only we did, or it is the same.
-    #expect(try await publish(theirs, []).version == theirs)
-    #expect(try await publish(mine, [theirs.id]).version == mine)
-    #expect(try await publish(version("mine"), []).size == 4)
-    #expect(tree.entries.keys.sorted() == [name])
-    let before = try await publish(theirs, [])
-    #expect(before.version == theirs && before.id == file.id)
-    let kept = tree.entries.filter { $0.key != name }
-    let keptID = try #require(kept.values.first)
-    let copy = try #require(await tree.inode(keptID))
-    #expect(kept.count == 1 && copy.version?.md5 == mine.md5)
-    #expect(copy.mode == 0o640 && copy.owner == 3 && copy.links == 1)
-    #expect(kept.keys.first?.description.hasPrefix("a (conflict here ") == true)
-    // Within the same second another name is found.
-    _ = try await publish(mine, [])
-    #expect(tree.entries.count == 3)
-  }
-
-  @Test func aConflictNameIsNeverTooLong() throws {
-    for (text, stem) in [("ä", 2), ("a", 1)] {
-      let long = try FileName(Array(String(repeating: text, count: 255 / stem).utf8))
-      let opened = OpenedVersion(version: nil, parent: .root, name: long, host: "a/b c")
-      let name = try opened.conflictName(at: Timestamp(nanoseconds: 0), number: 12)
-      #expect(name.bytes.count <= Limits.nameBytes && name.bytes.count > Limits.nameBytes - stem)
-      #expect(String(validating: name.bytes, as: UTF8.self) != nil)
-      #expect(name.description.contains(" (conflict abc ") && name.description.hasSuffix(" 12)"))
     }
   }
 }

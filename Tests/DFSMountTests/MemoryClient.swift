@@ -11,7 +11,11 @@ final class MemoryClient: FileService {
     files.state.withLock(\.hearsChanges) ? heard.changes.withLock { $0 } : nil
   }
 
-  private final class Shared: Sendable { let changes = Mutex<UInt64>(0) }
+  private final class Shared: Sendable {
+    let changes = Mutex<UInt64>(0)
+    /// What this client removed itself.
+    let removed = Mutex<Set<InodeID>>([])
+  }
   private let tell: AsyncStream<Invalidation>.Continuation
 
   init(_ files: MemoryFiles) {
@@ -33,6 +37,12 @@ final class MemoryClient: FileService {
     return value
   }
 
+  /// The change is done; its answer is on its way.
+  private func answering() async {
+    let delay = files.state.withLock(\.answerDelay)
+    if delay > .zero { try? await Task.sleep(for: delay) }
+  }
+
   func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
     try files.state.withLock { state throws(DFSError) in
       state.asked += 1
@@ -43,6 +53,8 @@ final class MemoryClient: FileService {
   func lookup(_ parent: InodeID, _ name: FileName, _ freshness: Freshness) async throws -> Inode {
     try files.state.withLock { state throws(DFSError) in
       state.asked += 1
+      // After the answer is made, before it is given.
+      defer { state.overtake(parent, name) }
       return try state.lookup(parent, name)
     }
   }
@@ -67,6 +79,7 @@ final class MemoryClient: FileService {
       let inode = try state.lookup(parent, name)
       guard inode.kind != .directory else { throw DFSError(.isDirectory, "a directory") }
       state.drop(parent, name, inode)
+      heard.removed.withLock { if inode.links <= 1 { _ = $0.insert(inode.id) } }
       return inode
     }
   }
@@ -83,12 +96,12 @@ final class MemoryClient: FileService {
   func rename(
     _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName,
     _ mode: RenameMode
-  ) async throws {
+  ) async throws -> Renamed {
     let keys = [RowKey.entry(parent: parent, name: name), .entry(parent: newParent, name: newName)]
-    try change(keys) { state throws(DFSError) in
+    let renamed = try change(keys) { state throws(DFSError) in
       let inode = try state.lookup(parent, name)
       let old = try? state.lookup(newParent, newName)
-      if let old, old.id == inode.id { return }
+      if let old, old.id == inode.id { return Renamed(moved: inode, other: old) }
       if mode == .exchange {
         guard let old else { throw DFSError(.notFound, "nothing to exchange with") }
         state.entries[parent]?[name] = old.id
@@ -98,6 +111,7 @@ final class MemoryClient: FileService {
           let isFull = (try? state.directory(old.id))?.isEmpty == false
           guard !isFull else { throw DFSError(.notEmpty, "not empty") }
           state.drop(newParent, newName, old)
+          heard.removed.withLock { if old.links <= 1 { _ = $0.insert(old.id) } }
         }
         state.entries[parent]?[name] = nil
       }
@@ -109,12 +123,16 @@ final class MemoryClient: FileService {
       }
       state.touch(parent)
       state.touch(newParent)
+      return Renamed(moved: inode, other: old)
     }
+    await answering()
+    return renamed
   }
 
   func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode {
     try change([.entry(parent: parent, name: name), .inode(inode)]) { state throws(DFSError) in
       guard try state.directory(parent)[name] == nil else { throw DFSError(.exists, "exists") }
+      _ = try state.inode(inode)
       state.entries[parent]?[name] = inode
       state.inodes[inode]?.links += 1
       return try state.inode(inode)
@@ -129,7 +147,7 @@ final class MemoryClient: FileService {
   }
 
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode {
-    try change([.inode(inode)]) { state throws(DFSError) in
+    let changed = try change([.inode(inode)]) { state throws(DFSError) in
       var changed = try state.inode(inode)
       if let before = attributes.accessedBefore {
         if changed.accessed == before { changed.accessed = attributes.accessed ?? before }
@@ -145,16 +163,22 @@ final class MemoryClient: FileService {
       state.inodes[inode] = changed
       return changed
     }
+    await answering()
+    return changed
   }
 
   func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]] {
-    files.state.withLock { $0.attributes[inode] ?? [:] }
+    try files.state.withLock { state throws(DFSError) in
+      _ = try state.inode(inode)
+      return state.attributes[inode] ?? [:]
+    }
   }
 
   func setExtendedAttribute(
     _ inode: InodeID, _ name: AttributeName, _ value: [UInt8], _ mode: AttributeSetMode
   ) async throws {
     try change([.attribute(inode, name: name)]) { state throws(DFSError) in
+      _ = try state.inode(inode)
       let old = state.attributes[inode]?[name]
       if mode == .create, old != nil { throw DFSError(.exists, "the attribute exists") }
       if mode == .replace, old == nil { throw DFSError(.noAttribute, "no such attribute") }
@@ -164,6 +188,7 @@ final class MemoryClient: FileService {
 
   func removeExtendedAttribute(_ inode: InodeID, _ name: AttributeName) async throws {
     try change([.attribute(inode, name: name)]) { state throws(DFSError) in
+      _ = try state.inode(inode)
       guard state.attributes[inode]?.removeValue(forKey: name) != nil else {
         throw DFSError(.noAttribute, "no such attribute")
       }
@@ -184,8 +209,8 @@ final class MemoryClient: FileService {
     let stored = bytes
     let (id, modified, changed): (InodeID, Timestamp, Timestamp)
     switch target {
-    case .inode(let inode, let time, let change, _):
-      (id, modified, changed) = (inode, time, change)
+    case .inode(let inode, let time, let change, let opened):
+      (id, modified, changed) = (try kept(inode, opened) ?? inode, time, change)
     case .nameless(let inode, let attributes, let time, let parent, let name):
       (id, modified, changed) = (inode.id, time, inode.changed)
       try change([.entry(parent: parent, name: name)]) { state throws(DFSError) in
@@ -193,7 +218,7 @@ final class MemoryClient: FileService {
       }
     case .name: throw DFSError(.unsupported, "no mount publishes so")
     }
-    return try change([.inode(id)]) { state throws(DFSError) in
+    let published = try change([.inode(id)]) { state throws(DFSError) in
       let version = Version(
         id: .random(), size: UInt64(stored.count), md5: md5, placement: Placement(md5: md5),
         partDigests: Array(repeating: BlockChecksum(0), count: 4))
@@ -208,6 +233,25 @@ final class MemoryClient: FileService {
       state.contents[version.id] = stored
       state.collect(old)
       return inode
+    }
+    await answering()
+    return published
+  }
+
+  /// The file beside it that is made for the content of one which another client removed.
+  private func kept(_ id: InodeID, _ opened: OpenedVersion?) throws(DFSError) -> InodeID? {
+    let isOwn = heard.removed.withLock { $0.contains(id) }
+    guard let opened, let attributes = opened.attributes, !isOwn else { return nil }
+    return try files.state.withLock { state throws(DFSError) in
+      guard state.inodes[id] == nil else { return nil }
+      let parent = state.inodes[opened.parent] == nil ? .root : opened.parent
+      for number in 1... {
+        let name = try opened.name.appending(" (conflict \(number))")
+        if state.entries[parent]?[name] == nil {
+          return try state.create(parent, name, attributes).id
+        }
+      }
+      return nil
     }
   }
 
@@ -241,7 +285,12 @@ final class MemoryClient: FileService {
     }
   }
 
-  func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] { [:] }
+  /// Tells only of what is on no server.
+  func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] {
+    let gone = files.state.withLock { state in versions.filter { state.contents[$0] == nil } }
+    let nowhere = Placement(holders: Array(repeating: [], count: 4))
+    return Dictionary(uniqueKeysWithValues: gone.map { ($0, nowhere) })
+  }
 
   func space() async throws -> SpaceReport {
     SpaceReport(

@@ -23,7 +23,14 @@ final class MemoryFiles: Sendable {
     var states: [ServerState] = []
     /// Publishing waits until this is over.
     var publishDelay: Duration = .zero
+    /// Whether what was replaced is kept for a while, as servers do.
+    var keepsReplaced = false
+    /// What another client does, unheard of, as soon as this name was looked up the next times; each
+    /// once.
+    var overtakers: [FileName: [@Sendable (inout MemoryFiles.State) -> Void]] = [:]
     var readDelay: Duration = .zero
+    /// The answers to publishes, changes of attributes and renames come so long after they were done.
+    var answerDelay: Duration = .zero
     /// Whether clients are told what others change.
     var isPushing = true
     /// Whether clients may believe that they are.
@@ -56,12 +63,13 @@ final class MemoryFiles: Sendable {
 
 extension MemoryFiles.State {
   func inode(_ id: InodeID) throws(DFSError) -> Inode {
-    guard let inode = inodes[id] else { throw DFSError(.notFound, "no inode \(id)") }
+    guard let inode = inodes[id] else { throw DFSError(.staleHandle, "no inode \(id)") }
     return inode
   }
 
   func directory(_ id: InodeID) throws(DFSError) -> [FileName: InodeID] {
-    guard try inode(id).kind == .directory, let entries = entries[id] else {
+    guard let inode = inodes[id] else { throw DFSError(.notFound, "no directory \(id)") }
+    guard inode.kind == .directory, let entries = entries[id] else {
       throw DFSError(.notDirectory, "inode \(id) is no directory")
     }
     return entries
@@ -138,9 +146,28 @@ extension MemoryFiles.State {
     }
   }
 
+  mutating func overtake(_ parent: InodeID, _ name: FileName) {
+    guard overtakers[name]?.isEmpty == false else { return }
+    overtakers[name]?.removeFirst()(&self)
+  }
+
+  /// Replaces a file as another client does by rename, or removes it.
+  /// - Parameter content: nil to remove it.
+  mutating func replace(_ name: FileName, by content: [UInt8]?) {
+    if let id = entries[.root]?[name], let inode = inodes[id] { drop(.root, name, inode) }
+    let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
+    guard let content, let inode = try? create(.root, name, new) else { return }
+    let md5 = MD5Digest.of(content)
+    let version = Version(
+      id: .random(), size: UInt64(content.count), md5: md5, placement: Placement(md5: md5),
+      partDigests: Array(repeating: BlockChecksum(0), count: 4))
+    inodes[inode.id]?.version = version
+    contents[version.id] = content
+  }
+
   /// Forgets a content that nobody names or holds.
   mutating func collect(_ version: VersionID?) {
-    guard let version, holds[version] == nil else { return }
+    guard let version, holds[version] == nil, !keepsReplaced else { return }
     contents[version] = nil
   }
 }

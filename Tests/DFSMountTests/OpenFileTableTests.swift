@@ -1,6 +1,7 @@
 import DFSClient
 import DFSCore
 import Foundation
+import Synchronization
 import Testing
 
 @testable import DFSMount
@@ -12,15 +13,12 @@ import Testing
   /// processes appended to one file were lost so.
   @Test func anOpenThatWasOvertakenByACloseHasTheClosedVersion() async throws {
     let service = MemoryClient(MemoryFiles())
-    let context = FileContext(
-      service: service, nodes: NodeTable(),
-      spools: SpoolBudget(
-        directory: NSTemporaryDirectory(), diskLimit: 1 << 20, memoryPerFile: 1 << 20),
-      writes: .quorum, host: "here", logger: CapturedLog().logger)
-    let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
+    let context = context(service)
     let empty = try await service.create(.root, try FileName("log"), new)
     let files = OpenFileTable()
-    let first = files.open(empty, since: context.nodes.mark, context: context).file
+    let first = try #require(
+      files.open(empty, since: context.nodes.mark, context: context)
+    ).file
     _ = try await first.write(Array("one\n".utf8), at: nil) {}
     try await first.publish(durable: false) {}
 
@@ -28,13 +26,43 @@ import Testing
     let old = try await service.inode(empty.id, .current)
     _ = try await first.write(Array("two\n".utf8), at: nil) {}
     try await first.publish(durable: false) {}
-    let (second, isDivided) = files.open(old, since: mark, context: context)
-    #expect(second === first && !isDivided)
+    #expect(files.open(old, since: mark, context: context) == nil, "it is to be asked for again")
+    let (now, new) = (context.nodes.mark, try await service.inode(empty.id, .current))
+    let second = try #require(files.open(new, since: now, context: context))
+    #expect(second.file === first && !second.isDivided)
 
     #expect(!files.close(first))
     #expect(files.close(first))
-    let third = files.open(old, since: mark, context: context).file
-    #expect(third !== first)
-    #expect(third.size == 8, "with no handle left it has the closed version too")
+    #expect(files.open(old, since: mark, context: context) == nil, "nor with no handle left")
+    let third = try #require(files.open(new, since: now, context: context)).file
+    #expect(third !== first && third.size == 8)
+  }
+
+  /// The answer to a change of attributes comes after that to a publish that was made later.
+  @Test func answersInAnotherOrderLeaveTheContent() async throws {
+    let service = MemoryClient(MemoryFiles())
+    let context = context(service)
+    let made = try await service.create(.root, try FileName("f"), new)
+    let files = OpenFileTable()
+    let file = try #require(files.open(made, since: context.nodes.mark, context: context)).file
+    _ = try await file.write(Array("content".utf8), at: nil) {}
+    var change = AttributeChange()
+    change.mode = 0o600
+    let changed = try await service.setAttributes(made.id, change)
+    try await file.publish(durable: false) {}
+    file.learn(changed, modified: nil)
+    let (known, base) = file.state.withLock { ($0.inode, $0.base) }
+    #expect(known.version == base && known.size == 7 && known.mode == 0o600)
+    #expect(try await service.inode(made.id, .current) == known)
+  }
+
+  private let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
+
+  private func context(_ service: MemoryClient) -> FileContext {
+    FileContext(
+      service: service, nodes: NodeTable(),
+      spools: SpoolBudget(
+        directory: NSTemporaryDirectory(), diskLimit: 1 << 20, memoryPerFile: 1 << 20),
+      writes: .quorum, host: "here", logger: CapturedLog().logger)
   }
 }

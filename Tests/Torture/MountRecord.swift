@@ -20,6 +20,7 @@ struct MountRecord {
     this.record.calls = answer.calls
     this.record.chain = answer.chain
     this.fill(live)
+    this.noteStale()
     return this.record
   }
 
@@ -33,6 +34,13 @@ struct MountRecord {
   /// Errors after which the step may have happened, or may still happen.
   private static func isUnknown(_ error: Int32) -> Bool {
     [ETIMEDOUT, ENOTCONN, ECONNABORTED, EINTR].contains(error)
+  }
+
+  /// No program expects it, whatever other mounts rename, replace or remove.
+  private mutating func noteStale() {
+    for call in answer.calls where call.error == ESTALE {
+      record.problems.append(Problem(.wrong, "\(client) was told ESTALE by \(call.name)"))
+    }
   }
 
   private mutating func fill(_ live: [Group]) {
@@ -147,10 +155,6 @@ struct MountRecord {
     } else if Self.isUnknown(close.error) || begin != close.begin {
       addUnknown(store, from: close.begin)
       record.outcome = .unknown
-    } else if close.error == ESTALE {
-      // Another client removed the file.
-      add(store, .absent, from: close.begin, to: close.end)
-      record.outcome = .acknowledged
     }
   }
 

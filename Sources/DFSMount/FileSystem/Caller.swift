@@ -36,19 +36,28 @@ extension Caller {
   /// Whether the process has another descriptor on this inode open for writing, so that another
   /// close will come: a shell's redirection opens, duplicates and closes before it writes.
   func hasWritableDescriptor(on inode: InodeID, mount: String) -> Bool {
+    anyDescriptor { info in
+      guard Self.field("ino", info) == "\(inode)"[...], Self.field("mnt_id", info) == mount[...],
+        let flags = Self.field("flags", info).flatMap({ Int32($0, radix: 8) })
+      else { return false }
+      return flags & O_ACCMODE != O_RDONLY
+    }
+  }
+
+  /// Whether the process has this inode open, and so may ask for it by its descriptor; also if it
+  /// cannot be told whose process it is.
+  func hasDescriptor(on inode: InodeID) -> Bool {
+    thread <= 0 || anyDescriptor { Self.field("ino", $0) == "\(inode)"[...] }
+  }
+
+  private func anyDescriptor(_ isOne: (String) -> Bool) -> Bool {
     guard let list = opendir("/proc/\(thread)/fdinfo") else { return false }
     defer { closedir(list) }
     while let entry = readdir(list) {
       let name = withUnsafeBytes(of: entry.pointee.d_name) {
         String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
       }
-      guard let info = text("fdinfo/\(name)") else { continue }
-      if Self.field("ino", info) == "\(inode)"[...], Self.field("mnt_id", info) == mount[...],
-        let flags = Self.field("flags", info).flatMap({ Int32($0, radix: 8) }),
-        flags & O_ACCMODE != O_RDONLY
-      {
-        return true
-      }
+      if let info = text("fdinfo/\(name)"), isOne(info) { return true }
     }
     return false
   }

@@ -6,8 +6,8 @@ internal import Synchronization
 /// Attributes, links' targets and space.
 extension FileSystem {
   /// - Parameter handle: the open file through which is asked: it has the size of what it reads.
-  func attributes(of id: InodeID, handle: UInt64? = nil) async throws -> Reply {
-    var attributes = try await currentAttributes(of: id)
+  func attributes(of id: InodeID, handle: UInt64?, _ caller: Caller) async throws -> Reply {
+    var attributes = try await currentAttributes(of: id, caller)
     if let handle, let file = try? handles.file(handle).file, file.size != attributes.size {
       attributes.size = file.size
       attributes.isPassing = true
@@ -16,10 +16,10 @@ extension FileSystem {
     return .attributes(attributes)
   }
 
-  private func currentAttributes(of id: InodeID) async throws -> Attributes {
+  func currentAttributes(of id: InodeID, _ caller: Caller) async throws -> Attributes {
     let mark = mark
     do {
-      let current = attributes(try await service.inode(id, .pushed), since: mark)
+      let current = try await settled(try await service.inode(id, .pushed), since: mark, caller)
       if id == .root { lastRoot.withLock { $0 = current } }
       return current
     } catch let error as DFSError where id == .root && error.code == .serversMissing {
@@ -29,22 +29,23 @@ extension FileSystem {
     } catch let error as DFSError where error.isAbsence {
       // Removed, and open here, or it is somebody's working directory.
       if let file = files[id] {
-        file.markRemoved()
+        file.markLost(id)
         return file.ownAttributes
       }
-      guard let inode = nodes.removed(id) else {
-        throw DFSError(.staleHandle, "inode \(id) is gone", cause: error)
+      if let inode = nodes.removed(id) { return Attributes(inode) }
+      switch try remains(of: id, for: caller, error) {
+      case .open(let file): return file.ownAttributes
+      case .found(let inode): return Attributes(inode)
       }
-      return Attributes(inode)
     }
   }
 
   /// - Parameter handle: the open file, for ftruncate(2); without one a new size is published here.
   func setAttributes(
-    of id: InodeID, _ request: AttributeRequest, handle: UInt64?,
+    of id: InodeID, _ request: AttributeRequest, handle: UInt64?, _ caller: Caller,
     progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
-    if let size = request.size { try await resize(id, to: size, handle: handle, progress) }
+    if let size = request.size { try await resize(id, to: size, handle: handle, caller, progress) }
     if request.change != AttributeChange() {
       if let file = files[id], file.state.withLock({ $0.isRemoved }) {
         return .attributes(file.change(request.change))
@@ -53,34 +54,83 @@ extension FileSystem {
         return .attributes(Attributes(inode))
       }
       if request.change.accessed != nil { forgetAccess(id) }
-      try await change(id, request.change)
+      do {
+        try await change(id, request.change, progress)
+      } catch let error as DFSError where error.isAbsence {
+        // Of what is removed, as on a local disk.
+        switch try remains(of: id, for: caller, isByHandle: handle != nil, error) {
+        case .open(let file): return .attributes(file.change(request.change))
+        case .found(var inode):
+          inode.perform(request.change, at: .now)
+          return .attributes(Attributes(inode))
+        }
+      }
     }
-    return try await attributes(of: id, handle: handle)
+    return try await attributes(of: id, handle: handle, caller)
   }
 
   /// Changes attributes at the servers, and what is known of them here.
-  func change(_ id: InodeID, _ change: AttributeChange) async throws {
-    let inode = try await service.setAttributes(id, change)
-    files[id]?.learn(inode, modified: change.modified)
-    nodes.note(inode)
+  func change(
+    _ id: InodeID, _ change: AttributeChange, _ progress: @escaping @Sendable () -> Void = {}
+  ) async throws {
+    let file = files[id]
+    // A publish under way would set the time of modification back to that of its content.
+    if change.modified != nil, let file, file.isDirty {
+      return try await file.lane.alone(progress) { try await self.change(id, file, change) }
+    }
+    try await self.change(id, file, change)
+  }
+
+  private func change(_ id: InodeID, _ file: OpenFile?, _ change: AttributeChange) async throws {
+    let target = file?.target ?? id
+    let inode: Inode
+    do {
+      inode = try await service.setAttributes(target, change)
+    } catch let error as DFSError where error.isAbsence {
+      file?.markLost(target)
+      throw error
+    }
+    file?.learn(inode, modified: change.modified)
+  }
+
+  /// The same for a file that is open: of one that was removed, here only. In the file's lane, if it
+  /// sets the time of modification.
+  func change(_ file: OpenFile, _ change: AttributeChange) async throws {
+    if !file.isRemoved {
+      do {
+        return try await self.change(file.id, file, change)
+      } catch let error as DFSError where error.isAbsence {}
+    }
+    _ = file.change(change)
   }
 
   private func resize(
-    _ id: InodeID, to size: UInt64, handle: UInt64?, _ progress: @escaping @Sendable () -> Void
+    _ id: InodeID, to size: UInt64, handle: UInt64?, _ caller: Caller,
+    _ progress: @escaping @Sendable () -> Void
   ) async throws {
     if let handle {
       return try await resize(try handles.file(handle).file, to: size, progress)
     }
     try await context.checkWritable()
-    let file = try await openFile(id).file
+    let file = try await openFile(id, caller, progress).file
     do {
       try await resize(file, to: size, progress)
-      try await file.publish(durable: false, progress: progress)
     } catch {
       await close(file)
       throw error
     }
-    await close(file)
+    // What another client removed meanwhile is gone, shorter or longer.
+    let isShared = file.state.withLock { $0.handles > 1 }
+    // Nobody else will store it if the process is killed now.
+    try await Uncancelled.run {
+      do {
+        try await file.publish(durable: false, keepsRemoved: isShared, progress: progress)
+      } catch {
+        await self.close(file)
+        throw error
+      }
+      await self.close(file)
+    }
   }
 
   /// To the size that it has moves its times all the same.
@@ -89,11 +139,16 @@ extension FileSystem {
   ) async throws {
     let isSame = file.size == size
     try await file.truncate(to: size, isChange: true, progress: progress)
-    if isSame, size > 0 { try await touch(file) }
+    if isSame, size > 0 { try await touch(file, progress) }
   }
 
-  /// Moves the times of modification and change of a file whose content stays.
-  func touch(_ file: OpenFile) async throws {
+  /// Moves the times of modification and change of a file whose content stays; after a publish that is
+  /// under way, which would set them back.
+  func touch(_ file: OpenFile, _ progress: @escaping @Sendable () -> Void) async throws {
+    try await file.lane.alone(progress) { try await self.touchNow(file) }
+  }
+
+  private func touchNow(_ file: OpenFile) async throws {
     let now = Timestamp.now
     var change = AttributeChange()
     change.modified = now
@@ -103,18 +158,17 @@ extension FileSystem {
       state.changed = now
       return true
     }
-    if isDirty { return }
-    if file.state.withLock({ $0.isRemoved }) {
-      _ = file.change(change)
-      return
-    }
-    let inode = try await service.setAttributes(file.id, change)
-    file.learn(inode, modified: now)
-    nodes.note(inode)
+    if !isDirty { try await self.change(file, change) }
   }
 
-  func target(of id: InodeID) async throws -> Reply {
-    let link = try await service.inode(id, .pushed)
+  func target(of id: InodeID, _ caller: Caller) async throws -> Reply {
+    let link: Inode
+    do {
+      link = try await service.inode(id, .pushed)
+    } catch let error as DFSError where error.isAbsence {
+      guard case .found(let inode) = try remains(of: id, for: caller, error) else { throw error }
+      return .target(inode.target)
+    }
     noteAccess(link)
     return .target(link.target)
   }

@@ -38,18 +38,22 @@ extension FileSystem {
     _ items: ArraySlice<DirectoryPage.Item>, of listing: DirectoryHandle.Listing, atMost size: Int
   ) -> ArraySlice<DirectoryPage.Item> {
     var page = items.prefix(size / Self.itemBytes + 1)
-    let isOld = listing.changes.map { $0 != service.changes } ?? false
     for place in page.indices {
       guard let name = page[place].entry else { continue }
-      if isOld {
-        page[place].entry = nil
-        continue
-      }
       let inode = page[place].attributes.inode
       if let file = files[inode.id] { page[place].attributes = told(file.overlay(inode), of: file) }
       if nodes.otherName(of: inode, than: name) != nil { page[place].entry = nil }
     }
+    // Asked last: what changed while open files were looked at may have been closed since.
+    if isOld(listing) { for place in page.indices { page[place].entry = nil } }
     return page
+  }
+
+  /// Whether anything may have changed since the directory was read from the front; where changes of
+  /// others are not heard of, anything that was published here.
+  private func isOld(_ listing: DirectoryHandle.Listing) -> Bool {
+    guard let changes = listing.mark.changes else { return listing.mark.published != nodes.mark }
+    return changes != service.changes
   }
 
   /// The smallest item with attributes in an answer to the kernel: fuse_direntplus with a name of
@@ -76,7 +80,7 @@ extension FileSystem {
           name: item.name.bytes, attributes: attributes(item.inode, since: mark),
           entry: NodeName(parent: id, name: item.name)))
     }
-    return DirectoryHandle.Listing(items: items, changes: mark.changes)
+    return DirectoryHandle.Listing(items: items, mark: mark)
   }
 
   func releaseDirectory(_ handle: UInt64) -> Reply {

@@ -12,7 +12,7 @@ extension FileSystem {
       return .value(Array(answer.utf8), limit: limit)
     }
     let name = try AttributeName(kept: name)
-    guard name.isShown(to: caller), let value = try await attributes(of: id)[name] else {
+    guard name.isShown(to: caller), let value = try await attributes(of: id, caller)[name] else {
       if name.isCapability { files[id]?.state.withLock { $0.lacksCapability = true } }
       throw DFSError(.noAttribute, "inode \(id) has no attribute '\(name)'")
     }
@@ -20,29 +20,41 @@ extension FileSystem {
   }
 
   func extendedAttributes(of id: InodeID, limit: Int, _ caller: Caller) async throws -> Reply {
-    let names = try await attributes(of: id).keys.filter { $0.isShown(to: caller) }.sorted()
+    let names = try await attributes(of: id, caller).keys.filter { $0.isShown(to: caller) }.sorted()
     return .value(names.flatMap { $0.bytes + [0] }, limit: limit)
   }
 
   func setExtendedAttribute(
-    of id: InodeID, _ name: [UInt8], _ value: [UInt8], _ mode: AttributeSetMode
+    of id: InodeID, _ name: [UInt8], _ value: [UInt8], _ mode: AttributeSetMode, _ caller: Caller
   ) async throws -> Reply {
     let name = try AttributeName(settable: name)
     if name.isCapability { files[id]?.state.withLock { $0.lacksCapability = false } }
     if let file = nameless(id) {
       try file.setAttribute(name, value, mode)
     } else {
-      try await service.setExtendedAttribute(id, name, value, mode)
+      do {
+        try await service.setExtendedAttribute(files[id]?.target ?? id, name, value, mode)
+      } catch let error as DFSError where error.isAbsence {
+        guard case .open(let file) = try remains(of: id, for: caller, error) else { return .done }
+        try file.setAttribute(name, value, mode)
+      }
     }
     return .done
   }
 
-  func removeExtendedAttribute(of id: InodeID, _ name: [UInt8]) async throws -> Reply {
+  func removeExtendedAttribute(
+    of id: InodeID, _ name: [UInt8], _ caller: Caller
+  ) async throws -> Reply {
     let name = try AttributeName(settable: name)
     if let file = nameless(id) {
       try file.setAttribute(name, nil, .replace)
     } else {
-      try await service.removeExtendedAttribute(id, name)
+      do {
+        try await service.removeExtendedAttribute(files[id]?.target ?? id, name)
+      } catch let error as DFSError where error.isAbsence {
+        guard case .open(let file) = try remains(of: id, for: caller, error) else { return .done }
+        try file.setAttribute(name, nil, .replace)
+      }
     }
     return .done
   }
@@ -54,17 +66,24 @@ extension FileSystem {
   }
 
   /// Takes away the capability of a file that is open here, if it has one.
-  func removeCapability(of id: InodeID) async throws {
+  func removeCapability(of id: InodeID, _ caller: Caller) async throws {
     guard !lacksCapability(id) else { return }
-    if let name = try await attributes(of: id).keys.first(where: \.isCapability) {
-      _ = try await removeExtendedAttribute(of: id, name.bytes)
+    if let name = try await attributes(of: id, caller).keys.first(where: \.isCapability) {
+      _ = try await removeExtendedAttribute(of: id, name.bytes, caller)
     }
     files[id]?.state.withLock { $0.lacksCapability = true }
   }
 
-  private func attributes(of id: InodeID) async throws -> [AttributeName: [UInt8]] {
+  private func attributes(
+    of id: InodeID, _ caller: Caller
+  ) async throws -> [AttributeName: [UInt8]] {
     if let file = nameless(id) { return file.state.withLock { $0.attributes } }
-    return try await service.extendedAttributes(id)
+    do {
+      return try await service.extendedAttributes(files[id]?.target ?? id)
+    } catch let error as DFSError where error.isAbsence {
+      guard case .open(let file) = try remains(of: id, for: caller, error) else { return [:] }
+      return file.state.withLock { $0.attributes }
+    }
   }
 
   /// A file that is open and has no name: its attributes are here only.
@@ -113,7 +132,7 @@ private enum Telling: String {
       guard id == .root else { throw Self.absent }
       return "\(getpid())"
     }
-    let known = files.files[id]?.state.withLock { $0.isRemoved ? $0.base : nil }
+    let known = files.files[id]?.state.withLock { $0.isLocal || $0.kept != nil ? $0.base : nil }
     let version =
       if let known { known } else { try await files.service.inode(id, .pushed).version }
     guard let version else { throw Self.absent }

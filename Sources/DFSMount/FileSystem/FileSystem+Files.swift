@@ -9,13 +9,13 @@ extension FileSystem {
   // MARK: Opening
 
   /// A new open sees every version whose close returned before it, on any mount.
-  func open(_ id: InodeID, flags: Int32, progress: @escaping @Sendable () -> Void) async throws
-    -> Reply
-  {
+  func open(
+    _ id: InodeID, flags: Int32, _ caller: Caller, progress: @escaping @Sendable () -> Void
+  ) async throws -> Reply {
     let writes = flags & O_ACCMODE != O_RDONLY
     if writes { try await context.checkWritable() }
     if flags & (O_WRONLY | O_TRUNC) == 0, !nodes.hasPages(id) { service.expectReading(id) }
-    let (file, isDivided) = try await openFile(id)
+    let (file, isDivided) = try await openFile(id, caller, progress)
     if flags & O_TRUNC != 0 {
       do {
         try await file.truncate(to: 0, isChange: true, progress: progress)
@@ -44,20 +44,36 @@ extension FileSystem {
       isDirect: isPastPages)
   }
 
-  /// The open file of an inode as it is now, with one more handle.
-  func openFile(_ id: InodeID) async throws -> (file: OpenFile, isDivided: Bool) {
-    let mark = nodes.mark
+  /// The open file of an inode as it is now, with one more handle; of one that is gone, as the call
+  /// found it by its name, or as it is open here.
+  func openFile(
+    _ id: InodeID, _ caller: Caller, _ progress: @escaping @Sendable () -> Void
+  ) async throws -> (file: OpenFile, isDivided: Bool) {
     do {
-      let inode = try await current(id)
-      guard inode.kind != .directory else { throw DFSError(.isDirectory, "it is a directory") }
-      return files.open(inode, since: mark, context: context)
+      return try await open(id, progress) { try await current(id) }
     } catch let error as DFSError where error.isAbsence {
-      // A file without a name may be opened again through /proc.
-      guard let file = files[id], file.state.withLock({ $0.isRemoved }) else {
-        throw DFSError(.staleHandle, "inode \(id) has not that name any more", cause: error)
-      }
-      return files.open(file.state.withLock { $0.inode }, since: mark, context: context)
+      return try await openGone(id, caller, error, progress)
     }
+  }
+
+  /// Opens what is answered; asked again as long as the file is just being published here.
+  private func open(
+    _ id: InodeID, _ progress: @escaping @Sendable () -> Void, asking: () async throws -> Inode
+  ) async throws -> (file: OpenFile, isDivided: Bool) {
+    while true {
+      let mark = nodes.mark
+      let inode = try await asking()
+      guard inode.kind != .directory else { throw DFSError(.isDirectory, "it is a directory") }
+      files[id]?.markFound()
+      if let opened = files.open(inode, since: mark, context: context) { return opened }
+      try await untilPublished(id, progress)
+    }
+  }
+
+  private func untilPublished(
+    _ id: InodeID, _ progress: @escaping @Sendable () -> Void
+  ) async throws {
+    if let file = files[id], file.isPublishing { try await file.lane.alone(progress) {} }
   }
 
   /// The inode now; also if the kernel's name for it still means it.
@@ -70,39 +86,110 @@ extension FileSystem {
     return inode
   }
 
+  /// The open file of an inode that the kernel's name does not mean any more.
+  private func openGone(
+    _ id: InodeID, _ caller: Caller, _ error: DFSError, _ progress: @escaping @Sendable () -> Void
+  ) async throws -> (file: OpenFile, isDivided: Bool) {
+    // A file without a name may be opened again through /proc.
+    if let file = files.reopen(id, if: { $0.isRemoved }) { return (file, file.isDivided) }
+    guard looks.isAskedAgain(id, by: caller) else { throw stale(id, caller, error) }
+    do {
+      // It has another name only.
+      return try await open(id, progress) { try await service.inode(id, .current) }
+    } catch let error as DFSError where error.isAbsence {
+      files[id]?.markLost(id)
+    }
+    while true {
+      if let file = files.reopen(id, if: { _ in true }) { return (file, file.isDivided) }
+      guard let found = looks.found(id, by: caller) else { throw stale(id, caller, error) }
+      // Whatever was published here since it was found went with it.
+      guard let opened = files.open(found.inode, since: nodes.mark, context: context) else {
+        continue
+      }
+      opened.file.markLost(id)
+      guard await isHeld(opened.file) else {
+        await close(opened.file)
+        throw stale(id, caller, error)
+      }
+      return opened
+    }
+  }
+
+  /// Whether the servers have the content of a file that was removed, which they keep from now on.
+  private func isHeld(_ file: OpenFile) async -> Bool {
+    guard let version = file.state.withLock({ $0.base }) else { return true }
+    await service.untilHeld()
+    guard let copies = try? await service.copies([version.id])[version.id] else { return true }
+    return PartIndex.all.allSatisfy { part in
+      version.split.length(of: part) == 0 || !copies.holders(of: part).servers.isEmpty
+    }
+  }
+
   func create(
-    _ parent: InodeID, _ name: FileName, mode: UInt32, flags: Int32, _ caller: Caller
+    _ parent: InodeID, _ name: FileName, mode: UInt32, flags: Int32, _ caller: Caller,
+    progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
     try await context.checkWritable()
-    let mark = mark
-    do {
-      let new = NewInode(kind: .regular, mode: mode, caller)
-      let inode = try await service.create(parent, name, try await inheriting(parent, new))
-      let file = OpenFile(created: inode, context: context)
-      files.add(created: file)
-      let entry = entry(parent, name, inode, since: mark)
-      return .created(entry, opened(file, flags: flags, isDivided: false))
-    } catch let error as DFSError where error.code == .exists && flags & O_EXCL == 0 {
-      return try await openExisting(parent, name, flags: flags)
+    let new = NewInode(kind: .regular, mode: mode, caller)
+    while true {
+      try Task.checkCancellation()
+      let mark = mark
+      do {
+        let inode = try await within(parent, for: caller) {
+          try await service.create(parent, name, try await inheriting(parent, new))
+        }
+        let file = OpenFile(created: inode, context: context)
+        file.notePlace(NodeName(parent: parent, name: name))
+        files.add(created: file)
+        let entry = await made(parent, name, inode, since: mark, caller)
+        return .created(entry, opened(file, flags: flags, isDivided: false))
+      } catch let error as DFSError where error.code == .exists && flags & O_EXCL == 0 {
+        let place = NodeName(parent: parent, name: name)
+        if let reply = try await openExisting(place, flags: flags, caller, progress) {
+          return reply
+        }
+      }
     }
   }
 
   /// Another client made the file a moment ago.
-  private func openExisting(_ parent: InodeID, _ name: FileName, flags: Int32) async throws -> Reply
-  {
+  /// - Returns: nil if it is gone again, or to be asked for again.
+  private func openExisting(
+    _ place: NodeName, flags: Int32, _ caller: Caller, _ progress: @escaping @Sendable () -> Void
+  ) async throws -> Reply? {
     let mark = mark
-    // Who appended and closed meanwhile, here, has made a later version than that which was found.
-    let inode = nodes.newest(
-      try await service.lookup(parent, name, .current), since: mark.published)
-    guard inode.kind == .regular else {
-      throw DFSError(.staleHandle, "'\(name)' was replaced by something that is no file")
+    let found: Inode
+    do {
+      found = try await service.lookup(place.parent, place.name, .current)
+    } catch let error as DFSError where error.isAbsence { return nil }
+    guard found.kind == .regular else {
+      throw DFSError(.staleHandle, "'\(place.name)' was replaced by something that is no file")
     }
-    if let lost = try await lostName(of: inode, foundAs: NodeName(parent: parent, name: name)) {
-      return .renamed(from: lost)
+    let lost = lostName(of: found, foundAs: place)
+    // The kernel takes the attributes of this answer, whatever was written since they were true; so
+    // what it knows, and may be writing, it is to look up and open: it asks again, once. Who was
+    // overtaken again gets it all the same, and the kernel asks for its attributes before it uses them.
+    let isKnown = nodes.knows(found.id)
+    if isKnown, !looks.isSecond(caller) {
+      if let lost { return .renamed(from: lost) }
+      throw stale(found.id, caller, DFSError(.exists, "'\(place.name)' was made, and is in use"))
     }
-    let (file, isDivided) = files.open(inode, since: mark.published, context: context)
-    if flags & O_TRUNC != 0 { try await file.truncate(to: 0, isChange: true) {} }
-    let entry = entry(parent, name, inode, since: mark)
+    guard let (file, isDivided) = files.open(found, since: mark.published, context: context) else {
+      try await untilPublished(found.id, progress)
+      return nil
+    }
+    file.notePlace(place)
+    if flags & O_TRUNC != 0 {
+      do {
+        try await file.truncate(to: 0, isChange: true, progress: progress)
+      } catch {
+        await close(file)
+        throw error
+      }
+    }
+    var entry = await made(place.parent, place.name, found, since: mark, caller)
+    entry.lost = lost
+    entry.isPassing = isKnown
     return .created(entry, opened(file, flags: flags, isDivided: isDivided))
   }
 
@@ -163,16 +250,22 @@ extension FileSystem {
   }
 
   /// The last reference to a handle is gone. What was written through a mapping after close(2) is
-  /// stored now; nobody is left to be told of an error but the log.
+  /// stored now; nobody is left to be told of an error but the log. Not from a task that may be
+  /// cancelled.
   @discardableResult
-  func release(_ handle: UInt64) async -> Reply {
-    if let handle = handles.removeFile(handle) { await close(handle.file) }
+  func release(_ handle: UInt64, progress: @escaping @Sendable () -> Void) async -> Reply {
+    if let handle = handles.removeFile(handle) { await closeNow(handle.file, progress) }
     return .done
   }
 
+  /// To its end, whatever becomes of who asked for it.
   func close(_ file: OpenFile) async {
+    await Uncancelled.run { await self.closeNow(file) {} }
+  }
+
+  private func closeNow(_ file: OpenFile, _ progress: @escaping @Sendable () -> Void) async {
     do {
-      try await file.publish(durable: false, onlyNew: true) {}
+      try await file.publish(durable: false, onlyNew: true, progress: progress)
     } catch { await removeUnstored(file, error) }
     guard files.close(file) else { return }
     let reason = file.lastFailure ?? DFSError(.inputOutput, "it was never stored")
@@ -183,7 +276,7 @@ extension FileSystem {
 
   /// Removes the entry of a new file whose content could not be stored, as well as it can be.
   private func removeUnstored(_ file: OpenFile, _ error: any Error) async {
-    guard file.wasNeverPublished, let name = nodes.name(of: file.id) else { return }
+    guard file.wasNeverPublished, let name = file.place else { return }
     file.giveUp(DFSError(anyError: error))
     do {
       try await service.discard(name.parent, name.name, file.id)

@@ -14,10 +14,9 @@ extension FileSystem {
       return (isLost ? state.spool : nil, state.inode, state.base, state.modified)
     }
     // An empty new file is not worth it.
-    guard let spool, base != nil || spool.size > 0, let name = nodes.name(of: file.id) else {
-      return
-    }
+    guard let spool, base != nil || spool.size > 0, let name = file.place else { return }
     var lost = inode
+    lost.id = file.target
     lost.version = base
     let kept = KeptFile(
       owner: source, namespace: service.namespaceID, path: nodes.path(of: name),
@@ -40,19 +39,18 @@ extension FileSystem {
     }
   }
 
-  /// Stores what was written and not closed; what cannot be stored in time is kept.
-  func drain(until end: ContinuousClock.Instant) async {
-    let dirty = files.all.filter(\.isDirty)
-    let underWay = UnderWay(dirty.count)
+  /// Stores what was written and not closed; what cannot be stored is kept.
+  /// - Parameter bound: how long it may take without progress.
+  func drain(within bound: Duration) async {
+    let dirty = handles.openFiles.filter(\.isDirty)
+    let draining = Draining(dirty.count, bound)
     let tasks = dirty.map { file in
       Task {
-        try? await file.publish(durable: false) {}
-        underWay.count.withLock { $0 -= 1 }
+        try? await file.publish(durable: false) { draining.extend() }
+        draining.ended()
       }
     }
-    while underWay.count.withLock({ $0 }) > 0, ContinuousClock.now < end {
-      try? await Task.sleep(for: .milliseconds(20))
-    }
+    while draining.goesOn { try? await Task.sleep(for: .milliseconds(20)) }
     for task in tasks { task.cancel() }
     for file in dirty where file.isDirty {
       logger.error("\(file.name) was open and its last changes are not stored")
@@ -61,7 +59,16 @@ extension FileSystem {
   }
 }
 
-private final class UnderWay: Sendable {
-  let count: Mutex<Int>
-  init(_ count: Int) { self.count = Mutex(count) }
+private final class Draining: Sendable {
+  private let bound: Duration
+  private let state: Mutex<(count: Int, end: ContinuousClock.Instant)>
+
+  init(_ count: Int, _ bound: Duration) {
+    self.bound = bound
+    state = Mutex((count, .now + bound))
+  }
+
+  var goesOn: Bool { state.withLock { $0.count > 0 && .now < $0.end } }
+  func extend() { state.withLock { $0.end = .now + bound } }
+  func ended() { state.withLock { $0.count -= 1 } }
 }

@@ -7,28 +7,43 @@ internal import Synchronization
 extension FileSystem {
   /// A cached entry is good as long as servers push; that there is none is asked for anew, since a
   /// file that another client has just closed must be found.
-  func lookup(_ parent: InodeID, _ name: FileName) async throws -> Reply {
-    let mark = mark
-    let inode = try await service.lookup(parent, name, .pushedIfThere)
-    if let lost = try await lostName(of: inode, foundAs: NodeName(parent: parent, name: name)) {
-      return .renamed(from: lost)
+  func lookup(_ parent: InodeID, _ name: FileName, _ caller: Caller) async throws -> Reply {
+    let place = NodeName(parent: parent, name: name)
+    let isSecond = looks.isSecond(caller)
+    var mark = mark
+    var inode = try await within(parent, for: caller) {
+      try await service.lookup(parent, name, isSecond ? .current : .pushedIfThere)
     }
-    return .entry(entry(parent, name, inode, since: mark))
+    if !isSecond, nodes.otherName(of: inode, than: place) != nil {
+      // What is cached here may be old: it is asked for anew.
+      mark = self.mark
+      inode = try await service.lookup(parent, name, .current)
+    }
+    let lost = lostName(of: inode, foundAs: place)
+    guard isSecond else {
+      if let lost { return .renamed(from: lost) }
+      return .entry(try await entry(parent, name, inode, since: mark, caller))
+    }
+    if let lost, looks.hasJustFound(inode.id, as: lost, by: caller) {
+      // That is what a rename asks for that another client has just made: it is to be tried, and
+      // told that the old name is none.
+      throw DFSError(.notFound, "'\(lost.name)' became '\(name)' in between")
+    }
+    looks.note(.init(name: place, inode: inode), by: caller)
+    var entry = try await entry(parent, name, inode, since: mark, caller)
+    entry.lost = lost
+    entry.isPassing = true
+    return .entry(entry)
   }
 
   /// Under which name, that is none any more, the kernel knows a file that can have one only. Told
   /// of the new one besides, it would take both for names of one file, and rename(2) of the old to
   /// the new does nothing then: another client's rename would look like this one's.
-  func lostName(of inode: Inode, foundAs name: NodeName) async throws -> NodeName? {
+  /// - Parameter inode: what the name means now.
+  func lostName(of inode: Inode, foundAs name: NodeName) -> NodeName? {
     guard let known = nodes.otherName(of: inode, than: name) else { return nil }
-    // Either may be what is cached here: it is asked for anew, and so the kernel's next question
-    // gets what is.
-    guard try await service.lookup(name.parent, name.name, .current).id == inode.id else {
-      throw DFSError(.staleHandle, "'\(name.name)' is another file now")
-    }
-    let isKept = try? await service.lookup(known.parent, known.name, .current).id == inode.id
     nodes.drop(known, of: inode.id)
-    return isKept == true ? nil : known
+    return known
   }
 
   // MARK: Making
@@ -36,7 +51,7 @@ extension FileSystem {
   func makeDirectory(
     _ parent: InodeID, _ name: FileName, mode: UInt32, _ caller: Caller
   ) async throws -> Reply {
-    try await make(parent, name, NewInode(kind: .directory, mode: mode, caller))
+    try await make(parent, name, NewInode(kind: .directory, mode: mode, caller), caller)
   }
 
   func makeNode(
@@ -44,17 +59,19 @@ extension FileSystem {
   ) async throws -> Reply {
     var new = NewInode(kind: try FileKind(fileType: mode), mode: mode, caller)
     new.device = device
-    guard new.kind == .regular else { return try await make(parent, name, new) }
+    guard new.kind == .regular else { return try await make(parent, name, new, caller) }
     // Nobody will close it, so its empty content is published here.
-    let reply = try await create(parent, name, mode: mode, flags: O_WRONLY | O_EXCL, caller)
+    let reply = try await create(parent, name, mode: mode, flags: O_WRONLY | O_EXCL, caller) {}
     guard case .created(let entry, let opened) = reply else { return reply }
-    do {
-      try await flush(opened.handle, caller) {}
-    } catch {
-      await release(opened.handle)
-      throw error
+    try await Uncancelled.run {
+      do {
+        try await self.flush(opened.handle, caller) {}
+      } catch {
+        await self.release(opened.handle) {}
+        throw error
+      }
+      await self.release(opened.handle) {}
     }
-    await release(opened.handle)
     return .entry(entry)
   }
 
@@ -67,18 +84,28 @@ extension FileSystem {
     }
     var new = NewInode(kind: .symlink, mode: 0o777, caller)
     new.target = target
-    return try await make(parent, name, new)
+    return try await make(parent, name, new, caller)
   }
 
-  private func make(_ parent: InodeID, _ name: FileName, _ new: NewInode) async throws -> Reply {
+  private func make(
+    _ parent: InodeID, _ name: FileName, _ new: NewInode, _ caller: Caller
+  ) async throws -> Reply {
     let mark = mark
-    let inode = try await service.create(parent, name, try await inheriting(parent, new))
-    return .entry(entry(parent, name, inode, since: mark))
+    let inode = try await within(parent, for: caller) {
+      try await service.create(parent, name, try await inheriting(parent, new))
+    }
+    return .entry(await made(parent, name, inode, since: mark, caller))
   }
 
   /// In a directory with the setgid bit, what is made has the directory's group.
+  /// - Throws: `notFound` if the directory is gone.
   func inheriting(_ parent: InodeID, _ new: NewInode) async throws -> NewInode {
-    let directory = try await service.inode(parent, .pushed)
+    let directory: Inode
+    do {
+      directory = try await service.inode(parent, .pushed)
+    } catch let error as DFSError where error.code == .staleHandle {
+      throw DFSError(.notFound, "directory \(parent) does not exist any more", cause: error)
+    }
     guard directory.mode & UInt32(S_ISGID) != 0 else { return new }
     var new = new
     new.group = directory.group
@@ -87,30 +114,42 @@ extension FileSystem {
   }
 
   func link(
-    _ id: InodeID, to parent: InodeID, _ name: FileName,
+    _ id: InodeID, to parent: InodeID, _ name: FileName, _ caller: Caller,
     progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
     let mark = mark
     if let file = files[id], file.isTemporary {
       let inode = try await file.publish(as: name, in: parent, progress: progress)
-      return .entry(entry(parent, name, inode, since: mark))
+      return .entry(await made(parent, name, inode, since: mark, caller))
     }
-    let inode = try await service.link(id, to: parent, name)
+    let inode = try await within(parent, for: caller) {
+      do {
+        return try await service.link(files[id]?.target ?? id, to: parent, name)
+      } catch let error as DFSError where error.code == .staleHandle {
+        // As on a local disk: what has lost its last name gets no other.
+        _ = try remains(of: id, for: caller, error)
+        throw DFSError(.notFound, "inode \(id) was removed", cause: error)
+      }
+    }
     files[id]?.learn(inode, modified: nil)
-    return .entry(entry(parent, name, inode, since: mark))
+    return .entry(await made(parent, name, inode, since: mark, caller))
   }
 
   // MARK: Removing
 
-  func unlink(_ parent: InodeID, _ name: FileName) async throws -> Reply {
+  func unlink(_ parent: InodeID, _ name: FileName, _ caller: Caller) async throws -> Reply {
     if !files.isEmpty { await holdOpenFile(parent, name) }
-    let inode = try await service.unlink(parent, name)
+    let inode = try await within(parent, for: caller) { try await service.unlink(parent, name) }
     forgetName(parent, name, inode)
     return .done
   }
 
-  func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Reply {
-    let inode = try await service.removeDirectory(parent, name)
+  func removeDirectory(
+    _ parent: InodeID, _ name: FileName, _ caller: Caller
+  ) async throws -> Reply {
+    let inode = try await within(parent, for: caller) {
+      try await service.removeDirectory(parent, name)
+    }
     nodes.drop(NodeName(parent: parent, name: name), of: inode.id)
     nodes.noteRemoved(inode)
     return .done
@@ -118,17 +157,14 @@ extension FileSystem {
 
   /// If the name's file is open here, waits until the servers keep its copies, and keeps here what
   /// goes with its last name.
-  /// - Returns: what the name means now.
-  @discardableResult
-  private func holdOpenFile(_ parent: InodeID, _ name: FileName) async -> Inode? {
+  private func holdOpenFile(_ parent: InodeID, _ name: FileName) async {
     let inode = try? await service.lookup(parent, name, .pushed)
     if let inode, let file = files[inode.id] {
       await service.untilHeld()
       if inode.links <= 1, let attributes = try? await service.extendedAttributes(inode.id) {
-        file.state.withLock { if !$0.isRemoved { $0.attributes = attributes } }
+        file.state.withLock { if !$0.isLocal { $0.attributes = attributes } }
       }
     }
-    return inode
   }
 
   /// - Parameter inode: as it was before it lost the name.
@@ -149,17 +185,28 @@ extension FileSystem {
   // MARK: Moving
 
   func rename(
-    _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName, flags: UInt32
+    _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName,
+    flags: UInt32, _ caller: Caller
   ) async throws -> Reply {
     let mode = try RenameMode(flags: flags)
-    let replaced = mode == .replace ? await holdOpenFile(newParent, newName) : nil
-    let moved = try await service.lookup(parent, name, .pushed)
-    let other = mode == .exchange ? try await service.lookup(newParent, newName, .pushed) : nil
-    try await service.rename(parent, name, to: newParent, newName, mode)
-    if let replaced, replaced.id != moved.id { forgetName(newParent, newName, replaced) }
-    nodes.rename(moved.id, to: NodeName(parent: newParent, name: newName))
-    if let other { nodes.rename(other.id, to: NodeName(parent: parent, name: name)) }
+    if mode == .replace { await holdOpenFile(newParent, newName) }
+    let renamed = try await within(parent, newParent, for: caller) {
+      try await service.rename(parent, name, to: newParent, newName, mode)
+    }
+    if let other = renamed.other, other.id != renamed.moved.id {
+      if mode == .exchange {
+        noteMoved(other.id, to: NodeName(parent: parent, name: name))
+      } else {
+        forgetName(newParent, newName, other)
+      }
+    }
+    noteMoved(renamed.moved.id, to: NodeName(parent: newParent, name: newName))
     return .done
+  }
+
+  private func noteMoved(_ id: InodeID, to name: NodeName) {
+    nodes.rename(id, to: name)
+    files[id]?.notePlace(name)
   }
 }
 

@@ -12,15 +12,11 @@ extension FileSystem {
   }
 
   func clearPrivileges(_ file: OpenFile, _ caller: Caller) async throws {
-    try await removeCapability(of: file.id)
+    try await removeCapability(of: file.id, caller)
     let privileges = file.privileges
     guard caller.user != 0, privileges != 0 else { return }
     var change = AttributeChange()
     change.mode = file.state.withLock { $0.inode.mode } & ~privileges
-    if file.state.withLock({ $0.isRemoved }) {
-      _ = file.change(change)
-      return
-    }
-    try await self.change(file.id, change)
+    try await self.change(file, change)
   }
 }

@@ -40,7 +40,7 @@ extension FileSystem {
       if grows { try await checkSpace(for: file, upTo: range.upperBound) }
       let size = file.size
       try await file.allocate(range, grows: grows, progress: progress)
-      if file.size == size { try await touch(file) }
+      if file.size == size { try await touch(file, progress) }
     case .punch:
       try await file.zero(range, takesSpace: false, grows: false, progress: progress)
     case .zero(let grows):

@@ -10,7 +10,9 @@ extension FileSystem {
     _ parent: InodeID, mode: UInt32, flags: Int32, _ caller: Caller
   ) async throws -> Reply {
     try await context.checkWritable()
-    let new = try await inheriting(parent, NewInode(kind: .regular, mode: mode, caller))
+    let new = try await within(parent, for: caller) {
+      try await inheriting(parent, NewInode(kind: .regular, mode: mode, caller))
+    }
     let inode = Inode(
       id: try await service.reserveInode(), kind: .regular, mode: new.mode, owner: new.owner,
       group: new.group, links: 0, time: .now)

@@ -12,6 +12,7 @@ final class FileSystem: Sendable {
   let nodes = NodeTable()
   let files = OpenFileTable()
   let handles = HandleTable()
+  let looks = SecondLooks()
   let space: SpaceCache
   let logger: Logger
   /// What becomes of what cannot be stored; `dfc recover` lists all that is kept.
@@ -20,6 +21,8 @@ final class FileSystem: Sendable {
   let keeping: KeptFiles
   /// Whose files these are: `USER@CLUSTER`.
   let source: String
+  /// Files that are being closed without the kernel's asking for it.
+  let closing = Mutex(0)
   /// The attributes of the root as they were last seen.
   let lastRoot = Mutex<Attributes?>(nil)
   /// The kernel's number of the mount, as /proc shows it.
@@ -62,16 +65,26 @@ final class FileSystem: Sendable {
 
   var mark: Mark { Mark(published: nodes.mark, changes: service.changes) }
 
-  /// The attributes of an inode that was asked for at `mark`, with what is newer here.
+  /// The attributes of an inode that was asked for at `mark`, with what its open file has.
   func attributes(_ inode: Inode, since mark: Mark) -> Attributes {
-    let newest = nodes.newest(inode, since: mark.published)
     guard let file = files[inode.id] else {
-      var attributes = withAccess(Attributes(newest))
+      var attributes = withAccess(Attributes(inode))
       // Reading moves times of access though nothing is changed yet.
       attributes.knownAt = movesAccessTimes ? nil : mark.changes
       return attributes
     }
-    return withAccess(told(file.overlay(newest), of: file))
+    return withAccess(told(file.overlay(inode), of: file))
+  }
+
+  /// The same, as they were at one moment after `mark`: the inode may be from before a publish, and the
+  /// open file from after it, or closed. The kernel drops an answer that a write of its own overtook;
+  /// it cannot know of one that was older than a write when it was asked for.
+  func settled(
+    _ inode: Inode, since mark: Mark, _ caller: Caller
+  ) async throws -> Attributes {
+    let attributes = attributes(inode, since: mark)
+    guard nodes.wasPublished(inode.id, since: mark.published) else { return attributes }
+    return try await currentAttributes(of: inode.id, caller)
   }
 
   /// Attributes as the kernel may be told them: with the size of the version whose bytes are in its
@@ -84,9 +97,22 @@ final class FileSystem: Sendable {
     return attributes
   }
 
-  func entry(_ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: Mark) -> Entry {
+  func entry(
+    _ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: Mark, _ caller: Caller
+  ) async throws -> Entry {
     Entry(
-      name: NodeName(parent: parent, name: name), attributes: attributes(inode, since: mark))
+      name: NodeName(parent: parent, name: name),
+      attributes: try await settled(inode, since: mark, caller))
+  }
+
+  /// The entry of an inode that was just made, or that a change gave another name.
+  func made(
+    _ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: Mark, _ caller: Caller
+  ) async -> Entry {
+    Entry(
+      name: NodeName(parent: parent, name: name),
+      attributes: (try? await settled(inode, since: mark, caller))
+        ?? attributes(inode, since: mark))
   }
 
   // MARK: The kernel's counts; called by who delivers the answer
@@ -114,7 +140,11 @@ final class FileSystem: Sendable {
 
   private func closeUndelivered(_ opened: Opened) {
     handles.removeDirectory(opened.handle)
-    Task { await self.release(opened.handle) }
+    closing.withLock { $0 += 1 }
+    Task {
+      await self.release(opened.handle) {}
+      closing.withLock { $0 -= 1 }
+    }
   }
 
   func forget(_ id: InodeID, _ count: UInt64) {

@@ -25,8 +25,8 @@ final class FileHandle: Sendable {
 final class DirectoryHandle: Sendable {
   struct Listing: Sendable {
     let items: [DirectoryPage.Item]
-    /// `FileService.changes` when the directory was read from the front.
-    let changes: UInt64?
+    /// When the directory was read from the front.
+    let mark: FileSystem.Mark
   }
 
   let directory: InodeID
@@ -64,6 +64,12 @@ final class HandleTable: Sendable {
   func file(_ handle: UInt64) throws(DFSError) -> FileHandle {
     guard let file = state.withLock({ $0.files[handle] }) else { throw Self.unknown(handle) }
     return file
+  }
+
+  /// The files that have a handle.
+  var openFiles: [OpenFile] {
+    let all = state.withLock { state in state.files.values.map(\.file) }
+    return Array(Dictionary(all.map { (ObjectIdentifier($0), $0) }) { first, _ in first }.values)
   }
 
   /// Whether any handle of an inode is for reading and writing.
@@ -111,27 +117,22 @@ final class OpenFileTable: Sendable {
   func paged(_ id: InodeID) -> OpenFile? { state.withLock { $0.paged[id] } }
 
   var isEmpty: Bool { state.withLock { $0.files.isEmpty } }
-  var all: [OpenFile] { state.withLock { Array($0.files.values) } }
 
   /// The open file for `inode` with one more handle: the one there is, if it is of that version or
   /// has unpublished changes or no name; else a new one, and the handles of the old one keep that.
-  ///
-  /// What was published here since the inode was asked for is looked up again, with each look at the
-  /// open file: else the version before would be opened, and published over it.
   /// - Parameters:
   ///   - inode: as it was asked for at `mark`.
-  /// - Returns: also whether handles remain that read another version.
+  /// - Returns: also whether handles remain that read another version. Nil if the inode is to be asked
+  ///   for again, since it was published here meanwhile, or is just being: else the version before would
+  ///   be opened, and published over it, or the one after it, beside the one that others have open.
   func open(
     _ inode: Inode, since mark: UInt64, context: FileContext
-  ) -> (file: OpenFile, isDivided: Bool) {
+  ) -> (file: OpenFile, isDivided: Bool)? {
     state.withLock { state in
       let old = state.files[inode.id]
-      var inode = context.nodes.newest(inode, since: mark)
-      while let old {
-        if join(old, inode.version?.id) { return (old, old.isDivided) }
-        let newer = context.nodes.newest(inode, since: mark)
-        if newer.version?.id == inode.version?.id { break }
-        inode = newer
+      if let old, join(old, inode.version?.id) { return (old, old.isDivided) }
+      if old?.isPublishing ?? false || context.nodes.wasPublished(inode.id, since: mark) {
+        return nil
       }
       let isDivided = old != nil || state.paged[inode.id] != nil
       let new = OpenFile(inode, context: context, isDivided: isDivided)
@@ -142,9 +143,21 @@ final class OpenFileTable: Sendable {
     }
   }
 
+  /// The open file of an inode that is gone, with one more handle.
+  func reopen(_ id: InodeID, if isMeant: (OpenFile.State) -> Bool) -> OpenFile? {
+    state.withLock { state in
+      guard let file = state.files[id] else { return nil }
+      return file.state.withLock { state in
+        guard isMeant(state) else { return nil }
+        state.handles += 1
+        return file
+      }
+    }
+  }
+
   private func join(_ file: OpenFile, _ version: VersionID?) -> Bool {
     file.state.withLock { state in
-      guard state.isDirty || state.isRemoved || state.base?.id == version else { return false }
+      guard state.isDirty || state.isLocal || state.base?.id == version else { return false }
       state.handles += 1
       return true
     }

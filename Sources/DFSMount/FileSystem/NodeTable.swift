@@ -6,8 +6,8 @@ internal import Synchronization
 /// version its pages are of. An inode that is not here is unknown to the kernel, so nothing needs
 /// to be invalidated for it.
 ///
-/// It also keeps the inodes as published here a short while ago: an answer that was asked for
-/// before a publish ended and comes after it would else take the file back in time.
+/// It also keeps when each file was last published here: what was asked for before that and comes
+/// after it is older than what open files had, and must be asked for again.
 final class NodeTable: Sendable {
   fileprivate struct Node {
     var lookups: UInt64 = 0
@@ -19,9 +19,10 @@ final class NodeTable: Sendable {
     var nodes: [InodeID: Node] = [:]
     /// Of the nodes, those whose last name was removed here, as they were then.
     var removed: [InodeID: Inode] = [:]
-    var published: [InodeID: (mark: UInt64, inode: Inode)] = [:]
-    var publishedOrder: [InodeID] = []
+    var published: [InodeID: UInt64] = [:]
     var mark: UInt64 = 0
+    /// Of publishes up to here it is not known any more what they published.
+    var forgotten: UInt64 = 0
   }
 
   private static let publishedCount = 1024
@@ -135,28 +136,24 @@ final class NodeTable: Sendable {
 
   // MARK: What was published here
 
-  /// A point in time, for `newest`.
+  /// A point in time, for `wasPublished`.
   var mark: UInt64 { state.withLock { $0.mark } }
 
-  func note(_ inode: Inode) {
+  /// A content was published here; to be called before its open file says so.
+  func notePublished(_ id: InodeID) {
     state.withLock { state in
       state.mark += 1
-      if state.published.updateValue((state.mark, inode), forKey: inode.id) == nil {
-        state.publishedOrder.append(inode.id)
-      }
-      guard state.publishedOrder.count > 2 * Self.publishedCount else { return }
-      let bound = state.mark - UInt64(Self.publishedCount)
-      state.published = state.published.filter { $0.value.mark > bound }
-      state.publishedOrder = state.publishedOrder.filter { state.published[$0] != nil }
+      state.published[id] = state.mark
+      guard state.published.count > 2 * Self.publishedCount else { return }
+      state.forgotten = state.mark - UInt64(Self.publishedCount)
+      state.published = state.published.filter { $0.value > state.forgotten }
     }
   }
 
-  /// The inode as asked for at `mark`, or as it was published here since.
-  func newest(_ inode: Inode, since mark: UInt64) -> Inode {
-    state.withLock { state in
-      guard let published = state.published[inode.id], published.mark > mark else { return inode }
-      return published.inode
-    }
+  /// Whether a content of the inode was, or may have been, published here since `mark`: then an answer
+  /// that was asked for at `mark` may be older than what open files said meanwhile.
+  func wasPublished(_ id: InodeID, since mark: UInt64) -> Bool {
+    state.withLock { $0.forgotten > mark || ($0.published[id] ?? 0) > mark }
   }
 }
 

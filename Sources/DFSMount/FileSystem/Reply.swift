@@ -32,6 +32,10 @@ struct Entry: Hashable, Sendable {
   /// Nil for a file that has no name yet.
   let name: NodeName?
   let attributes: Attributes
+  /// Another name that the kernel has for it, and that is none any more.
+  var lost: NodeName?
+  /// For this call only: the kernel asks again before it uses the name another time.
+  var isPassing = false
 }
 
 /// An open file or directory.

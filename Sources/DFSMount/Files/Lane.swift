@@ -5,15 +5,23 @@ internal import Synchronization
 /// version, truncate, publish) come one after another, in the order of asking; quick writes share
 /// it as long as no such step is waiting or under way.
 final class Lane: Sendable {
+  private struct Waiter {
+    let continuation: CheckedContinuation<Void, Never>
+    let progress: @Sendable () -> Void
+  }
+
   private struct State {
     var isTaken = false
     var sharing = 0
     /// The step that waits for the last quick write to end.
     var forQuiet: CheckedContinuation<Void, Never>?
-    var waiting: [CheckedContinuation<Void, Never>] = []
+    var waiting: [Waiter] = []
   }
 
   private let state = Mutex(State())
+
+  /// Whether a step is waiting or under way.
+  var isTaken: Bool { state.withLock { $0.isTaken } }
 
   /// Enters for a quick write, which ends with `leave`.
   func tryEnter() -> Bool {
@@ -35,16 +43,23 @@ final class Lane: Sendable {
   }
 
   /// Performs `step` alone.
+  /// - Parameter progress: called while it waits, when the step under way makes progress: who waits for
+  ///   a long step is not late.
   func alone<Result: Sendable>(
-    _ step: @Sendable () async throws -> Result
+    _ progress: @escaping @Sendable () -> Void = {}, _ step: @Sendable () async throws -> Result
   ) async throws -> Result {
-    await take()
+    await take(progress)
     defer { give() }
     try Task.checkCancellation()
     return try await step()
   }
 
-  private func take() async {
+  /// The step under way made progress.
+  func noteProgress() {
+    for waiter in state.withLock({ $0.waiting }) { waiter.progress() }
+  }
+
+  private func take(_ progress: @escaping @Sendable () -> Void) async {
     let isMine = state.withLock { state in
       defer { state.isTaken = true }
       return !state.isTaken
@@ -52,7 +67,9 @@ final class Lane: Sendable {
     if !isMine {
       await withCheckedContinuation { continuation in
         let isFree = state.withLock { state in
-          if state.isTaken { state.waiting.append(continuation) }
+          if state.isTaken {
+            state.waiting.append(Waiter(continuation: continuation, progress: progress))
+          }
           defer { state.isTaken = true }
           return !state.isTaken
         }
@@ -72,10 +89,23 @@ final class Lane: Sendable {
     let next = state.withLock { state in
       guard !state.waiting.isEmpty else {
         state.isTaken = false
-        return nil as CheckedContinuation<Void, Never>?
+        return nil as Waiter?
       }
       return state.waiting.removeFirst()
     }
-    next?.resume()
+    next?.continuation.resume()
+  }
+}
+
+/// A step that is done to its end though the task that waits for it be cancelled.
+enum Uncancelled {
+  static func run<Result: Sendable>(
+    _ step: @escaping @Sendable () async throws -> Result
+  ) async throws -> Result {
+    try await Task { try await step() }.value
+  }
+
+  static func run(_ step: @escaping @Sendable () async -> Void) async {
+    await Task { await step() }.value
   }
 }

@@ -62,7 +62,7 @@ extension OpenFile {
   func write(
     _ bytes: [UInt8], at offset: UInt64?, progress: @escaping @Sendable () -> Void
   ) async throws -> Int {
-    try await lane.alone {
+    try await lane.alone(progress) {
       let spool = try await self.spool(limit: .max, progress)
       let count = try await DiskQueue.run { () throws(DFSError) in
         try bytes[...].withBytes { bytes throws(DFSError) in
@@ -81,7 +81,7 @@ extension OpenFile {
   func truncate(
     to size: UInt64, isChange: Bool = false, progress: @escaping @Sendable () -> Void
   ) async throws {
-    try await lane.alone {
+    try await lane.alone(progress) {
       let (spool, base) = self.state.withLock { ($0.spool, $0.base) }
       let isSame = (spool?.size ?? base?.size ?? 0) == size
       guard !isSame || isChange && size == 0 else { return }
@@ -124,6 +124,7 @@ extension OpenFile {
       offset += UInt64(pieces.reduce(0) { $0 + $1.count })
       for piece in pieces { try await append(piece, to: spool) }
       progress()
+      lane.noteProgress()
     }
   }
 

@@ -13,32 +13,51 @@ extension OpenFile {
     let modified: Timestamp
     let changed: Timestamp
     let changes: UInt64
+    /// `State.learned` when it began.
+    let learned: UInt64
+    /// Not only to be brought to stable storage.
+    var isNew = true
   }
 
   /// Makes the spool the file's version, if there is anything that is not in it.
   /// - Parameters:
   ///   - durable: until it is on stable storage.
-  ///   - onlyNew: not what was already tried in vain.
+  ///   - onlyNew: not what was already tried in vain. What is still being done with the file, though
+  ///     who asked for it was answered before its end (he was killed, or it took too long), is waited
+  ///     for, and only then judged.
+  ///   - keepsRemoved: if another client removed the file, the content becomes one of its own.
   func publish(
-    durable: Bool, onlyNew: Bool = false, progress: @escaping @Sendable () -> Void
+    durable: Bool, onlyNew: Bool = false, keepsRemoved: Bool = true,
+    progress: @escaping @Sendable () -> Void
   ) async throws {
-    guard needsPublish(durable: durable, onlyNew: onlyNew) else { return try throwFailure() }
-    try await lane.alone {
+    guard needsPublish(durable: durable, onlyNew: false) || onlyNew && lane.isTaken else {
+      return try throwFailure()
+    }
+    try await lane.alone(progress) {
       try self.throwFailure()
       guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
+      defer { self.state.withLock { $0.isPublishing = false } }
       let content = await work.spool.content()
       if content.md5 == nil, content.size > Self.longBytes {
         self.context.logger.notice(
           "storing \(self.name): the MD5 of \(content.size) bytes, holes included, is taken first")
       }
+      // An empty content is none to be kept.
+      let keeps = keepsRemoved && work.isNew && content.size > 0
       do {
         let inode = try await self.context.service.publish(
           content,
           to: .inode(
-            self.id, modified: work.modified, changed: work.changed, opened: self.opened),
+            self.target, modified: work.modified, changed: work.changed,
+            opened: self.opened(keepsRemoved: keeps)),
           durable: durable
-        ) { _ in progress() }
+        ) { _ in
+          progress()
+          self.lane.noteProgress()
+        }
         self.endPublish(inode, work, durable: durable)
+      } catch let error as DFSError where error.code == .staleHandle {
+        self.endRemoved(work, byThisMount: keeps)
       } catch {
         throw self.failed(DFSError(anyError: error), content.size)
       }
@@ -49,10 +68,12 @@ extension OpenFile {
   func publish(
     as name: FileName, in parent: InodeID, progress: @escaping @Sendable () -> Void
   ) async throws -> Inode {
-    try await lane.alone {
+    try await lane.alone(progress) {
       let (inode, attributes, work) = self.state.withLock { state in
         let work = state.spool.map {
-          Work(spool: $0, modified: state.modified, changed: state.changed, changes: state.changes)
+          Work(
+            spool: $0, modified: state.modified, changed: state.changed, changes: state.changes,
+            learned: state.learned)
         }
         return (state.inode, state.attributes, state.isTemporary ? work : nil)
       }
@@ -61,7 +82,10 @@ extension OpenFile {
         inode, attributes, modified: work.modified, parent: parent, name)
       let made = try await self.context.service.publish(
         await work.spool.content(), to: target, durable: false
-      ) { _ in progress() }
+      ) { _ in
+        progress()
+        self.lane.noteProgress()
+      }
       self.state.withLock { state in
         state.isRemoved = false
         state.isTemporary = false
@@ -94,17 +118,39 @@ extension OpenFile {
     return state.withLock { state in
       guard let spool = state.spool else { return nil }
       state.tried = state.changes
+      state.isPublishing = true
       return Work(
-        spool: spool, modified: state.modified, changed: state.changed, changes: state.changes)
+        spool: spool, modified: state.modified, changed: state.changed, changes: state.changes,
+        learned: state.learned, isNew: state.changes != state.published)
+    }
+  }
+
+  /// The file is gone, and so is what was written to it: as on a local disk.
+  private func endRemoved(_ work: Work, byThisMount: Bool) {
+    if byThisMount { return markRemoved() }
+    markLost(target)
+    state.withLock { state in
+      state.published = work.changes
+      state.isDurable = true
     }
   }
 
   private func endPublish(_ inode: Inode, _ work: Work, durable: Bool) {
-    context.nodes.note(inode)
+    if inode.id != target {
+      context.logger.warning(
+        "another client removed \(name): what was written is kept beside it, as a conflict")
+    }
+    context.nodes.notePublished(id)
+    if inode.id != id { context.nodes.notePublished(inode.id) }
     let isPastPages = isDivided || state.withLock { $0.isWrittenPastPages }
     context.nodes.notePages(of: isPastPages ? nil : inode.version?.id, id)
     state.withLock { state in
-      state.inode = inode
+      let isOther = state.isLost || inode.id != state.kept ?? id
+      if isOther || state.learned == work.learned { state.learn(inode, as: id) }
+      state.inode.version = inode.version
+      state.inode.modified = inode.modified
+      state.kept = inode.id == id ? nil : inode.id
+      state.isLost = false
       state.base = inode.version
       state.published = work.changes
       state.isDurable = durable
@@ -113,11 +159,6 @@ extension OpenFile {
 
   /// One line that says which servers and why.
   private func failed(_ error: DFSError, _ size: UInt64) -> DFSError {
-    var error = error
-    if error.isAbsence {
-      markRemoved()
-      error = DFSError(.staleHandle, "the file was removed by another client", cause: error)
-    }
     state.withLock { $0.lastFailure = error }
     context.refusals.log(
       .error, "could not store \(name), \(size) bytes: \(error)",
@@ -126,16 +167,21 @@ extension OpenFile {
   }
 
   /// What the local content began from.
-  private var opened: OpenedVersion? {
-    context.nodes.name(of: id).map { place in
-      OpenedVersion(
-        version: state.withLock { $0.base?.id }, parent: place.parent, name: place.name,
-        host: context.host)
+  private func opened(keepsRemoved: Bool) -> OpenedVersion? {
+    place.map { place in
+      let (base, inode) = state.withLock { ($0.base, $0.inode) }
+      let attributes = NewInode(
+        kind: .regular, mode: inode.mode, owner: inode.owner, group: inode.group)
+      return OpenedVersion(
+        version: base?.id, parent: place.parent, name: place.name, host: context.host,
+        attributes: keepsRemoved ? attributes : nil)
     }
   }
 
   /// The path for people.
-  var name: String { context.nodes.shownPath(of: id) }
+  var name: String {
+    place.map { "'\(context.nodes.path(of: $0).printable)'" } ?? context.nodes.shownPath(of: id)
+  }
 
   /// Whether no version of this file was ever published: then its entry should not stay.
   var wasNeverPublished: Bool {

@@ -15,6 +15,8 @@ final class OpenFile: Sendable {
   struct State: Sendable {
     /// As last known here, without local changes.
     var inode: Inode
+    /// How often a change of attributes or names told what the inode is.
+    var learned: UInt64 = 0
     /// The version that was opened, or published last.
     var base: Version?
     var spool: Spool?
@@ -27,11 +29,21 @@ final class OpenFile: Sendable {
     var published: UInt64 = 0
     /// How many of the changes were last tried to be published.
     var tried: UInt64 = 0
+    /// The content is just being published; it may be the inode's version already. Also of a file that
+    /// is not dirty: what was published before is brought to stable storage.
+    var isPublishing = false
     /// Whether what was published is on stable storage.
     var isDurable = true
     var handles = 0
     /// The inode has no name any more: it goes on here only.
     var isRemoved = false
+    /// Another client removed it: its attributes are here only. What is written becomes a file of its
+    /// own when it is published.
+    var isLost = false
+    /// That file, which it goes on in.
+    var kept: InodeID?
+    /// See `place`.
+    var place: NodeName?
     /// It never had a name, and may be given one.
     var isTemporary = false
     /// It was seen here that the file has no capability (`security.capability`).
@@ -50,6 +62,8 @@ final class OpenFile: Sendable {
     var held: Set<VersionID> = []
 
     var isDirty: Bool { changes != published && !isRemoved }
+    /// Its attributes are here only.
+    var isLocal: Bool { isRemoved || isLost }
   }
 
   let id: InodeID
@@ -66,7 +80,8 @@ final class OpenFile: Sendable {
     self.isDivided = isDivided
     state = Mutex(
       State(
-        inode: inode, base: inode.version, modified: inode.modified, changed: inode.changed))
+        inode: inode, base: inode.version, modified: inode.modified, changed: inode.changed,
+        place: context.nodes.name(of: inode.id)))
     if let version = inode.version { hold(version.id) }
   }
 
@@ -83,6 +98,7 @@ final class OpenFile: Sendable {
   }
 
   var isDirty: Bool { state.withLock { $0.isDirty } }
+  var isPublishing: Bool { state.withLock { $0.isPublishing } }
   var lastFailure: DFSError? { state.withLock { $0.lastFailure } }
 
   // MARK: Attributes
@@ -96,7 +112,7 @@ final class OpenFile: Sendable {
       attributes.isPassing = !state.isDirty && (isDivided || isOther)
       // The kernel has one size for the file, and cuts or fills up with it what handles read.
       if isOther { attributes.size = state.base?.size ?? 0 }
-      guard state.isDirty || state.isRemoved, let spool = state.spool else { return attributes }
+      guard state.isDirty || state.isLocal, let spool = state.spool else { return attributes }
       attributes.size = spool.size
       attributes.inode.modified = state.modified
       attributes.inode.changed = max(inode.changed, state.changed)
@@ -110,9 +126,19 @@ final class OpenFile: Sendable {
   /// The attributes from here alone, for a file without a name.
   var ownAttributes: Attributes { overlay(state.withLock { $0.inode }) }
 
+  /// Notes what a change of attributes or names made of the inode. Its answer may come after that of
+  /// a publish that was made later: what is known of the content stays.
+  /// - Parameter inode: of `target`, as it was when the change was asked for.
   func learn(_ inode: Inode, modified: Timestamp?) {
     state.withLock { state in
-      state.inode = inode
+      // Since then it goes on in another.
+      guard inode.id == state.kept ?? id else { return }
+      let known = state.inode
+      state.learn(inode, as: id)
+      state.inode.version = known.version
+      state.inode.modified = modified ?? known.modified
+      state.inode.changed = max(inode.changed, known.changed)
+      state.learned += 1
       if let modified { state.modified = modified }
     }
   }
@@ -132,6 +158,37 @@ final class OpenFile: Sendable {
       state.inode.links = 0
     }
   }
+
+  // MARK: Removed by others
+
+  var isRemoved: Bool { state.withLock { $0.isRemoved } }
+
+  /// The inode that its content is published to.
+  var target: InodeID { state.withLock { $0.kept } ?? id }
+
+  /// The name by which the kernel knows the file; or knew it last, or by which it was opened: the
+  /// kernel lets go of it before the last of what was written is stored, and others take names away.
+  var place: NodeName? {
+    let name = context.nodes.name(of: id)
+    return state.withLock { state in
+      state.place = name ?? state.place
+      return state.place
+    }
+  }
+
+  func notePlace(_ place: NodeName) { state.withLock { $0.place = place } }
+
+  /// Another client removed an inode, if it is the one that this is published to.
+  func markLost(_ gone: InodeID) {
+    state.withLock { state in
+      guard !state.isRemoved, state.kept ?? id == gone else { return }
+      state.isLost = true
+      state.inode.links = 0
+    }
+  }
+
+  /// The inode is there: that it was removed was told by a server that was behind.
+  func markFound() { state.withLock { if $0.kept == nil { $0.isLost = false } } }
 
   /// The bits of the mode that go when somebody writes: setuid, and setgid of what its group may
   /// execute.
@@ -161,5 +218,14 @@ final class OpenFile: Sendable {
       return state.held
     }
     for version in held { context.service.release(version) }
+  }
+}
+
+extension OpenFile.State {
+  /// - Parameter id: the inode as the kernel knows it, which has no name if another has the content.
+  mutating func learn(_ inode: Inode, as id: InodeID) {
+    self.inode = inode
+    self.inode.id = id
+    if inode.id != id { self.inode.links = 0 }
   }
 }

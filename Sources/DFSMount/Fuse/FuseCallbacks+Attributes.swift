@@ -8,8 +8,8 @@ extension FuseCallbacks {
   static func addAttributes(_ table: inout fuse_lowlevel_ops) {
     table.getattr = { request, id, info in
       let handle = info.map { $0.pointee.fh }
-      FuseCallbacks.serve(request, "getattr", .query) { files, _ in
-        try await files.attributes(of: InodeID(id), handle: handle)
+      FuseCallbacks.serve(request, "getattr", .query) { files, request in
+        try await files.attributes(of: InodeID(id), handle: handle, request.caller)
       }
     }
     table.setattr = { request, id, status, set, info in
@@ -18,12 +18,14 @@ extension FuseCallbacks {
       let handle = info.map { $0.pointee.fh }
       FuseCallbacks.serve(request, "setattr", .change, about: .inode(InodeID(id))) {
         files, request in
-        try await files.setAttributes(of: InodeID(id), wanted, handle: handle) { request.extend() }
+        try await files.setAttributes(
+          of: InodeID(id), wanted, handle: handle, request.caller
+        ) { request.extend() }
       }
     }
     table.readlink = { request, id in
-      FuseCallbacks.serve(request, "readlink", .query) { files, _ in
-        try await files.target(of: InodeID(id))
+      FuseCallbacks.serve(request, "readlink", .query) { files, request in
+        try await files.target(of: InodeID(id), request.caller)
       }
     }
     table.statfs = { request, _ in
@@ -54,15 +56,17 @@ extension FuseCallbacks {
     table.setxattr = { request, id, name, value, size, flags in
       let name = FuseCallbacks.bytes(name)
       let value = Array(UnsafeRawBufferPointer(start: value, count: size))
-      FuseCallbacks.serve(request, "setxattr", .change, about: .inode(InodeID(id))) { files, _ in
+      FuseCallbacks.serve(request, "setxattr", .change, about: .inode(InodeID(id))) {
+        files, request in
         try await files.setExtendedAttribute(
-          of: InodeID(id), name, value, AttributeSetMode(flags: flags))
+          of: InodeID(id), name, value, AttributeSetMode(flags: flags), request.caller)
       }
     }
     table.removexattr = { request, id, name in
       let name = FuseCallbacks.bytes(name)
-      FuseCallbacks.serve(request, "removexattr", .change, about: .inode(InodeID(id))) { files, _ in
-        try await files.removeExtendedAttribute(of: InodeID(id), name)
+      FuseCallbacks.serve(request, "removexattr", .change, about: .inode(InodeID(id))) {
+        files, request in
+        try await files.removeExtendedAttribute(of: InodeID(id), name, request.caller)
       }
     }
   }

@@ -22,43 +22,47 @@ extension FuseCallbacks {
         request, "create", .change, about: .name(InodeID(parent), name)
       ) { files, request in
         try await files.create(
-          InodeID(parent), name.get(), mode: mode, flags: flags, request.caller)
+          InodeID(parent), name.get(), mode: mode, flags: flags, request.caller
+        ) { request.extend() }
       }
     }
     table.open = { request, id, info in
       guard let flags = info?.pointee.flags else { return }
-      let writes = flags & O_ACCMODE != O_RDONLY
-      FuseCallbacks.serve(
-        request, "open", writes ? .change : .query, about: .inode(InodeID(id))
-      ) { files, request in
-        try await files.open(InodeID(id), flags: flags) { request.extend() }
+      let kind = flags & (O_ACCMODE | O_TRUNC) == O_RDONLY ? FuseRequest.Kind.query : .change
+      FuseCallbacks.serve(request, "open", kind, about: .inode(InodeID(id))) { files, request in
+        try await files.open(InodeID(id), flags: flags, request.caller) { request.extend() }
       }
     }
     table.read = { request, _, size, offset, info in
       guard let info else { return }
       FuseCallbacks.read(request, info.pointee.fh, UInt64(max(0, offset)), size)
     }
-    table.write = { request, _, buffer, size, offset, info in
+    table.write = { request, id, buffer, size, offset, info in
       guard let info else { return }
       FuseCallbacks.write(
-        request, info.pointee.fh, UnsafeRawBufferPointer(start: buffer, count: size),
+        request, InodeID(id), info.pointee.fh,
+        UnsafeRawBufferPointer(start: buffer, count: size),
         UInt64(max(0, offset)), isWriteback: dfs_file_info_is_writeback(info) != 0)
     }
     table.flush = { request, _, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "close", .store, about: .handle(handle)) { files, request in
+      FuseCallbacks.serve(request, "close", .store, about: .handle(handle, of: nil)) {
+        files, request in
         try await files.flush(handle, request.caller) { request.extend() }
       }
     }
     table.fsync = { request, _, _, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "fsync", .store, about: .handle(handle)) { files, request in
+      FuseCallbacks.serve(request, "fsync", .store, about: .handle(handle, of: nil)) {
+        files, request in
         try await files.sync(handle) { request.extend() }
       }
     }
     table.release = { request, _, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "release", .store) { files, _ in await files.release(handle) }
+      FuseCallbacks.serve(request, "release", .end) { files, request in
+        await files.release(handle) { request.extend() }
+      }
     }
   }
 
@@ -75,11 +79,11 @@ extension FuseCallbacks {
       }
     } catch {
       let number = error.errno(isChange: false)
-      session.note(error, number, isChange: false, "read", .handle(handle))
+      session.note(error, number, isChange: false, "read", .handle(handle, of: nil))
       fuse_reply_err(request, number)
       return
     }
-    session.serve(request, "read", .query, about: .handle(handle)) { files, _ in
+    session.serve(request, "read", .query, about: .handle(handle, of: nil)) { files, _ in
       try await files.read(handle, at: offset, count: size)
     }
   }
@@ -87,8 +91,8 @@ extension FuseCallbacks {
   /// A write to a spool is done and answered on this thread, and hashed after the answer; only if
   /// the old version must be fetched first, or the file is just being published, is it copied.
   private static func write(
-    _ request: fuse_req_t?, _ handle: UInt64, _ bytes: UnsafeRawBufferPointer, _ offset: UInt64,
-    isWriteback: Bool
+    _ request: fuse_req_t?, _ id: InodeID, _ handle: UInt64, _ bytes: UnsafeRawBufferPointer,
+    _ offset: UInt64, isWriteback: Bool
   ) {
     guard let request, let session = session(request) else { return }
     do throws(DFSError) {
@@ -104,12 +108,12 @@ extension FuseCallbacks {
       }
     } catch {
       let number = error.errno(isChange: true)
-      session.note(error, number, isChange: true, "write", .handle(handle))
+      session.note(error, number, isChange: true, "write", .handle(handle, of: nil))
       fuse_reply_err(request, number)
       return
     }
     let copy = Array(bytes)
-    session.serve(request, "write", .change, about: .handle(handle)) { files, request in
+    session.serve(request, "write", .change, about: .handle(handle, of: id)) { files, request in
       try await files.write(
         handle, copy, at: offset, isWriteback: isWriteback, request.caller
       ) { request.extend() }

@@ -5,9 +5,11 @@ internal import Glibc
 /// The callbacks of libfuse that concern ranges of open files.
 extension FuseCallbacks {
   static func addRanges(_ table: inout fuse_lowlevel_ops) {
-    table.fallocate = { request, _, mode, offset, length, info in
+    table.fallocate = { request, id, mode, offset, length, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "fallocate", .change, about: .handle(handle)) { files, request in
+      FuseCallbacks.serve(
+        request, "fallocate", .change, about: .handle(handle, of: InodeID(id))
+      ) { files, request in
         let (mode, range) = (
           try AllocationMode(flags: mode), try FuseCallbacks.range(offset, length)
         )
@@ -24,10 +26,11 @@ extension FuseCallbacks {
         return try await files.seek(handle, UInt64(offset), whence == 3 ? .data : .hole)
       }
     }
-    table.copy_file_range = { request, _, start, source, _, offset, target, count, flags in
+    table.copy_file_range = { request, _, start, source, id, offset, target, count, flags in
       guard let source = source?.pointee.fh, let target = target?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "copy_file_range", .change, about: .handle(target)) {
-        files, request in
+      FuseCallbacks.serve(
+        request, "copy_file_range", .change, about: .handle(target, of: InodeID(id))
+      ) { files, request in
         guard flags == 0 else {
           throw DFSError(.invalidArgument, "copy_file_range with the flags \(flags)")
         }

@@ -65,8 +65,8 @@ extension FuseCallbacks {
   fileprivate static func addNames(_ table: inout fuse_lowlevel_ops) {
     table.lookup = { request, parent, name in
       let name = FuseCallbacks.name(name)
-      FuseCallbacks.serve(request, "lookup", .query) { files, _ in
-        try await files.lookup(InodeID(parent), name.get())
+      FuseCallbacks.serve(request, "lookup", .query) { files, request in
+        try await files.lookup(InodeID(parent), name.get(), request.caller)
       }
     }
     table.forget = { request, id, count in
@@ -112,23 +112,25 @@ extension FuseCallbacks {
       FuseCallbacks.serve(
         request, "link", .change, about: .name(InodeID(parent), name)
       ) { files, request in
-        try await files.link(InodeID(id), to: InodeID(parent), name.get()) { request.extend() }
+        try await files.link(InodeID(id), to: InodeID(parent), name.get(), request.caller) {
+          request.extend()
+        }
       }
     }
     table.unlink = { request, parent, name in
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(
         request, "unlink", .change, about: .name(InodeID(parent), name)
-      ) { files, _ in
-        try await files.unlink(InodeID(parent), name.get())
+      ) { files, request in
+        try await files.unlink(InodeID(parent), name.get(), request.caller)
       }
     }
     table.rmdir = { request, parent, name in
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(
         request, "rmdir", .change, about: .name(InodeID(parent), name)
-      ) { files, _ in
-        try await files.removeDirectory(InodeID(parent), name.get())
+      ) { files, request in
+        try await files.removeDirectory(InodeID(parent), name.get(), request.caller)
       }
     }
     table.rename = { request, parent, name, newParent, newName, flags in
@@ -136,9 +138,10 @@ extension FuseCallbacks {
       let newName = FuseCallbacks.name(newName)
       FuseCallbacks.serve(
         request, "rename", .change, about: .name(InodeID(parent), name)
-      ) { files, _ in
+      ) { files, request in
         try await files.rename(
-          InodeID(parent), name.get(), to: InodeID(newParent), newName.get(), flags: flags)
+          InodeID(parent), name.get(), to: InodeID(newParent), newName.get(), flags: flags,
+          request.caller)
       }
     }
   }

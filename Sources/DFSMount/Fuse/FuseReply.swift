@@ -73,6 +73,10 @@ final class FuseAnswers: Sendable {
     _ entry: Entry, _ body: (UnsafePointer<fuse_entry_param>) -> Result
   ) -> Result {
     var parameters = parameters(entry.attributes)
+    if entry.isPassing {
+      parameters.entry_timeout = 0
+      parameters.attr_timeout = 0
+    }
     return body(&parameters)
   }
 

@@ -3,7 +3,9 @@ internal import DFSCore
 internal import Synchronization
 
 /// One operation of the kernel, from its arrival to its one answer: what the operation returns or
-/// throws, or, if that comes first, that its time is over or its process was killed.
+/// throws, or, if that comes first, that its time is over or its process was killed. The operation may
+/// go on after such an answer: what follows on the same file waits for it in the file's `Lane`, an
+/// unmount in `FuseSession.working`, and the kernel is made to ask again when it has ended.
 final class FuseRequest: Sendable {
   private struct State {
     /// Nil once answered: libfuse has freed it.
@@ -17,7 +19,7 @@ final class FuseRequest: Sendable {
   /// For people: `write`, `flush`…
   let name: StaticString
   let kind: Kind
-  /// What it is about, for the log.
+  /// What it is about.
   let subject: Subject?
   private let session: FuseSession
   private let state: Mutex<State>
@@ -26,14 +28,25 @@ final class FuseRequest: Sendable {
     /// Changes nothing.
     case query
     case change
-    /// Changes something, and goes on though its process be killed.
+    /// Stores what was written, and goes on though its process be killed.
     case store
+    /// Ends what was begun; nobody waits for its answer, and it is never answered before its end.
+    case end
   }
 
   enum Subject: Sendable {
     case inode(InodeID)
     case name(InodeID, Result<FileName, DFSError>)
-    case handle(UInt64)
+    case handle(UInt64, of: InodeID?)
+
+    /// The inode that alone is changed; nil if names are, too.
+    var inode: InodeID? {
+      switch self {
+      case .inode(let id): id
+      case .handle(_, let id): id
+      case .name: nil
+      }
+    }
   }
 
   init(
@@ -52,6 +65,9 @@ final class FuseRequest: Sendable {
   /// Progress was made: the time begins anew.
   func extend() { state.withLock { $0.deadline = .now + session.timeout } }
 
+  /// Whether it made no progress for too long.
+  func isLate(_ now: ContinuousClock.Instant) -> Bool { state.withLock { now > $0.deadline } }
+
   func started(_ task: Task<Void, Never>) {
     state.withLock { if $0.raw != nil { $0.task = task } }
   }
@@ -60,11 +76,12 @@ final class FuseRequest: Sendable {
 
   func answer(_ reply: Reply) {
     guard let raw = take() else {
+      wasOvertaken()
       return session.fileSystem.wasNotDelivered(reply, counted: false)
     }
     if case .directory(let page) = reply { return answer(page, raw) }
     if case .opened(let opened) = reply { session.renewSize(opened) }
-    if case .renamed(let name) = reply { session.expire(name) }
+    session.tellNames(of: reply, to: caller)
     session.fileSystem.willDeliver(reply)
     if !session.answers.send(reply, to: raw) {
       session.fileSystem.wasNotDelivered(reply, counted: true)
@@ -72,10 +89,18 @@ final class FuseRequest: Sendable {
   }
 
   func answer(_ error: DFSError) {
-    guard let raw = take() else { return }
+    guard let raw = take() else { return wasOvertaken() }
     let number = error.errno(isChange: kind != .query)
     session.note(error, number, isChange: kind != .query, name, subject)
+    session.tellNames(after: number, to: caller)
     raw.fail(number)
+    // It may have happened, or may still happen.
+    if error.code == .timedOut { wasOvertaken() }
+  }
+
+  /// The kernel has an answer that says nothing of what was changed.
+  private func wasOvertaken() {
+    if kind == .change { session.renew(subject?.inode) }
   }
 
   private func answer(_ page: DirectoryPage, _ raw: RawRequest) {
@@ -103,6 +128,7 @@ final class FuseRequest: Sendable {
 
   /// Answers in place of an operation whose time is over or whose process was killed.
   func check(_ now: ContinuousClock.Instant) {
+    guard kind != .end else { return }
     let (isLate, isInterrupted, task) = state.withLock { state in
       let isInterrupted =
         if let raw = state.raw { fuse_req_interrupted(raw.pointer) != 0 } else { false }

@@ -28,7 +28,7 @@ extension FuseSession {
   }
 
   private func openFile(_ subject: FuseRequest.Subject) -> OpenFile? {
-    guard case .handle(let handle) = subject else { return nil }
+    guard case .handle(let handle, _) = subject else { return nil }
     return try? fileSystem.handles.file(handle).file
   }
 

@@ -17,7 +17,10 @@ final class FuseSession: Sendable {
   private static let tick = DispatchTimeInterval.milliseconds(100)
 
   private struct State {
+    /// Those that wait for their answer.
     var pending: [UInt64: FuseRequest] = [:]
+    /// Those whose operation has not ended, though it may have been answered: but for queries.
+    var working: [UInt64: FuseRequest] = [:]
     var nextSerial: UInt64 = 1
     var isWatching = false
     var readers = 0
@@ -129,9 +132,15 @@ final class FuseSession: Sendable {
     }
   }
 
-  /// How many closes, fsyncs and releases are being performed.
-  var storesUnderWay: Int {
-    state.withLock { state in state.pending.values.count { $0.kind == .store } }
+  /// Whether any close, fsync or release is being performed, and makes progress.
+  var storesGoOn: Bool { goesOn { $0.kind != .change } }
+
+  /// Whether anything is being changed, and makes progress.
+  var changesGoOn: Bool { goesOn { _ in true } }
+
+  private func goesOn(_ isMeant: (FuseRequest) -> Bool) -> Bool {
+    let now = ContinuousClock.now
+    return state.withLock { $0.working.values.contains { isMeant($0) && !$0.isLate(now) } }
   }
 
   /// Frees libfuse's session, after `untilUnmounted`. What was not answered never will be.
@@ -160,13 +169,18 @@ final class FuseSession: Sendable {
   ) {
     guard let raw else { return }
     let request = begin(RawRequest(pointer: raw), name, kind, subject)
+    fileSystem.looks.note(request.caller, asksFor: name)
     request.started(
       Task.begun { [fileSystem] in
         do {
-          request.answer(try await operation(fileSystem, request))
+          let reply = try await operation(fileSystem, request)
+          fileSystem.looks.noteEnd(of: name, by: request.caller)
+          request.answer(reply)
         } catch {
+          fileSystem.looks.noteEnd(of: name, by: request.caller)
           request.answer(DFSError(anyError: error))
         }
+        self.ended(request)
       })
   }
 
@@ -178,6 +192,7 @@ final class FuseSession: Sendable {
       let request = FuseRequest(
         raw, serial: state.nextSerial, name: name, kind: kind, subject: subject, session: self)
       state.pending[state.nextSerial] = request
+      if kind != .query { state.working[state.nextSerial] = request }
       state.nextSerial += 1
       defer { state.isWatching = true }
       return (request, !state.isWatching)
@@ -188,6 +203,10 @@ final class FuseSession: Sendable {
 
   func finished(_ request: FuseRequest) {
     state.withLock { $0.pending[request.serial] = nil }
+  }
+
+  private func ended(_ request: FuseRequest) {
+    if request.kind != .query { state.withLock { $0.working[request.serial] = nil } }
   }
 
   /// Every tick, as long as any request waits.
@@ -231,12 +250,47 @@ final class FuseSession: Sendable {
     if !expireNames() { lateTelling.async { self.invalidate(name) } }
   }
 
+  /// Before an answer: the kernel is to ask again for names that are none any more.
+  func tellNames(of reply: Reply, to caller: Caller) {
+    switch reply {
+    case .renamed(let name):
+      fileSystem.looks.begin(caller)
+      expire(name)
+    case .entry(let entry), .created(let entry, _): if let name = entry.lost { expire(name) }
+    default: break
+    }
+  }
+
+  /// The same before an errno.
+  func tellNames(after number: Int32, to caller: Caller) {
+    guard number == ESTALE else { return }
+    fileSystem.looks.begin(caller)
+    _ = expireNames()
+  }
+
   /// Makes the kernel ask again for all names that it knows.
   /// - Returns: false if it cannot do that.
   func expireNames() -> Bool {
     var isDone = false
     notify { isDone = dfs_expire_entries($0) == 0 }
     return isDone
+  }
+
+  /// The kernel is to ask again for an inode, or for all that it knows: an operation ended after it was
+  /// answered in its place.
+  func renew(_ subject: InodeID?) {
+    lateTelling.async {
+      if let subject { self.invalidate(subject, pages: false) } else { self.renewEverything() }
+    }
+  }
+
+  func renewEverything() {
+    let areExpired = expireNames()
+    invalidate(.root, pages: false)
+    for node in fileSystem.nodes.all {
+      invalidate(node.id, pages: false)
+      if let name = node.name, !areExpired { invalidate(name) }
+    }
   }
 
   /// Before a file that was opened is read, the kernel asks for its size: the one that it was told

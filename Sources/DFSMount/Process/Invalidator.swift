@@ -42,12 +42,7 @@ final class Invalidator: Sendable {
   private func perform(_ invalidation: Invalidation) {
     switch invalidation {
     case .rows(let keys): for key in keys { perform(key) }
-    case .everything:
-      let areExpired = session.expireNames()
-      for node in nodes.all {
-        session.invalidate(node.id, pages: false)
-        if let name = node.name, !areExpired { session.invalidate(name) }
-      }
+    case .everything: session.renewEverything()
     }
   }
 

@@ -111,12 +111,15 @@ public final class Mount: Sendable {
 
   /// Waits for what is being stored, stores what is still open, and says what could not be stored;
   /// after unmounting.
+  /// - Parameter bound: how long it may take without progress.
   public func finish(within bound: Duration) async {
     let end = ContinuousClock.now + bound
-    while session.storesUnderWay > 0, ContinuousClock.now < end {
+    // Each has its own bound.
+    while session.storesGoOn || fileSystem.closing.withLock({ $0 }) > 0 && .now < end {
       try? await Task.sleep(for: .milliseconds(20))
     }
-    await fileSystem.drain(until: end)
+    await fileSystem.drain(within: bound)
+    while session.changesGoOn, .now < end { try? await Task.sleep(for: .milliseconds(20)) }
     invalidator.stop()
     await session.untilUnmounted(within: .milliseconds(500))
     session.destroy()

@@ -44,10 +44,15 @@ public struct KeptContents: Sendable {
     (self.stored, self.last, self.kept) = (stored, last, kept)
   }
 
-  public var faults: [Fault] {
+  /// Of what is kept, whatever became of the name.
+  public var strangers: [Fault] {
     let foreign = kept.filter { content in !stored.contains { $0.content == content } }
     let twice = Set(kept.filter { content in kept.count { $0 == content } > 1 }).sorted()
     return foreign.map { .foreign($0) } + twice.map { .keptTwice($0) }
+  }
+
+  public var faults: [Fault] {
+    strangers
       + stored.compactMap { kept.contains($0.content) ? needless($0) : missed($0) }
   }
 

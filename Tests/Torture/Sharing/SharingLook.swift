@@ -124,11 +124,13 @@ struct SharingLook {
           .wrong, "'\(kind.directory)/\(name)' cannot be read: \(answer.wrong ?? "an error")")
       }
     }
-    for group in groups where kind.isInPlace {
+    for group in groups where kind.isInPlace || kind == .exclusive {
       let look = KeptContents(
         stored: recorder.stored(in: group.number), last: last[group.number],
         kept: kept[group.names[0]] ?? [])
-      for fault in look.faults { recorder.problem(problem(fault, look, group)) }
+      // What was written to a file that was removed meanwhile is kept, too.
+      let faults = kind.isInPlace ? look.faults : look.strangers
+      for fault in faults { recorder.problem(problem(fault, look, group)) }
     }
   }
 }

@@ -1,0 +1,198 @@
+internal import DFSClient
+internal import DFSCore
+internal import Synchronization
+
+/// Calls that the kernel makes a second time. Told ESTALE it asks again for every name on the way
+/// (`LOOKUP_REVAL`), and performs the call with what it finds; only once, so whoever is overtaken then
+/// must not be told ESTALE again. What the names meant while the call ran is what it may use, as on a
+/// local disk, where names are resolved before a file is opened: so an open of what was found then
+/// opens that, though it be replaced by now. An inode that the kernel knew before gives no such right.
+///
+/// Which call a request belongs to is told by its thread. What a second look finds is told to the
+/// kernel for this call only, so that no later call comes without asking for the name itself.
+final class SecondLooks: Sendable {
+  /// What a name meant, asked for during the call.
+  struct Found: Sendable {
+    let name: NodeName
+    let inode: Inode
+  }
+
+  private struct Look {
+    var found: [InodeID: Found] = [:]
+    /// What was told to be gone.
+    var gone: InodeID?
+    /// The names that were asked for last, with nothing else between, and what they mean: rename(2)
+    /// asks so for its two names.
+    var last: Found?
+    var lastButOne: Found?
+    var end: ContinuousClock.Instant
+  }
+
+  /// Longer than a second look takes. It ends with the call, which only some calls show.
+  private static let duration = Duration.seconds(10)
+  /// What the kernel asks for on the way, too.
+  private static let questions: Set<String> = [
+    "lookup", "getattr", "readlink", "getxattr", "listxattr", "statfs",
+  ]
+  /// Directories on a path, and names.
+  private static let bound = 4096
+  private static let callers = 1024
+
+  private struct State {
+    var looks: [Caller: Look] = [:]
+    /// What callers that are not told yet will be told to be gone.
+    var gone: [Caller: InodeID] = [:]
+    /// When the last of them is over.
+    var end = ContinuousClock.now
+  }
+
+  private let state = Mutex(State())
+  private let isUsed = Atomic(false)
+
+  /// The caller will be told ESTALE, since this inode is gone.
+  func noteGone(_ id: InodeID, for caller: Caller) {
+    state.withLock { state in
+      if state.gone.count >= Self.callers { state.gone = [:] }
+      state.gone[caller] = id
+    }
+  }
+
+  /// The caller is told ESTALE.
+  func begin(_ caller: Caller) {
+    state.withLock { state in
+      let now = ContinuousClock.now
+      if state.looks.count >= Self.callers {
+        state.looks = state.looks.filter { $0.value.end > now }
+      }
+      state.end = now + Self.duration
+      state.looks[caller] = Look(gone: state.gone.removeValue(forKey: caller), end: state.end)
+      isUsed.store(true, ordering: .relaxed)
+    }
+  }
+
+  /// Whether the caller's call was told that this inode is gone, and comes for it again: it has not
+  /// got it by a name that could be asked for anew; or it has, and the inode went since.
+  func isAskedAgain(_ id: InodeID, by caller: Caller) -> Bool {
+    read(caller) { $0.gone == id || $0.found[id] != nil } ?? false
+  }
+
+  func isSecond(_ caller: Caller) -> Bool { read(caller) { _ in true } ?? false }
+
+  /// What the caller's call has found by its second look, if it is this inode.
+  func found(_ id: InodeID, by caller: Caller) -> Found? { read(caller) { $0.found[id] } ?? nil }
+
+  /// Whether the caller was just told that the inode has this name: with its next question it would
+  /// take both for names of one file.
+  func hasJustFound(_ id: InodeID, as name: NodeName, by caller: Caller) -> Bool {
+    let isOne = read(caller) { look in
+      [look.last, look.lastButOne].contains { $0?.name == name && $0?.inode.id == id }
+    }
+    return isOne ?? false
+  }
+
+  func note(_ found: Found, by caller: Caller) {
+    change(caller) { look in
+      if look.found.count < Self.bound { look.found[found.inode.id] = found }
+      // The kernel may ask for one name twice in a row.
+      if look.last?.name != found.name { look.lastButOne = look.last }
+      look.last = found
+    }
+  }
+
+  /// The caller asks, perhaps for something else than a name.
+  func note(_ caller: Caller, asksFor operation: StaticString) {
+    guard isAny, operation.description != "lookup" else { return }
+    change(caller) { look in
+      look.last = nil
+      look.lastButOne = nil
+    }
+  }
+
+  /// An operation of the caller's has ended; with some the call does.
+  func noteEnd(of operation: StaticString, by caller: Caller) {
+    guard isAny, !Self.questions.contains(operation.description) else { return }
+    state.withLock { $0.looks[caller] = nil }
+  }
+
+  private var isAny: Bool { isUsed.load(ordering: .relaxed) }
+
+  private func change(_ caller: Caller, _ body: (inout Look) -> Void) {
+    guard isAny else { return }
+    state.withLock { state in
+      let now = ContinuousClock.now
+      guard state.end > now else {
+        // So that nothing is spent on them where nobody is overtaken.
+        state.looks = [:]
+        return isUsed.store(false, ordering: .relaxed)
+      }
+      guard var look = state.looks.removeValue(forKey: caller), look.end > now else { return }
+      body(&look)
+      state.looks[caller] = look
+    }
+  }
+
+  private func read<Value>(_ caller: Caller, _ body: (Look) -> Value) -> Value? {
+    guard isAny else { return nil }
+    return state.withLock { state in
+      guard let look = state.looks[caller], look.end > .now else { return nil }
+      return body(look)
+    }
+  }
+}
+
+/// What another client removed or replaced while it was used here.
+extension FileSystem {
+  /// An inode that is gone for all others.
+  enum Remains {
+    case open(OpenFile)
+    /// As it was when the call's names were resolved.
+    case found(Inode)
+  }
+
+  /// What a call goes on with that asks for an inode that is gone: as on a local disk what it has
+  /// open, or what its names meant. A call that came with a name that the kernel knew from before is
+  /// told ESTALE, and comes again with what the name means now.
+  /// - Parameter isByHandle: it asks for an open file, by no name.
+  func remains(
+    of id: InodeID, for caller: Caller, isByHandle: Bool = false, _ cause: DFSError
+  ) throws(DFSError) -> Remains {
+    if let file = files[id],
+      isByHandle || file.isRemoved || looks.isAskedAgain(id, by: caller)
+        || caller.hasDescriptor(on: id)
+    {
+      return .open(file)
+    }
+    guard var inode = looks.found(id, by: caller)?.inode else { throw stale(id, caller, cause) }
+    inode.links = 0
+    return .found(inode)
+  }
+
+  /// What makes the kernel ask again.
+  func stale(_ id: InodeID, _ caller: Caller, _ cause: DFSError) -> DFSError {
+    looks.noteGone(id, for: caller)
+    return DFSError(
+      .staleHandle, "inode \(id) is gone, or has not that name any more", cause: cause)
+  }
+
+  /// What is asked for in a directory that another client removed or replaced is asked for again by
+  /// its whole path, once.
+  func within<Value>(
+    _ directories: InodeID..., for caller: Caller, _ body: () async throws -> Value
+  ) async throws -> Value {
+    do {
+      return try await body()
+    } catch let error as DFSError where error.code == .notFound {
+      for id in directories where id != .root && !looks.isAskedAgain(id, by: caller) {
+        if nodes.removed(id) == nil, await isGone(id) { throw stale(id, caller, error) }
+      }
+      throw error
+    }
+  }
+
+  private func isGone(_ id: InodeID) async -> Bool {
+    do {
+      _ = try await service.inode(id, .pushed)
+      return false
+    } catch { return (error as? DFSError)?.isAbsence ?? false }
+  }
+}
