@@ -4,7 +4,7 @@ internal import DFSWire
 internal import Synchronization
 
 /// Whose servers these are: what each says of its cluster and of the user's namespace, and which of them
-/// are therefore not used (`Membership` decides). A client of a process's life remembers both.
+/// are therefore not used (`Membership` decides). A client remembers both as long as it lives.
 final class Identities: Sendable {
   private struct State {
     var cluster = ClusterMembership()
@@ -36,13 +36,10 @@ final class Identities: Sendable {
     }
   }
 
-  /// A server has told a head of this namespace.
+  /// A server has told a head of this namespace. Every answer tells one, so what is known costs little.
   func heard(_ namespace: NamespaceID?, of server: ServerIndex) {
-    change { state in
-      if state.namespace.claims[server] != namespace {
-        state.namespace.heard(namespace, from: server)
-      }
-    }
+    guard state.withLock({ $0.namespace.claims[server] != namespace }) else { return }
+    change { $0.namespace.heard(namespace, from: server) }
   }
 
   /// Three servers have agreed on something in this namespace.
@@ -57,11 +54,10 @@ final class Identities: Sendable {
   }
 
   private func change(_ body: (inout State) -> Void) {
-    let foreign = state.withLock { state in
+    state.withLock { state in
       body(&state)
-      return state.foreign
+      foreignBits.store(state.foreign.rawValue, ordering: .releasing)
     }
-    foreignBits.store(foreign.rawValue, ordering: .releasing)
   }
 
   // MARK: What follows

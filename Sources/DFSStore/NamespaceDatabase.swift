@@ -38,7 +38,9 @@ final class NamespaceDatabase: Sendable {
     do {
       pool = try Self.open(path, known)
       log = try File(path + "-wal", flags: O_RDWR)
-      try pool.writeWithoutTransaction(upgrade)
+      if try pool.read({ db in try Self.format(of: db) }) == 1 {
+        try pool.writeWithoutTransaction(upgrade)
+      }
     } catch {
       let error = DFSError.database(error, path)
       throw error.code == .damaged && !error.tellsRemedy ? .damagedDatabase(path, error) : error
@@ -50,6 +52,22 @@ final class NamespaceDatabase: Sendable {
   private static func open(_ path: String, _ known: Ledger?) throws -> DatabasePool {
     guard known == nil || FileSystem.exists(path) else { throw DFSError(.damaged, "it is gone") }
     let pool = try DatabasePool(path: path, configuration: Self.configuration)
+    do {
+      try prepare(pool, known)
+    } catch let error as DatabaseError where error.extendedResultCode == .SQLITE_IOERR_FSYNC {
+      abandoned.withLock { $0[path] = pool }
+      throw error
+    }
+    return pool
+  }
+
+  /// Databases that could not be opened because an fsync failed. They stay open as long as the process:
+  /// closing one would ask for that fsync again.
+  private static let abandoned = Mutex<[String: DatabasePool]>([:])
+
+  static func isAbandoned(_ path: String) -> Bool { abandoned.withLock { $0[path] != nil } }
+
+  private static func prepare(_ pool: DatabasePool, _ known: Ledger?) throws {
     try pool.writeWithoutTransaction { db in
       guard let known else { return try migrate(db) }
       let format = try Self.format(of: db) ?? Self.format
@@ -58,7 +76,6 @@ final class NamespaceDatabase: Sendable {
       }
       try leaveLog(db)
     }
-    return pool
   }
 
   /// Moves a log that a process left into the database, so that the next frame begins the log anew.

@@ -144,7 +144,9 @@ final class Writer: Sendable {
         body(&state, .success(database))
       }
     } catch {
-      body(&state, .failure(error))
+      // What an fsync failed on is not opened again by this process.
+      if NamespaceDatabase.isAbandoned(handle.path) { fail(error) }
+      body(&state, .failure(publisher.failure ?? error))
     }
   }
 

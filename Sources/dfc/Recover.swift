@@ -43,7 +43,7 @@ struct Recover: SessionCommand {
     // Another cluster may have the same name, users and passwords.
     let namespace = mine.isEmpty ? nil : try await session.service().namespaceID
     let outcome = Outcome(of: "recover", in: session, isJSON: results.isJSON(session))
-    for id in all ? mine.filter({ $0.isOf(namespace) == true }).map(\.id) : ids {
+    for id in all ? mine.filter({ $0.isOf(namespace) != false }).map(\.id) : ids {
       try await outcome.of(id) {
         guard let file = mine.first(where: { $0.id == id }) else {
           throw DFSError(.notFound, "nothing of \(owner) is kept under this ID; 'recover' lists it")
@@ -53,6 +53,12 @@ struct Recover: SessionCommand {
             .configuration,
             "\(id) was kept by a mount of another cluster or namespace (\(file.namespace ?? "")), not of this "
               + "one (\(namespace?.description ?? "none yet")); name that one's configuration")
+        }
+        guard !all || file.isOf(namespace) != nil else {
+          throw DFSError(
+            .invalidArgument,
+            "\(id) does not say of which cluster it is (a release before 1.1 kept it), and is left; if it is "
+              + "of this one, name it: recover \(id)")
         }
         if drop {
           try await offload { try keeping.remove(file) }

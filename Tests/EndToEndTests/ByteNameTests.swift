@@ -144,7 +144,7 @@ extension EndToEnd {
           open(place + ".data", "w").write("kept" + chr(10))'
           dfc $CONF recover | grep -F 'k\\xff'
           dfc $CONF recover --json | grep -F '"nameHexadecimal":"6bff"'
-          dfc $CONF recover --all --json | grep -F '"nameHexadecimal":"6bff"'
+          dfc $CONF recover 1-aaaa --json | grep -F '"nameHexadecimal":"6bff"'
           [ "$(cat $M/$'k\\xff')" = kept ]; [ "$(cat $M/$'k\\xef\\xbf\\xbd')" = k ]
           """)
       }

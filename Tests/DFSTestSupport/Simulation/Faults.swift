@@ -160,16 +160,19 @@ final class Faults {
     world.misdirected = Set(slots.map { World.Link(slot: $0, server: server) })
     for slot in slots {
       world.servers[server].endSessions(of: world.clients[slot].coordinator.client)
+      world.clients[slot].moved(ServerIndex(server))
     }
     world.after(1 + foreignRandom.below(40_000)) { [self] in redirect() }
   }
 
   private func redirect() {
-    for link in world.misdirected.sorted(by: { ($0.slot, $0.server) < ($1.slot, $1.server) }) {
+    let links = world.misdirected.sorted { ($0.slot, $0.server) < ($1.slot, $1.server) }
+    world.misdirected = []
+    for link in links {
       world.trace("server \(link.server + 1) of client \(link.slot) is the right one again")
       world.copies.trouble(link)
     }
-    world.misdirected = []
+    for link in links { world.clients[link.slot].moved(ServerIndex(link.server)) }
   }
 
   // MARK: Forgetting

@@ -47,6 +47,7 @@ final class SimulatedClient {
   var attempt = 0
   /// How often this client has begun anew; what an earlier life waits for is nothing to this one.
   private(set) var life = 0
+  private var isRunning = false
   /// How often in a row a view was lost or not got; the pause before the next grows with it, so that
   /// of several clients one gets through, though bringing servers along may take long.
   var losses = 0
@@ -77,6 +78,7 @@ final class SimulatedClient {
   // MARK: Life
 
   func start() {
+    isRunning = true
     life += 1
     sequence = 0
     (parts, stored, held, refusals, refills) = ([:], [:], [], [], [:])
@@ -94,6 +96,7 @@ final class SimulatedClient {
 
   func crash() {
     world.trace("client \(slot) stops")
+    isRunning = false
     life += 1
     attempt += 1
     if operation != nil, open != nil { world.counts.unknown += 1 }
@@ -308,6 +311,9 @@ final class SimulatedClient {
       answer(rows, head)
     }
   }
+
+  /// The connection has ended: what was an address of one server is that of another.
+  func moved(_ server: ServerIndex) { if isRunning { reconnect(server) } }
 
   /// An answer or a push has not come for long: the connection is taken for broken.
   func reconnect(_ server: ServerIndex) {
