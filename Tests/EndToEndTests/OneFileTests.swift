@@ -98,7 +98,9 @@ extension EndToEnd {
           $limit cp --copy-contents $LOCAL/cp $M/cp & second=$!
           wait $first && { echo dd was not ended; exit 1; }
           wait $second && { echo cp was not ended; exit 1; }
-          dfs-mount --unmount $M
+          # timeout(1) ends itself with the same signal: its child may still be on its way out.
+          for i in $(seq 300); do dfs-mount --unmount $M 2> $LOCAL/busy && break; sleep 0.1; done
+          ! mountpoint -q $M || { cat $LOCAL/busy; exit 1; }
           kill $feeders
           \(Self.nothingIsKept)
           dfs-mount $CONF $M
