@@ -148,6 +148,7 @@ final class WorldCopies {
   /// The collector removes a copy: three servers that ask this one for it would show that the change
   /// that let go of it is none. One that was restored from a backup may be behind them all.
   func removed(_ id: PartID, from server: SimulatedServer) {
+    noteLastOrphan(id, on: server)
     let hasForgotten = forgetting[server.index.value] > 0
     if hasForgotten, server.head.number < truth.replica.head.number { return }
     let asking = world.servers.count { other in
@@ -155,6 +156,18 @@ final class WorldCopies {
     }
     if asking >= Limits.quorum {
       world.fail("\(server.index) removed \(id.brief), which three servers ask it for")
+    }
+  }
+
+  /// Both servers that should have the copy lost theirs by a fault of their own, before the publish was
+  /// acknowledged. What is left is on a third server, which no row asks for it: it may remove it.
+  private func noteLastOrphan(_ id: PartID, on server: SimulatedServer) {
+    guard !world.servers.contains(where: { $0 !== server && $0.disk.canGive(id) }),
+      !durable.contains(id.version), let holders = needed.first(where: { $0.id == id })?.holders,
+      !holders.contains(server.index)
+    else { return }
+    if holders.servers.allSatisfy({ setAside[$0.value].contains(id) || forgetting[$0.value] > 0 }) {
+      sacrificed.insert(id)
     }
   }
 
