@@ -111,7 +111,14 @@ final class SessionHandler: ChannelDuplexHandler {
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if event is Drain { drain() } else { context.fireUserInboundEventTriggered(event) }
+    switch event {
+    case is Drain: drain()
+    case let secured as ChannelSecured:
+      guard case .login(var login) = phase else { return }
+      login.binding = secured.binding
+      phase = .login(login)
+    default: context.fireUserInboundEventTriggered(event)
+    }
   }
 
   // MARK: Reading

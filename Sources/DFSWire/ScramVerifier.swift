@@ -73,9 +73,18 @@ public struct ScramVerifier: Hashable, Sendable {
 /// The primitives of SCRAM-SHA-256.
 enum Scram {
   static let mechanism = "SCRAM-SHA-256"
-  /// Without channel binding: what `c=` must say, base64 of the GS2 header `n,,`.
-  static let noBinding = "biws"
-  static let header = "n,,"
+  /// The GS2 headers (RFC 5802, section 7) without channel binding, and with it.
+  static let plainHeader = "n,,"
+  static let boundHeader = "p=\(ChannelBinding.name),,"
+
+  static func header(_ binding: ChannelBinding?) -> String {
+    binding == nil ? plainHeader : boundHeader
+  }
+
+  /// What `c=` says: the header and what the login is bound to.
+  static func bound(_ header: String, _ binding: ChannelBinding?) -> String {
+    base64(Array(header.utf8) + (binding?.bytes ?? []))
+  }
 
   static func salted(
     password: String, salt: [UInt8], iterations: Int
