@@ -91,10 +91,7 @@ final class SessionHandler: ChannelDuplexHandler {
   }
 
   func channelInactive(context: ChannelHandlerContext) {
-    if case .loggedIn(let logged) = phase {
-      logged.audience.remove(session)
-      logged.session.store.endSession(session)
-    }
+    leave()
     phase = .closed
     backlog = CircularBuffer(initialCapacity: 0)
     service.close(session)

@@ -83,7 +83,7 @@ public struct ScramServer: Sendable {
       throw DFSError(
         .notPermitted,
         "the client saw another certificate than this server's: something between them relays the "
-          + "connection; find out what before a password is used there")
+          + "connection")
     }
     let authMessage = "\(exchange),\(withoutProof)"
     let signature = Scram.hmac(verifier.storedKey, authMessage)
@@ -100,7 +100,7 @@ public struct ScramServer: Sendable {
       throw DFSError(
         .notPermitted,
         "the client sees an encrypted connection, this server a plain one: something between them "
-          + "relays the connection; find out what before a password is used there")
+          + "relays the connection")
     }
     guard isBound || binding == nil else {
       throw DFSError(

@@ -16,7 +16,7 @@ extension EndToEnd {
     private static let work = """
       cd $DIR
       relay
-      yes 'a secret content' | head -c 3000000 > secret-name; echo 'a small secret' > small-name
+      python3 -c 'print("a secret content " * 200000)' > secret-name; python3 -c 'print("a small secret " * 100)' > small-name
       dfc $RELAYED mkdir secret-folder
       dfc $RELAYED put secret-name small-name secret-folder/
       dfc $RELAYED list secret-folder/
@@ -30,17 +30,16 @@ extension EndToEnd {
     /// cluster, and no content; the same record of a plain connection has each of them.
     @Test func aRecordOfTheTrafficHoldsNoNameAndNoContent() async throws {
       try await Self.run { servers in
-        let words = ["secret", "small-name", "a small", "Alice", "DFS1", "default", "SCRAM", "r="]
+        let words = ["secret", "small-name", "a small", "Alice", "DFS1", "default"]
         for encryption in [Encryption.always, .off] {
           let relay = try TLSRelay(servers, .bytes, encryption: encryption)
           try await relay.shell.succeed(Self.work, "\(encryption)")
-          for word in words where word != "SCRAM" && (encryption == .always || word != "r=") {
+          for word in words {
             let found = try await relay.shell.bash("grep -qaF -- '\(word)' $RECORD").status == 0
-            // (Two letters may come up in three megabytes of random bytes.)
-            if word != "r=" { #expect(found == (encryption == .off), "\(word), \(encryption)") }
+            #expect(found == (encryption == .off), "\(word), \(encryption)")
           }
           try await relay.shell.succeed(
-            "cd $DIR; dfc $CONF remove -r secret-folder; rm -r back secret-name small-name")
+            "cd $DIR; dfc $CONF rm -r secret-folder; rm -r back secret-name small-name")
         }
       }
     }
@@ -48,7 +47,7 @@ extension EndToEnd {
     /// Whoever ends the encryption between the two gets no login, whatever it does with it: nothing is read,
     /// nothing is written, and both sides say why.
     @Test(arguments: [
-      (TLSRelay.Mode.terminate, "the client saw another certificate than this server's"),
+      (TLSRelay.Mode.terminate, "the client saw another certificate than this"),
       (.strip, "the client sees an encrypted connection, this server a plain one"),
       (.old, "no encrypted connection (it answers in plain text)"),
     ])
@@ -61,7 +60,7 @@ extension EndToEnd {
           echo 'a secret content' > kept; echo 'a secret change' > other
           dfc $CONF put kept
           relay
-          for words in 'list' 'get kept got' 'put other' 'remove kept' 'status'; do
+          for words in 'list' 'get kept got' 'put other' 'rm kept' 'status'; do
             status=0; dfc $RELAYED $words > out 2> err || status=$?
             case $status in 3 | 5) ;; *) echo "$words: $status"; cat out err; exit 1 ;; esac >&2
             grep -qF '\(reason)' err out || { cat out err >&2; exit 1; }

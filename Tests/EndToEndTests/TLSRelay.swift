@@ -49,7 +49,7 @@ struct TLSRelay {
         done
         echo 'the relay does not start' >&2; return 1
       }
-      unrelay() { kill $relay_pid 2>/dev/null; wait $relay_pid 2>/dev/null; return 0; }
+      unrelay() { kill -9 $relay_pid 2>/dev/null || true; wait $relay_pid 2>/dev/null || true; }
       """, directory + "/relay.functions")
     shell = Shell([
       "DIR": directory, "CONF": servers.configurationFile, "RELAYED": directory + "/relayed.conf",
