@@ -15,6 +15,10 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
+let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
+let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
 let nioTest = Target.Dependency.product(name: "NIOTestUtils", package: "swift-nio")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -29,7 +33,6 @@ let unixSignals = Target.Dependency.product(
 
 /// Used by the packages above only; see the versions below.
 let pinned: [Target.Dependency] = [
-  .product(name: "SwiftASN1", package: "swift-asn1"),
   .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
   .product(name: "Atomics", package: "swift-atomics"),
   .product(name: "DequeModule", package: "swift-collections"),
@@ -70,6 +73,8 @@ let package = Package(
   // kept in the repository, then says nothing new.)
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+    .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
     .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
     .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
     .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -93,14 +98,17 @@ let package = Package(
     room("DFSCore", ["CXXHash", crypto]),
     room("DFSReplication", ["DFSCore"]),
     .target(
-      name: "DFSWire", dependencies: ["DFSCore", nioCore, protobuf, crypto, cryptoExtras],
+      name: "DFSWire",
+      dependencies: [
+        "DFSCore", nioCore, nioSSL, nioTLS, protobuf, crypto, cryptoExtras, asn1,
+      ],
       exclude: ["dfs.proto"], swiftSettings: settings),
     room("DFSStore", ["DFSCore", "DFSReplication", "CLinux", nioPosix, grdb, logging]),
     room(
       "DFSServer",
       [
         "DFSCore", "DFSReplication", "DFSWire", "DFSStore", nioCore, nioPosix, nioConcurrency,
-        crypto, logging, lifecycle,
+        crypto, x509, asn1, logging, lifecycle,
       ]),
     room(
       "DFSClient",

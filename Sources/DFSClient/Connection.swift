@@ -9,6 +9,7 @@ internal import Synchronization
 struct ConnectionSettings: Sendable {
   let address: ServerAddress
   let login: ConnectionLogin
+  let encryption: Encryption
   /// Where the password is hashed.
   let threads: NIOThreadPool
   let connectTimeout: TimeAmount
@@ -97,6 +98,9 @@ final class Connection: Sendable {
 
   private static func prepare(_ channel: any Channel, _ settings: ConnectionSettings) throws {
     let bound = FrameBound()
+    try channel.pipeline.syncOperations.addHandler(
+      ClientSecurity(
+        settings.encryption, pin: settings.address.fingerprint, peer: settings.login.peer))
     try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(FrameDecoder(bound: bound)))
     try channel.pipeline.syncOperations.addHandlers([
       FrameEncoder(), ConnectionHandler(settings: settings, bound: bound),

@@ -73,7 +73,13 @@ final class ConnectionHandler: ChannelInboundHandler {
       initialDelay: settings.tick, delay: settings.tick
     ) { _ in bound.value.tick() }
     context.eventLoop.scheduleTask(in: settings.loginTimeout) { bound.value.loginIsDue() }
-    perform(state.opened())
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    guard let secured = event as? ChannelSecured else {
+      return context.fireUserInboundEventTriggered(event)
+    }
+    perform(state.opened(secured.binding))
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {

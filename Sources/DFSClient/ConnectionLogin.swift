@@ -1,7 +1,7 @@
 internal import DFSCore
 internal import DFSWire
 
-/// The conversation that opens a connection: hello, then SCRAM-SHA-256. Each event returns what is
+/// The conversation that opens a connection: hello, then SCRAM-SHA-256 (-PLUS if it is encrypted). Each event returns what is
 /// to be done; hashing the password (`prove`) is done off the event loop.
 struct ConnectionLogin {
   enum Phase {
@@ -30,6 +30,8 @@ struct ConnectionLogin {
   let cache: ScramCache
   private(set) var phase = Phase.greeting
   private var greeting: ServerGreeting?
+  /// Nil on a connection that is not encrypted.
+  var binding: ChannelBinding?
 
   init(peer: String, hello: Hello, credentials: Credentials, cache: ScramCache) {
     self.peer = peer
@@ -66,7 +68,8 @@ struct ConnectionLogin {
     if let problem = mismatch(greeting) { return end(DFSError(.configuration, problem)) }
     self.greeting = greeting
     var scram = ScramClient(
-      user: credentials.user.text, password: credentials.password, cache: cache)
+      user: credentials.user.text, password: credentials.password, cache: cache,
+      binding: binding)
     let first = scram.first()
     phase = .challenge(scram)
     return .send(.loginBegin(scram: first))

@@ -40,8 +40,10 @@ struct ConnectionState<Waiter> {
     case close(DFSError)
   }
 
-  mutating func opened() -> LoginAction {
-    guard case .loggingIn(let login, _) = phase else { return .none }
+  /// - Parameter binding: of the encrypted connection; nil if it is not encrypted.
+  mutating func opened(_ binding: ChannelBinding?) -> LoginAction {
+    guard case .loggingIn(var login, _) = phase else { return .none }
+    login.binding = binding
     return perform(.send(.hello(login.hello)), of: login)
   }
 

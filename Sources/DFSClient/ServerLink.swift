@@ -218,7 +218,8 @@ final class ServerLink: Sendable {
     let login = ConnectionLogin(
       peer: peer, hello: hello, credentials: common.credentials, cache: common.scramCache)
     return ConnectionSettings(
-      address: address, login: login, threads: common.threads,
+      address: address, login: login, encryption: common.configuration.encryption,
+      threads: common.threads,
       connectTimeout: .seconds(Int64(common.configuration.connectTimeoutSeconds)),
       windowBytes: bulkWindowBytes, watches: isControl, idleLimit: isControl ? nil : bulkIdleLimit)
   }

@@ -7,12 +7,27 @@ public struct ServerAddress: Hashable, Sendable {
   /// A host name, an IPv4 address, or an IPv6 address without brackets.
   public let host: String
   public let port: Int
+  /// The only certificate that is accepted from this server; nil for any, since the login is bound
+  /// to whichever it is.
+  public let fingerprint: CertificateFingerprint?
 
-  public init(name: String, host: String, port: Int) {
+  public init(
+    name: String, host: String, port: Int, fingerprint: CertificateFingerprint? = nil
+  ) {
     self.name = name
     self.host = host
     self.port = port
+    self.fingerprint = fingerprint
   }
+}
+
+/// Which connections to servers are encrypted (TLS 1.3).
+public enum Encryption: String, Sendable, Hashable, CaseIterable {
+  /// All but those to loopback addresses of this machine.
+  case auto
+  case always
+  /// None. The servers must be started with `--plaintext`.
+  case off
 }
 
 public enum WritePolicy: String, Sendable, Hashable, CaseIterable {
@@ -38,6 +53,7 @@ public struct ClientConfiguration: Hashable, Sendable {
   /// The four servers, DFS1 first.
   public var servers: [ServerAddress]
   public var cluster = "default"
+  public var encryption = Encryption.auto
   public var user: UserName?
   public var password: String?
   /// Read the password from the first line of this file.

@@ -11,6 +11,7 @@ struct ConfigurationReader {
   enum Key: String, CaseIterable {
     case server = "Server"
     case cluster = "Cluster"
+    case encryption = "Encryption"
     case username = "Username"
     case password = "Password"
     case passwordFile = "Password-File"
@@ -114,6 +115,7 @@ struct ConfigurationReader {
     switch key {
     case .server: try set(server: setting, line)
     case .cluster: configuration.cluster = try setting.name()
+    case .encryption: configuration.encryption = try setting.choice(of: Encryption.self)
     case .username: configuration.user = try UserName(setting.text)
     case .password: configuration.password = setting.text
     case .passwordFile: configuration.passwordFile = setting.path(besides: path)
@@ -166,6 +168,13 @@ struct ConfigurationReader {
     }
     if lines[.password] != nil, let line = lines[.passwordFile] {
       note(line, "Password and Password-File are both given; remove one of them")
+    }
+    if configuration.encryption == .off,
+      let pinned = servers.values.filter({ $0.address.fingerprint != nil }).map(\.line).min()
+    {
+      note(
+        pinned,
+        "a fingerprint is of no use with Encryption off; remove it, or the line Encryption off")
     }
     guard problems.isEmpty else {
       let text = problems.map { problem in

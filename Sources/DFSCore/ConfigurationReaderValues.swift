@@ -121,15 +121,29 @@ struct ConfigurationValue {
 
   // MARK: Servers
 
-  /// `DFS1 HOST:PORT`, `DFS1 HOST PORT`, `DFS1 [IPv6]:PORT`.
+  /// `DFS1 HOST:PORT`, `DFS1 HOST PORT`, `DFS1 [IPv6]:PORT`; each may be followed by the fingerprint
+  /// of the server's certificate.
   func server() throws(DFSError) -> (ServerIndex, ServerAddress) {
-    let words = text.split { $0.isWhitespace }.map(String.init)
+    var words = text.split { $0.isWhitespace }.map(String.init)
+    var fingerprint: CertificateFingerprint?
+    if let last = words.last, CertificateFingerprint.isMeant(by: last) {
+      fingerprint = CertificateFingerprint(text: last)
+      guard fingerprint != nil else {
+        throw DFSError(
+          .configuration,
+          "'\(last.printable)' is no fingerprint; write the one that the server prints when it starts: "
+            + "SHA256: and 43 characters")
+      }
+      words.removeLast()
+    }
     let name = words.first.map { $0.trimmed(of: { $0 == ":" }).uppercased() } ?? ""
     guard let index = ServerIndex.all.first(where: { $0.description == name }) else {
       throw wrong("names no server; the servers are DFS1, DFS2, DFS3 and DFS4")
     }
     let (host, port) = try Self.hostAndPort(words.dropFirst(), of: index)
-    return (index, ServerAddress(name: name, host: host, port: port))
+    return (
+      index, ServerAddress(name: name, host: host, port: port, fingerprint: fingerprint)
+    )
   }
 
   private static func hostAndPort(_ words: ArraySlice<String>, of server: ServerIndex)

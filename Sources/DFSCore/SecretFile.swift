@@ -1,12 +1,12 @@
 internal import Glibc
 
 /// Small text files that may hold a secret, read with the system's own calls.
-enum SecretFile {
+public enum SecretFile {
   /// The whole of a file.
   /// - Parameter bound: bytes; a longer file is refused.
   /// - Returns: the bytes, and the permission bits by which others could read them (0 for what is
   ///   no regular file, such as a pipe).
-  static func read(_ path: String, bound: Int) throws(DFSError) -> (
+  public static func read(_ path: String, bound: Int) throws(DFSError) -> (
     bytes: [UInt8], exposure: UInt32
   ) {
     let descriptor = open(path.systemPath, O_RDONLY | O_CLOEXEC)
@@ -31,8 +31,8 @@ enum SecretFile {
     return (bytes, isRegular ? status.st_mode & 0o077 : 0)
   }
 
-  /// The refusal of a file that holds a password and that others can read.
-  static func exposed(_ path: String, _ what: String) -> DFSError {
+  /// The refusal of a file that holds a secret and that others can read.
+  public static func exposed(_ path: String, _ what: String) -> DFSError {
     DFSError(
       .configuration,
       "\(path.printable) \(what) and others can read it; run: chmod 600 \(shellQuoted(path))")

@@ -1,4 +1,4 @@
-internal import DFSCore
+public import DFSCore
 internal import DFSStore
 internal import DFSWire
 internal import Glibc
@@ -20,6 +20,10 @@ public final class Server: ServiceLifecycle.Service {
   public var address: String { listener.localAddress?.ipAddress ?? service.options.address }
   /// The port that was bound.
   public var port: Int { listener.localAddress?.port ?? service.options.port }
+  /// Of the certificate that encrypted connections see.
+  public var fingerprint: CertificateFingerprint { service.identity.fingerprint }
+  /// Whether no other machine can connect.
+  public var isLoopbackOnly: Bool { address.hasPrefix("127.") || address == "::1" }
 
   /// What requests and answers under way take, about. Bytes.
   var bytesInUse: Int { service.bytes.bytes }
@@ -39,8 +43,10 @@ public final class Server: ServiceLifecycle.Service {
     let store = try ServerStore.open(
       directory: directory.path, name: directory.name, cluster: options.cluster,
       options: options.store, logger: logger)
-    let service = Service(options: options, store: store, users: users, logger: logger)
     do {
+      let identity = try ServerCertificate.load(options, directory: directory, logger: logger)
+      let service = Service(
+        options: options, store: store, users: users, identity: identity, logger: logger)
       try await service.threads.runIfActive { try users.refresh() }
       let server = Server(service: service, listener: try await listen(service))
       server.warnOfNetwork()
@@ -95,6 +101,7 @@ public final class Server: ServiceLifecycle.Service {
         channel.eventLoop.makeCompletedFuture {
           let bound = FrameBound()
           try channel.pipeline.syncOperations.addHandlers([
+            ServerSecurity(service.identity, allowsPlaintext: options.allowsPlaintext),
             ByteToMessageHandler(FrameDecoder(bound: bound)), FrameEncoder(),
             SessionHandler(service: service, bound: bound),
           ])
@@ -104,15 +111,18 @@ public final class Server: ServiceLifecycle.Service {
   }
 
   private func warnOfNetwork() {
-    guard !address.hasPrefix("127."), address != "::1" else {
+    guard !isLoopbackOnly else {
       service.logger.notice(
         "\(name) listens on loopback only: clients on other machines cannot reach it; for those, start it with --address and an address of this machine, or 0.0.0.0 for all"
       )
       return
     }
-    service.logger.warning(
-      "\(address) is reached from other machines: passwords do not cross the network, but names and contents do, in the clear"
-    )
+    service.logger.notice("the certificate of \(name) is \(fingerprint)")
+    if service.options.allowsPlaintext {
+      service.logger.warning(
+        "--plaintext: connections from other machines may be unencrypted; on those, whoever is on the way reads names and contents, and may change them"
+      )
+    }
   }
 
   private static func failure(_ error: any Error, _ options: ServerOptions) -> any Error {

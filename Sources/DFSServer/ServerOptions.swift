@@ -11,6 +11,13 @@ public struct ServerOptions: Sendable {
   /// Nil: `dfs.conf` beside the directory, else in it.
   public var usersFile: String?
   public var cluster = "default"
+  /// PEM: the server's certificate and those that follow it in its chain. Nil, with `tlsKey`: the one
+  /// that the server made itself, `.dfs/tls.pem` in its directory.
+  public var tlsCertificate: String?
+  /// PEM.
+  public var tlsKey: String?
+  /// Whether connections from other machines may be unencrypted; those of this machine may always.
+  public var allowsPlaintext = false
   public var store = StoreOptions()
 
   /// Connections, logged in or not; one more is refused.

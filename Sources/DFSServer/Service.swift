@@ -11,6 +11,7 @@ final class Service: Sendable {
   let options: ServerOptions
   let store: ServerStore
   let users: Users
+  let identity: TLSIdentity
   let audiences = Audiences()
   let throttle = LoginThrottle()
   let bytes: BytesInUse
@@ -19,10 +20,13 @@ final class Service: Sendable {
   private let nextSession = Atomic<UInt64>(1)
   private let connections = Mutex<[SessionID: any Channel]>([:])
 
-  init(options: ServerOptions, store: ServerStore, users: Users, logger: Logger) {
+  init(
+    options: ServerOptions, store: ServerStore, users: Users, identity: TLSIdentity, logger: Logger
+  ) {
     self.options = options
     self.store = store
     self.users = users
+    self.identity = identity
     self.logger = logger
     bytes = BytesInUse(bound: options.bytes)
   }

@@ -91,10 +91,7 @@ final class SessionHandler: ChannelDuplexHandler {
   }
 
   func channelInactive(context: ChannelHandlerContext) {
-    if case .loggedIn(let logged) = phase {
-      logged.audience.remove(session)
-      logged.session.store.endSession(session)
-    }
+    leave()
     phase = .closed
     backlog = CircularBuffer(initialCapacity: 0)
     service.close(session)
@@ -111,7 +108,14 @@ final class SessionHandler: ChannelDuplexHandler {
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if event is Drain { drain() } else { context.fireUserInboundEventTriggered(event) }
+    switch event {
+    case is Drain: drain()
+    case let secured as ChannelSecured:
+      guard case .login(var login) = phase else { return }
+      login.binding = secured.binding
+      phase = .login(login)
+    default: context.fireUserInboundEventTriggered(event)
+    }
   }
 
   // MARK: Reading

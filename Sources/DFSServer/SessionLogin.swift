@@ -51,6 +51,7 @@ extension SessionHandler {
   }
 
   private func fail(_ error: DFSError, _ ticket: Ticket) {
+    auditFailedLogin()
     let delay = service.throttle.delayOfFailure(from: peerAddress, now: .now())
     after(delay) { $0.refuse(error, to: ticket) }
   }
@@ -83,13 +84,13 @@ extension SessionHandler {
   }
 
   private func loggedIn(_ logged: LoggedIn, _ scram: String, _ ticket: Ticket) {
-    guard case .login = phase else {
+    guard case .login(let login) = phase else {
       logged.audience.remove(session)
       return logged.session.store.endSession(session)
     }
     bound.raise()
     phase = .loggedIn(logged)
-    logger.debug("logged in")
+    auditLogin(login)
     let namespace = logged.session.store.head().view.namespace
     send(.loginDone(scram: scram, namespace: namespace), to: ticket)
     pushWhatWaits()

@@ -43,7 +43,10 @@ extension SessionHandler {
     let task = Task {
       await previous?.value
       let answer = await logged.session.perform(request, body: body)
-      loop.execute { bound.value.finish(answer, ticket, lane) }
+      loop.execute {
+        bound.value.audit(request, answer.reply)
+        bound.value.finish(answer, ticket, lane)
+      }
     }
     if let lane { lanes[lane] = LaneTail(task: task, count: 1 + (lanes[lane]?.count ?? 0)) }
   }
@@ -128,6 +131,7 @@ extension SessionHandler {
     guard case .loggedIn(let logged) = phase else { return }
     logged.audience.remove(session)
     logged.session.store.endSession(session)
+    auditLogout()
   }
 
   /// The server stops: nothing more is begun, and the connection ends with the last answer.

@@ -67,7 +67,11 @@ final class Users: Sendable {
       }
       let path = found?.path ?? paths[0]
       let file = try UsersDisk.read(path)
+      let before = known
       known = try Self.learn(file, before: known)
+      if before.path != nil {
+        UsersAudit(before: before.verifiers, after: known.verifiers).write(to: logger)
+      }
       known.path = path
       known.stamp = found?.stamp
       report(file, path: path, isThere: found != nil, exposure: found?.stamp.exposure ?? 0)

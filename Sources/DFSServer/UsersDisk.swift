@@ -108,7 +108,8 @@ public enum UsersDisk {
     return (status.st_uid, status.st_gid)
   }
 
-  private static func write(
+  /// Writes a file that only its owner can read, to stable storage.
+  static func write(
     _ bytes: [UInt8], to path: String, owner: (user: uid_t, group: gid_t)
   ) throws(DFSError) {
     let descriptor = open(

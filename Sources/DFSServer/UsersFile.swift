@@ -91,16 +91,28 @@ public struct UsersFile: Sendable {
   // MARK: Changing
 
   /// Replaces a user's line (and drops further ones), or appends one.
-  public mutating func set(_ name: UserName, password: String) throws(DFSError) {
-    set(name, try ScramVerifier(password: password))
+  /// - Parameter iterations: of SCRAM; nil for as many as this release makes.
+  /// - Throws: `invalidArgument` if they are fewer than 15,000 or more than 1,000,000.
+  public mutating func set(
+    _ name: UserName, password: String, iterations: Int? = nil
+  ) throws(DFSError) {
+    let iterations = iterations ?? ScramVerifier.defaultIterations
+    guard (ScramVerifier.leastIterations...ScramVerifier.iterationsBound).contains(iterations)
+    else {
+      throw DFSError(
+        .invalidArgument,
+        "\(iterations) iterations; the bounds are \(ScramVerifier.leastIterations) to "
+          + "\(ScramVerifier.iterationsBound)")
+    }
+    set(name, try ScramVerifier(password: password, iterations: iterations))
   }
 
   /// Replaces readable passwords by verifiers.
   /// - Returns: how many there were.
-  public mutating func convert() throws(DFSError) -> Int {
+  public mutating func convert(iterations: Int? = nil) throws(DFSError) -> Int {
     var count = 0
     for case (let name, .password(let password)) in users {
-      try set(name, password: password)
+      try set(name, password: password, iterations: iterations)
       count += 1
     }
     return count

@@ -1,8 +1,10 @@
 public import DFSCore
 internal import Synchronization
 
-/// The client of SCRAM-SHA-256 (RFC 5802 and 7677): proves that it knows the password without
-/// sending it, and has the server prove that it knows the verifier.
+/// The client of SCRAM-SHA-256 and, on an encrypted connection, SCRAM-SHA-256-PLUS (RFC 5802 and
+/// 7677): proves that it knows the password without sending it, and has the server prove that it
+/// knows the verifier. With a channel binding both proofs hold for this connection only: a relay
+/// has another certificate than the server, and so fails on both sides.
 public struct ScramClient: Sendable {
   /// Fewer would make a stolen exchange too easy to guess from.
   private static let iterationsFloor = 4096
@@ -11,22 +13,32 @@ public struct ScramClient: Sendable {
   private let password: String
   private let nonce: String
   private let cache: ScramCache
+  private let binding: ChannelBinding?
   private var expected: [UInt8]?
 
-  public init(user: String, password: String, cache: ScramCache = ScramCache()) {
+  /// - Parameter binding: of the encrypted connection; nil if it is not encrypted.
+  public init(
+    user: String, password: String, cache: ScramCache = ScramCache(),
+    binding: ChannelBinding? = nil
+  ) {
     self.init(
-      user: user, password: password, cache: cache, nonce: Scram.base64(Scram.random(bytes: 18)))
+      user: user, password: password, cache: cache, binding: binding,
+      nonce: Scram.base64(Scram.random(bytes: 18)))
   }
 
-  init(user: String, password: String, cache: ScramCache = ScramCache(), nonce: String) {
+  init(
+    user: String, password: String, cache: ScramCache = ScramCache(),
+    binding: ChannelBinding? = nil, nonce: String
+  ) {
     self.user = user
     self.password = password
     self.cache = cache
+    self.binding = binding
     self.nonce = nonce
   }
 
   /// The client-first message.
-  public mutating func first() -> String { Scram.header + bare }
+  public mutating func first() -> String { Scram.header(binding) + bare }
 
   private var bare: String {
     var name = ""
@@ -51,7 +63,7 @@ public struct ScramClient: Sendable {
         "the server asks for \(iterations) iterations; the least is \(Self.iterationsFloor)")
     }
     let salted = try cache.salted(password: password, salt: salt, iterations: iterations)
-    let withoutProof = "c=\(Scram.noBinding),r=\(fields[0])"
+    let withoutProof = "c=\(Scram.bound(Scram.header(binding), binding)),r=\(fields[0])"
     let authMessage = "\(bare),\(serverFirst),\(withoutProof)"
     let clientKey = Scram.hmac(salted, "Client Key")
     let proof = Scram.xor(clientKey, Scram.hmac(Scram.hash(clientKey), authMessage))

@@ -7,8 +7,11 @@ internal import FoundationEssentials
 /// log in (RFC 5802, section 3). The text is PostgreSQL's:
 /// `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY`, the last three in base64.
 public struct ScramVerifier: Hashable, Sendable {
-  /// RFC 7677 asks for at least this many, and PostgreSQL makes as many.
-  public static let defaultIterations = 4096
+  /// Of new passwords. As many as keep the login of one `dfc` at four servers, each with a salt of its own,
+  /// below 150 ms of processor time (docs/OPERATIONS.md has the figures).
+  public static let defaultIterations = 100_000
+  /// Of new passwords; RFC 7677 asks for at least 4,096, and those made earlier may have as few.
+  public static let leastIterations = 15_000
   /// More would let a peer keep a processor busy for more than a second or so.
   public static let iterationsBound = 1_000_000
 
@@ -73,9 +76,18 @@ public struct ScramVerifier: Hashable, Sendable {
 /// The primitives of SCRAM-SHA-256.
 enum Scram {
   static let mechanism = "SCRAM-SHA-256"
-  /// Without channel binding: what `c=` must say, base64 of the GS2 header `n,,`.
-  static let noBinding = "biws"
-  static let header = "n,,"
+  /// The GS2 headers (RFC 5802, section 7) without channel binding, and with it.
+  static let plainHeader = "n,,"
+  static let boundHeader = "p=\(ChannelBinding.name),,"
+
+  static func header(_ binding: ChannelBinding?) -> String {
+    binding == nil ? plainHeader : boundHeader
+  }
+
+  /// What `c=` says: the header and what the login is bound to.
+  static func bound(_ header: String, _ binding: ChannelBinding?) -> String {
+    base64(Array(header.utf8) + (binding?.bytes ?? []))
+  }
 
   static func salted(
     password: String, salt: [UInt8], iterations: Int

@@ -35,6 +35,17 @@ struct Serve: AsyncParsableCommand {
   var cluster = "default"
 
   @Option(
+    help: "A certificate in PEM, for encrypted connections. (default: one that DIR has)",
+    completion: .file())
+  var tlsCertificate: String?
+
+  @Option(help: "The key of --tls-certificate, in PEM.", completion: .file())
+  var tlsKey: String?
+
+  @Flag(help: "Let clients on other machines connect unencrypted, if they say 'Encryption off'.")
+  var plaintext = false
+
+  @Option(
     help: """
       close: what was closed without fsync is on stable storage within one second; always: before \
       it is acknowledged.
@@ -76,6 +87,9 @@ struct Serve: AsyncParsableCommand {
     try check("--scrub-days", scrubDays, 0...365)
     try check("--scrub-mebibytes", scrubMebibytes, 1...65536)
     try check("--keep-seconds", keepSeconds, 0...86_400)
+    guard (tlsCertificate == nil) == (tlsKey == nil) else {
+      throw ValidationError("--tls-certificate and --tls-key belong together; give both or neither")
+    }
   }
 
   private func check(_ name: String, _ value: Int, _ range: ClosedRange<Int>) throws {
@@ -106,6 +120,9 @@ struct Serve: AsyncParsableCommand {
     options.address = address
     options.usersFile = users
     options.cluster = cluster
+    options.tlsCertificate = tlsCertificate
+    options.tlsKey = tlsKey
+    options.allowsPlaintext = plaintext
     options.store.syncAlways = sync == .always
     options.connections = connections
     options.bytesPerConnection = windowMebibytes << 20
@@ -135,6 +152,7 @@ private struct Announced: ServiceLifecycle.Service {
   func run() async throws {
     let place = "listens on \(server.address):\(server.port)"
     print("\(server.name) \(place)")
+    if !server.isLoopbackOnly { print("\(server.name) certificate \(server.fingerprint)") }
     fflush(nil)
     let manager = ServiceManager()
     tell { () throws(DFSError) in try manager.ready(place) }

@@ -30,11 +30,21 @@ struct User: AsyncParsableCommand {
     }
   }
 
+  struct Hashing: ParsableArguments {
+    @Option(
+      help: """
+        How often the password is hashed (15000 to 1000000): more makes a stolen users file harder to \
+        guess from, and each login slower. (default: 100000)
+        """)
+    var iterations: Int?
+  }
+
   struct Add: AsyncParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Add a user.")
     @Argument(help: "1 to 64 of A–Z a–z 0–9 . _ @ -") var name: String
     @OptionGroup var file: File
     @OptionGroup var password: Password
+    @OptionGroup var hashing: Hashing
 
     func run() async throws {
       try await reporting {
@@ -45,7 +55,7 @@ struct User: AsyncParsableCommand {
         let password = try password.text(of: name)
         try UsersDisk.change(file.path) { users throws(DFSError) in
           guard !users.contains(name) else { throw refusal }
-          try users.set(name, password: password)
+          try users.set(name, password: password, iterations: hashing.iterations)
         }
         print("added \(name) to \(file.path.printable)")
       }
@@ -57,6 +67,7 @@ struct User: AsyncParsableCommand {
     @Argument var name: String
     @OptionGroup var file: File
     @OptionGroup var password: Password
+    @OptionGroup var hashing: Hashing
 
     func run() async throws {
       try await reporting {
@@ -66,7 +77,7 @@ struct User: AsyncParsableCommand {
         }
         let password = try password.text(of: name)
         try UsersDisk.change(file.path) { users throws(DFSError) in
-          try users.set(name, password: password)
+          try users.set(name, password: password, iterations: hashing.iterations)
         }
         print("set the password of \(name) in \(file.path.printable)")
       }
@@ -117,11 +128,13 @@ struct User: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Replace readable passwords by verifiers, and close the file to others.")
     @OptionGroup var file: File
+    @OptionGroup var hashing: Hashing
 
     func run() async throws {
       try await reporting {
         _ = try UsersDisk.readExisting(file.path)
-        let count = try UsersDisk.change(file.path) { users throws(DFSError) in try users.convert()
+        let count = try UsersDisk.change(file.path) { users throws(DFSError) in
+          try users.convert(iterations: hashing.iterations)
         }
         print("converted \(count) of the users in \(file.path.printable)")
       }

@@ -14,11 +14,13 @@ final class ServerProcess: Sendable {
   let port: Int
   private let process: Mutex<Process>
   private let errorsPath: String
+  private let outputPath: String
 
   /// Starts `dfs DIRECTORY 0 …` and waits until it says where it listens.
   init(_ directory: String, _ arguments: [String] = []) async throws {
     let files = TestServer.temporaryDirectory()
     errorsPath = files + "/errors"
+    outputPath = files + "/output"
     let process = try Self.process([directory, "0"] + arguments, files)
     try process.run()
     pid = process.processIdentifier
@@ -36,6 +38,7 @@ final class ServerProcess: Sendable {
 
   var residentBytes: Int { FourServers.residentBytes(process: pid) }
   var errors: String { Self.text(errorsPath) }
+  var output: String { Self.text(outputPath) }
 
   /// Sends a signal and waits for the end.
   /// - Returns: the exit status, or the signal negated if that ended it.

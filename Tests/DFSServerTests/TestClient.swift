@@ -21,8 +21,12 @@ final class TestClient: Sendable {
     self.inbox = inbox
   }
 
-  /// - Parameter reads: whether what arrives is read from the beginning; else after `resume`.
-  static func connect(port: Int, reads: Bool = true) async throws -> TestClient {
+  /// - Parameters:
+  ///   - reads: whether what arrives is read from the beginning; else after `resume`.
+  ///   - encryption: whether it speaks TLS.
+  static func connect(
+    port: Int, reads: Bool = true, encryption: Encryption = .off
+  ) async throws -> TestClient {
     let inbox = Inbox()
     let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .channelOption(.autoRead, value: reads)
@@ -30,6 +34,7 @@ final class TestClient: Sendable {
         channel.eventLoop.makeCompletedFuture {
           let decoder = FrameDecoder(bound: FrameBound(isLoggedIn: true))
           try channel.pipeline.syncOperations.addHandlers([
+            ClientSecurity(encryption, pin: nil, peer: "the server"),
             ByteToMessageHandler(decoder), FrameEncoder(), InboxHandler(inbox: inbox),
           ])
         }
@@ -83,6 +88,8 @@ final class TestClient: Sendable {
     if case .failed(let error) = inbox.answer(to: 0)?.reply { error } else { nil }
   }
   var isClosed: Bool { inbox.isClosed }
+  /// What a login on this connection is bound to; nil before the handshake, and without one.
+  var binding: ChannelBinding? { inbox.binding }
 
   func close() async throws { try await channel.close() }
 
@@ -98,10 +105,11 @@ final class TestClient: Sendable {
   }
 
   func logIn(
-    _ user: String, _ password: String, cache: ScramCache = ScramCache(),
+    _ user: String, _ password: String, cache: ScramCache = ScramCache(), isBound: Bool = true,
     within limit: Duration = .seconds(20)
   ) async throws {
-    var scram = ScramClient(user: user, password: password, cache: cache)
+    var scram = ScramClient(
+      user: user, password: password, cache: cache, binding: isBound ? binding : nil)
     guard case .loginContinue(let first) = try await ask(.loginBegin(scram: scram.first())).reply
     else { throw DFSError(.protocolViolation, "no SCRAM answer") }
     let end = try await ask(.loginEnd(scram: try scram.respond(to: first)), within: limit)
@@ -129,6 +137,7 @@ private final class Inbox: Sendable {
     var answers: [UInt64: TestClient.Answer] = [:]
     var messages: [Message] = []
     var isClosed = false
+    var binding: ChannelBinding?
   }
 
   private let state = Mutex(State())
@@ -143,6 +152,8 @@ private final class Inbox: Sendable {
   }
 
   func close() { state.withLock { $0.isClosed = true } }
+  func secured(_ event: ChannelSecured) { state.withLock { $0.binding = event.binding } }
+  var binding: ChannelBinding? { state.withLock { $0.binding } }
   func answer(to id: UInt64) -> TestClient.Answer? { state.withLock { $0.answers[id] } }
   var answers: [UInt64: TestClient.Answer] { state.withLock { $0.answers } }
   var messages: [Message] { state.withLock { $0.messages } }
@@ -157,6 +168,10 @@ private final class InboxHandler: ChannelInboundHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     inbox.take(Self.unwrapInboundIn(data))
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if let secured = event as? ChannelSecured { inbox.secured(secured) }
   }
 
   func channelInactive(context: ChannelHandlerContext) { inbox.close() }

@@ -77,7 +77,9 @@ final class LogLines: Sendable {
       set { metadata[key] = newValue }
     }
     func log(event: LogEvent) {
-      lines.state.withLock { $0.append("\(event.level) \(event.message)") }
+      let details = metadata.merging(event.metadata ?? [:]) { $1 }
+        .sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
+      lines.state.withLock { $0.append("\(event.level) \(event.message)\(details) ") }
     }
   }
 }

@@ -117,6 +117,72 @@ import Testing
     #expect(warm < cold)
   }
 
+  // MARK: Channel binding
+
+  private static let binding = ChannelBinding(bytes: Array(repeating: 7, count: 32))
+  private static let other = ChannelBinding(bytes: Array(repeating: 8, count: 32))
+
+  private static let strange: [(ChannelBinding?, ChannelBinding?, String)] = [
+    (other, binding, "another certificate"), (binding, nil, "something between them relays"),
+    (nil, binding, "must be bound to it"),
+  ]
+
+  private static func converse(
+    client: ChannelBinding?, server: ChannelBinding?,
+    _ change: (String) -> String = { $0 }
+  ) throws {
+    var scram = ScramClient(user: "user", password: "pencil", binding: client)
+    var verifying = ScramServer(verifier: try verifier(), binding: server)
+    let begin = change(scram.first())
+    #expect(try ScramServer.userName(inClientFirst: begin) == "user")
+    let end = try scram.respond(to: try verifying.first(begin))
+    try scram.verify(serverFinal: try verifying.final(end))
+  }
+
+  @Test func aLoginIsBoundToTheCertificateThatBothSee() throws {
+    try Self.converse(client: Self.binding, server: Self.binding)
+    try Self.converse(client: nil, server: nil)
+  }
+
+  /// RFC 5802, section 7: `c=` has the header and the binding itself.
+  @Test func theBindingIsInTheClientFinalMessage() throws {
+    var client = ScramClient(
+      user: "user", password: "pencil", binding: Self.binding, nonce: Self.clientNonce)
+    #expect(client.first() == "p=tls-server-end-point,,n=user,r=\(Self.clientNonce)")
+    let end = try client.respond(to: Self.serverFirst)
+    let sent = Array("p=tls-server-end-point,,".utf8) + Self.binding.bytes
+    #expect(end.hasPrefix("c=\(Scram.base64(sent)),r="))
+  }
+
+  /// A relay has a certificate of its own, or none: whatever it passes on, the login is refused, with the
+  /// reason, before the proof is looked at.
+  @Test(arguments: strange) func anotherBindingIsRefused(
+    client: ChannelBinding?, server: ChannelBinding?, reason: String
+  ) throws {
+    let error = #expect(throws: DFSError.self) {
+      try Self.converse(client: client, server: server)
+    }
+    #expect(error?.code == .notPermitted)
+    #expect(error?.message.contains(reason) == true)
+  }
+
+  /// Saying that the server cannot bind, though it can, is a downgrade.
+  @Test func aBindingIsNotTalkedAway() throws {
+    #expect(throws: DFSError.self) {
+      try Self.converse(client: nil, server: Self.binding) { "y" + $0.dropFirst() }
+    }
+    #expect(throws: DFSError.self) {
+      try Self.converse(client: Self.binding, server: Self.binding) {
+        $0.replacing("p=tls-server-end-point", with: "n")
+      }
+    }
+    #expect(throws: DFSError.self) {
+      try Self.converse(client: Self.binding, server: nil) {
+        $0.replacing("p=tls-server-end-point", with: "n")
+      }
+    }
+  }
+
   private static func login(_ user: String, _ password: String, _ verifier: ScramVerifier) throws {
     var client = ScramClient(user: user, password: password)
     var server = ScramServer(verifier: verifier)

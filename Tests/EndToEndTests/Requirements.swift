@@ -22,6 +22,22 @@ enum Requirements {
     return around.max { $0[1].count < $1[1].count }?[2] == "ext4"
   }()
 
+  /// A network namespace can be made: by root, with iproute2, where the kernel lets it.
+  static let networks: Bool = {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    process.arguments = [
+      "-c",
+      "n=dfs-probe-$$; ip netns add $n && ip -n $n link add name one type veth peer name two; s=$?; ip netns del $n; exit $s",
+    ]
+    process.standardError = FileHandle.nullDevice
+    guard geteuid() == 0, (try? process.run()) != nil else { return false }
+    process.waitUntilExit()
+    return process.terminationStatus == 0
+  }()
+
+  static let gocryptfs = FileManager.default.isExecutableFile(atPath: "/usr/bin/gocryptfs")
+
   /// Tests of files of gigabytes take minutes and 15 GiB of disk.
   static let large = ProcessInfo.processInfo.environment["DFS_TEST_LARGE"] == "1"
 }
@@ -33,6 +49,16 @@ extension Trait where Self == ConditionTrait {
 
   static var needsExt4: Self {
     .enabled(if: Requirements.ext4, "compares with ext4; set TMPDIR to a directory on one")
+  }
+
+  static var needsNetworks: Self {
+    .enabled(
+      if: Requirements.networks,
+      "needs network namespaces: root, iproute2, and a kernel or container that allows them")
+  }
+
+  static var needsGocryptfs: Self {
+    .enabled(if: Requirements.gocryptfs, "needs gocryptfs; run: apt-get install gocryptfs")
   }
 
   static var needsRoot: Self {

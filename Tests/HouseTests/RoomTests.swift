@@ -18,13 +18,15 @@ import Testing
     // Pure decisions: nothing that could do I/O or tell the time.
     "DFSReplication": ["DFSCore"],
     "DFSWire": system.union([
-      "DFSCore", "NIOCore", "SwiftProtobuf", "Crypto", "CryptoExtras", "_CryptoExtras",
+      "DFSCore", "NIOCore", "NIOSSL", "NIOTLS", "SwiftASN1", "SwiftProtobuf", "Crypto",
+      "CryptoExtras", "_CryptoExtras",
     ]),
     "DFSStore": system.union([
       "DFSCore", "DFSReplication", "CLinux", "GRDB", "GRDBSQLite", "Logging", "NIOPosix",
     ]),
     "DFSServer": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "DFSStore", "Crypto", "Logging", "ServiceLifecycle",
+      "SwiftASN1", "X509",
     ]),
     "DFSClient": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "Crypto", "Logging",

@@ -1,0 +1,97 @@
+internal import Crypto
+internal import DFSCore
+internal import DFSWire
+internal import FoundationEssentials
+internal import Glibc
+internal import Logging
+internal import SwiftASN1
+internal import X509
+
+/// Where a server's key and certificate come from: files that its operator names, else
+/// `DIR/.dfs/tls.pem`, which the server makes when it is not there.
+enum ServerCertificate {
+  /// Bytes of a file with a key or certificates.
+  private static let bytesBound = 1 << 20
+
+  /// Blocks.
+  /// - Throws: `configuration` with the file and the remedy.
+  static func load(
+    _ options: ServerOptions, directory: ServerDirectory, logger: Logger
+  ) throws(DFSError) -> TLSIdentity {
+    if let certificate = options.tlsCertificate, let key = options.tlsKey {
+      let certificates = try SecretFile.read(certificate, bound: bytesBound).bytes
+      let identity = try identity(
+        "\(certificate.printable) with \(key.printable)", certificates, try secret(key))
+      logger.info("the certificate is \(identity.fingerprint)")
+      return identity
+    }
+    let path = "\(directory.path)/.dfs/tls.pem"
+    if access(path.systemPath, F_OK) != 0, errno == ENOENT {
+      try make(path, name: directory.name)
+      logger.info("made a key and a certificate, \(path.printable)")
+    }
+    let pem = try secret(path)
+    return try identity("\(path.printable); remove it, and the next start makes another", pem, pem)
+  }
+
+  private static func identity(
+    _ place: String, _ certificates: [UInt8], _ key: [UInt8]
+  ) throws(DFSError) -> TLSIdentity {
+    do throws(DFSError) {
+      return try TLSIdentity(certificates: certificates, key: key)
+    } catch {
+      throw DFSError(.configuration, "\(error); see \(place)")
+    }
+  }
+
+  private static func secret(_ path: String) throws(DFSError) -> [UInt8] {
+    let (bytes, exposure) = try SecretFile.read(path, bound: bytesBound)
+    // A group may be for those who may read keys, as Debian's ssl-cert is.
+    guard exposure & 0o007 == 0 else { throw SecretFile.exposed(path, "holds a key") }
+    return bytes
+  }
+
+  /// A new key (P-256) and a certificate for it that it signs itself, as one PEM text. The
+  /// certificate does not expire (RFC 5280, section 4.1.2.5): nobody asks for its dates, and logins
+  /// are bound to it whatever it says.
+  /// - Parameter name: of the server.
+  static func generate(name: String) throws(DFSError) -> String {
+    do {
+      let key = P256.Signing.PrivateKey()
+      let signer = Certificate.PrivateKey(key)
+      let subject = try DistinguishedName { CommonName(name) }
+      let certificate = try Certificate(
+        version: .v3, serialNumber: .init(), publicKey: signer.publicKey,
+        notValidBefore: Date(timeIntervalSince1970: 1_577_836_800),
+        notValidAfter: Date(timeIntervalSince1970: 253_402_300_799),
+        issuer: subject, subject: subject, signatureAlgorithm: .ecdsaWithSHA256,
+        extensions: try .init {
+          Critical(BasicConstraints.notCertificateAuthority)
+          Critical(KeyUsage(digitalSignature: true))
+        },
+        issuerPrivateKey: signer)
+      let pem = try certificate.serializeAsPEM().pemString
+      return key.pemRepresentation + "\n" + pem + "\n"
+    } catch {
+      throw DFSError(.inputOutput, "a key and a certificate cannot be made", cause: error)
+    }
+  }
+
+  /// A crash leaves it whole or absent.
+  private static func make(_ path: String, name: String) throws(DFSError) {
+    let pem = try generate(name: name)
+    try UsersDisk.write(
+      Array(pem.utf8), to: path + ".new", owner: (user: geteuid(), group: getegid()))
+    guard rename((path + ".new").systemPath, path.systemPath) == 0 else {
+      throw DFSError(
+        .inputOutput, "cannot make \(path.printable): \(String(cString: strerror(errno)))")
+    }
+    let directory = open(
+      UsersDisk.directory(of: path).systemPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    defer { close(directory) }
+    guard directory >= 0, fsync(directory) == 0 else {
+      throw DFSError(
+        .inputOutput, "cannot sync \(path.printable): \(String(cString: strerror(errno)))")
+    }
+  }
+}
