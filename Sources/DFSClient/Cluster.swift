@@ -43,16 +43,18 @@ final class Cluster: Sendable {
   private let observers: Observers
 
   init(
-    configuration: ClientConfiguration, credentials: Credentials, client: ClientID, logger: Logger
+    configuration: ClientConfiguration, credentials: RenewableCredentials, client: ClientID,
+    logger: Logger
   ) {
     let observers = Observers()
     // Never shut down: late timers of connections that ended find their loop.
     let group = MultiThreadedEventLoopGroup.singleton
     let threads = NIOThreadPool(numberOfThreads: 4)
     threads.start()
-    let identities = Identities(configuration, user: credentials.user)
+    let identities = Identities(configuration, user: credentials.credentials.user)
     let common = ServerLink.Common(
-      configuration: configuration, credentials: credentials, client: client, threads: threads,
+      configuration: configuration, account: ServerLink.Account(credentials), client: client,
+      threads: threads,
       identities: identities, logger: logger, tell: observers.tell)
     self.identities = identities
     self.configuration = configuration
@@ -110,8 +112,13 @@ final class Cluster: Sendable {
     }
   }
 
+  /// Who asks for them is about to ask them something: one that refused the login is tried once more.
   var reachable: ServerSet {
-    ServerSet(links.filter(\.isReachable).map(\.server)).subtracting(identities.foreign)
+    var up: ServerSet = []
+    for link in links {
+      if link.isReachable { up.insert(link.server) } else { link.isAsked() }
+    }
+    return up.subtracting(identities.foreign)
   }
 
   func states() -> [ServerState] {

@@ -35,6 +35,16 @@ public final class DFSClient: FileService {
     _ configuration: ClientConfiguration, credentials: Credentials, minimumServers: Int = 1,
     logger: Logger
   ) async throws -> DFSClient {
+    try await connect(
+      configuration, credentials: RenewableCredentials(credentials),
+      minimumServers: minimumServers, logger: logger)
+  }
+
+  /// The same; a password that a server refuses is read again before it is tried again.
+  public static func connect(
+    _ configuration: ClientConfiguration, credentials: RenewableCredentials,
+    minimumServers: Int = 1, logger: Logger
+  ) async throws -> DFSClient {
     let client = DFSClient(configuration, credentials, logger)
     await client.cluster.start()
     await client.cluster.settle(timeout: settleTime)
@@ -48,7 +58,9 @@ public final class DFSClient: FileService {
     return client
   }
 
-  private init(_ configuration: ClientConfiguration, _ credentials: Credentials, _ logger: Logger) {
+  private init(
+    _ configuration: ClientConfiguration, _ credentials: RenewableCredentials, _ logger: Logger
+  ) {
     let id = ClientID.random()
     let cluster = Cluster(
       configuration: configuration, credentials: credentials, client: id, logger: logger)

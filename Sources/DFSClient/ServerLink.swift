@@ -11,7 +11,7 @@ final class ServerLink: Sendable {
   /// What the links of a cluster share.
   struct Common: Sendable {
     let configuration: ClientConfiguration
-    let credentials: Credentials
+    let account: Account
     let client: ClientID
     let threads: NIOThreadPool
     let scramCache = ScramCache()
@@ -30,8 +30,33 @@ final class ServerLink: Sendable {
     }
   }
 
+  /// The credentials that are good now, as far as is known.
+  final class Account: Sendable {
+    private let source: RenewableCredentials
+    private let current: Mutex<Credentials>
+
+    init(_ source: RenewableCredentials) {
+      self.source = source
+      current = Mutex(source.credentials)
+    }
+
+    var credentials: Credentials { current.withLock { $0 } }
+
+    /// Reads the password again; blocks. What cannot be read now leaves the credentials as they are.
+    func renew(_ logger: Logger) {
+      do throws(DFSError) {
+        guard let new = try source.renewed(), new.user == source.credentials.user else { return }
+        current.withLock { $0 = new }
+      } catch {
+        logger.debug("the password cannot be read again: \(error)")
+      }
+    }
+  }
+
   private struct Inside {
     var state: ServerLinkState
+    /// The next attempt.
+    var timer: Scheduled<Void>?
     var control: Connection?
   }
 
@@ -76,10 +101,16 @@ final class ServerLink: Sendable {
   /// Connects now if it waits to do so.
   /// - Returns: whether it does.
   func retryNow() -> Bool {
-    let actions = inside.withLock { $0.state.retryNow() }
+    let actions = inside.withLock { $0.state.retryNow(now: .now()) }
     guard !actions.isEmpty else { return false }
     loop.execute { for action in actions { self.perform(action) } }
     return true
+  }
+
+  /// Something is asked of the servers: one that refused the login, or does not fit the configuration,
+  /// is tried again, since either may be another one now.
+  func isAsked() {
+    if inside.withLock({ $0.state.isRefused }) { _ = retryNow() }
   }
 
   var isReachable: Bool { inside.withLock { $0.state.isReachable } }
@@ -97,7 +128,7 @@ final class ServerLink: Sendable {
   /// others accept is not the same everywhere, which is another matter than a wrong password.
   private func explained(_ problem: DFSError) -> DFSError {
     guard problem.code == .loginFailed else { return problem }
-    return .refused(common.credentials.user, by: peer, acceptedBy: common.neighbours.up)
+    return .refused(common.account.credentials.user, by: peer, acceptedBy: common.neighbours.up)
   }
 
   /// Bytes asked of the bulk connections and not answered.
@@ -149,7 +180,18 @@ final class ServerLink: Sendable {
   private func perform(_ action: ServerLinkState.Action) {
     switch action {
     case .connect: connect()
-    case .wait(let time): loop.scheduleTask(in: time) { self.decide { $0.retryIsDue() } }
+    case .renewAndConnect:
+      common.threads.submit { _ in
+        self.common.account.renew(self.common.logger)
+        self.loop.execute { self.connect() }
+      }
+    case .wait(let time):
+      let timer = loop.scheduleTask(in: time) { self.decide { $0.retryIsDue() } }
+      inside.withLock { inside in
+        // Of an attempt that was made earlier than it was due.
+        inside.timer?.cancel()
+        inside.timer = timer
+      }
     case .tellConnected: common.tell(server, .connected)
     case .tellDisconnected: common.tell(server, .disconnected)
     case .closeBulk(let error): bulk.close(error)
@@ -216,7 +258,7 @@ final class ServerLink: Sendable {
       version: Wire.version, cluster: common.configuration.cluster, server: address.name,
       client: common.client, wantsPushes: isControl, clusterID: common.identities.knownCluster)
     let login = ConnectionLogin(
-      peer: peer, hello: hello, credentials: common.credentials, cache: common.scramCache)
+      peer: peer, hello: hello, credentials: common.account.credentials, cache: common.scramCache)
     return ConnectionSettings(
       address: address, login: login, encryption: common.configuration.encryption,
       threads: common.threads,

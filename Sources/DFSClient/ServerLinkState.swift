@@ -23,6 +23,8 @@ struct ServerLinkState {
 
   enum Action: Hashable {
     case connect
+    /// Read the password again, then connect.
+    case renewAndConnect
     case wait(TimeAmount)
     case tellConnected
     case tellDisconnected
@@ -52,6 +54,8 @@ struct ServerLinkState {
   private var wasUp = false
   /// When it was up last; nil while it is, and before it ever was.
   private var lost: NIODeadline?
+  /// When the last attempt ended.
+  private var tried: NIODeadline?
   private let peer: String
   /// A server that was lost is waited for so long.
   private let patience: TimeAmount
@@ -105,6 +109,7 @@ struct ServerLinkState {
     }
     if !actions.isEmpty { lost = lost ?? now }
     problem = error
+    tried = now
     phase = .waiting
     if isNews(error) {
       reported = error
@@ -128,17 +133,22 @@ struct ServerLinkState {
     error.code == .loginFailed || error.code == .configuration
   }
 
-  /// Somebody needs the server: not later, but now, unless that cannot help.
-  mutating func retryNow() -> [Action] {
-    guard phase == .waiting, problem.map({ !Self.isHopeless($0) }) ?? true else { return [] }
-    phase = .connecting
-    return [.connect]
+  /// Whether it waits for long, since trying again soon cannot help unless somebody changed something.
+  var isRefused: Bool { phase == .waiting && problem.map(Self.isHopeless) ?? false }
+
+  /// What was refused may be right now; asking costs the server something, so not more often.
+  static let refusedPause = TimeAmount.seconds(1)
+
+  /// Somebody needs the server: not later, but now.
+  mutating func retryNow(now: NIODeadline) -> [Action] {
+    if isRefused, let tried, now - tried < Self.refusedPause { return [] }
+    return retryIsDue()
   }
 
   mutating func retryIsDue() -> [Action] {
     guard phase == .waiting else { return [] }
     phase = .connecting
-    return [.connect]
+    return problem?.code == .loginFailed ? [.renewAndConnect] : [.connect]
   }
 
   mutating func fellSilent(now: NIODeadline) -> [Action] {

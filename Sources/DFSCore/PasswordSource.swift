@@ -83,3 +83,34 @@ extension Credentials {
     return Credentials(user: name, password: try (source ?? configured ?? asked).read())
   }
 }
+
+/// Who logs in, and where the password may be read again after a server refused it.
+public struct RenewableCredentials: Sendable {
+  public let credentials: Credentials
+  private let reread: @Sendable () throws(DFSError) -> Credentials?
+
+  public init(_ credentials: Credentials) {
+    self.credentials = credentials
+    reread = { () throws(DFSError) in nil }
+  }
+
+  /// - Parameters:
+  ///   - path: of the configuration, which may name the password or its file.
+  ///   - passwordFile: instead of those.
+  public init(_ credentials: Credentials, configuration path: String, passwordFile: String?) {
+    self.credentials = credentials
+    reread = { () throws(DFSError) in
+      let configuration = try ClientConfiguration.read(path: path)
+      let isThere = configuration.password != nil || configuration.passwordFile != nil
+      let isTheirs = configuration.user == nil || configuration.user == credentials.user
+      guard passwordFile != nil || isThere && isTheirs else { return nil }
+      return try Credentials.of(
+        configuration, user: credentials.user, source: passwordFile.map(PasswordSource.file))
+    }
+  }
+
+  /// What the files say now. Blocks.
+  /// - Returns: nil if no file says it: the password was typed.
+  /// - Throws: as `PasswordSource.read`.
+  public func renewed() throws(DFSError) -> Credentials? { try reread() }
+}

@@ -66,7 +66,8 @@ struct Login {
       return DFSError(
         .configuration,
         "this is \(greeting.server) of cluster '\(greeting.cluster)', not "
-          + "\(hello.server.printable) of '\(hello.cluster.printable)'; correct Server or Cluster in "
+          + "\(hello.server.shown(atMost: 64)) of '\(hello.cluster.shown(atMost: 64))'; correct Server "
+          + "or Cluster in "
           + "the client's configuration")
     }
     if let theirs = hello.clusterID, let ours = greeting.clusterID, theirs != ours {

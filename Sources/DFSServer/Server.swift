@@ -37,13 +37,13 @@ public final class Server: ServiceLifecycle.Service {
   /// - Throws: `DFSError`: the directory belongs to others or is locked, the port is in use.
   public static func start(_ options: ServerOptions, logger: Logger) async throws -> Server {
     let directory = try ServerDirectory(options.directory)
-    let users = Users(
-      paths: options.usersFile.map { [$0] } ?? Users.defaultPaths(directory: directory.path),
-      logger: logger)
     let store = try ServerStore.open(
       directory: directory.path, name: directory.name, cluster: options.cluster,
       options: options.store, logger: logger)
     do {
+      let users = Users(
+        paths: options.usersFile.map { [$0] } ?? Users.defaultPaths(directory: directory.path),
+        secret: try LoginSecret.ofServer(directory: directory.path), logger: logger)
       let identity = try ServerCertificate.load(options, directory: directory, logger: logger)
       let service = Service(
         options: options, store: store, users: users, identity: identity, logger: logger)
@@ -85,6 +85,16 @@ public final class Server: ServiceLifecycle.Service {
     return try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .serverChannelOption(.backlog, value: 1024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .serverChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          let pause = AcceptPause { error in
+            service.strangerLog.log(
+              .error, "no connection can be accepted for a moment: \(error)", service.logger)
+            service.dropStranger()
+          }
+          try channel.pipeline.syncOperations.addHandler(pause)
+        }
+      }
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelOption(.socketOption(.so_keepalive), value: 1)
       .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPIDLE)), value: 30)

@@ -20,8 +20,10 @@ public struct ServerOptions: Sendable {
   public var allowsPlaintext = false
   public var store = StoreOptions()
 
-  /// Connections, logged in or not; one more is refused.
+  /// Connections that are logged in; one more is refused.
   public var connections = 4096
+  /// Connections that are not logged in yet; for one more an older one goes (`Strangers`).
+  public var strangers = 1024
   /// Requests of one connection that are under way; the next ones are not read before.
   public var requestsPerConnection = 64
   /// Bytes of one connection's requests under way and of the answers that it has not read.

@@ -14,11 +14,19 @@ final class Service: Sendable {
   let identity: TLSIdentity
   let audiences = Audiences()
   let throttle = LoginThrottle()
+  let strangerLog = StrangerLog()
   let bytes: BytesInUse
   let threads = NIOThreadPool.singleton
   let logger: Logger
   private let nextSession = Atomic<UInt64>(1)
-  private let connections = Mutex<[SessionID: any Channel]>([:])
+  private let places: Mutex<Places>
+
+  /// Who is connected.
+  private struct Places {
+    var channels: [SessionID: any Channel] = [:]
+    var strangers: Strangers
+    var users: Set<SessionID> = []
+  }
 
   init(
     options: ServerOptions, store: ServerStore, users: Users, identity: TLSIdentity, logger: Logger
@@ -29,6 +37,7 @@ final class Service: Sendable {
     self.identity = identity
     self.logger = logger
     bytes = BytesInUse(bound: options.bytes)
+    places = Mutex(Places(strangers: Strangers(bound: options.strangers)))
   }
 
   var greeting: ServerGreeting {
@@ -44,20 +53,63 @@ final class Service: Sendable {
     try await threads.runIfActive { try store.join(cluster) }
   }
 
-  /// Takes a place for a connection.
-  /// - Returns: its id, and whether there are too many.
-  func open(_ channel: any Channel) -> (id: SessionID, isTooMany: Bool) {
+  // MARK: Places
+
+  /// Takes a stranger's place for a connection.
+  /// - Parameter address: of the peer, as `SocketAddress.strangerAddress` tells it.
+  func open(_ channel: any Channel, from address: String) -> SessionID {
     let id = nextSession.wrappingAdd(1, ordering: .relaxed).oldValue
-    let count = connections.withLock { connections in
-      connections[id] = channel
-      return connections.count
+    let victim = places.withLock { places in
+      places.channels[id] = channel
+      return places.strangers.came(id, from: address).flatMap { places.channels[$0] }
     }
-    return (id, count > options.connections)
+    drop(victim)
+    return id
   }
 
-  func close(_ id: SessionID) { connections.withLock { $0[id] = nil } }
+  /// A stranger says whom it wants to log in.
+  func named(_ id: SessionID, _ name: String) {
+    let victim = places.withLock { places in
+      places.strangers.named(id, name).flatMap { places.channels[$0] }
+    }
+    drop(victim)
+  }
 
-  var channels: [any Channel] { connections.withLock { Array($0.values) } }
+  func passwordWasWrong(_ id: SessionID) { places.withLock { $0.strangers.wasWrong(id) } }
+
+  /// Makes room where there is none left for one more.
+  func dropStranger() {
+    drop(places.withLock { places in places.strangers.dropOne().flatMap { places.channels[$0] } })
+  }
+
+  private func drop(_ channel: (any Channel)?) {
+    channel?.pipeline.fireUserInboundEventTriggered(PlaceLost())
+  }
+
+  /// Gives a connection that is logged in a user's place.
+  /// - Throws: `busy` if there are too many.
+  func admit(_ id: SessionID) throws(DFSError) {
+    let bound = options.connections
+    let isAdmitted = places.withLock { places in
+      guard places.users.count < bound else { return false }
+      places.strangers.left(id)
+      places.users.insert(id)
+      return true
+    }
+    guard isAdmitted else {
+      throw DFSError(.busy, "\(bound) connections are logged in, the bound; try again later")
+    }
+  }
+
+  func close(_ id: SessionID) {
+    places.withLock { places in
+      places.channels[id] = nil
+      places.users.remove(id)
+      places.strangers.left(id)
+    }
+  }
+
+  var channels: [any Channel] { places.withLock { Array($0.channels.values) } }
 
   /// How long a login waits for the user's database to be examined.
   private static let patience = Duration.seconds(2)

@@ -14,6 +14,7 @@ internal import NIOCore
 /// - Before login one request is under way at a time, and only the login's.
 /// - Pushes of the changes that an answer's head has are written before it.
 /// - After a refusal nothing is performed any more.
+/// - Once the channel is closed nothing keeps this alive.
 final class SessionHandler: ChannelDuplexHandler {
   typealias InboundIn = Frame
   typealias OutboundIn = Never
@@ -39,6 +40,8 @@ final class SessionHandler: ChannelDuplexHandler {
   var pushes: PushQueue?
   var isReadWanted = false
   var isDraining = false
+  /// When a login is due, or the end after a refusal.
+  var deadline: Scheduled<Void>?
 
   init(service: Service, bound: FrameBound) {
     self.service = service
@@ -54,21 +57,11 @@ final class SessionHandler: ChannelDuplexHandler {
 
   func channelActive(context: ChannelHandlerContext) {
     self.context = context
-    let (id, isTooMany) = service.open(context.channel)
-    session = id
+    session = service.open(context.channel, from: peerAddress)
     logger[metadataKey: "peer"] = "\(context.remoteAddress?.description ?? "unknown")"
-    logger.debug("connected")
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-    let loop = context.eventLoop
-    pushes = PushQueue { loop.execute { bound.value.pushWhatWaits() } }
-    loop.scheduleTask(in: .seconds(Int64(service.options.loginSeconds))) {
-      bound.value.loginIsDue()
-    }
-    if isTooMany {
-      refuse(
-        DFSError(
-          .busy, "\(service.options.connections) connections are open, the bound; try again later"))
-    }
+    let limit = TimeAmount.seconds(Int64(service.options.loginSeconds))
+    deadline = context.eventLoop.scheduleTask(in: limit) { bound.value.loginIsDue() }
     context.fireChannelActive()
   }
 
@@ -94,8 +87,11 @@ final class SessionHandler: ChannelDuplexHandler {
     leave()
     phase = .closed
     backlog = CircularBuffer(initialCapacity: 0)
+    deadline?.cancel()
+    deadline = nil
+    // What the queue wakes is this.
+    pushes = nil
     service.close(session)
-    logger.debug("disconnected")
     self.context = nil
     context.fireChannelInactive()
   }
@@ -103,7 +99,11 @@ final class SessionHandler: ChannelDuplexHandler {
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     guard !isOver else { return }
     if let error = error as? DFSError { return refuse(error) }
-    logger.debug("connection failed: \(error)")
+    if isStranger {
+      service.strangerLog.log(.debug, "connection failed: \(error)", logger)
+    } else {
+      logger.debug("connection failed: \(error)")
+    }
     context.close(promise: nil)
   }
 
@@ -114,6 +114,7 @@ final class SessionHandler: ChannelDuplexHandler {
       guard case .login(var login) = phase else { return }
       login.binding = secured.binding
       phase = .login(login)
+    case is PlaceLost: loseItsPlace()
     default: context.fireUserInboundEventTriggered(event)
     }
   }
@@ -126,6 +127,9 @@ final class SessionHandler: ChannelDuplexHandler {
     case .login, .loggedIn: false
     }
   }
+
+  /// Whether nobody is logged in here.
+  var isStranger: Bool { if case .loggedIn = phase { false } else { true } }
 
   private var mayRead: Bool {
     guard let context else { return true }

@@ -11,15 +11,16 @@ extension SessionHandler {
     switch action {
     case .answer(let reply): answer(reply, to: ticket)
     case .lookUp(let name): lookUp(name, ticket)
-    case .attempt: attempt(ticket)
+    // Never later: whoever guesses, the right password does not wait.
+    case .attempt: decide(ticket) { $0.prove() }
     case .logIn(let user, let scram): logIn(user, scram, ticket)
     case .fail(let error): fail(error, ticket)
     case .refuse(let error): refuse(error, to: ticket)
     }
   }
 
-  /// The address without the port.
-  private var peerAddress: String { context?.remoteAddress?.ipAddress ?? "unknown" }
+  /// Whom a stranger counts as.
+  var peerAddress: String { context?.remoteAddress?.strangerAddress ?? "unknown" }
 
   private func decide(_ ticket: Ticket, _ event: (inout Login) -> Login.Action) {
     guard case .login(var login) = phase else { return }
@@ -30,7 +31,8 @@ extension SessionHandler {
 
   private func lookUp(_ name: String, _ ticket: Ticket) {
     guard let context else { return }
-    logger[metadataKey: "user"] = "\(name.printable)"
+    logger[metadataKey: "user"] = "\(name.shown(atMost: StrangerLog.nameBound))"
+    service.named(session, name)
     let users = service.users
     service.threads.runIfActive(eventLoop: context.eventLoop) { try users.answer(for: name) }
       .assumeIsolated().whenComplete { result in
@@ -38,38 +40,31 @@ extension SessionHandler {
         case .success(let answer):
           self.decide(ticket) { $0.found(answer.user, answer.verifier) }
         case .failure(let error):
-          self.logger.error("the users cannot be read: \(error)")
+          self.service.strangerLog.log(.error, "the users cannot be read: \(error)", self.logger)
           self.refuse(
             DFSError(.inputOutput, "the server cannot read its users; see its log"), to: ticket)
         }
       }
   }
 
-  private func attempt(_ ticket: Ticket) {
-    let delay = service.throttle.delayOfAttempt(from: peerAddress, now: .now())
-    after(delay) { $0.decide(ticket) { $0.prove() } }
-  }
-
+  /// The answer to a wrong password waits, and is what this connection is there for from now on.
   private func fail(_ error: DFSError, _ ticket: Ticket) {
-    auditFailedLogin()
-    let delay = service.throttle.delayOfFailure(from: peerAddress, now: .now())
-    after(delay) { $0.refuse(error, to: ticket) }
-  }
-
-  private func after(
-    _ delay: TimeAmount, _ body: @escaping @Sendable (SessionHandler) -> Void
-  ) {
     guard let context else { return }
-    guard delay > .zero else { return body(self) }
+    auditFailedLogin()
+    service.passwordWasWrong(session)
+    let delay = service.throttle.delayOfFailure(from: peerAddress, now: .now())
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
-    context.eventLoop.scheduleTask(in: delay) { body(bound.value) }
+    deadline?.cancel()
+    deadline = context.eventLoop.scheduleTask(in: delay) { bound.value.refuse(error, to: ticket) }
   }
 
   private func logIn(_ user: UserName, _ scram: String, _ ticket: Ticket) {
-    guard let context, let pushes, case .login(let login) = phase else { return }
+    guard let context, case .login(let login) = phase else { return }
     let (service, session, hello) = (service, session, login.hello)
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     let loop = context.eventLoop
+    let pushes = PushQueue { loop.execute { bound.value.pushWhatWaits() } }
+    self.pushes = pushes
     Task {
       do {
         let logged = try await service.logIn(user, session: session, hello: hello, pushes: pushes)
@@ -88,8 +83,11 @@ extension SessionHandler {
       logged.audience.remove(session)
       return logged.session.store.endSession(session)
     }
-    bound.raise()
     phase = .loggedIn(logged)
+    do throws(DFSError) { try service.admit(session) } catch { return refuse(error, to: ticket) }
+    deadline?.cancel()
+    deadline = nil
+    bound.raise()
     auditLogin(login)
     let namespace = logged.session.store.head().view.namespace
     send(.loginDone(scram: scram, namespace: namespace), to: ticket)
@@ -99,5 +97,16 @@ extension SessionHandler {
   func loginIsDue() {
     guard case .login = phase else { return }
     refuse(DFSError(.timedOut, "no login within \(service.options.loginSeconds) s"))
+  }
+
+  /// Ends at once, answered or not: its place is taken.
+  func loseItsPlace() {
+    guard isStranger, let context else { return }
+    refuse(
+      DFSError(
+        .busy,
+        "\(service.options.strangers) connections before login are open, the bound, and this one is "
+          + "among the oldest; try again"))
+    context.close(promise: nil)
   }
 }

@@ -115,14 +115,19 @@ extension SessionHandler {
   /// are unread would have the peer's system throw the answer away.
   func refuse(_ error: DFSError, to ticket: Ticket? = nil) {
     guard let context, !isOver else { return }
-    logger.notice("refused: \(error.description.printable)")
+    if isStranger {
+      service.strangerLog.log(.notice, "refused: \(error)", logger)
+    } else {
+      logger.notice("refused: \(error.description.printable)")
+    }
     leave()
     phase = .refused
     backlog = CircularBuffer(initialCapacity: 0)
     let frame = Frame(.reply(id: ticket?.id ?? 0, .failed(error)))
     let channel = context.channel
     channel.writeAndFlush(frame).whenComplete { _ in channel.close(mode: .output, promise: nil) }
-    context.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    deadline?.cancel()
+    deadline = context.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
     readAgain()
   }
 
@@ -153,3 +158,6 @@ extension SessionHandler {
 
 /// Asks every connection to finish what is under way and to end.
 struct Drain: Sendable {}
+
+/// Another stranger has the place of this one now.
+struct PlaceLost: Sendable {}

@@ -22,16 +22,29 @@ final class Users: Sendable {
     /// Verifiers made of passwords in the file, so that each is hashed once.
     var hashed: [UserName: (password: String, verifier: ScramVerifier)] = [:]
     var secret: [UInt8] = []
-    var iterations = ScramVerifier.defaultIterations
+    /// What verifiers look like to a stranger: iterations and bytes of salt of each, in order.
+    var looks: [Look] = []
+  }
+
+  private struct Look: Comparable, Sendable {
+    let iterations: Int
+    let saltBytes: Int
+
+    static func < (left: Look, right: Look) -> Bool {
+      (left.iterations, left.saltBytes) < (right.iterations, right.saltBytes)
+    }
   }
 
   /// The files that may be the users file; the first that is there is.
   private let paths: [String]
+  /// For a file that has none.
+  private let ownSecret: [UInt8]
   private let logger: Logger
   private let known = Mutex(Known())
 
-  init(paths: [String], logger: Logger) {
+  init(paths: [String], secret: [UInt8], logger: Logger) {
     self.paths = paths
+    ownSecret = secret
     self.logger = logger
   }
 
@@ -49,13 +62,27 @@ final class Users: Sendable {
     try refresh()
     return known.withLock { known in
       // Made for users who exist too, so that both take the same time.
-      let mock = ScramVerifier(
-        mockFor: name, secret: known.secret, iterations: known.iterations)
+      let mock = Self.mock(of: name, known)
       guard let user = try? UserName(name), let verifier = known.verifiers[user] else {
         return Answer(user: nil, verifier: mock)
       }
       return Answer(user: user, verifier: verifier)
     }
+  }
+
+  /// Which look a name has is drawn by the name, each as likely as it is among the users; so a user
+  /// more or less changes that of few names.
+  private static func mock(of name: String, _ known: Known) -> ScramVerifier {
+    let draw = ScramVerifier.draw(of: name, secret: known.secret)
+    let index = Int(draw * Double(known.looks.count))
+    guard known.looks.indices.contains(index) else {
+      return ScramVerifier(
+        mockFor: name, secret: known.secret, iterations: ScramVerifier.defaultIterations)
+    }
+    let look = known.looks[index]
+    return ScramVerifier(
+      mockFor: name, secret: known.secret, iterations: look.iterations,
+      saltBytes: look.saltBytes)
   }
 
   /// Reads the file if it is another one than last time.
@@ -68,7 +95,7 @@ final class Users: Sendable {
       let path = found?.path ?? paths[0]
       let file = try UsersDisk.read(path)
       let before = known
-      known = try Self.learn(file, before: known)
+      known = try learn(file, before: known)
       if before.path != nil {
         UsersAudit(before: before.verifiers, after: known.verifiers).write(to: logger)
       }
@@ -87,17 +114,17 @@ final class Users: Sendable {
     return nil
   }
 
-  private static func learn(_ file: UsersFile, before: Known) throws(DFSError) -> Known {
+  private func learn(_ file: UsersFile, before: Known) throws(DFSError) -> Known {
     var known = Known()
-    known.secret = file.secret
+    known.secret = file.secret ?? ownSecret
     for (name, secret) in file.users {
       switch secret {
       case .verifier(let verifier):
-        if known.verifiers.isEmpty { known.iterations = verifier.iterations }
         known.verifiers[name] = verifier
       case .password(let password):
         var verifier = before.hashed[name].flatMap { $0.password == password ? $0.verifier : nil }
         if verifier == nil {
+          // The same one after a restart, as of a verifier in the file.
           let salt = ScramVerifier.salt(of: name.text, secret: known.secret)
           verifier = try ScramVerifier(password: password, salt: salt)
         }
@@ -105,6 +132,8 @@ final class Users: Sendable {
         known.hashed[name] = verifier.map { (password, $0) }
       }
     }
+    known.looks = known.verifiers.values
+      .map { Look(iterations: $0.iterations, saltBytes: $0.salt.count) }.sorted()
     return known
   }
 
@@ -119,6 +148,11 @@ final class Users: Sendable {
     if !readable.isEmpty {
       logger.warning(
         "\(path.printable) holds readable passwords (of \(readable.count)); run: dfs user convert --users \(path)"
+      )
+    }
+    if isThere, file.secret == nil, readable.count < file.users.count {
+      logger.warning(
+        "\(path.printable) has no line '# secret:', so that who asks two servers can tell which users there are; run: dfs user convert --users \(path)"
       )
     }
     if exposure != 0 {

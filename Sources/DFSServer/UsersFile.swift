@@ -1,4 +1,3 @@
-internal import Crypto
 public import DFSCore
 internal import DFSWire
 
@@ -110,6 +109,7 @@ public struct UsersFile: Sendable {
   /// Replaces readable passwords by verifiers.
   /// - Returns: how many there were.
   public mutating func convert(iterations: Int? = nil) throws(DFSError) -> Int {
+    ensureSecret()
     var count = 0
     for case (let name, .password(let password)) in users {
       try set(name, password: password, iterations: iterations)
@@ -135,7 +135,7 @@ public struct UsersFile: Sendable {
   private func index(of name: UserName) -> Int? { lines.firstIndex { $0.names(name) } }
 
   private mutating func ensureSecret() {
-    guard writtenSecret == nil else { return }
+    guard secret == nil else { return }
     var generator = SystemRandomNumberGenerator()
     let digits = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }.hexadecimal
     lines.insert(.other(Self.secretPrefix + digits), at: 0)
@@ -143,13 +143,9 @@ public struct UsersFile: Sendable {
 
   // MARK: Users who do not exist
 
-  /// What the salts of users who do not exist come from: the line for it, else all that the file
-  /// says. Servers that share the file answer alike.
-  public var secret: [UInt8] {
-    writtenSecret ?? Array(SHA256.hash(data: Array(text.utf8)))
-  }
-
-  private var writtenSecret: [UInt8]? {
+  /// What the salts of users who do not exist come from: the line for it; nil if there is none.
+  /// Servers that share the file answer alike.
+  public var secret: [UInt8]? {
     for case .other(let text) in lines where text.hasPrefix(Self.secretPrefix) {
       return [UInt8](hexadecimal: String(text.dropFirst(Self.secretPrefix.count)).trimmed)
     }

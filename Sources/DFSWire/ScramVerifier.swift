@@ -34,10 +34,13 @@ public struct ScramVerifier: Hashable, Sendable {
   }
 
   /// A verifier that no password has, for users that do not exist: a stranger who asks for one
-  /// gets the same salt each time, as if the user were there.
-  public init(mockFor user: String, secret: [UInt8], iterations: Int) {
+  /// gets the same salt each time, as if the user were there; another one with other iterations, as
+  /// after a change of the password.
+  /// - Parameter saltBytes: 1 to 32.
+  public init(mockFor user: String, secret: [UInt8], iterations: Int, saltBytes: Int = 16) {
     self.iterations = iterations
-    salt = Self.salt(of: user, secret: secret)
+    let salt = Scram.hmac(secret, "salt \(iterations) \(user)")
+    self.salt = Array(salt.prefix(max(1, saltBytes)))
     storedKey = Scram.hmac(secret, "stored \(user)")
     serverKey = Scram.hmac(secret, "server \(user)")
   }
@@ -66,6 +69,14 @@ public struct ScramVerifier: Hashable, Sendable {
   }
 
   public static func randomSalt() -> [UInt8] { Scram.random(bytes: 16) }
+
+  /// A number from 0 to below 1 that belongs to a name under a secret; the same one each time.
+  public static func draw(of user: String, secret: [UInt8]) -> Double {
+    let bits = Scram.hmac(secret, "draw \(user)").prefix(4).reduce(UInt32(0)) {
+      $0 << 8 | UInt32($1)
+    }
+    return Double(bits) / 4_294_967_296
+  }
 
   /// The salt that belongs to a name under a secret; the same one each time.
   public static func salt(of user: String, secret: [UInt8]) -> [UInt8] {

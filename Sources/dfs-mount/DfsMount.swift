@@ -124,7 +124,10 @@ struct DfsMount: AsyncParsableCommand {
     if let writes = configuration.options.writes { configuration.writes = writes }
     let credentials = try Credentials.of(client, source: passwordSource)
     if foreground {
-      try await serve(client, configuration, credentials)
+      // After a change of the password the mount goes on with what the files then say.
+      let renewable = RenewableCredentials(
+        credentials, configuration: conf, passwordFile: passwordFile.map(ByteText.absolute))
+      try await serve(client, configuration, renewable)
     } else {
       let log = logFile.map(ByteText.absolute) ?? configuration.defaultLogFile
       let background = Background(
@@ -135,7 +138,8 @@ struct DfsMount: AsyncParsableCommand {
   }
 
   private func serve(
-    _ client: ClientConfiguration, _ configuration: MountConfiguration, _ credentials: Credentials
+    _ client: ClientConfiguration, _ configuration: MountConfiguration,
+    _ credentials: RenewableCredentials
   ) async throws {
     let logger = try LogFile.logger(to: logFile, level: logLevel)
     let report = statusFd.map { StatusPipe(descriptor: $0) }
@@ -177,6 +181,7 @@ struct DfsMount: AsyncParsableCommand {
       "--password-fd=\(Background.passwordDescriptor)", conf, mountpoint, "--log-file=\(log)",
       "--log-level=\(logLevel)",
     ] + options.flatMap { ["-o", $0] }
+      + (passwordFile.map { ["--password-file=\(ByteText.absolute($0))"] } ?? [])
   }
 
   private var passwordSource: PasswordSource? {

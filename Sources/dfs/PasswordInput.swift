@@ -23,6 +23,14 @@ enum PasswordInput {
     return password
   }
 
+  /// A password of 120 random bits, in letters and digits that are hard to mistake for others.
+  static func generated() -> String {
+    let letters = Array("0123456789abcdefghjkmnpqrstvwxyz")
+    var generator = SystemRandomNumberGenerator()
+    let text = (0..<24).map { _ in letters[Int.random(in: 0..<32, using: &generator)] }
+    return stride(from: 0, to: 24, by: 4).map { String(text[$0..<$0 + 4]) }.joined(separator: "-")
+  }
+
   private static func firstLine(ofFile path: String) throws(DFSError) -> String {
     let descriptor = open(path.systemPath, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {

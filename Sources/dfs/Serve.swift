@@ -52,8 +52,14 @@ struct Serve: AsyncParsableCommand {
       """)
   var sync = Sync.close
 
-  @Option(help: "Connections at the same time (1 to 1000000).")
+  @Option(help: "Connections that are logged in at the same time (1 to 1000000).")
   var connections = 4096
+
+  @Option(
+    help:
+      "Connections before their login at the same time; for one more the oldest goes (2 to 1000000)."
+  )
+  var strangers = 1024
 
   @Option(help: "MiB of requests and answers of one connection under way (1 to 1024).")
   var windowMebibytes = 8
@@ -81,6 +87,7 @@ struct Serve: AsyncParsableCommand {
 
   func validate() throws {
     try check("--connections", connections, 1...1_000_000)
+    try check("--strangers", strangers, 2...1_000_000)
     try check("--window-mebibytes", windowMebibytes, 1...1024)
     try check("--memory-mebibytes", memoryMebibytes, 16...1_048_576)
     try check("--drain-seconds", drainSeconds, 0...3600)
@@ -125,6 +132,7 @@ struct Serve: AsyncParsableCommand {
     options.allowsPlaintext = plaintext
     options.store.syncAlways = sync == .always
     options.connections = connections
+    options.strangers = strangers
     options.bytesPerConnection = windowMebibytes << 20
     options.bytes = memoryMebibytes << 20
     options.drainSeconds = drainSeconds

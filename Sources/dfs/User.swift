@@ -8,7 +8,8 @@ struct User: AsyncParsableCommand {
     commandName: "user", abstract: "Add, remove, list and convert users.",
     discussion: """
       Servers read the file again when it changes. A password is asked for on the terminal, or \
-      read from the first line of standard input or of --password-file; it is never an argument.
+      read from the first line of standard input or of --password-file; it is never an argument. \
+      --generate makes a strong one and prints it, alone on standard output.
 
       \(ExitStatus.help)
       """,
@@ -25,8 +26,24 @@ struct User: AsyncParsableCommand {
       completion: .file())
     var path: String?
 
+    @Flag(help: "Make a strong password (120 random bits) and print it.")
+    var generate = false
+
+    func validate() throws {
+      if generate, path != nil {
+        throw ValidationError("--generate makes a password and --password-file has one; give one")
+      }
+    }
+
     func text(of name: UserName) throws -> String {
-      try PasswordInput.read(file: path, user: name)
+      generate ? PasswordInput.generated() : try PasswordInput.read(file: path, user: name)
+    }
+
+    /// Says what was done; a password that was made is all that standard output gets.
+    func report(_ done: String, _ text: String) {
+      guard generate else { return print(done) }
+      StandardError.write(done + "; its password:\n")
+      print(text)
     }
   }
 
@@ -52,12 +69,12 @@ struct User: AsyncParsableCommand {
         let refusal = DFSError(
           .exists, "'\(name)' is in \(file.path.printable) already; run: dfs user passwd \(name)")
         guard try !UsersDisk.read(file.path).contains(name) else { throw refusal }
-        let password = try password.text(of: name)
+        let text = try password.text(of: name)
         try UsersDisk.change(file.path) { users throws(DFSError) in
           guard !users.contains(name) else { throw refusal }
-          try users.set(name, password: password, iterations: hashing.iterations)
+          try users.set(name, password: text, iterations: hashing.iterations)
         }
-        print("added \(name) to \(file.path.printable)")
+        password.report("added \(name) to \(file.path.printable)", text)
       }
     }
   }
@@ -75,11 +92,11 @@ struct User: AsyncParsableCommand {
         guard try UsersDisk.readExisting(file.path).contains(name) else {
           throw User.missing(name, file)
         }
-        let password = try password.text(of: name)
+        let text = try password.text(of: name)
         try UsersDisk.change(file.path) { users throws(DFSError) in
-          try users.set(name, password: password, iterations: hashing.iterations)
+          try users.set(name, password: text, iterations: hashing.iterations)
         }
-        print("set the password of \(name) in \(file.path.printable)")
+        password.report("set the password of \(name) in \(file.path.printable)", text)
       }
     }
   }

@@ -19,7 +19,8 @@ import Testing
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     return Cluster(
-      configuration: configuration, credentials: credentials, client: .random(), logger: logger)
+      configuration: configuration, credentials: RenewableCredentials(credentials),
+      client: .random(), logger: logger)
   }
 
   @Test func aWrongPasswordIsSaidOfEveryServer() async throws {

@@ -60,6 +60,24 @@ import Testing
     #expect(state.problem == wrong)
   }
 
+  /// The account may have been made meanwhile, or the password file have another password.
+  @Test func aRefusedLoginIsTriedAgainWhenSomethingIsAskedButNotOften() {
+    let wrong = DFSError(.loginFailed, "Invalid Username/Password. Please try again.")
+    var state = up()
+    _ = state.ended(wrong, now: now)
+    #expect(state.isRefused)
+    #expect(state.retryNow(now: now + .milliseconds(900)) == [])
+    #expect(state.retryNow(now: now + .seconds(1)) == [.renewAndConnect])
+    #expect(!state.isRefused)
+    #expect(state.retryNow(now: now + .seconds(2)) == [], "it is being tried")
+    _ = state.ended(wrong, now: now + .seconds(2))
+    #expect(state.retryNow(now: now + .milliseconds(2900)) == [])
+    #expect(state.retryIsDue() == [.renewAndConnect])
+    _ = state.ended(refused, now: now + .seconds(3))
+    #expect(!state.isRefused)
+    #expect(state.retryNow(now: now + .seconds(3)) == [.connect])
+  }
+
   @Test func aSilentServerIsSetAsideUntilItAnswers() {
     var state = up()
     let actions = state.fellSilent(now: now)
@@ -81,7 +99,7 @@ import Testing
     _ = state.answers()
     #expect(!state.mayReturn(now: soon))
     _ = state.ended(refused, now: soon)
-    _ = state.retryNow()
+    _ = state.retryNow(now: soon)
     // It was lost once, however often it is tried in vain.
     _ = state.ended(refused, now: late)
     #expect(state.mayReturn(now: now + .seconds(8)))

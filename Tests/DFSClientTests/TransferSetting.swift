@@ -18,7 +18,7 @@ final class TransferSetting: Sendable {
     var logger = Logger(label: "test")
     logger.logLevel = .error
     cluster = Cluster(
-      configuration: configuration, credentials: try servers.credentials(),
+      configuration: configuration, credentials: RenewableCredentials(try servers.credentials()),
       client: .random(), logger: logger)
     transfer = Transfer(cluster: cluster, configuration: configuration)
     await cluster.start()

@@ -84,8 +84,11 @@ import Testing
       let one = try await TestClient.loggedIn(port: server.port)
       let two = try await TestClient.loggedIn(port: server.port)
       let three = try await TestClient.connect(port: server.port)
-      try await eventually("the refusal") { three.isClosed }
-      #expect(three.refusal?.code == .busy)
+      try await three.hello()
+      let refusal = await #expect(throws: DFSError.self) {
+        try await three.logIn("Alice", "secret")
+      }
+      #expect(refusal?.code == .busy)
       try await one.close()
       try await two.ask(.ping)
       try await eventually("there is room again") {

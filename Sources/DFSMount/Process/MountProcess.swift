@@ -32,7 +32,9 @@ public struct MountProcess: Sendable {
   }
 
   /// - Parameter tell: called when the mount answers, and when it begins to end.
-  public func run(_ credentials: Credentials, tell: @Sendable (State) -> Void) async throws {
+  public func run(
+    _ credentials: RenewableCredentials, tell: @Sendable (State) -> Void
+  ) async throws {
     prepare()
     let signals = Signals([SIGTERM, SIGINT])
     let service = try await DFSClient.connect(
@@ -40,7 +42,7 @@ public struct MountProcess: Sendable {
     let mounted: Mount
     do {
       mounted = try await Mount.start(
-        service, mount, source: "\(credentials.user)@\(client.cluster)", logger: logger)
+        service, mount, source: "\(credentials.credentials.user)@\(client.cluster)", logger: logger)
     } catch {
       await service.close()
       throw error

@@ -1,0 +1,49 @@
+internal import DFSCore
+internal import Glibc
+
+/// The secret of one server from which come the salts of users who do not exist, where the users file
+/// has none of its own (`# secret:`): `DIR/.dfs/login-secret`, 64 hexadecimal digits, made once. With
+/// it a stranger is told the same salt for the same name after a restart and after a change of the
+/// file, as of a user who is there.
+enum LoginSecret {
+  private static let bytes = 32
+
+  /// Reads the secret, or makes it.
+  /// - Throws: `inputOutput` and the like if it can be neither read nor written.
+  static func ofServer(directory: String) throws(DFSError) -> [UInt8] {
+    let path = directory + "/.dfs/login-secret"
+    if let secret = read(path) { return secret }
+    var generator = SystemRandomNumberGenerator()
+    let secret = (0..<bytes).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    // One that a crash left half written is none, and is written over.
+    let temporary = path + ".new"
+    unlink(temporary.systemPath)
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW
+    let file = open(temporary.systemPath, flags, 0o600)
+    guard file >= 0 else { throw failure("make", temporary) }
+    defer { close(file) }
+    let text = Array((secret.hexadecimal + "\n").utf8)
+    guard write(file, text, text.count) == text.count, fsync(file) == 0,
+      rename(temporary.systemPath, path.systemPath) == 0
+    else { throw failure("write", path) }
+    return secret
+  }
+
+  private static func read(_ path: String) -> [UInt8]? {
+    let file = open(path.systemPath, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var buffer = [UInt8](repeating: 0, count: 2 * bytes + 2)
+    let count = Glibc.read(file, &buffer, buffer.count)
+    guard count == 2 * bytes + 1 else { return nil }
+    let text = String(decoding: buffer.prefix(2 * bytes), as: UTF8.self)
+    return [UInt8](hexadecimal: text)
+  }
+
+  private static func failure(_ what: String, _ path: String) -> DFSError {
+    let code = errno
+    let kind: DFSError.Code = code == ENOSPC ? .noSpace : code == EROFS ? .readOnly : .inputOutput
+    return DFSError(
+      kind, "cannot \(what) \(path.printable): \(String(cString: strerror(code))); see to the disk")
+  }
+}
