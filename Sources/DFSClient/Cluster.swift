@@ -52,7 +52,8 @@ final class Cluster: Sendable {
     threads.start()
     let identities = Identities(configuration, user: credentials.user)
     let common = ServerLink.Common(
-      configuration: configuration, credentials: credentials, client: client, threads: threads,
+      configuration: configuration, account: Account(credentials, configuration), client: client,
+      threads: threads,
       identities: identities, logger: logger, tell: observers.tell)
     self.identities = identities
     self.configuration = configuration
@@ -111,7 +112,8 @@ final class Cluster: Sendable {
   }
 
   var reachable: ServerSet {
-    ServerSet(links.filter(\.isReachable).map(\.server)).subtracting(identities.foreign)
+    for link in links { link.isAskedFor() }
+    return ServerSet(links.filter(\.isReachable).map(\.server)).subtracting(identities.foreign)
   }
 
   func states() -> [ServerState] {

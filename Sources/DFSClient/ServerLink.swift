@@ -11,7 +11,7 @@ final class ServerLink: Sendable {
   /// What the links of a cluster share.
   struct Common: Sendable {
     let configuration: ClientConfiguration
-    let credentials: Credentials
+    let account: Account
     let client: ClientID
     let threads: NIOThreadPool
     let scramCache = ScramCache()
@@ -82,6 +82,14 @@ final class ServerLink: Sendable {
     return true
   }
 
+  /// Something is wanted of the server: if it refused the login, that is tried again, with the password
+  /// as it is now, not more than once a second.
+  func isAskedFor() {
+    let actions = inside.withLock { $0.state.askedFor(now: .now()) }
+    guard !actions.isEmpty else { return }
+    loop.execute { for action in actions { self.perform(action) } }
+  }
+
   var isReachable: Bool { inside.withLock { $0.state.isReachable } }
 
   var state: ServerState {
@@ -97,7 +105,7 @@ final class ServerLink: Sendable {
   /// others accept is not the same everywhere, which is another matter than a wrong password.
   private func explained(_ problem: DFSError) -> DFSError {
     guard problem.code == .loginFailed else { return problem }
-    return .refused(common.credentials.user, by: peer, acceptedBy: common.neighbours.up)
+    return .refused(common.account.credentials.user, by: peer, acceptedBy: common.neighbours.up)
   }
 
   /// Bytes asked of the bulk connections and not answered.
@@ -159,6 +167,11 @@ final class ServerLink: Sendable {
   }
 
   private func connect() {
+    guard inside.withLock({ $0.state.problem?.code == .loginFailed }) else { return open() }
+    common.account.renew(on: common.threads) { self.loop.execute { self.open() } }
+  }
+
+  private func open() {
     let settings = Self.settings(address, peer, common, isControl: true)
     Connection.open(settings, on: loop) { self.receive($0) }.whenComplete { result in
       switch result {
@@ -216,7 +229,7 @@ final class ServerLink: Sendable {
       version: Wire.version, cluster: common.configuration.cluster, server: address.name,
       client: common.client, wantsPushes: isControl, clusterID: common.identities.knownCluster)
     let login = ConnectionLogin(
-      peer: peer, hello: hello, credentials: common.credentials, cache: common.scramCache)
+      peer: peer, hello: hello, credentials: common.account.credentials, cache: common.scramCache)
     return ConnectionSettings(
       address: address, login: login, threads: common.threads,
       connectTimeout: .seconds(Int64(common.configuration.connectTimeoutSeconds)),

@@ -44,12 +44,17 @@ struct ServerLinkState {
   /// A connection that lasted shorter than this does not make the next one quicker.
   static let stablePeriod = TimeAmount.seconds(5)
 
+  /// How long after a refused login the next one is tried, when somebody asks.
+  static let refusedPause = TimeAmount.seconds(1)
+
   private(set) var phase = Phase.idle
   /// Why the server is not up.
   private(set) var problem: DFSError?
   private var backoff = Backoff()
   private var reported: DFSError?
   private var wasUp = false
+  /// When the login was refused last.
+  private var refused: NIODeadline?
   /// When it was up last; nil while it is, and before it ever was.
   private var lost: NIODeadline?
   private let peer: String
@@ -106,6 +111,7 @@ struct ServerLinkState {
     if !actions.isEmpty { lost = lost ?? now }
     problem = error
     phase = .waiting
+    refused = error.code == .loginFailed ? now : nil
     if isNews(error) {
       reported = error
       actions.append(.log(.away(error)))
@@ -131,6 +137,13 @@ struct ServerLinkState {
   /// Somebody needs the server: not later, but now, unless that cannot help.
   mutating func retryNow() -> [Action] {
     guard phase == .waiting, problem.map({ !Self.isHopeless($0) }) ?? true else { return [] }
+    phase = .connecting
+    return [.connect]
+  }
+
+  /// Something is wanted of a server that may have refused the login: the password may be right by now.
+  mutating func askedFor(now: NIODeadline) -> [Action] {
+    guard phase == .waiting, let refused, now - refused >= Self.refusedPause else { return [] }
     phase = .connecting
     return [.connect]
   }

@@ -32,6 +32,8 @@ struct Login {
   private let greeting: ServerGreeting
   private var phase = Phase.greeting
   private(set) var hello: Hello?
+  /// What the password is checked against.
+  private(set) var verifier: ScramVerifier?
 
   init(greeting: ServerGreeting) { self.greeting = greeting }
 
@@ -89,6 +91,7 @@ struct Login {
   /// The verifier of the name that was looked up; user is nil if there is no such user.
   mutating func found(_ user: UserName?, _ verifier: ScramVerifier) -> Action {
     guard case .lookingUp(let clientFirst) = phase else { return .refuse(Self.disorder) }
+    self.verifier = verifier
     var scram = ScramServer(verifier: verifier)
     do {
       let answer = try scram.first(clientFirst)

@@ -39,6 +39,10 @@ final class SessionHandler: ChannelDuplexHandler {
   var pushes: PushQueue?
   var isReadWanted = false
   var isDraining = false
+  /// The first frame of the backlog is decoded elsewhere.
+  var isDecoding = false
+  var coming: ComingFrame?
+  let life = SessionLife()
 
   init(service: Service, bound: FrameBound) {
     self.service = service
@@ -73,6 +77,7 @@ final class SessionHandler: ChannelDuplexHandler {
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    endComing()
     guard !isOver else { return }
     backlog.append(Self.unwrapInboundIn(data))
     admit()
@@ -91,10 +96,7 @@ final class SessionHandler: ChannelDuplexHandler {
   }
 
   func channelInactive(context: ChannelHandlerContext) {
-    if case .loggedIn(let logged) = phase {
-      logged.audience.remove(session)
-      logged.session.store.endSession(session)
-    }
+    leave()
     phase = .closed
     backlog = CircularBuffer(initialCapacity: 0)
     service.close(session)
@@ -111,7 +113,11 @@ final class SessionHandler: ChannelDuplexHandler {
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if event is Drain { drain() } else { context.fireUserInboundEventTriggered(event) }
+    switch event {
+    case is Drain: drain()
+    case let frame as UnfinishedFrame: begins(frame)
+    default: context.fireUserInboundEventTriggered(event)
+    }
   }
 
   // MARK: Reading
@@ -126,7 +132,7 @@ final class SessionHandler: ChannelDuplexHandler {
   private var mayRead: Bool {
     guard let context else { return true }
     if isOver { return true }
-    return backlog.isEmpty && context.channel.isWritable && !isDraining
+    return backlog.isEmpty && coming?.hasRoom ?? true && context.channel.isWritable && !isDraining
   }
 
   func readAgain() {
@@ -139,19 +145,24 @@ final class SessionHandler: ChannelDuplexHandler {
   func admit() {
     while let frame = backlog.first, !isOver, !isDraining {
       var weight = frame.weight
+      if case .large = frame.message { return decode(frame, weight) }
       if case .login = phase {
         guard window.requests == 0 else { break }
         weight = 0
       }
-      guard window.admits(weight) else { break }
+      let reserve = frame.reserve ?? weight
+      guard window.admits(weight, reserve: reserve) else {
+        waitForRoom()
+        break
+      }
       backlog.removeFirst()
-      window.begin(weight)
-      begin(frame, weight)
+      window.begin(weight, reserve: reserve)
+      begin(frame, weight, reserve)
     }
     readAgain()
   }
 
-  private func begin(_ frame: Frame, _ weight: Int) {
+  private func begin(_ frame: Frame, _ weight: Int, _ reserve: Int) {
     switch frame.message {
     case .request(let id, let request):
       switch phase {
@@ -160,7 +171,7 @@ final class SessionHandler: ChannelDuplexHandler {
         phase = .login(login)
         perform(action, Ticket(id: id, weight: weight))
       case .loggedIn(let logged):
-        start(request, frame.body, Ticket(id: id, weight: weight), logged)
+        start(request, frame.body, Ticket(id: id, weight: weight, reserve: reserve), logged)
       case .refused, .closed: break
       }
     case .unreadable(let id, let error) where id != 0:
@@ -168,7 +179,7 @@ final class SessionHandler: ChannelDuplexHandler {
     case .unreadable(_, let error):
       window.end(weight)
       refuse(error)
-    case .reply, .push:
+    case .reply, .push, .large:
       window.end(weight)
       refuse(DFSError(.protocolViolation, "a client asks; it does not answer or push"))
     }

@@ -69,9 +69,14 @@ extension SessionHandler {
     let (service, session, hello) = (service, session, login.hello)
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     let loop = context.eventLoop
+    guard let verifier = login.verifier else { return }
+    let member = UserLoad.Member(verifier: verifier) { reason in
+      loop.execute { bound.value.refuse(reason) }
+    }
     Task {
       do {
-        let logged = try await service.logIn(user, session: session, hello: hello, pushes: pushes)
+        let logged = try await service.logIn(
+          user, session: session, hello: hello, pushes: pushes, member: member)
         loop.execute { bound.value.loggedIn(logged, scram, ticket) }
       } catch {
         let refusal =
@@ -83,10 +88,8 @@ extension SessionHandler {
   }
 
   private func loggedIn(_ logged: LoggedIn, _ scram: String, _ ticket: Ticket) {
-    guard case .login = phase else {
-      logged.audience.remove(session)
-      return logged.session.store.endSession(session)
-    }
+    guard case .login = phase else { return logged.leave() }
+    window.user = logged.load
     bound.raise()
     phase = .loggedIn(logged)
     logger.debug("logged in")

@@ -118,11 +118,15 @@ struct DfsMount: AsyncParsableCommand {
   }
 
   private func mount(_ conf: String, on mountpoint: String) async throws {
-    let client = try ClientConfiguration.read(path: conf)
+    var client = try ClientConfiguration.read(path: conf)
     var configuration = try MountConfiguration(mountpoint: mountpoint, client: client)
     configuration.options = try MountOptions(parsing: options)
     if let writes = configuration.options.writes { configuration.writes = writes }
     let credentials = try Credentials.of(client, source: passwordSource)
+    if let passwordFile {
+      // It is read again when a server refuses the password.
+      (client.password, client.passwordFile) = (nil, ByteText.absolute(passwordFile))
+    }
     if foreground {
       try await serve(client, configuration, credentials)
     } else {
@@ -176,7 +180,8 @@ struct DfsMount: AsyncParsableCommand {
       "--foreground", "--status-fd=\(Background.statusDescriptor)",
       "--password-fd=\(Background.passwordDescriptor)", conf, mountpoint, "--log-file=\(log)",
       "--log-level=\(logLevel)",
-    ] + options.flatMap { ["-o", $0] }
+    ] + (passwordFile.map { ["--password-file=\(ByteText.absolute($0))"] } ?? [])
+      + options.flatMap { ["-o", $0] }
   }
 
   private var passwordSource: PasswordSource? {

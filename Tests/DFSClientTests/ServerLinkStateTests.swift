@@ -60,6 +60,24 @@ import Testing
     #expect(state.problem == wrong)
   }
 
+  /// The password, or the account, may be right by now.
+  @Test func aRefusedLoginIsTriedAgainWhenSomebodyAsksOnceASecond() {
+    let wrong = DFSError(.loginFailed, "the password was changed")
+    var state = up()
+    _ = state.ended(wrong, now: now, random: 0.5)
+    #expect(state.retryNow() == [])
+    #expect(state.askedFor(now: now + .milliseconds(900)) == [])
+    #expect(state.askedFor(now: now + .seconds(1)) == [.connect])
+    #expect(state.askedFor(now: now + .seconds(2)) == [])
+    _ = state.ended(wrong, now: now + .seconds(2), random: 0.5)
+    #expect(state.askedFor(now: now + .milliseconds(2900)) == [])
+    #expect(state.askedFor(now: now + .seconds(3)) == [.connect])
+    _ = state.ready(now: now + .seconds(3))
+    let lost = DFSError(.disconnected, "lost")
+    _ = state.ended(lost, now: now + .seconds(9), random: 0.5)
+    #expect(state.askedFor(now: now + .seconds(99)) == [], "what is away has its own pace")
+  }
+
   @Test func aSilentServerIsSetAsideUntilItAnswers() {
     var state = up()
     let actions = state.fellSilent(now: now)
