@@ -89,7 +89,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     case .push(let push): signal(.push(push))
     case .reply(let id, let reply): replied(id: id, reply, frame.body)
     case .unreadable(let id, let error): replied(id: id, .failed(error), nil)
-    case .request:
+    case .request, .large:
       end(DFSError(.protocolViolation, "\(settings.login.peer) asked instead of answering"))
     }
   }

@@ -16,6 +16,16 @@ public enum Limits {
 
   /// The largest file: 2^53 bytes (8 PiB), exact in every language's numbers.
   public static let fileBytes: UInt64 = 1 << 53
+  /// The numbers of changes, the rounds of views, and counts of whatever there are many of: 2^53,
+  /// so that no sum of some of them comes near the end of 64 bits.
+  public static let number: UInt64 = 1 << 53
+  /// Bytes of a disk, or of all that somebody stores: 2^60.
+  public static let storeBytes: UInt64 = 1 << 60
+  /// A time in seconds since 1970, before or after.
+  public static let seconds: UInt64 = 1 << 40
+  /// How far the round of a view may be ahead of what a server has promised: more than a hundred
+  /// years of honest use, and no way to the end of the rounds in one step.
+  public static let roundsAhead: UInt64 = 1 << 32
   /// Checksums are taken over blocks of this many bytes of a part.
   public static let blockBytes = 64 << 10
   /// A part of at most this many bytes travels inside the change and is kept in the database.

@@ -4,6 +4,7 @@ public import DFSCore
 extension Coordinator {
   /// Begins to take a view, with the servers that are reachable.
   public mutating func takeView(reachable: ServerSet) -> [Action] {
+    // (Rounds that come in are bounded, and a server refuses the one after the last.)
     highestRound += 1
     view = View(round: highestRound, client: client, namespace: namespace)
     phase = .preparing

@@ -67,6 +67,19 @@ public struct Replica: Hashable, Sendable {
     return head.view == view ? .installed(head) : nil
   }
 
+  /// Why a view cannot be one that clients came to by taking views one after the other; nil if it can.
+  /// A request that names one that cannot fails: with the last rounds promised, nobody could take a view
+  /// any more.
+  public func leap(to view: View) -> DFSError? {
+    guard view.round > promised.round, view.round - promised.round > Limits.roundsAhead else {
+      return nil
+    }
+    return DFSError(
+      .outOfRange,
+      "round \(view.round) is more than \(Limits.roundsAhead) ahead of \(promised.round), the last "
+        + "that was promised here; the server that told it is not to be trusted")
+  }
+
   private func decidePrepare(_ view: View) -> Decision {
     if view > promised { return .promise(view) }
     // The same prepare again, its view not installed yet: the same answer.

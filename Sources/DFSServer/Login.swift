@@ -34,6 +34,8 @@ struct Login {
   private(set) var hello: Hello?
   /// What a login is to be bound to; nil on a connection that is not encrypted.
   var binding: ChannelBinding?
+  /// What the password is checked against.
+  private(set) var verifier: ScramVerifier?
 
   init(greeting: ServerGreeting) { self.greeting = greeting }
 
@@ -92,6 +94,7 @@ struct Login {
   /// The verifier of the name that was looked up; user is nil if there is no such user.
   mutating func found(_ user: UserName?, _ verifier: ScramVerifier) -> Action {
     guard case .lookingUp(let clientFirst) = phase else { return .refuse(Self.disorder) }
+    self.verifier = verifier
     var scram = ScramServer(verifier: verifier, binding: binding)
     do {
       let answer = try scram.first(clientFirst)

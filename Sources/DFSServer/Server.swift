@@ -28,6 +28,9 @@ public final class Server: ServiceLifecycle.Service {
   /// What requests and answers under way take, about. Bytes.
   var bytesInUse: Int { service.bytes.bytes }
 
+  /// What a user has under way.
+  func load(of user: UserName) -> UserLoad { service.loads.load(of: user) }
+
   private init(service: Service, listener: any Channel) {
     self.service = service
     self.listener = listener
@@ -50,6 +53,7 @@ public final class Server: ServiceLifecycle.Service {
       try await service.threads.runIfActive { try users.refresh() }
       let server = Server(service: service, listener: try await listen(service))
       server.warnOfNetwork()
+      service.watch.begin(service)
       Task { await store.openUsers() }
       return server
     } catch {
@@ -66,6 +70,7 @@ public final class Server: ServiceLifecycle.Service {
 
   public func stop() async {
     service.logger.info("stopping")
+    service.watch.end()
     try? await listener.close()
     let channels = service.channels
     for channel in channels { channel.pipeline.fireUserInboundEventTriggered(Drain()) }
@@ -112,7 +117,7 @@ public final class Server: ServiceLifecycle.Service {
           let bound = FrameBound()
           try channel.pipeline.syncOperations.addHandlers([
             ServerSecurity(service.identity, allowsPlaintext: options.allowsPlaintext),
-            ByteToMessageHandler(FrameDecoder(bound: bound)), FrameEncoder(),
+            ByteToMessageHandler(FrameDecoder(bound: bound, isShared: true)), FrameEncoder(),
             SessionHandler(service: service, bound: bound),
           ])
         }

@@ -30,6 +30,12 @@ public struct ServerOptions: Sendable {
   public var bytesPerConnection = 8 << 20
   /// Bytes of all connections' requests and answers; over it a connection has one at a time.
   public var bytes = 512 << 20
+  /// Bytes of all requests and answers of one user; over it the user's requests wait.
+  public var bytesPerUser: Int { max(16 << 20, bytes / 4) }
+  /// Connections of one user, unless the users file says otherwise; one more is refused.
+  public var connectionsPerUser = 256
+  /// How long a frame may take to come, from its first byte to its last.
+  public var frameSeconds = 120
   /// How long a connection may take to log in.
   public var loginSeconds = Limits.loginSeconds
   /// How long a stop waits for what is under way.

@@ -16,6 +16,8 @@ final class Service: Sendable {
   let throttle = LoginThrottle()
   let strangerLog = StrangerLog()
   let bytes: BytesInUse
+  let loads: UserLoads
+  let watch = UserWatch()
   let threads = NIOThreadPool.singleton
   let logger: Logger
   private let nextSession = Atomic<UInt64>(1)
@@ -38,6 +40,7 @@ final class Service: Sendable {
     self.logger = logger
     bytes = BytesInUse(bound: options.bytes)
     places = Mutex(Places(strangers: Strangers(bound: options.strangers)))
+    loads = UserLoads(bound: options.bytesPerUser)
   }
 
   var greeting: ServerGreeting {
@@ -116,13 +119,31 @@ final class Service: Sendable {
 
   /// Logs a user in on a connection: opens the store, and joins the audience if pushes are wanted.
   func logIn(
-    _ user: UserName, session: SessionID, hello: Hello?, pushes: PushQueue
+    _ user: UserName, session: SessionID, hello: Hello?, pushes: PushQueue, member: UserLoad.Member
   ) async throws -> LoggedIn {
-    let store = try await store.user(user, patience: Self.patience)
+    let load = loads.load(of: user)
+    let bounds = users.account(of: user)?.bounds ?? UserBounds()
+    let bound = bounds.connections ?? options.connectionsPerUser
+    guard load.enter(session, member, bound: bound) else {
+      throw DFSError(
+        .busy,
+        "\(bound) connections of '\(user)' are open, the bound; close some, or have it raised: dfs user set "
+          + "\(user) connections=NUMBER")
+    }
+    let opened: UserStore
+    do {
+      opened = try await store.user(user, patience: Self.patience)
+    } catch {
+      load.leave(session)
+      throw error
+    }
+    let store = opened
+    store.setQuota(bounds.quotaBytes)
+    load.quota = { store.setQuota($0) }
     let audience = audiences.audience(of: user, store: store)
     if let hello, hello.wantsPushes { audience.add(session, client: hello.client, pushes) }
     return LoggedIn(
-      user: user, audience: audience,
+      user: user, audience: audience, load: load,
       session: UserSession(store: store, session: session) { [self] in try await join($0) })
   }
 }
@@ -131,5 +152,13 @@ final class Service: Sendable {
 struct LoggedIn: Sendable {
   let user: UserName
   let audience: Audience
+  let load: UserLoad
   let session: UserSession
+
+  /// The connection has ended.
+  func leave() {
+    load.leave(session.session)
+    audience.remove(session.session)
+    session.store.endSession(session.session)
+  }
 }

@@ -42,6 +42,10 @@ final class SessionHandler: ChannelDuplexHandler {
   var isDraining = false
   /// When a login is due, or the end after a refusal.
   var deadline: Scheduled<Void>?
+  /// The first frame of the backlog is decoded elsewhere.
+  var isDecoding = false
+  var coming: ComingFrame?
+  let life = SessionLife()
 
   init(service: Service, bound: FrameBound) {
     self.service = service
@@ -66,6 +70,7 @@ final class SessionHandler: ChannelDuplexHandler {
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    endComing()
     guard !isOver else { return }
     backlog.append(Self.unwrapInboundIn(data))
     admit()
@@ -115,6 +120,7 @@ final class SessionHandler: ChannelDuplexHandler {
       login.binding = secured.binding
       phase = .login(login)
     case is PlaceLost: loseItsPlace()
+    case let frame as UnfinishedFrame: begins(frame)
     default: context.fireUserInboundEventTriggered(event)
     }
   }
@@ -134,7 +140,7 @@ final class SessionHandler: ChannelDuplexHandler {
   private var mayRead: Bool {
     guard let context else { return true }
     if isOver { return true }
-    return backlog.isEmpty && context.channel.isWritable && !isDraining
+    return backlog.isEmpty && coming?.hasRoom ?? true && context.channel.isWritable && !isDraining
   }
 
   func readAgain() {
@@ -147,19 +153,24 @@ final class SessionHandler: ChannelDuplexHandler {
   func admit() {
     while let frame = backlog.first, !isOver, !isDraining {
       var weight = frame.weight
+      if case .large = frame.message { return decode(frame, weight) }
       if case .login = phase {
         guard window.requests == 0 else { break }
         weight = 0
       }
-      guard window.admits(weight) else { break }
+      let reserve = frame.reserve ?? weight
+      guard window.admits(weight, reserve: reserve) else {
+        waitForRoom()
+        break
+      }
       backlog.removeFirst()
-      window.begin(weight)
-      begin(frame, weight)
+      window.begin(weight, reserve: reserve)
+      begin(frame, weight, reserve)
     }
     readAgain()
   }
 
-  private func begin(_ frame: Frame, _ weight: Int) {
+  private func begin(_ frame: Frame, _ weight: Int, _ reserve: Int) {
     switch frame.message {
     case .request(let id, let request):
       switch phase {
@@ -168,7 +179,7 @@ final class SessionHandler: ChannelDuplexHandler {
         phase = .login(login)
         perform(action, Ticket(id: id, weight: weight))
       case .loggedIn(let logged):
-        start(request, frame.body, Ticket(id: id, weight: weight), logged)
+        start(request, frame.body, Ticket(id: id, weight: weight, reserve: reserve), logged)
       case .refused, .closed: break
       }
     case .unreadable(let id, let error) where id != 0:
@@ -176,7 +187,7 @@ final class SessionHandler: ChannelDuplexHandler {
     case .unreadable(_, let error):
       window.end(weight)
       refuse(error)
-    case .reply, .push:
+    case .reply, .push, .large:
       window.end(weight)
       refuse(DFSError(.protocolViolation, "a client asks; it does not answer or push"))
     }

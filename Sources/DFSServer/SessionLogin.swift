@@ -65,9 +65,14 @@ extension SessionHandler {
     let loop = context.eventLoop
     let pushes = PushQueue { loop.execute { bound.value.pushWhatWaits() } }
     self.pushes = pushes
+    guard let verifier = login.verifier else { return }
+    let member = UserLoad.Member(verifier: verifier) { reason in
+      loop.execute { bound.value.refuse(reason) }
+    }
     Task {
       do {
-        let logged = try await service.logIn(user, session: session, hello: hello, pushes: pushes)
+        let logged = try await service.logIn(
+          user, session: session, hello: hello, pushes: pushes, member: member)
         loop.execute { bound.value.loggedIn(logged, scram, ticket) }
       } catch {
         let refusal =
@@ -79,10 +84,8 @@ extension SessionHandler {
   }
 
   private func loggedIn(_ logged: LoggedIn, _ scram: String, _ ticket: Ticket) {
-    guard case .login(let login) = phase else {
-      logged.audience.remove(session)
-      return logged.session.store.endSession(session)
-    }
+    guard case .login(let login) = phase else { return logged.leave() }
+    window.user = logged.load
     phase = .loggedIn(logged)
     do throws(DFSError) { try service.admit(session) } catch { return refuse(error, to: ticket) }
     deadline?.cancel()

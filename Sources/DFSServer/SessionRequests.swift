@@ -10,6 +10,8 @@ extension SessionHandler {
   struct Ticket: Sendable {
     let id: UInt64
     let weight: Int
+    /// What the user's load holds for it; nil: the weight.
+    var reserve: Int?
   }
 
   /// The last request of a lane, and how many of the lane are under way.
@@ -30,19 +32,25 @@ extension SessionHandler {
     {
       // The store keeps the order of these by itself, and commits together what waits together.
       return logged.session.store.submit(step, parts: parts, held: held, durable: durable) {
-        let answer = UserSession.Answer($0)
+        let answer = UserSession.Answer($0).encoded(id: ticket.id)
         loop.execute { bound.value.finish(answer, ticket, nil) }
       }
     }
-    let isBegun = logged.session.performAtOnce(request) { answer in
-      loop.execute { bound.value.finish(answer, ticket, nil) }
+    let isBegun = SessionLife.$current.withValue(life) {
+      logged.session.performAtOnce(request) { answer in
+        let answer = answer.encoded(id: ticket.id)
+        loop.execute { bound.value.finish(answer, ticket, nil) }
+      }
     }
     if isBegun { return }
     let lane = Lane(request)
     let previous = lane.flatMap { lanes[$0]?.task }
+    let life = life
     let task = Task {
       await previous?.value
-      let answer = await logged.session.perform(request, body: body)
+      let answer = await SessionLife.$current.withValue(life) {
+        await logged.session.perform(request, body: body).encoded(id: ticket.id)
+      }
       loop.execute {
         bound.value.audit(request, answer.reply)
         bound.value.finish(answer, ticket, lane)
@@ -52,6 +60,7 @@ extension SessionHandler {
   }
 
   private func finish(_ answer: UserSession.Answer, _ ticket: Ticket, _ lane: Lane?) {
+    let ticket = settle(ticket, answer)
     if let lane, let tail = lanes[lane] {
       lanes[lane] = tail.count > 1 ? LaneTail(task: tail.task, count: tail.count - 1) : nil
     }
@@ -64,12 +73,20 @@ extension SessionHandler {
     {
       return giveUp(failure, ticket)
     }
-    self.answer(answer.reply, body: answer.body, to: ticket)
+    push()
+    send(answer.reply, header: answer.header, body: answer.body, to: ticket)
+  }
+
+  /// Accounts for what the answer really takes.
+  private func settle(_ ticket: Ticket, _ answer: UserSession.Answer) -> Ticket {
+    let weight = max(answer.weight ?? 0, ticket.reserve == nil ? ticket.weight : 256)
+    window.settle(ticket.weight, reserve: ticket.reserve, to: weight)
+    return Ticket(id: ticket.id, weight: weight)
   }
 
   /// Nothing is served on this connection any more.
   private func giveUp(_ failure: DFSError, _ ticket: Ticket) {
-    window.end(ticket.weight)
+    window.end(ticket.weight, reserve: ticket.reserve)
     refuse(failure)
   }
 
@@ -79,11 +96,19 @@ extension SessionHandler {
     send(reply, body: body, to: ticket)
   }
 
-  func send(_ reply: Reply, body: ByteBuffer? = nil, to ticket: Ticket) {
-    guard let context, !isOver else { return window.end(ticket.weight) }
+  /// - Parameter header: the reply as it was encoded, if that was done elsewhere.
+  func send(
+    _ reply: Reply, header: [UInt8]? = nil, body: ByteBuffer? = nil, to ticket: Ticket
+  ) {
+    guard let context, !isOver else {
+      return window.end(ticket.weight, reserve: ticket.reserve)
+    }
     let promise = context.eventLoop.makePromise(of: Void.self)
     promise.futureResult.assumeIsolated().whenComplete { self.left(ticket, $0) }
-    let frame = Frame(.reply(id: ticket.id, reply), body: body)
+    let message =
+      header.map { Message.large(header: $0, weight: ticket.weight) }
+      ?? .reply(id: ticket.id, reply)
+    let frame = Frame(message, body: body)
     context.writeAndFlush(Self.wrapOutboundOut(frame), promise: promise)
   }
 
@@ -92,7 +117,7 @@ extension SessionHandler {
     if case .failure(let error as DFSError) = result, !isOver {
       return send(.failed(error), to: ticket)
     }
-    window.end(ticket.weight)
+    window.end(ticket.weight, reserve: ticket.reserve)
     admit()
     closeIfDrained()
   }
@@ -131,11 +156,12 @@ extension SessionHandler {
     readAgain()
   }
 
-  /// The user's store and audience forget this connection.
+  /// The user's store and audience forget this connection, and what waits for it is not done.
   func leave() {
+    life.end()
+    endComing()
     guard case .loggedIn(let logged) = phase else { return }
-    logged.audience.remove(session)
-    logged.session.store.endSession(session)
+    logged.leave()
     auditLogout()
   }
 

@@ -14,6 +14,19 @@ struct UserSession: Sendable {
   struct Answer: Sendable {
     let reply: Reply
     let body: ByteBuffer?
+    /// The reply as it is sent, where that is known already.
+    private(set) var header: [UInt8]?
+
+    /// With its header, where making it takes too long for an event loop.
+    func encoded(id: UInt64) -> Answer {
+      guard reply.isLong else { return self }
+      var answer = self
+      answer.header = Frame(.reply(id: id, reply)).encodedAhead
+      return answer
+    }
+
+    /// About how many bytes it takes until it is sent; nil: as much as its request said.
+    var weight: Int? { header.map { 256 + 3 * $0.count } }
 
     init(reply: Reply, body: ByteBuffer? = nil) {
       self.reply = reply

@@ -19,6 +19,8 @@ final class Users: Sendable {
     var path: String?
     var stamp: UsersDisk.Stamp?
     var verifiers: [UserName: ScramVerifier] = [:]
+    var bounds: [UserName: UserBounds] = [:]
+    var isThere = false
     /// Verifiers made of passwords in the file, so that each is hashed once.
     var hashed: [UserName: (password: String, verifier: ScramVerifier)] = [:]
     var secret: [UInt8] = []
@@ -85,6 +87,16 @@ final class Users: Sendable {
       saltBytes: look.saltBytes)
   }
 
+  /// What the file said of a user when it was read last; nil if there is no such user.
+  func account(of user: UserName) -> (verifier: ScramVerifier, bounds: UserBounds)? {
+    known.withLock { known in
+      known.verifiers[user].map { ($0, known.bounds[user] ?? UserBounds()) }
+    }
+  }
+
+  /// Whether there was a file then.
+  var isFileThere: Bool { known.withLock { $0.isThere } }
+
   /// Reads the file if it is another one than last time.
   func refresh() throws {
     try known.withLock { known in
@@ -101,6 +113,7 @@ final class Users: Sendable {
       }
       known.path = path
       known.stamp = found?.stamp
+      known.isThere = found != nil
       report(file, path: path, isThere: found != nil, exposure: found?.stamp.exposure ?? 0)
     }
   }
@@ -117,6 +130,7 @@ final class Users: Sendable {
   private func learn(_ file: UsersFile, before: Known) throws(DFSError) -> Known {
     var known = Known()
     known.secret = file.secret ?? ownSecret
+    known.bounds = file.bounds
     for (name, secret) in file.users {
       switch secret {
       case .verifier(let verifier):

@@ -2,7 +2,7 @@ public import DFSCore
 internal import DFSWire
 
 /// The text of a users file (docs/OPERATIONS.md): one user a line, `NAME VERIFIER` with a verifier
-/// as in PostgreSQL, or the old `NAME PASSWORD`. Lines that begin with `#` are comments; the one
+/// as in PostgreSQL, and behind it the user's bounds (`UserBounds`), or the old `NAME PASSWORD`. Lines that begin with `#` are comments; the one
 /// that begins with `# secret:` seeds the salts that users who do not exist seem to have.
 ///
 /// A line that cannot be read is kept, reported with its number, and does not harm the others.
@@ -24,13 +24,14 @@ public struct UsersFile: Sendable {
   }
 
   private enum Line: Sendable {
-    case user(UserName, Secret)
+    case user(UserName, Secret, UserBounds)
     case other(String)
 
     var text: String {
       switch self {
-      case .user(let name, .verifier(let verifier)): "\(name) \(verifier.text)"
-      case .user(let name, .password(let password)): "\(name) \(password)"
+      case .user(let name, .verifier(let verifier), let bounds):
+        "\(name) \(verifier.text)\(bounds.text)"
+      case .user(let name, .password(let password), _): "\(name) \(password)"
       case .other(let text): text
       }
     }
@@ -38,7 +39,7 @@ public struct UsersFile: Sendable {
     /// Whether this is a line of that user, readable or not.
     func names(_ name: UserName) -> Bool {
       switch self {
-      case .user(let user, _): user == name
+      case .user(let user, _, _): user == name
       case .other(let text): text.split(whereSeparator: \.isWhitespace).first ?? "" == name.text
       }
     }
@@ -59,7 +60,7 @@ public struct UsersFile: Sendable {
     for (index, row) in rows.enumerated() {
       do throws(DFSError) {
         let line = try Self.line(String(row))
-        if case .user(let name, _) = line, !seen.insert(name).inserted {
+        if case .user(let name, _, _) = line, !seen.insert(name).inserted {
           throw DFSError(.configuration, "'\(name)' was on an earlier line, which is the one used")
         }
         lines.append(line)
@@ -76,7 +77,14 @@ public struct UsersFile: Sendable {
   public var names: [UserName] { users.map(\.name) }
 
   var users: [(name: UserName, secret: Secret)] {
-    lines.compactMap { if case .user(let name, let secret) = $0 { (name, secret) } else { nil } }
+    lines.compactMap { if case .user(let name, let secret, _) = $0 { (name, secret) } else { nil } }
+  }
+
+  /// Of each user that can be read; on the first line of several.
+  public var bounds: [UserName: UserBounds] {
+    lines.reduce(into: [:]) { all, line in
+      if case .user(let name, _, let bounds) = line { all[name] = all[name] ?? bounds }
+    }
   }
 
   /// Whether there is a line for this user, even if it cannot be read.
@@ -120,9 +128,24 @@ public struct UsersFile: Sendable {
 
   private mutating func set(_ name: UserName, _ verifier: ScramVerifier) {
     ensureSecret()
+    let kept = bounds[name] ?? UserBounds()
     let place = index(of: name) ?? lines.endIndex
     lines.removeAll { $0.names(name) }
-    lines.insert(.user(name, .verifier(verifier)), at: place)
+    lines.insert(.user(name, .verifier(verifier), kept), at: place)
+  }
+
+  /// Sets what a user may take.
+  /// - Throws: `configuration` if the user's line has a readable password: bounds stand behind a
+  ///   verifier.
+  public mutating func set(_ name: UserName, bounds: UserBounds) throws(DFSError) {
+    guard let place = index(of: name), case .user(_, .verifier(let verifier), _) = lines[place]
+    else {
+      throw DFSError(
+        .configuration,
+        "the line of '\(name)' has no verifier; run dfs user convert first, or dfs user passwd \(name)"
+      )
+    }
+    lines[place] = .user(name, .verifier(verifier), bounds)
   }
 
   /// - Returns: whether the user was there.
@@ -160,13 +183,16 @@ public struct UsersFile: Sendable {
     }
     let name = try UserName(String(trimmed[..<end]))
     let secret = String(trimmed[end...]).trimmed
-    guard secret.hasPrefix("SCRAM-") else { return .user(name, .password(secret)) }
-    guard let verifier = ScramVerifier(text: secret) else {
+    guard secret.hasPrefix("SCRAM-") else {
+      return .user(name, .password(secret), UserBounds())
+    }
+    let words = secret.split(whereSeparator: \.isWhitespace)
+    guard let verifier = ScramVerifier(text: String(words[0])) else {
       throw DFSError(
         .configuration,
         "the verifier of '\(name)' cannot be read; set the password again: dfs user passwd \(name)")
     }
-    return .user(name, .verifier(verifier))
+    return .user(name, .verifier(verifier), try UserBounds(words.dropFirst()))
   }
 }
 

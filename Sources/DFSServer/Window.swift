@@ -5,12 +5,14 @@ internal import Synchronization
 
 /// How much of one connection may be under way: a pure account of requests and bytes.
 ///
-/// Invariant: one request is always admitted, however large, so that nothing can starve; the
-/// bounds on frames bound that one.
+/// Invariant: one request is always admitted, however large, so that nothing can starve, unless the
+/// user has so much under way that the user waits for himself; the bounds on frames bound that one.
 struct Window {
   private let requestsBound: Int
   private let bytesBound: Int
   private let all: BytesInUse
+  /// Nil before the login.
+  var user: UserLoad?
   private(set) var requests = 0
   private(set) var bytes = 0
 
@@ -20,21 +22,33 @@ struct Window {
     self.all = all
   }
 
-  func admits(_ weight: Int) -> Bool {
-    requests == 0
+  /// - Parameter reserve: what it may come to take until its answer is known; nil: not more than the
+  ///   weight.
+  func admits(_ weight: Int, reserve: Int? = nil) -> Bool {
+    guard user?.admits(reserve ?? weight) ?? true else { return false }
+    return requests == 0
       || requests < requestsBound && bytes + weight <= bytesBound && all.admits(weight)
   }
 
-  mutating func begin(_ weight: Int) {
+  mutating func begin(_ weight: Int, reserve: Int? = nil) {
     requests += 1
     bytes += weight
     all.add(weight)
+    user?.add(reserve ?? weight)
   }
 
-  mutating func end(_ weight: Int) {
+  /// The answer is known: from now on it counts as `actual`.
+  mutating func settle(_ weight: Int, reserve: Int? = nil, to actual: Int) {
+    bytes += actual - weight
+    all.add(actual - weight)
+    user?.add(actual - (reserve ?? weight))
+  }
+
+  mutating func end(_ weight: Int, reserve: Int? = nil) {
     requests -= 1
     bytes -= weight
     all.add(-weight)
+    user?.add(-(reserve ?? weight))
   }
 }
 
@@ -53,8 +67,36 @@ final class BytesInUse: Sendable {
 extension Frame {
   /// About how many bytes the request takes, and its answer will take.
   var weight: Int {
+    if case .large(_, let weight) = message { return weight + (body?.readableBytes ?? 0) }
     guard case .request(_, let request) = message else { return 256 }
     return 256 + (body?.readableBytes ?? 0) + request.weight
+  }
+}
+
+extension Frame {
+  /// What a request may come to take whose answer can be far larger than it looks; nil: its weight.
+  var reserve: Int? {
+    guard case .request(_, .query(let queries)) = message else { return nil }
+    let mayBeLong = queries.contains { query in
+      switch query {
+      case .inode, .entry: false
+      case .directory, .attributes, .everything, .standIns: true
+      }
+    }
+    // A row of an honest inode takes 4 KiB; that of a hostile one 64 KiB.
+    let bytes = mayBeLong ? Limits.headerBytes : min(Limits.headerBytes, queries.count * 132 << 10)
+    return max(weight, 3 * bytes)
+  }
+}
+
+extension Reply {
+  /// Whether it may be so long that it is not encoded on an event loop.
+  var isLong: Bool {
+    switch self {
+    case .query(let answers, _): answers.contains { $0.rows.count > 16 } || answers.count > 16
+    case .smallParts, .copies, .wanted, .health, .namespace(.log): true
+    default: false
+    }
   }
 }
 
@@ -69,7 +111,8 @@ extension Request {
     case .getPart(_, let range): range.count + 2 * Limits.blockBytes
     case .getSmallParts(let parts): parts.count * (Limits.inlinePartBytes + 64)
     case .syncParts(let parts), .dropParts(let parts): parts.count * 32
-    case .copies(let versions), .hold(let versions), .release(let versions): versions.count * 32
+    case .copies(let versions): versions.count * 256
+    case .hold(let versions), .release(let versions): versions.count * 32
     case .wanted(_, let limit, _): limit * 64
     case .refillBegin(_, let own): (own?.without.count ?? 0) * 64
     case .hello, .loginBegin, .loginEnd, .ping, .refillEnd, .putPart, .space, .health,
@@ -84,7 +127,7 @@ extension NamespaceRequest {
     switch self {
     case .install(_, _, let changes, _): changes.reduce(0) { $0 + $1.weight }
     case .apply(_, _, let change): change.weight
-    case .log: Limits.answerBytes
+    case .log: 3 * Limits.answerBytes
     case .prepare, .head: 0
     }
   }

@@ -111,7 +111,7 @@ struct CopyTables {
       guard let part = PartIndex(checking: Int(try row.integer(0)) - 1),
         let version = try? Inode(id: id, row: try row.inode(id, at: 2).value.bytes).version
       else { continue }
-      bytes += version.split.length(of: part)
+      bytes = min(Limits.storeBytes, bytes + version.split.length(of: part))
     }
     return bytes
   }
@@ -120,7 +120,9 @@ struct CopyTables {
   func placementCounts() throws -> [UInt32: UInt64] {
     let rows = try GRDB.Row.fetchCursor(
       db.cachedStatement(
-        sql: "SELECT copies, count(*) FROM inode WHERE version IS NOT NULL GROUP BY copies"))
+        sql: """
+          SELECT copies, count(*) FROM inode WHERE version IS NOT NULL GROUP BY copies LIMIT 65536
+          """))
     var counts: [UInt32: UInt64] = [:]
     while let row = try rows.next() { counts[try row.copies(0)] = try row.number(1) }
     return counts

@@ -188,8 +188,13 @@ enum FileSystem {
   static func space(at path: String) throws(DFSError) -> (total: UInt64, available: UInt64) {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { throw .system("examining", path) }
-    let unit = UInt64(status.f_frsize)
-    return (UInt64(status.f_blocks) * unit, UInt64(status.f_bavail) * unit)
+    // What some file systems say of themselves has no bound.
+    func bytes(_ blocks: UInt) -> UInt64 {
+      let (bytes, overflow) = UInt64(blocks).multipliedReportingOverflow(
+        by: UInt64(status.f_frsize))
+      return overflow ? Limits.storeBytes : min(bytes, Limits.storeBytes)
+    }
+    return (bytes(status.f_blocks), bytes(status.f_bavail))
   }
 }
 

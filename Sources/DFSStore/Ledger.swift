@@ -46,6 +46,9 @@ struct Ledger: Hashable, Sendable {
       replica: Replica(promised: promised, head: head), logBase: try row.number(6),
       logBaseDigest: try row.digest(7), inodes: try row.number(8), committed: try row.number(10),
       generation: try row.number(9))
+    guard max(promised.round, head.view.round, head.number) <= Limits.number,
+      ledger.logBase <= head.number
+    else { throw DFSError(.damaged, "the state of the database is out of its bounds") }
     guard try row.integer(11) == ledger.checksum else {
       throw DFSError(.damaged, "the state of the database does not match its checksum")
     }

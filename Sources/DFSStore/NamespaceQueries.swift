@@ -6,9 +6,12 @@ internal import GRDB
 /// Invariants:
 /// - Answers with many rows hold at most `Limits.answerBytes` altogether; what does not fit is
 ///   said to be partial.
+/// - Those with single rows hold at most `singleBytes` altogether, far more than honest rows take.
 /// - Numbers are in the order without a sign, names in that of their bytes.
 struct NamespaceQueries {
   let db: Database
+  private static let singleBytes = Limits.headerBytes - Limits.answerBytes - (64 << 10)
+  private var singleBytesLeft = Self.singleBytes
   private var bytesLeft = Limits.answerBytes
   /// Whether an answer with many rows was given: the first always has at least one row.
   private var hasAnswered = false
@@ -36,16 +39,24 @@ struct NamespaceQueries {
     }
   }
 
-  private func single(_ rows: [DFSCore.Row?]) -> QueryAnswer {
-    QueryAnswer(rows: rows.compactMap { $0 }, isPartial: false)
+  private mutating func single(_ rows: [DFSCore.Row?]) throws(DFSError) -> QueryAnswer {
+    let rows = rows.compactMap { $0 }
+    singleBytesLeft -= rows.reduce(0) { $0 + $1.approximateBytes }
+    guard singleBytesLeft >= 0 else {
+      throw DFSError(
+        .invalidArgument,
+        "the rows that are asked for take more than \(Self.singleBytes) bytes; ask for fewer at once"
+      )
+    }
+    return QueryAnswer(rows: rows, isPartial: false)
   }
 
-  private func entry(_ parent: InodeID, _ name: FileName) throws -> QueryAnswer {
+  private mutating func entry(_ parent: InodeID, _ name: FileName) throws -> QueryAnswer {
     guard let entry = try RowTables.row(.entry(parent: parent, name: name), db) else {
-      return single([])
+      return try single([])
     }
     let inode = try entry.value.child.flatMap { try RowTables.row(.inode($0), db) }
-    return single([entry, inode])
+    return try single([entry, inode])
   }
 
   private mutating func collect(

@@ -63,6 +63,8 @@ struct NamespaceTransaction {
   /// The commit waits for stable storage, so the copies that it names must be there before.
   let isDurable: Bool
   var ledger: Ledger
+  /// Bytes of rows that were written, less those that they replaced.
+  private var rowBytes = 0
 
   init(
     _ db: Database, _ copies: PartStore, nowSeconds: Int64, isDurable: Bool, _ ledger: Ledger
@@ -97,6 +99,7 @@ struct NamespaceTransaction {
     if case .log(let after) = job.request {
       return Effect(reply: try ChangeLog.read(after: after, ledger, db))
     }
+    if let view = job.request.view, let error = ledger.replica.leap(to: view) { throw error }
     let logged = try loggedEntry(job.request)
     switch ledger.replica.decide(job.request, logged: { $0 == logged?.number ? logged : nil }) {
     case .promise(let view):
@@ -147,8 +150,11 @@ struct NamespaceTransaction {
     let missing = try missingCopies(job)
     guard missing.isEmpty else { return Effect(reply: .missingParts(missing)) }
     let asked = asked(change)
+    try requireRoom(for: job.parts)
     try storeParts(job.parts, change, number: number)
+    let rowsBefore = rowBytes
     try write(change, number: number)
+    try requireRoom(forRows: rowBytes - rowsBefore)
     CrashPoint.reached(.changeWritten)
     ledger.committed = number - 1
     let head = ledger.replica.head
@@ -188,6 +194,32 @@ struct NamespaceTransaction {
     }
   }
 
+  // MARK: Quota
+
+  /// Small copies are refused like large ones, when there is no room for them. (What lags behind is
+  /// brought without them.)
+  private func requireRoom(for parts: [InlinePart]) throws {
+    let bytes = parts.reduce(0) { $0 + $1.bytes.count }
+    guard bytes > 0 else { return }
+    try copies.allowance.require(UInt64(bytes), used: try usedBytes())
+  }
+
+  /// Rows may go over the quota by an eighth: so a server that lags can be brought along, and whoever
+  /// has only rows does not fill the disk with them. Those that become fewer are never refused.
+  private func requireRoom(forRows bytes: Int) throws {
+    guard bytes > 0 else { return }
+    let used = try usedBytes()
+    try copies.allowance.require(UInt64(bytes), used: used - used / 8)
+  }
+
+  /// Bytes of the copies and of what is used of the database; 0 where there is no quota.
+  private func usedBytes() throws -> UInt64 {
+    guard copies.allowance.quotaBytes != nil else { return 0 }
+    let pages = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
+    let free = try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0
+    return copies.usedBytes + UInt64(max(0, pages - free)) * 4096
+  }
+
   // MARK: Rows
 
   /// Writes the rows of a change, keeping digest, counts, log and the tables of copies.
@@ -205,11 +237,13 @@ struct NamespaceTransaction {
 
   private mutating func write(_ write: RowWrite, number: UInt64) throws {
     let old = try RowTables.row(write.key, db)
+    rowBytes -= old?.approximateBytes ?? 0
     if let old { ledger.replica.head.digest -= RowDigest(of: old) }
     if let value = write.value {
       try RowTables.check(write.key, value)
       let row = DFSCore.Row(key: write.key, change: number, value: value)
       let digest = RowDigest(of: row)
+      rowBytes += row.approximateBytes
       ledger.replica.head.digest += digest
       try RowTables.put(row, digest, db)
     } else if old != nil {

@@ -28,6 +28,9 @@ final class PartStore: Sendable {
   /// until the next sweep: the number is for people.
   private let total = Mutex(Count())
 
+  /// What this user may take.
+  let allowance = Allowance()
+
   init(directory: String, duty: CopyDuty, logger: Logger) {
     self.directory = directory
     self.duty = duty

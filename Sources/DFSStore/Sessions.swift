@@ -93,6 +93,9 @@ final class Sessions: Sendable {
     return begun
   }
 
+  /// Bytes of copies that are on their way, as far as they have come.
+  var uploadedBytes: UInt64 { state.withLock { $0.uploads.values.reduce(0) { $0 + $1.bytes } } }
+
   /// The copy is in its place; it waits for a change that asks for it.
   func completed(_ session: UInt64, _ id: PartID, nowSeconds: Int64) {
     state.withLock { state in

@@ -25,8 +25,8 @@ final class Upload: Sendable {
   /// Pieces of one copy that may wait for an earlier one.
   private static let waitingPieces = 64
   private static let syncBytes: UInt64 = 64 << 20
-  /// Space is taken in steps of so many bytes.
-  private static let spaceBytes: UInt64 = 256 << 20
+  /// Space is taken in steps: as much again as has come, at least and at most so much.
+  private static let spaceBytes: ClosedRange<UInt64> = 2 << 20...256 << 20
 
   let id: PartID
   let length: UInt64
@@ -45,6 +45,9 @@ final class Upload: Sendable {
   var isUntouched: Bool {
     state.withLock { $0.next == 0 && !$0.isBusy && $0.failure == nil }
   }
+
+  /// Bytes that have come.
+  var bytes: UInt64 { state.withLock { $0.next } }
 
   private enum Admission { case go, wait, fail(DFSError) }
 
@@ -137,7 +140,8 @@ final class Upload: Sendable {
   /// of all that comes, which may be holes.
   private func takeSpace(in file: File, at offset: UInt64, upTo end: UInt64) throws(DFSError) {
     guard length > UInt64(Limits.chunkBytes), end > state.withLock({ $0.taken }) else { return }
-    let taken = min(offset + Self.spaceBytes, PartLayout(id: id, length: length).fileBytes)
+    let step = min(max(offset, Self.spaceBytes.lowerBound), Self.spaceBytes.upperBound)
+    let taken = min(offset + step, PartLayout(id: id, length: length).fileBytes)
     try file.allocate(offset..<taken)
     state.withLock { $0.taken = taken }
   }

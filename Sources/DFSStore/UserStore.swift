@@ -18,6 +18,16 @@ struct StoreQueues: Sendable {
     writer = WorkQueue(width: options.writerThreads)
     examination = WorkQueue(width: 2)
   }
+
+  private init(_ queues: StoreQueues, owner: UserName) {
+    bulk = queues.bulk.owned(by: owner)
+    query = queues.query.owned(by: owner)
+    writer = queues.writer.owned(by: owner)
+    examination = queues.examination.owned(by: owner)
+  }
+
+  /// The same threads, for the work of one user.
+  func owned(by owner: UserName) -> StoreQueues { StoreQueues(self, owner: owner) }
 }
 
 /// One user's namespace and copies on this server. Everything below may be called from any thread;
@@ -47,6 +57,7 @@ public final class UserStore: Sendable {
   ) {
     self.name = name
     self.options = options
+    let queues = queues.owned(by: name)
     self.queues = queues
     var logger = logger
     logger[metadataKey: "user"] = "\(name)"
@@ -152,9 +163,10 @@ public final class UserStore: Sendable {
     _ body: @escaping @Sendable (Database) throws -> Value,
     _ completion: @escaping @Sendable (Result<Value, any Error>) -> Void
   ) {
-    let (handle, writer) = (handle, writer)
+    let (handle, writer, life) = (handle, writer, SessionLife.current)
     queues.query.submit {
       let result = Result {
+        try life?.check()
         if let failure = writer.publisher.failure { throw failure }
         return try handle.use { database in try database.pool.read(body) }
       }
@@ -163,6 +175,14 @@ public final class UserStore: Sendable {
       }
       completion(result)
     }
+  }
+
+  /// Computes something that takes long on a thread of the store, in turn with the other users.
+  /// - Parameter completion: called once, on that thread.
+  public func compute<Value: Sendable>(
+    _ body: @escaping @Sendable () -> Value, _ completion: @escaping @Sendable (Value) -> Void
+  ) {
+    queues.query.submit { completion(body()) }
   }
 
   // MARK: Refill

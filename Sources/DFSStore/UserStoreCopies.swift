@@ -10,6 +10,7 @@ extension UserStore {
   public func putPart(
     session: UInt64, _ extent: PartExtent, bytes: some Collection<UInt8> & Sendable, durable: Bool
   ) async throws {
+    try await requireRoom(for: extent, bytes.count)
     let upload = try sessions.upload(session, extent, directory: copies.temporaryDirectory)
     try await upload.takeTurn(extent)
     let durable = durable || options.syncAlways
@@ -152,10 +153,8 @@ extension UserStore {
     let inodes = try await read { try Ledger.load($0).inodes }
     return try await queues.query.run {
       try copies.countOnce()
-      let space = try FileSystem.space(at: copies.directory)
-      return SpaceReport(
-        total: space.total, available: space.available,
-        used: copies.usedBytes + handle.usedBytes, inodes: inodes)
+      return try copies.allowance.report(
+        at: copies.directory, used: copies.usedBytes + handle.usedBytes, inodes: inodes)
     }
   }
 }

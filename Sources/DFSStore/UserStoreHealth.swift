@@ -33,6 +33,11 @@ extension UserStore {
   /// one stays where it is until a good one takes its place: its other blocks may be the only good
   /// ones.
   func lost(_ id: PartID, because error: DFSError) async {
+    // It is noted though the connection that found it has ended.
+    await SessionLife.$current.withValue(nil) { await noteLoss(id, because: error) }
+  }
+
+  private func noteLoss(_ id: PartID, because error: DFSError) async {
     let copies = copies
     let isDamaged = error.code == .damaged
     do {

@@ -50,7 +50,8 @@ extension UserStore {
 
   /// Begins a round at full speed, unless one is under way.
   public func beginScrub() {
-    Task { await scrub(bytesPerSecond: nil) }
+    // It goes on when the connection that asked for it has ended.
+    Task { await SessionLife.$current.withValue(nil) { await scrub(bytesPerSecond: nil) } }
   }
 
   /// Whether the last round ended longer ago than that.

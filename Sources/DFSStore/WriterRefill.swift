@@ -7,7 +7,11 @@ internal import Synchronization
 extension Writer {
   /// - Returns: nil if a refill for `view` may begin, else the answer.
   func refusalOfRefill(_ view: View) async throws -> NamespaceReply? {
-    try await exclusive { state, _ in state.ledger?.replica.refusalOfRefill(view) }
+    try await exclusive { state, _ in
+      guard let replica = state.ledger?.replica else { throw Self.unread }
+      if let error = replica.leap(to: view) { throw error }
+      return replica.refusalOfRefill(view)
+    }
   }
 
   /// Puts what is right of the rows here into `stage`.
@@ -25,6 +29,7 @@ extension Writer {
   func install(_ stage: RefillStage, _ view: View, to: Head) async throws -> NamespaceReply {
     try await exclusive { state, database in
       guard let ledger = state.ledger else { throw Self.unread }
+      if let error = ledger.replica.leap(to: view) { throw error }
       if let refusal = ledger.replica.refusalOfRefill(view) { return refusal }
       guard try stage.finish() == to.digest else { return .behind(ledger.replica.head) }
       return try self.guarding(&state) { state in

@@ -20,6 +20,7 @@ extension Frame {
     case .unreadable(let id, let error):
       header.id = id
       header.kind = .failed(error.wire)
+    case .large(let bytes, _): return bytes
     }
     do {
       return try header.serializedBytes()
@@ -30,9 +31,43 @@ extension Frame {
 
   /// - Throws: if the header is no protobuf message at all.
   init(header bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
+    let scan = try HeaderScan(bytes)
+    if let excess = scan.excess {
+      self.init(.unreadable(id: scan.id, excess), body: body)
+    } else {
+      try self.init(scanned: bytes, body: body)
+    }
+  }
+
+  /// A large header is only counted: `decoded` makes the message of it.
+  init(counting bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
+    let scan = try HeaderScan(bytes)
+    let message =
+      scan.excess.map { Message.unreadable(id: scan.id, $0) }
+      ?? .large(header: bytes, weight: bytes.count + scan.bytes)
+    self.init(message, body: body)
+  }
+
+  /// The frame with its message, where that is `large` so far. It may take a tenth of a second.
+  public var decoded: Frame {
+    guard case .large(let header, _) = message else { return self }
+    do throws(DFSError) {
+      return try Frame(scanned: header, body: body ?? ByteBuffer())
+    } catch {
+      return Frame(.unreadable(id: 0, error))
+    }
+  }
+
+  /// The encoded header, to be sent as `large` from an event loop later; nil if it cannot be encoded.
+  public var encodedAhead: [UInt8]? { try? encodedHeader() }
+
+  /// - Parameter bytes: a header that a scan found within its bounds.
+  private init(scanned bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
     let header: ProtoHeader
     do {
-      header = try ProtoHeader(serializedBytes: bytes)
+      var options = BinaryDecodingOptions()
+      options.discardUnknownFields = true
+      header = try ProtoHeader(serializedBytes: bytes, options: options)
     } catch {
       throw DFSError(.protocolViolation, "a header that is no protobuf message", cause: error)
     }
@@ -73,6 +108,18 @@ extension Message {
         throw .violation("a body of \(bytes) bytes with a message that has none")
       }
     }
+  }
+}
+
+extension BinaryInteger {
+  /// The number, if it is within its bound, in both directions. Every quantity that comes in goes
+  /// through here before it is calculated with; what is only compared or looked up (identities,
+  /// digests, checksums, sets of bits) has a fixed width in dfs.proto and does not.
+  func bounded(_ name: String, by bound: UInt64 = Limits.number) throws(DFSError) -> Self {
+    guard magnitude <= bound else {
+      throw .violation("\(name) \(self) in a message; the bound is \(bound)")
+    }
+    return self
   }
 }
 

@@ -41,18 +41,23 @@ extension HealthReport {
   }
 
   init(_ health: ProtoHealth) throws(DFSError) {
-    self.init(head: Head(health.head))
+    self.init(head: try Head(health.head))
+    var files: UInt64 = 0
     let counts = try list(health.placements, atMost: Wire.listRows, of: "placements") {
-      ($0.copies, $0.files)
+      placement throws(DFSError) in
+      let count = try placement.files.bounded("the count")
+      // All of them together, too: they are added up.
+      files = try (files + count).bounded("the count")
+      return (placement.copies, count)
     }
-    placements = Dictionary(counts) { $0 &+ $1 }
-    copies = health.copies
-    wanted = health.wanted
-    damaged = health.damaged
-    scrub = ScrubReport(health.scrub)
-    space = SpaceReport(health.space)
+    placements = Dictionary(counts) { $0 + $1 }
+    copies = try health.copies.bounded("the count")
+    wanted = try health.wanted.bounded("the count")
+    damaged = try health.damaged.bounded("the count")
+    scrub = try ScrubReport(health.scrub)
+    space = try SpaceReport(health.space)
     software = health.software
-    wantedBytes = health.wantedBytes
+    wantedBytes = try health.wantedBytes.bounded("the bytes", by: Limits.storeBytes)
   }
 }
 
@@ -67,12 +72,12 @@ extension ScrubReport {
     }
   }
 
-  init(_ scrub: ProtoScrub) {
+  init(_ scrub: ProtoScrub) throws(DFSError) {
     self.init()
     isRunning = scrub.isRunning
-    checkedBytes = scrub.checkedBytes
-    totalBytes = scrub.totalBytes
-    lastEndSeconds = scrub.lastEnd
-    damaged = scrub.damaged
+    checkedBytes = try scrub.checkedBytes.bounded("the bytes", by: Limits.storeBytes)
+    totalBytes = try scrub.totalBytes.bounded("the bytes", by: Limits.storeBytes)
+    lastEndSeconds = try scrub.lastEnd.bounded("the time", by: Limits.seconds)
+    damaged = try scrub.damaged.bounded("the count")
   }
 }

@@ -45,12 +45,13 @@ extension NamespaceRequest {
     case .install(let install):
       let changes = try list(install.changes, atMost: Wire.listRows, of: "changes", Change.init)
       self = .install(
-        try View(named: install.view), from: Head(install.from), changes: changes,
-        to: Head(install.to))
+        try View(named: install.view), from: try Head(install.from), changes: changes,
+        to: try Head(install.to))
     case .apply(let apply):
       self = .apply(
-        try View(named: apply.view), number: apply.number, try Change(apply.change))
-    case .log(let log): self = .log(after: log.number)
+        try View(named: apply.view), number: try apply.number.bounded("the number"),
+        try Change(apply.change))
+    case .log(let log): self = .log(after: try log.number.bounded("the number"))
     case .head: self = .head
     case nil: throw .violation("unknown message: a namespace step of no known kind")
     }
@@ -79,20 +80,20 @@ extension NamespaceReply {
 
   init(_ reply: ProtoNamespaceReply) throws(DFSError) {
     switch reply.outcome {
-    case .promised(let head): self = .promised(Head(head))
-    case .installed(let head): self = .installed(Head(head))
-    case .applied(let head): self = .applied(Head(head))
-    case .behind(let head): self = .behind(Head(head))
-    case .refused(let view): self = .refused(View(view))
+    case .promised(let head): self = .promised(try Head(head))
+    case .installed(let head): self = .installed(try Head(head))
+    case .applied(let head): self = .applied(try Head(head))
+    case .behind(let head): self = .behind(try Head(head))
+    case .refused(let view): self = .refused(try View(view))
     case .missingParts(let missing):
       self = .missingParts(try list(missing.parts, of: "parts", PartID.init))
     case .log(let log):
       self = .log(
         base: log.hasBase ? RowDigest(log.base) : nil,
         entries: try list(log.entries, atMost: Wire.listRows, of: "changes", LogEntry.init),
-        head: Head(log.head))
-    case .head(let head): self = .head(Head(head))
-    case .foreign(let head): self = .foreign(Head(head))
+        head: try Head(log.head))
+    case .head(let head): self = .head(try Head(head))
+    case .foreign(let head): self = .foreign(try Head(head))
     case nil: throw .violation("unknown message: a namespace reply of no known kind")
     }
   }

@@ -104,8 +104,11 @@ extension SpaceReport {
     }
   }
 
-  init(_ space: ProtoSpace) {
+  init(_ space: ProtoSpace) throws(DFSError) {
     self.init(
-      total: space.total, available: space.available, used: space.used, inodes: space.inodes)
+      total: try space.total.bounded("the space", by: Limits.storeBytes),
+      available: try space.available.bounded("the space", by: Limits.storeBytes),
+      used: try space.used.bounded("the space", by: Limits.storeBytes),
+      inodes: try space.inodes.bounded("the count"))
   }
 }

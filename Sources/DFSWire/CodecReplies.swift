@@ -47,11 +47,11 @@ extension Reply {
     case .loginDone(let done):
       self = .loginDone(scram: done.text, namespace: RandomID(done.namespace))
     case .done: self = .done
-    case .pong(let head): self = .pong(Head(head))
+    case .pong(let head): self = .pong(try Head(head))
     case .namespaceReply(let reply): self = .namespace(try NamespaceReply(reply))
     case .answers(let answers):
       self = .query(
-        try list(answers.answers, of: "answers", QueryAnswer.init), head: Head(answers.head))
+        try list(answers.answers, of: "answers", QueryAnswer.init), head: try Head(answers.head))
     case .part(let extent): self = .part(try PartExtent(extent))
     case .smallParts(let small):
       self = .smallParts(
@@ -61,10 +61,11 @@ extension Reply {
         try list(Array(copies.parts), of: "versions") { bits in
           PartIndex.all.filter { bits & 1 << $0.value != 0 }
         })
-    case .spaceReport(let report): self = .space(SpaceReport(report))
+    case .spaceReport(let report): self = .space(try SpaceReport(report))
     case .wantedList(let wanted):
       self = .wanted(
-        try list(wanted.copies, of: "copies", WantedCopy.init), total: wanted.total)
+        try list(wanted.copies, of: "copies", WantedCopy.init),
+        total: try wanted.total.bounded("the count"))
     case .healthReport(let report): self = .health(try HealthReport(report))
     case .failed(let failure): self = .failed(DFSError(failure))
     default: return nil
@@ -92,8 +93,8 @@ extension Push {
     case .changed(let changed):
       let keys = try list(
         changed.keys, atMost: Limits.changeWrites, of: "keys", RowKey.init)
-      self = .changed(keys, head: Head(changed.head))
-    case .everythingChanged(let head): self = .everythingChanged(head: Head(head))
+      self = .changed(keys, head: try Head(changed.head))
+    case .everythingChanged(let head): self = .everythingChanged(head: try Head(head))
     case .goingAway: self = .goingAway
     default: return nil
     }

@@ -57,10 +57,11 @@ extension Request {
         try NamespaceRequest(step),
         parts: try list(step.parts, of: "parts", InlinePart.init),
         held: try list(step.held, of: "parts", PartID.init), durable: step.durable)
-    case .query(let asked): self = .query(try list(asked.queries, of: "queries", Query.init))
+    case .query(let asked):
+      self = .query(try list(asked.queries, atMost: Limits.queries, of: "queries", Query.init))
     case .refillBegin(let begin):
       let without = try list(begin.without, atMost: Wire.listRows, of: "keys", RowKey.init)
-      let own = begin.hasOwn ? OwnRows(head: Head(begin.own), without: without) : nil
+      let own = begin.hasOwn ? OwnRows(head: try Head(begin.own), without: without) : nil
       self = .refillBegin(try View(named: begin.view), own: own)
     case .refillRows(let page):
       self = .refillRows(try list(page.rows, atMost: Wire.listRows, of: "rows", Row.init))
@@ -68,13 +69,11 @@ extension Request {
       self = .refillChanges(
         try list(changes.entries, atMost: Wire.listRows, of: "changes", LogEntry.init))
     case .refillEnd(let end):
-      self = .refillEnd(try View(named: end.view), to: Head(end.to))
+      self = .refillEnd(try View(named: end.view), to: try Head(end.to))
     case .wanted(let asked):
-      guard asked.limit <= Wire.listItems else {
-        throw .violation("\(asked.limit) wanted copies; the bound is \(Wire.listItems)")
-      }
       let after = asked.hasAfter ? try PartID(asked.after) : nil
-      self = .wanted(after: after, limit: Int(asked.limit), claims: asked.claims)
+      let limit = try asked.limit.bounded("wanted copies:", by: UInt64(Wire.listItems))
+      self = .wanted(after: after, limit: Int(limit), claims: asked.claims)
     case .health: self = .health
     case .scrub: self = .scrub
     case .join(let id):

@@ -13,14 +13,15 @@ extension View {
     }
   }
 
-  init(_ view: ProtoView) {
+  init(_ view: ProtoView) throws(DFSError) {
     self.init(
-      round: view.round, client: ClientID(view.client), namespace: RandomID(view.namespace))
+      round: try view.round.bounded("the round"), client: ClientID(view.client),
+      namespace: RandomID(view.namespace))
   }
 
   /// The view of a request that may change something: it says of which namespace.
   init(named view: ProtoView) throws(DFSError) {
-    self.init(view)
+    try self.init(view)
     guard namespace != nil else { throw .violation("a view of no namespace") }
   }
 }
@@ -57,8 +58,10 @@ extension Head {
     }
   }
 
-  init(_ head: ProtoHead) {
-    self.init(view: View(head.view), number: head.number, digest: RowDigest(head.digest))
+  init(_ head: ProtoHead) throws(DFSError) {
+    self.init(
+      view: try View(head.view), number: try head.number.bounded("the number"),
+      digest: RowDigest(head.digest))
   }
 }
 
@@ -139,7 +142,8 @@ extension Row {
 
   init(_ row: ProtoRow) throws(DFSError) {
     self.init(
-      key: try RowKey(row.key), change: row.change, value: try RowValue(row.value))
+      key: try RowKey(row.key), change: try row.change.bounded("the change"),
+      value: try RowValue(row.value))
   }
 }
 
@@ -163,7 +167,9 @@ extension Change {
       RowWrite(try RowKey(write.key), write.hasValue ? try RowValue(write.value) : nil)
     }
     self.init(
-      id: ChangeID(client: ClientID(change.client), sequence: change.sequence), writes: writes)
+      id: ChangeID(
+        client: ClientID(change.client), sequence: try change.sequence.bounded("the sequence")),
+      writes: writes)
   }
 }
 
@@ -178,6 +184,7 @@ extension LogEntry {
 
   init(_ entry: ProtoLogEntry) throws(DFSError) {
     self.init(
-      number: entry.number, change: try Change(entry.change), digest: RowDigest(entry.digest))
+      number: try entry.number.bounded("the number"), change: try Change(entry.change),
+      digest: RowDigest(entry.digest))
   }
 }

@@ -11,6 +11,9 @@ public enum Message: Hashable, Sendable {
   /// The frame is whole, but its message is of an unknown kind or has a value out of bounds. A
   /// server answers with the error; a client fails the request of that id with it.
   case unreadable(id: UInt64, DFSError)
+  /// The header is large, and its bytes were only counted: `Frame.decoded` makes its message, not on
+  /// an event loop. `weight`: about how many bytes it takes.
+  case large(header: [UInt8], weight: Int)
 }
 
 /// A message, and the raw bytes that come with `putPart` and `part` (nil where there are none).
@@ -29,6 +32,8 @@ extension Wire {
   public static let listItems = 4096
   /// Rows, or changes, that one list holds.
   public static let listRows = 65_536
+  /// A header of more bytes is not decoded on an event loop of a server.
+  static let largeHeaderBytes = 16 << 10
   /// Bytes of a row's value.
   public static let rowBytes = Limits.attributeValueBytes + 1024
   /// Before the header: the length of the frame and the length of the header.

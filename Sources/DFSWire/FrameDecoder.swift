@@ -10,13 +10,24 @@ public struct FrameDecoder: ByteToMessageDecoder {
   public typealias InboundOut = Frame
 
   private let bound: FrameBound
+  private let isShared: Bool
+  private var isAnnounced = false
 
-  public init(bound: FrameBound) { self.bound = bound }
+  /// - Parameter isShared: whether others share the event loop and the memory: then a large header
+  ///   comes out as `Message.large`, and an `UnfinishedFrame` tells of a large frame as soon as it begins.
+  public init(bound: FrameBound, isShared: Bool = false) {
+    self.bound = bound
+    self.isShared = isShared
+  }
 
   public mutating func decode(context: ChannelHandlerContext, buffer: inout ByteBuffer) throws
     -> DecodingState
   {
-    guard let frame = try next(from: &buffer) else { return .needMoreData }
+    guard let frame = try next(from: &buffer) else {
+      announce(buffer, context)
+      return .needMoreData
+    }
+    isAnnounced = false
     context.fireChannelRead(Self.wrapInboundOut(frame))
     return .continue
   }
@@ -25,6 +36,15 @@ public struct FrameDecoder: ByteToMessageDecoder {
     context: ChannelHandlerContext, buffer: inout ByteBuffer, seenEOF: Bool
   ) throws -> DecodingState {
     try decode(context: context, buffer: &buffer)
+  }
+
+  private mutating func announce(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
+    guard isShared, !isAnnounced,
+      let length = buffer.getInteger(at: buffer.readerIndex, as: UInt32.self),
+      length > UnfinishedFrame.leastBytes
+    else { return }
+    isAnnounced = true
+    context.fireUserInboundEventTriggered(UnfinishedFrame(bytes: 4 + Int(length)))
   }
 
   /// Takes the next whole frame off the front of `buffer`; nil if it is not all here.
@@ -43,7 +63,9 @@ public struct FrameDecoder: ByteToMessageDecoder {
     guard let header = buffer.readBytes(length: Int(headerLength)),
       let body = buffer.readSlice(length: body)
     else { return nil }
-    return try Frame(header: header, body: body)
+    let isLarge = isShared && header.count > Wire.largeHeaderBytes
+    return isLarge
+      ? try Frame(counting: header, body: body) : try Frame(header: header, body: body)
   }
 
   private func check(frame length: UInt32) throws(DFSError) {
@@ -72,4 +94,13 @@ public struct FrameDecoder: ByteToMessageDecoder {
     }
     return body
   }
+}
+
+/// An event of the pipeline: a large frame has begun to come, and is not whole yet.
+public struct UnfinishedFrame: Sendable {
+  /// Smaller ones are not told of.
+  static let leastBytes = 32 << 10
+
+  /// Of the whole frame.
+  public let bytes: Int
 }

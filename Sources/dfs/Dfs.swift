@@ -9,7 +9,7 @@ struct Dfs: AsyncParsableCommand {
     abstract: "Keeps files for users: one of four servers.",
     usage: """
       dfs DIR PORT [options]
-      dfs user add|remove|passwd|list|convert …
+      dfs user add|remove|passwd|set|list|convert …
       dfs repair DIR [--user NAME] [--set-aside]
       dfs rescue DIR … --to OUT [--user NAME]
       """,

@@ -13,7 +13,7 @@ struct User: AsyncParsableCommand {
 
       \(ExitStatus.help)
       """,
-    subcommands: [Add.self, Remove.self, Passwd.self, List.self, Convert.self])
+    subcommands: [Add.self, Remove.self, Passwd.self, Set.self, List.self, Convert.self])
 
   struct File: ParsableArguments {
     @Option(name: .customLong("users"), help: "The users file.", completion: .file())
@@ -133,7 +133,7 @@ struct User: AsyncParsableCommand {
         }
         let wanted = try name.map { try UserName($0) }
         if let wanted, !users.contains(wanted) { throw User.missing(wanted, file) }
-        let readable = Set(users.usersWithPasswords)
+        let readable = Swift.Set(users.usersWithPasswords)
         for name in users.names where wanted == nil || name == wanted {
           print(readable.contains(name) ? "\(name) (readable password)" : "\(name)")
         }
@@ -158,7 +158,7 @@ struct User: AsyncParsableCommand {
     }
   }
 
-  fileprivate static func missing(_ name: UserName, _ file: File) -> DFSError {
+  static func missing(_ name: UserName, _ file: File) -> DFSError {
     DFSError(
       .notFound,
       "'\(name)' is not in \(file.path.printable); run: dfs user list --users \(file.path.printable)"

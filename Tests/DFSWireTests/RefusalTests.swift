@@ -74,14 +74,14 @@ import Testing
       .with { $0.syncParts.parts = [.with { $0.part = 4 }] }, "parts are 0 to 3")
     try expectUnreadable(
       .with { $0.copies.versions = Array(repeating: ProtoVersionId(), count: 4097) },
-      "4097 versions in one message; the bound is 4096")
+      "more than 4096 versions in one message")
     try expectUnreadable(
       .with {
         $0.namespace.apply.view.namespace.high = 1
         $0.namespace.apply.change.writes = Array(
           repeating: .with { $0.key.table = .inode }, count: 4097)
       },
-      "4097 writes")
+      "more than 4096 writes")
     for header: ProtoHeader in [
       .with { $0.namespace.prepare.round = 1 }, .with { $0.namespace.install.view.round = 1 },
       .with { $0.namespace.apply.view.round = 1 }, .with { $0.refillBegin.view.round = 1 },

@@ -38,7 +38,7 @@ enum Samples {
   static let namespaceRequests: [NamespaceRequest] = [
     .prepare(view), .install(view, from: .blank, changes: [], to: head),
     .install(view, from: head, changes: [change, change], to: head),
-    .apply(view, number: .max, change), .log(after: 0), .log(after: 9), .head,
+    .apply(view, number: Limits.number, change), .log(after: 0), .log(after: 9), .head,
   ]
   static let namespaceReplies: [NamespaceReply] = [
     .promised(head), .installed(head), .applied(head), .behind(.blank), .refused(view),
@@ -119,7 +119,7 @@ enum Samples {
       .loginDone(scram: "", namespace: nil), .done, .pong(head),
       .query(answers, head: head), .copies([PartIndex.all, [], [PartIndex(2)]]),
       .smallParts([inline]), .smallParts([]),
-      .space(SpaceReport(total: .max, available: 1, used: 2, inodes: 3)),
+      .space(SpaceReport(total: Limits.storeBytes, available: 1, used: 2, inodes: 3)),
       .wanted([wanted], total: 3), .wanted([], total: 0), .health(health),
       .failed(DFSError(.noSpace, "full")),
       .failed(DFSError(.damaged, "a", cause: CancellationError())),

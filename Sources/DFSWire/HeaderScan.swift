@@ -1,0 +1,181 @@
+internal import DFSCore
+
+/// Counts what a header holds before objects are made of it: a message that takes two bytes of a
+/// header takes a hundred bytes and more of memory, and lists are refused by their number only after
+/// all their items were made.
+///
+/// Invariant: it takes no memory, and no more steps than the header has bytes.
+struct HeaderScan {
+  /// Messages within messages; the longest that is sent, the install of three pages of a log that has
+  /// the smallest changes, has about 170,000.
+  static let objectsBound = 1 << 18
+  /// Fields of all of them, those that this program does not know among them.
+  static let fieldsBound = 1 << 20
+
+  /// The header's id; 0 if it says none.
+  private(set) var id: UInt64 = 0
+  /// Messages within it.
+  private(set) var objects = 0
+  /// What is over its bound, if something is.
+  private(set) var excess: DFSError?
+  private var fields = 0
+
+  /// - Throws: if it is no protobuf message.
+  init(_ header: [UInt8]) throws(DFSError) {
+    let isWhole = header.withUnsafeBytes { bytes in
+      var rest = bytes[...]
+      return read(&rest, .header)
+    }
+    guard isWhole || excess != nil else {
+      throw .violation("a header that is no protobuf message")
+    }
+  }
+
+  /// About how many bytes the objects take.
+  var bytes: Int { objects * 160 }
+
+  private typealias Bytes = Slice<UnsafeRawBufferPointer>
+
+  /// - Returns: false if the bytes are no message, or something is over its bound.
+  private mutating func read(_ bytes: inout Bytes, _ shape: HeaderShape) -> Bool {
+    var counts: [UInt64: Int] = [:]
+    while !bytes.isEmpty {
+      guard let tag = Self.varint(&bytes), tag >> 3 != 0 else { return false }
+      fields += 1
+      guard fields <= Self.fieldsBound else {
+        return isOver("more than \(Self.fieldsBound) fields in one message")
+      }
+      guard let length = length(of: tag, &bytes), length <= bytes.count else { return false }
+      if tag & 7 == 2, let child = shape.children[tag >> 3] {
+        objects += 1
+        guard objects <= Self.objectsBound else {
+          return isOver("more than \(Self.objectsBound) messages within one")
+        }
+        if let bound = child.bound {
+          let count = 1 + (counts[tag >> 3] ?? 0)
+          counts[tag >> 3] = count
+          guard count <= bound else {
+            return isOver("more than \(bound) \(child.name) in one message, the bound")
+          }
+        }
+        var inner = bytes.prefix(length)
+        guard read(&inner, child.shape) else { return false }
+      }
+      bytes = bytes.dropFirst(length)
+    }
+    return true
+  }
+
+  private mutating func isOver(_ fact: String) -> Bool {
+    excess = .violation(fact)
+    return false
+  }
+
+  /// The bytes of a field that follow its tag (and its length); nil if the field is none.
+  private mutating func length(of tag: UInt64, _ bytes: inout Bytes) -> Int? {
+    switch tag & 7 {
+    case 0:
+      guard let value = Self.varint(&bytes) else { return nil }
+      // Field 1 of the header is a number; where it is one elsewhere, the header's has been read.
+      if tag == 8, fields == 1 { id = value }
+      return 0
+    case 1: return 8
+    case 2: return Self.varint(&bytes).flatMap { Int(exactly: $0) }
+    case 5: return 4
+    default: return nil
+    }
+  }
+
+  private static func varint(_ bytes: inout Bytes) -> UInt64? {
+    var value: UInt64 = 0
+    var shift: UInt64 = 0
+    while shift < 64, let byte = bytes.popFirst() {
+      value |= UInt64(byte & 0x7f) << shift
+      if byte & 0x80 == 0 { return value }
+      shift += 7
+    }
+    return nil
+  }
+}
+
+/// Which fields of a message are messages themselves, and how many of them a list may hold.
+/// (dfs.proto says the same; a test compares them.)
+final class HeaderShape: Sendable {
+  struct Child: Sendable {
+    let shape: HeaderShape
+    /// Nil for what is no list.
+    let bound: Int?
+    let name: String
+  }
+
+  /// By the number of the field.
+  let children: [UInt64: Child]
+
+  init(_ children: [UInt64: Child] = [:]) { self.children = children }
+
+  private static func one(_ shape: HeaderShape) -> Child {
+    Child(shape: shape, bound: nil, name: "")
+  }
+
+  private static func many(_ shape: HeaderShape, _ bound: Int, _ name: String) -> Child {
+    Child(shape: shape, bound: bound, name: name)
+  }
+
+  /// One that has no messages within.
+  private static let leaf = HeaderShape()
+  private static let view = HeaderShape([3: one(leaf)])
+  private static let head = HeaderShape([1: one(view), 3: one(leaf)])
+  private static let ofVersion = HeaderShape([1: one(leaf)])
+  private static let value = HeaderShape([3: one(leaf)])
+  private static let row = HeaderShape([1: one(leaf), 3: one(value)])
+  private static let rows = HeaderShape([1: many(row, Wire.listRows, "rows")])
+  private static let write = HeaderShape([1: one(leaf), 2: one(value)])
+  private static let change = HeaderShape([3: many(write, Limits.changeWrites, "writes")])
+  private static let entry = HeaderShape([2: one(change), 3: one(leaf)])
+  private static let ofPart = HeaderShape([1: one(ofVersion)])
+  private static let parts = HeaderShape([1: many(ofVersion, Wire.listItems, "parts")])
+  private static let versions = HeaderShape([1: many(leaf, Wire.listItems, "versions")])
+
+  private static let step = HeaderShape([
+    1: one(view),
+    2: one(
+      HeaderShape([
+        1: one(view), 2: one(head), 3: many(change, Wire.listRows, "changes"), 4: one(head),
+      ])),
+    3: one(HeaderShape([1: one(view), 3: one(change)])), 4: one(leaf), 5: one(leaf),
+    10: many(ofPart, Wire.listItems, "parts"), 11: many(ofVersion, Wire.listItems, "parts"),
+  ])
+
+  private static let outcome = HeaderShape([
+    1: one(head), 2: one(head), 3: one(head), 4: one(head), 5: one(view), 6: one(parts),
+    7: one(HeaderShape([1: one(leaf), 2: many(entry, Wire.listRows, "changes"), 3: one(head)])),
+    8: one(head), 9: one(head),
+  ])
+
+  private static let query = HeaderShape([2: one(leaf), 3: one(leaf), 5: one(ofVersion)])
+
+  private static let health = HeaderShape([
+    1: one(head), 2: many(leaf, Wire.listRows, "placements"), 6: one(leaf), 7: one(leaf),
+  ])
+
+  static let header = HeaderShape([
+    10: one(HeaderShape([6: one(leaf)])), 11: one(leaf), 12: one(leaf), 13: one(leaf),
+    14: one(step), 15: one(HeaderShape([1: many(query, Limits.queries, "queries")])),
+    17: one(rows), 18: one(HeaderShape([1: one(view), 2: one(head)])),
+    19: one(HeaderShape([1: many(entry, Wire.listRows, "changes")])),
+    20: one(HeaderShape([1: one(ofPart)])),
+    21: one(ofPart), 22: one(parts), 23: one(parts), 24: one(versions), 25: one(versions),
+    26: one(versions), 27: one(leaf), 28: one(HeaderShape([2: one(ofVersion)])), 29: one(leaf),
+    30: one(leaf),
+    31: one(HeaderShape([1: one(view), 2: one(head), 3: many(leaf, Wire.listRows, "keys")])),
+    32: one(parts), 33: one(leaf),
+    40: one(HeaderShape([6: one(leaf)])), 41: one(leaf), 42: one(HeaderShape([2: one(leaf)])),
+    43: one(leaf), 44: one(head), 45: one(outcome),
+    46: one(HeaderShape([1: many(rows, Wire.listItems, "answers"), 2: one(head)])),
+    47: one(ofPart), 48: one(leaf), 49: one(leaf), 50: one(leaf),
+    51: one(HeaderShape([1: many(ofPart, Wire.listItems, "copies")])), 52: one(health),
+    53: one(HeaderShape([1: many(ofPart, Limits.partCount, "small parts")])),
+    60: one(HeaderShape([1: many(leaf, Limits.changeWrites, "keys"), 2: one(head)])),
+    61: one(head), 62: one(leaf),
+  ])
+}

@@ -1,0 +1,34 @@
+internal import ArgumentParser
+internal import DFSCore
+internal import DFSServer
+
+/// `dfs user set`: what a user may take of a server.
+extension User {
+  struct Set: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Set what a user may take of each server: quota=SIZE, connections=NUMBER.",
+      discussion: """
+        SIZE is bytes, or a number with K, M, G or T, of copies and tables on one server; a file takes \
+        half of its size on each. `none` takes a bound away. Servers follow within seconds.
+        """)
+    @Argument var name: String
+    @Argument(help: "quota=SIZE or connections=NUMBER") var bounds: [String] = []
+    @OptionGroup var file: File
+
+    func run() async throws {
+      try await reporting {
+        let name = try UserName(name)
+        guard try UsersDisk.readExisting(file.path).contains(name) else {
+          throw User.missing(name, file)
+        }
+        let text = try UsersDisk.change(file.path) { users throws(DFSError) in
+          var all = users.bounds[name] ?? UserBounds()
+          for word in bounds { try all.set(word) }
+          try users.set(name, bounds: all)
+          return all.description
+        }
+        print("\(name): \(text)")
+      }
+    }
+  }
+}
