@@ -27,8 +27,16 @@ enum ServerCertificate {
     }
     let path = "\(directory.path)/.dfs/tls.pem"
     if access(path.systemPath, F_OK) != 0, errno == ENOENT {
-      try make(path, name: directory.name)
-      logger.info("made a key and a certificate, \(path.printable)")
+      let pem = try generate(name: directory.name)
+      do throws(DFSError) {
+        try keep(pem, path)
+        logger.info("made a key and a certificate, \(path.printable)")
+      } catch {
+        // A full or failing disk does not keep a server from serving what it has.
+        logger.warning(
+          "the certificate cannot be kept, so that the next start makes another: \(error)")
+        return try identity(path.printable, Array(pem.utf8), Array(pem.utf8))
+      }
     }
     let pem = try secret(path)
     return try identity("\(path.printable); remove it, and the next start makes another", pem, pem)
@@ -78,8 +86,7 @@ enum ServerCertificate {
   }
 
   /// A crash leaves it whole or absent.
-  private static func make(_ path: String, name: String) throws(DFSError) {
-    let pem = try generate(name: name)
+  private static func keep(_ pem: String, _ path: String) throws(DFSError) {
     try UsersDisk.write(
       Array(pem.utf8), to: path + ".new", owner: (user: geteuid(), group: getegid()))
     guard rename((path + ".new").systemPath, path.systemPath) == 0 else {

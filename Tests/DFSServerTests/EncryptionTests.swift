@@ -77,6 +77,24 @@ import Testing
     try await again.remove()
   }
 
+  /// What cannot be kept is made anew: a full disk stops no server. (A directory in the way is no full
+  /// disk, but fails root too.)
+  @Test func aCertificateThatCannotBeKeptIsMadeAnew() async throws {
+    let server = try await TestServer.start()
+    let path = Self.pem(server)
+    await server.server.stop()
+    try FileManager.default.removeItem(atPath: path)
+    try FileManager.default.createDirectory(
+      atPath: path + ".new", withIntermediateDirectories: false)
+    let again = try await TestServer.start(in: server.directory)
+    #expect(again.server.fingerprint != server.server.fingerprint)
+    #expect(again.log.lines.contains { $0.hasPrefix("warning the certificate cannot be kept") })
+    let client = try await TestClient.connect(port: again.port, encryption: .always)
+    try await Self.hello(client)
+    try await client.logIn("Alice", "secret")
+    try await again.remove()
+  }
+
   @Test func aCertificateThatOthersReadOrThatIsDamagedIsRefused() async throws {
     let server = try await TestServer.start()
     let path = Self.pem(server)
