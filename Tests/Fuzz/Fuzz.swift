@@ -51,6 +51,16 @@ struct Fuzz {
     return findings
   }
 
+  /// Where it was, of all that a server that ended says.
+  private static func crash(_ servers: FourServers, _ server: ServerIndex) -> String {
+    let lines = servers.log(of: server).split(separator: "\n")
+    let telling = lines.filter { line in
+      ["Fatal error", "Program crashed", ".swift:"].contains { line.contains($0) }
+    }
+    return "the server ended:\n"
+      + (telling.isEmpty ? lines.suffix(20) : telling.prefix(12)).joined(separator: "\n")
+  }
+
   private static func server(
     _ options: Options, _ servers: FourServers, _ recording: Recording, _ findings: Findings
   ) async throws {
@@ -68,13 +78,13 @@ struct Fuzz {
     var curve = MemoryCurve()
     while !ended.withLock({ $0 }) {
       if servers.process(of: target) == nil {
-        findings.crashed("the server ended:\n\(servers.log(of: target).suffix(3000))")
+        findings.crashed(crash(servers, target))
       }
       curve.sample(servers.residentBytes(of: target))
       try await Task.sleep(for: .milliseconds(50))
     }
     if servers.process(of: target) == nil {
-      findings.crashed("the server ended:\n\(servers.log(of: target).suffix(3000))")
+      findings.crashed(crash(servers, target))
     }
     watcher.stop()
     if let problem = curve.problem { findings.add("dfs: \(problem)") }
