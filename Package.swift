@@ -134,6 +134,10 @@ let package = Package(
       name: "dfs-torture", dependencies: ["CLinux", "DFSCore", "DFSTestSupport"],
       path: "Tests/Torture",
       swiftSettings: settings),
+    .executableTarget(
+      name: "dfs-fuzz", dependencies: ["CLinux", "DFSCore", "DFSWire", "DFSTestSupport"],
+      path: "Tests/Fuzz",
+      swiftSettings: settings),
     .target(name: "FailingFiles", path: "Tests/FailingFiles"),
     tests("DFSCoreTests", ["DFSCore", "DFSTestSupport"]),
     tests("DFSReplicationTests", ["DFSCore", "DFSReplication", "DFSTestSupport"]),

@@ -1,0 +1,118 @@
+import DFSCore
+import DFSTestSupport
+import Foundation
+import Synchronization
+
+/// Mutated answers of one hostile server, then of four, for the real dfc and the real mount.
+struct ClientFuzz {
+  let options: Options
+  let servers: FourServers
+  let recording: Recording
+  let files: String
+  let findings: Findings
+
+  /// Of a script of dfc, with exchanges of 5 s at the most.
+  private static let scriptSeconds = 300.0
+  /// Of a round of calls on the mount: the bound of one call, and the process has to notice.
+  private static let callSeconds = 60.0
+
+  /// - Returns: answers that were changed.
+  func run() throws -> UInt64 {
+    var changed: UInt64 = 0
+    for hostile in [1, 4] where findings.isEmpty {
+      let inputs = options.inputs / 2
+      let count = try attack(hostile, inputs)
+      say("\(hostile) hostile: \(count) answers changed")
+      changed += count
+    }
+    return changed
+  }
+
+  private func attack(_ hostile: Int, _ inputs: UInt64) throws -> UInt64 {
+    let relays = try servers.addresses.prefix(hostile).map { try Relay(to: $0.port) }
+    defer { for relay in relays { relay.stop() } }
+    let ports = relays.map(\.port) + servers.addresses.dropFirst(hostile).map(\.port)
+    let conf = try Recording.configuration(servers, ports: ports, files, "hostile\(hostile)")
+    let mount = try MountWork.start(conf, "\(files)/mount\(hostile)", files)
+    if mount == nil { say("no /dev/fuse: dfs-mount is left out") }
+    defer {
+      mount?.child.kill(SIGTERM)
+      if mount?.child.wait(seconds: 30) == false { mount?.child.kill() }
+      if let place = mount?.place, MountWork.isMounted(place) { umount2(place, Int32(MNT_DETACH)) }
+    }
+    for (index, relay) in relays.enumerated() {
+      relay.turn(
+        Relay.Hostility(
+          seed: options.seed &+ options.from &+ UInt64(index), percent: 25, loginPercent: 3,
+          others: recording.answers))
+    }
+    let kept = [UInt8](try Data(contentsOf: URL(fileURLWithPath: "\(files)/large")))
+    let work = mount.map { Work($0.place, kept: hostile == 1 ? kept : nil, findings) }
+    defer { work?.stop() }
+    var curve = MemoryCurve()
+    func changed() -> UInt64 { relays.reduce(0) { $0 + $1.changed } }
+    while changed() < inputs, findings.isEmpty {
+      let dfc = try Child("dfc", [conf, "--quiet"], input: Recording.script(files), files: files)
+      var peak = 0
+      let ended = dfc.wait(seconds: Self.scriptSeconds) {
+        peak = max(peak, FourServers.residentBytes(process: dfc.id))
+        look(mount?.child, work, &curve)
+        if !findings.isEmpty { dfc.kill() }
+        if changed() >= inputs { dfc.kill(SIGKILL) }
+      }
+      if !ended {
+        findings.add("dfc did not end within \(Self.scriptSeconds) s")
+        dfc.kill()
+      }
+      // One that this ended is no finding.
+      if let crash = dfc.crash, changed() < inputs, findings.isEmpty { findings.add(crash) }
+      if peak > 600 << 20 { findings.add("dfc had \(peak >> 20) MiB resident") }
+    }
+    if let problem = curve.problem { findings.add("dfs-mount: \(problem)") }
+    for relay in relays { relay.turn(nil) }
+    return changed()
+  }
+
+  private func look(_ mount: Child?, _ work: Work?, _ curve: inout MemoryCurve) {
+    guard let mount, let work else { return }
+    if !mount.isRunning {
+      findings.add(mount.crash ?? "dfs-mount ended by itself: \(mount.errors.suffix(2000))")
+    }
+    curve.sample(FourServers.residentBytes(process: mount.id))
+    if work.secondsInRound > Self.callSeconds {
+      findings.add("a round of calls on the mount took more than \(Self.callSeconds) s")
+      // So that the calls end.
+      mount.kill()
+    }
+  }
+}
+
+/// Rounds of calls on a mount, on a thread that may hang.
+private final class Work: Sendable {
+  private let place: String
+  private let kept: [UInt8]?
+  private let findings: Findings
+  private let state = Mutex((isStopped: false, began: Date()))
+  private let done = DispatchSemaphore(value: 0)
+
+  init(_ place: String, kept: [UInt8]?, _ findings: Findings) {
+    self.place = place
+    self.kept = kept
+    self.findings = findings
+    Thread.detachNewThread {
+      while !self.state.withLock({ $0.isStopped }) {
+        self.state.withLock { $0.began = Date() }
+        if let problem = MountWork.round(place, kept: kept) { findings.add(problem) }
+        usleep(5_000)
+      }
+      self.done.signal()
+    }
+  }
+
+  var secondsInRound: Double { -state.withLock { $0.began.timeIntervalSinceNow } }
+
+  func stop() {
+    state.withLock { $0.isStopped = true }
+    _ = done.wait(timeout: .now() + 60)
+  }
+}

@@ -1,0 +1,160 @@
+import DFSCore
+import DFSTestSupport
+import Foundation
+import Synchronization
+
+/// dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency S]: mutated frames of recorded
+/// sessions against the real programs; status 1 if one crashed, hung, grew or kept others waiting.
+/// `scripts/fuzz` builds and runs it.
+@main
+struct Fuzz {
+  static func main() async {
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      let options = try Options(Array(CommandLine.arguments.dropFirst()))
+      say("fuzz \(options.target.rawValue) --inputs \(options.inputs) --seed \(options.seed)")
+      let findings = try await run(options)
+      for finding in findings.all { say("FOUND \(finding)") }
+      guard findings.isEmpty else {
+        say(
+          "again: scripts/fuzz \(options.target.rawValue) --inputs \(options.inputs) --seed "
+            + "\(options.seed) --from \(options.from)")
+        exit(1)
+      }
+    } catch {
+      FileHandle.standardError.write(Data("fuzz: \(error)\n".utf8))
+      exit(error is Options.Refusal ? 64 : 2)
+    }
+  }
+
+  private static func run(_ options: Options) async throws -> Findings {
+    setenv("DFS_TEST_SERVER", Child.program("dfs"), 0)
+    let names = ServerFuzz.users + [FourServers.user, ServerFuzz.watcher]
+    let users = Dictionary(uniqueKeysWithValues: names.map { ($0, FourServers.password) })
+    let servers = try await FourServers(users: users)
+    let findings = Findings()
+    let files = servers.directory + "/fuzz"
+    try FileManager.default.createDirectory(atPath: files, withIntermediateDirectories: true)
+    let recording = try await Recording(servers, files)
+    say(
+      "recorded \(recording.requests.count) requests and \(recording.answers.count) answers of the "
+        + "kinds \(recording.kinds)")
+    switch options.target {
+    case .server: try await server(options, servers, recording, findings)
+    case .client:
+      let changed = try ClientFuzz(
+        options: options, servers: servers, recording: recording, files: files, findings: findings
+      ).run()
+      say("\(changed) answers changed")
+    }
+    if findings.isEmpty { try await servers.remove() } else { say("files: \(servers.directory)") }
+    return findings
+  }
+
+  /// Where it was, of all that a server that ended says.
+  private static func crash(_ servers: FourServers, _ server: ServerIndex) -> String {
+    let lines = servers.log(of: server).split(separator: "\n")
+    let telling = lines.filter { line in
+      ["Fatal error", "Program crashed", ".swift:"].contains { line.contains($0) }
+    }
+    return "the server ended:\n"
+      + (telling.isEmpty ? lines.suffix(20) : telling.prefix(12)).joined(separator: "\n")
+  }
+
+  private static func server(
+    _ options: Options, _ servers: FourServers, _ recording: Recording, _ findings: Findings
+  ) async throws {
+    let port = servers.addresses[0].port
+    let target = ServerIndex.all[0]
+    let watcher = Watcher(port: port, seconds: options.latency, findings: findings)
+    let fuzz = ServerFuzz(options, port: port, recording: recording, findings: findings)
+    try fuzz.check()
+    let start = Date()
+    let ended = Mutex(false)
+    Thread.detachNewThread {
+      fuzz.run()
+      ended.withLock { $0 = true }
+    }
+    var curve = MemoryCurve()
+    while !ended.withLock({ $0 }) {
+      if servers.process(of: target) == nil {
+        findings.crashed(crash(servers, target))
+      }
+      curve.sample(servers.residentBytes(of: target))
+      try await Task.sleep(for: .milliseconds(50))
+    }
+    if servers.process(of: target) == nil {
+      findings.crashed(crash(servers, target))
+    }
+    watcher.stop()
+    if let problem = curve.problem { findings.add("dfs: \(problem)") }
+    let seconds = Date().timeIntervalSince(start)
+    say(
+      "\(fuzz.inputs) inputs in \(Int(seconds)) s; another user waited \(Int(watcher.longest * 1000)) "
+        + "ms at most; the server had \(curve.summary) resident")
+  }
+}
+
+/// What a run is to be.
+struct Options: Sendable {
+  struct Refusal: Error, CustomStringConvertible { let description: String }
+  enum Target: String { case server, client }
+
+  let target: Target
+  var inputs: UInt64 = 100_000
+  var seed = UInt64.random(in: 0..<1_000_000)
+  /// The first batch; a finding names its own.
+  var from: UInt64 = 0
+  /// Seconds that another user may wait.
+  var latency = 1.0
+
+  init(_ words: [String]) throws {
+    guard let target = words.first.flatMap({ Target(rawValue: $0) }) else { throw Self.refusal }
+    self.target = target
+    var words = words.dropFirst()
+    while let option = words.popFirst() {
+      guard let word = words.popFirst() else { throw Self.refusal }
+      switch option {
+      case "--inputs": inputs = try Self.number(word)
+      case "--seed": seed = try Self.number(word)
+      case "--from": from = try Self.number(word)
+      case "--latency": latency = Double(try Self.number(word))
+      default: throw Self.refusal
+      }
+    }
+  }
+
+  private static func number(_ word: String) throws -> UInt64 {
+    guard let number = UInt64(word) else { throw refusal }
+    return number
+  }
+
+  private static let refusal = Refusal(
+    description:
+      "usage: dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency SECONDS]")
+}
+
+/// What was found; the first ends the run.
+final class Findings: Sendable {
+  private let state = Mutex((all: [String](), isCrashed: false))
+
+  var all: [String] { state.withLock { $0.all } }
+  var isEmpty: Bool { all.isEmpty }
+  var isCrashed: Bool { state.withLock { $0.isCrashed } }
+
+  func add(_ finding: String) { state.withLock { if $0.all.count < 20 { $0.all.append(finding) } } }
+
+  func crashed(_ finding: String) {
+    state.withLock { state in
+      guard !state.isCrashed else { return }
+      state.isCrashed = true
+      state.all.append(finding)
+    }
+  }
+}
+
+/// Prints at once, also into a file.
+func say(_ line: String) {
+  print(line)
+  fflush(nil)
+}

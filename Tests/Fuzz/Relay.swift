@@ -1,0 +1,153 @@
+import DFSTestSupport
+import Foundation
+import Synchronization
+
+/// Stands before one server: records what passes, or makes the server look hostile by changing its
+/// answers.
+final class Relay: Sendable {
+  struct Hostility: Sendable {
+    let seed: UInt64
+    /// Of a hundred answers after the login, and of a hundred before its end.
+    let percent: Int
+    let loginPercent: Int
+    /// What other answers may be made of.
+    let others: [RawFrame]
+  }
+
+  private struct State {
+    var hostility: Hostility?
+    var requests: [RawFrame] = []
+    var answers: [RawFrame] = []
+    /// Answers that were changed.
+    var changed: UInt64 = 0
+    var lines: [ObjectIdentifier: @Sendable () -> Void] = [:]
+    var isStopped = false
+  }
+
+  /// Frames of each direction that are kept.
+  private static let kept = 4000
+
+  let port: Int
+  private let listener: Int32
+  private let target: Int
+  private let state = Mutex(State())
+
+  init(to target: Int) throws {
+    self.target = target
+    listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    var address = Line.loopback(0)
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let descriptor = listener
+    let status = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, length) == 0 && listen(descriptor, 128) == 0
+          ? getsockname(descriptor, $0, &length) : -1
+      }
+    }
+    guard status == 0 else { throw FuzzFailure("the relay finds no free port") }
+    port = Int(UInt16(bigEndian: address.sin_port))
+    Thread.detachNewThread { self.serve() }
+  }
+
+  var requests: [RawFrame] { state.withLock { $0.requests } }
+  var answers: [RawFrame] { state.withLock { $0.answers } }
+  var changed: UInt64 { state.withLock { $0.changed } }
+
+  /// Nil: nothing is changed any more.
+  func turn(_ hostility: Hostility?) { state.withLock { $0.hostility = hostility } }
+
+  func stop() {
+    let ends = state.withLock { state in
+      state.isStopped = true
+      return Array(state.lines.values)
+    }
+    shutdown(listener, Int32(SHUT_RDWR))
+    for end in ends { end() }
+  }
+
+  private func serve() {
+    while true {
+      let descriptor = accept(listener, nil, nil)
+      guard descriptor >= 0 else {
+        if state.withLock({ $0.isStopped }) { break }
+        usleep(10_000)
+        continue
+      }
+      guard let server = try? Line(port: target) else {
+        close(descriptor)
+        continue
+      }
+      let pair = Pair(client: Line(accepted: descriptor), server: server)
+      state.withLock { $0.lines[ObjectIdentifier(pair)] = { [weak pair] in pair?.end() } }
+      Thread.detachNewThread { self.pass(pair, toServer: true) }
+      Thread.detachNewThread { self.pass(pair, toServer: false) }
+    }
+    close(listener)
+  }
+
+  // Each end is read by one thread and written by the other, and a socket allows both at once.
+  private final class Pair: @unchecked Sendable {
+    let client: Line
+    let server: Line
+    private let ended = Atomic(false)
+
+    init(client: Line, server: Line) {
+      self.client = client
+      self.server = server
+    }
+
+    var isEnded: Bool { ended.load(ordering: .acquiring) }
+
+    func end() {
+      ended.store(true, ordering: .releasing)
+      client.shutDown()
+      server.shutDown()
+    }
+  }
+
+  private func pass(_ pair: Pair, toServer: Bool) {
+    let (from, to) = toServer ? (pair.client, pair.server) : (pair.server, pair.client)
+    var waiting: [UInt8] = []
+    var isLoggedIn = false
+    while !pair.isEnded {
+      waiting += from.take()
+      while let frame = RawFrame(from: &waiting) {
+        let bytes = toServer ? note(frame) : answer(frame, &isLoggedIn)
+        guard to.put(bytes) else { return pair.end() }
+      }
+      if from.isAtEnd { break }
+    }
+    pair.end()
+    state.withLock { $0.lines[ObjectIdentifier(pair)] = nil }
+  }
+
+  private func note(_ frame: RawFrame) -> [UInt8] {
+    state.withLock { if $0.requests.count < Self.kept { $0.requests.append(frame) } }
+    return frame.encoded
+  }
+
+  private func answer(_ frame: RawFrame, _ isLoggedIn: inout Bool) -> [UInt8] {
+    let wasLoggedIn = isLoggedIn
+    if frame.kind == 42 { isLoggedIn = true }
+    let chosen = state.withLock { state -> (Hostility, UInt64)? in
+      guard let hostility = state.hostility else {
+        if state.answers.count < Self.kept { state.answers.append(frame) }
+        return nil
+      }
+      state.changed += 1
+      return (hostility, state.changed)
+    }
+    guard let (hostility, number) = chosen else { return frame.encoded }
+    var mutator = Mutator(seed: hostility.seed, number)
+    let percent = wasLoggedIn ? hostility.percent : hostility.loginPercent
+    guard mutator.random.chance(percent) else {
+      state.withLock { $0.changed -= 1 }
+      return frame.encoded
+    }
+    if mutator.random.chance(4) { return mutator.broken(frame) }
+    var changed = mutator.mutated(frame, hostility.others)
+    // Mostly an answer to the question that was asked, or it would only end the connection.
+    if mutator.random.chance(90) { changed.id = frame.id }
+    return changed.encoded
+  }
+}
