@@ -87,8 +87,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     if state.heard(now: .now()) { signal(.answering) }
     switch frame.message {
     case .push(let push): signal(.push(push))
-    case .reply(let id, let reply): replied(id: id, reply, frame.body)
-    case .unreadable(let id, let error): replied(id: id, .failed(error), nil)
+    case .reply(let id, let reply): replied(id: id, reply.withShownText, frame.body)
+    case .unreadable(let id, let error): replied(id: id, .failed(error.ofServer), nil)
     case .request, .large:
       end(DFSError(.protocolViolation, "\(settings.login.peer) asked instead of answering"))
     }

@@ -84,12 +84,13 @@ struct ConnectionLogin {
       return "\(peer) says it is \(greeting.server), the configuration says \(hello.server)"
     }
     if greeting.cluster != hello.cluster {
-      return "\(peer) belongs to the cluster '\(greeting.cluster.printable)', the configuration "
+      return
+        "\(peer) belongs to the cluster '\(ServerText.shown(greeting.cluster))', the configuration "
         + "says '\(hello.cluster.printable)'"
     }
     if let theirs = greeting.clusterID, let ours = hello.clusterID, theirs != ours {
       return
-        "\(peer) belongs to cluster \(theirs.brief) (\"\(greeting.cluster.printable)\"), the others to "
+        "\(peer) belongs to cluster \(theirs.brief) (\"\(ServerText.shown(greeting.cluster))\"), the others to "
         + "\(ours.brief); correct the Server line"
     }
     return nil

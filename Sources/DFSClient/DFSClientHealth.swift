@@ -13,6 +13,8 @@ extension DFSClient {
     try await healer.pass(progress)
   }
 
+  public func acceptLoss() async { await namespace.driver.acceptLoss() }
+
   /// Copies that one server is asked for at most; where it lacks more, the rest is only counted.
   private static let wantedBound = 20_000
 

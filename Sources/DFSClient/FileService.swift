@@ -106,6 +106,8 @@ public protocol FileService: Sendable {
   /// Brings the namespace and the copies of all servers that are up back to what they should be, as
   /// far as that can be done now.
   func heal(_ progress: @escaping @Sendable (HealReport) -> Void) async throws -> HealReport
+  /// Believes from now on what one server alone says, though the others lose most of their rows by it.
+  func acceptLoss() async
   /// What each server that is up tells of this user's copies; nothing for the others.
   func health() async -> ClusterHealth
   /// Lets the servers that are up read back all copies of this user.
@@ -131,6 +133,7 @@ extension FileService {
   public func heal(
     _ progress: @escaping @Sendable (HealReport) -> Void
   ) async throws -> HealReport { HealReport() }
+  public func acceptLoss() async {}
   public func health() async -> ClusterHealth { ClusterHealth() }
   public func scrub() async -> ServerSet { [] }
   public func discard(_ parent: InodeID, _ name: FileName, _ inode: InodeID) async throws {

@@ -190,7 +190,10 @@ final class Namespace: Sendable {
         guard case .silent = obstacle,
           servers.reachable.count >= Limits.quorum || .now < patient && servers.someMayReturn,
           (try? await Pause.briefly(until: deadline)) != nil
-        else { throw error(obstacle) }
+        else {
+          if case .loss = obstacle, let loss = await driver.loss { throw loss }
+          throw error(obstacle)
+        }
       case .outOfTime:
         throw DFSError(
           .timedOut,
@@ -288,6 +291,13 @@ final class Namespace: Sendable {
           + "Server line names a server of another cluster, or a directory was restored from one; nothing "
           + "was changed; correct the Server line, or move the user's directory there away: it is refilled"
       )
+    case .loss(let server):
+      DFSError(.damaged, "\(server) alone says that most of what the others have is gone")
+    case .absurd(let absurd):
+      servers.missing(
+        answering: servers.reachable.subtracting(absurd),
+        "\(absurd) \(absurd.count == 1 ? "tells" : "tell") of views or changes that cannot be; 'dfs repair' says "
+          + "more about a server's directory")
     case .missingParts(let servers):
       DFSError(.inputOutput, "\(servers) lack parts that were uploaded; nothing was changed")
     }

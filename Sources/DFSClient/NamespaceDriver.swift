@@ -21,29 +21,33 @@ actor NamespaceDriver {
   /// Changes whose parts are kept for servers that missed them.
   static let keptParts = 16
 
-  private let servers: NamespaceServers
-  private let logger: Logger
+  let servers: NamespaceServers
+  let logger: Logger
   private let loop: any EventLoop
   private let executor: any SerialExecutor
   private let published = Mutex(NamespaceStance())
-  private var coordinator: Coordinator { didSet { publish() } }
+  var coordinator: Coordinator { didSet { publish() } }
   private var waiter:
     (continuation: CheckedContinuation<End, Never>, deadline: ContinuousClock.Instant)?
   private var isWatching = false
   private var end: End?
-  private var owing = [Int](repeating: 0, count: Limits.serverCount)
+  var owing = [Int](repeating: 0, count: Limits.serverCount)
   private var parts: [(change: ChangeID?, parts: ChangeParts)] = []
   private var isBringingAlong = false
   /// What a server said that refused the change under way for a reason of its own (no space, …).
   private(set) var refusal: DFSError?
   /// What servers said last that refused steps for a reason of their own, and were not heard of since.
-  private var refusals: [ServerIndex: DFSError] = [:] { didSet { publish() } }
+  var refusals: [ServerIndex: DFSError] = [:] { didSet { publish() } }
   /// The servers of which a refill is under way.
-  private var refills: ServerSet = []
+  var refills: ServerSet = []
   /// Who waits until no reachable server lags.
   private var evenWaiters: [EvenWaiter] = []
   /// Laggards that were waited for in vain.
   private var late: ServerSet = []
+  /// Why the last truth was refused.
+  var loss: DFSError?
+  /// A person has said that what one server alone says may be the truth.
+  var acceptsLoss = false
 
   init(client: ClientID, servers: NamespaceServers, logger: Logger) {
     coordinator = Coordinator(client: client, namespace: .random())
@@ -163,7 +167,7 @@ actor NamespaceDriver {
 
   // MARK: Performing
 
-  private func perform(_ actions: [Coordinator.Action]) {
+  func perform(_ actions: [Coordinator.Action]) {
     var messages: [ServerIndex: [(NamespaceRequest, UInt64)]] = [:]
     for action in actions {
       switch action {
@@ -191,6 +195,14 @@ actor NamespaceDriver {
 
   /// Sends one message after the other, each after the answer to the one before.
   private func deliver(_ messages: ArraySlice<(NamespaceRequest, UInt64)>, to server: ServerIndex) {
+    guard let (request, _) = messages.first else { return }
+    if case .install(_, _, let changes, _) = request, let lossGuard {
+      return deliver(messages, changes, to: server, after: lossGuard)
+    }
+    send(messages, to: server)
+  }
+
+  func send(_ messages: ArraySlice<(NamespaceRequest, UInt64)>, to server: ServerIndex) {
     guard let (request, token) = messages.first else { return }
     servers.ask(server, wire(request, for: server), timeout: Self.requestTimeout) { answer in
       self.onLoop {
@@ -291,7 +303,7 @@ actor NamespaceDriver {
     ServerSet(refusals.filter { $0.value.isOfTheDisk && !refills.contains($0.key) }.map(\.key))
   }
 
-  private func wakeWhoIsEven() {
+  func wakeWhoIsEven() {
     guard !evenWaiters.isEmpty else { return }
     wakeEven { isEven(refusingToo: $0.refusingToo) }
   }
@@ -358,42 +370,6 @@ actor NamespaceDriver {
         }
       }
       isBringingAlong = false
-    }
-  }
-
-  /// One that is under way serves any later view of this client too.
-  private func refill(_ server: ServerIndex, from source: ServerIndex, _ view: View) {
-    guard !refills.contains(server) else { return }
-    refills.insert(server)
-    logger.info("refilling \(server) from \(source)")
-    let others = current.intersection(servers.reachable).subtracting(ServerSet([server, source]))
-    let refill = NamespaceRefill(
-      server: server, sources: [source] + others.servers, view: view, servers: servers
-    ) { await self.aim(of: server) }
-    Task {
-      let result = await refill.run()
-      refills.remove(server)
-      ended(server, result)
-    }
-  }
-
-  private func aim(of server: ServerIndex) -> NamespaceRefill.Aim {
-    guard let goal = coordinator.goal else { return .unknown }
-    return coordinator.lacking.contains(server) ? .committed(goal) : .none
-  }
-
-  private func ended(_ server: ServerIndex, _ result: Result<Head?, DFSError>) {
-    switch result {
-    case .success(let head):
-      logger.info(
-        head.map { "\(server) is refilled, up to change \($0.number)" }
-          ?? "\(server) needs no refill any more")
-      perform(coordinator.refilled(server, head: head))
-    case .failure(let error):
-      logger.warning("\(server) was not refilled", metadata: ["cause": "\(error)"])
-      if error.isOfTheDisk { refusals[server] = error }
-      perform(coordinator.refilled(server, head: nil))
-      wakeWhoIsEven()
     }
   }
 }

@@ -53,8 +53,8 @@ struct NamespaceReading {
   /// Asks everybody once.
   mutating func attempt() async -> Outcome {
     var order = servers.byPreference(servers.reachable)
-    // A server that was behind the others is no good source.
-    order.sort { (heads[$1]?.last ?? .blank) < (heads[$0]?.last ?? .blank) }
+    // A server that was behind the others is no good source, nor one that tells what no other does.
+    order.sort { rank($0) > rank($1) }
     guard !order.isEmpty else { return .unsettled }
     let inbox = Inbox<Event>()
     defer { inbox.close() }
@@ -90,6 +90,12 @@ struct NamespaceReading {
       }
       if waiting.isEmpty { return .unsettled }
     }
+  }
+
+  /// How good a source a server is by the heads that were told last: how many told the same, then how far it is.
+  private func rank(_ server: ServerIndex) -> (Int, View, UInt64) {
+    let head = heads[server]?.last ?? .blank
+    return (heads.values.count { $0.last == head }, head.view, head.number)
   }
 
   /// Asks every reachable server for the rows: for when so few are there that nothing is proved.

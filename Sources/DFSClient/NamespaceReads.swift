@@ -89,7 +89,7 @@ extension Namespace {
         (after == nil ? [.inode(directory)] : []) + [.directory(directory, after: after)]
       let page = try await read(queries)
       if after == nil { try requireDirectory(page.known.inode(directory), directory) }
-      let more = try page.items(of: directory)
+      let more = try page.items(of: directory, after: after)
       items += more
       isOneState = isOneState && page.head.hasSameRows(as: first ?? page.head)
       guard isOneState || mayChange else { break }
@@ -200,8 +200,10 @@ struct NamespacePage: Sendable {
   var known: KnownRows { KnownRows(findings) }
 
   /// The entries of a directory that the page holds, in order.
-  /// - Throws: `protocolViolation` if the inode of any is missing, since a page holds both.
-  func items(of directory: InodeID) throws(DFSError) -> [DirectoryItem] {
+  /// - Parameter after: the last name of the page before.
+  /// - Throws: `protocolViolation` if the inode of any is missing, since a page holds both; if a name comes
+  ///   twice, or the page does not go on from the one before.
+  func items(of directory: InodeID, after: FileName?) throws(DFSError) -> [DirectoryItem] {
     var inodes: [InodeID: Inode] = [:]
     for case .inode(let id, let inode?) in findings { inodes[id] = inode }
     var items: [DirectoryItem] = []
@@ -213,7 +215,18 @@ struct NamespacePage: Sendable {
       }
       items.append(DirectoryItem(name: name, inode: inode))
     }
-    return items.sorted { $0.name < $1.name }
+    items.sort { $0.name < $1.name }
+    for (name, next) in zip([after] + items.dropLast().map(\.name), items.lazy.map(\.name)) {
+      guard name.map({ $0 < next }) ?? true else {
+        throw DFSError(
+          .protocolViolation, "a server lists '\(next)' in directory \(directory) more than once")
+      }
+    }
+    guard !items.isEmpty || !isPartial else {
+      throw DFSError(
+        .protocolViolation, "a server says that directory \(directory) goes on, but not how")
+    }
+    return items
   }
 }
 

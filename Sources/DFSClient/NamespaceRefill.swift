@@ -40,6 +40,9 @@ struct NamespaceRefill: Sendable {
     var digest: RowDigest
     /// The last change of which they may show something.
     var seen: UInt64
+    /// What is lost by them, where that matters: of the server's rows, and of how many if they were counted.
+    var dropped = DroppedKeys()
+    var counted: (dropped: Int, own: Int)?
   }
 
   private enum Begun {
@@ -53,6 +56,10 @@ struct NamespaceRefill: Sendable {
   /// In which it begins.
   let view: View
   let servers: NamespaceServers
+  /// If the sources' rows are the word of one server alone.
+  var lossGuard: LossGuard?
+  /// What is done when that would drop most of what the server has.
+  var lossFound: @Sendable (DFSError) async -> Void = { _ in }
   let aim: @Sendable () async -> Aim
 
   /// - Returns: where the server is then; nil if it has come along by other means.
@@ -82,18 +89,22 @@ struct NamespaceRefill: Sendable {
     var first: Head?
     var seen: UInt64 = 0
     var last: RowKey?
+    var loss = lossGuard.map { LossCount(of: server, $0.servers) }
     repeat {
-      let rows = try await servers.query(
-        [.everything(after: last)], of: source, timeout: Self.pageTimeout)
-      guard let page = rows.answers.first else { throw displaced }
-      first = first ?? rows.head
-      seen = max(seen, rows.head.number)
-      try await send(page.rows)
-      last = page.isPartial ? page.rows.last?.key : nil
+      let (rows, isPartial, head) = try await servers.everything(after: last, of: source)
+      first = first ?? head
+      seen = max(seen, head.number)
+      try await loss?.sent(rows.map(\.key))
+      try await send(rows)
+      last = isPartial ? rows.last?.key : nil
       if await isOver { break }
     } while last != nil
     guard let first else { throw displaced }
-    return .staged(Staged(source: source, number: first.number, digest: first.digest, seen: seen))
+    try await loss?.end()
+    var staged = Staged(
+      source: source, number: first.number, digest: first.digest, seen: seen)
+    staged.counted = loss.map { ($0.dropped, $0.own) }
+    return .staged(staged)
   }
 
   /// - Returns: nil if it may go on; else where the server is, in the view.
@@ -130,6 +141,8 @@ struct NamespaceRefill: Sendable {
       return .installed(head)
     }
     var seen = number
+    var dropped = DroppedKeys()
+    dropped.drop(keys)
     var queries = Set(keys.map(\.query))
     while !queries.isEmpty {
       let asked = Array(queries.prefix(Self.queriesAtOnce))
@@ -137,9 +150,12 @@ struct NamespaceRefill: Sendable {
       let rows = try await servers.query(asked, of: source, timeout: Self.pageTimeout)
       guard rows.answers.allSatisfy({ !$0.isPartial }) else { return nil }
       seen = max(seen, rows.head.number)
-      try await send(rows.answers.flatMap(\.rows))
+      let sent = rows.answers.flatMap(\.rows)
+      dropped.keep(sent.lazy.map(\.key))
+      try await send(sent)
     }
-    return .staged(Staged(source: source, number: number, digest: digest, seen: seen))
+    return .staged(
+      Staged(source: source, number: number, digest: digest, seen: seen, dropped: dropped))
   }
 
   /// An answer has room for all extended attributes of so many inodes.
@@ -184,6 +200,7 @@ struct NamespaceRefill: Sendable {
         guard try await perform(&staged, upTo: head),
           staged.number >= max(staged.seen, least.number), staged.number <= head.number
         else { break }
+        try await refuseLoss(staged)
         let to = Head(view: head.view, number: staged.number, digest: staged.digest)
         let reply = try await servers.ask(
           server, .refillEnd(head.view, to: to), timeout: Self.pageTimeout)
@@ -203,6 +220,17 @@ struct NamespaceRefill: Sendable {
     throw displaced
   }
 
+  /// Before the server's rows are replaced.
+  private func refuseLoss(_ staged: Staged) async throws(DFSError) {
+    guard
+      let loss = try await lossGuard?.loss(
+        of: server, dropping: staged.dropped.count + (staged.counted?.dropped ?? 0),
+        of: staged.counted?.own)
+    else { return }
+    await lossFound(loss)
+    throw loss
+  }
+
   /// Has the server perform a page of the changes that come next.
   /// - Parameter head: up to which they are committed; nil: all but the newest are.
   /// - Returns: whether the source's rows are those of the view of `head`.
@@ -220,6 +248,7 @@ struct NamespaceRefill: Sendable {
       case .done = try await servers.ask(server, .refillChanges(entries), timeout: Self.pageTimeout)
     else { throw refused(nil) }
     (staged.number, staged.digest) = (last.number, last.digest)
+    if lossGuard != nil { for entry in entries { staged.dropped.perform(entry.change.writes) } }
     return true
   }
 

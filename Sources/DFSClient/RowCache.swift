@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSReplication
 internal import Synchronization
 
 /// The rows that this client knows, and until when they are true.
@@ -30,6 +31,7 @@ final class RowCache: Sendable {
     /// Those who wait for the end of the change under way.
     var waiters: [UInt64: @Sendable (inout State) -> Void] = [:]
     var nextWaiter: UInt64 = 0
+    var rounds = Rounds()
   }
 
   private let state: Mutex<State>
@@ -222,6 +224,8 @@ extension RowCache.State {
   }
 
   fileprivate mutating func rise(to head: Head, toldBy server: ServerIndex, generation: UInt64) {
+    // What one server alone tells and no honest one can is not waited for.
+    guard rounds.heard(head.view.round, from: server) else { return }
     let isOfThisConnection = generation == generations[server.value]
     if floor < head {
       if !isOfThisConnection || !told.contains(server) {

@@ -179,6 +179,25 @@ public enum ByteText {
   }
 }
 
+extension ByteText {
+  /// JSON with the control characters escaped that encoders leave as they are: DEL, and U+0080 to U+009F,
+  /// of which U+009B begins the same sequences of a terminal as ESC [.
+  public static func escapingControls(inJSON text: some Sequence<UInt8>) -> [UInt8] {
+    var result: [UInt8] = []
+    for byte in text {
+      if byte == 0x7f {
+        result += "\\u007f".utf8
+      } else if result.last == 0xc2, byte < 0xa0 {
+        result.removeLast()
+        result += "\\u00".utf8 + Array([byte].hexadecimal.utf8)
+      } else {
+        result.append(byte)
+      }
+    }
+    return result
+  }
+}
+
 extension String {
   /// The path, or another word, as the system's calls take it.
   public var systemPath: [CChar] { ByteText.bytes(of: self).map(CChar.init(bitPattern:)) + [0] }

@@ -10,6 +10,28 @@ public enum RowKey: Hashable, Sendable {
   case attribute(InodeID, name: AttributeName)
 }
 
+/// The order in which servers tell all rows: inodes, entries, attributes; by number, then by the bytes of names.
+extension RowKey: Comparable {
+  public static func < (left: RowKey, right: RowKey) -> Bool {
+    switch (left, right) {
+    case (.inode(let one), .inode(let other)): one < other
+    case (.entry(let one, let name), .entry(let other, let next)):
+      one == other ? name < next : one < other
+    case (.attribute(let one, let name), .attribute(let other, let next)):
+      one == other ? name < next : one < other
+    default: left.kind < right.kind
+    }
+  }
+
+  private var kind: Int {
+    switch self {
+    case .inode: 0
+    case .entry: 1
+    case .attribute: 2
+    }
+  }
+}
+
 /// A row: its key, the number of the change that wrote it, and its value.
 public struct Row: Hashable, Sendable {
   public let key: RowKey

@@ -32,13 +32,15 @@ public struct Coordinator: Sendable {
   /// Whether the view being taken gives rows their identity that a release before 1.1 wrote: on all four.
   var takesOver = false
 
-  var highestRound: UInt64 = 0
+  var rounds = Rounds()
   var peers: [Peer] = Array(repeating: .unreachable, count: Limits.serverCount)
   var outstanding: [UInt64: (server: ServerIndex, purpose: Purpose)] = [:]
   var nextToken: UInt64 = 0
   var sequence: UInt64 = 0
   /// The server whose head is the truth of this view.
   var source: ServerIndex?
+  /// The servers that told the rows of the truth by themselves, before this client brought them.
+  var witnesses: ServerSet = []
   var pending: Pending?
   var fate: Fate?
   var fateIsOpen = false
@@ -63,12 +65,18 @@ public struct Coordinator: Sendable {
     guard phase == .leading else { return [] }
     return ServerSet(
       ServerIndex.all.filter {
-        !isCurrent($0) && peers[$0.value] != .refused && peers[$0.value] != .foreign
+        !isCurrent($0) && ![.refused, .foreign, .absurd].contains(peers[$0.value])
       })
   }
 
   /// Servers, reachable or not, that are not known to be at the committed head of this view.
   public var lacking: ServerSet { ServerSet(ServerIndex.all.filter { !isCurrent($0) }) }
+
+  /// The server whose word alone is the truth of the view that is being taken. Who leads has three
+  /// servers at these rows.
+  public var loneWitness: ServerIndex? {
+    phase == .installing && witnesses.count == 1 ? witnesses.servers.first : nil
+  }
 
   /// What servers are brought to: the committed head of this client's view, or the one with which the
   /// view begins that is being taken.
@@ -115,7 +123,7 @@ public struct Coordinator: Sendable {
   /// than this client's was promised by three servers, so that this client's is lost.
   public mutating func saw(_ view: View) {
     if isNamespaceKnown, view.namespace != namespace, view.namespace != nil { return }
-    highestRound = max(highestRound, view.round)
+    rounds.use(view.round)
     if phase == .leading, pending == nil, view > self.view { abandon() }
   }
 
@@ -194,7 +202,7 @@ public struct Coordinator: Sendable {
     case .silent, .unreachable: return prepare(server)
     case .promised, .catchingUp: return bringAgain(server)
     case .inView: return follow(server)
-    case .refused, .foreign: return []
+    case .refused, .foreign, .absurd: return []
     }
   }
 
@@ -202,6 +210,14 @@ public struct Coordinator: Sendable {
   public mutating func abandon() {
     phase = .idle
     outstanding = [:]
+  }
+
+  /// The truth of the view that is being taken would drop most of what other servers have, and no second
+  /// server vouches for it: nothing is brought to anybody.
+  public mutating func refuseTruth() -> [Action] {
+    guard let lone = loneWitness else { return [] }
+    abandon()
+    return [.stuck(.loss(lone))]
   }
 
   /// Forgets a change whose outcome was reported as unknown. Its number may be taken on some

@@ -37,6 +37,11 @@ extension Coordinator {
     case unnamed(ServerSet)
     /// The rows of these servers are of another namespace, and without them there are too few.
     case foreign(ServerSet)
+    /// The word of this server alone would drop most of what others have (`refuseTruth`).
+    case loss(ServerIndex)
+    /// These servers tell of views or changes that no honest server can have, and without them there are too
+    /// few.
+    case absurd(ServerSet)
     /// These servers do not have the parts that the change names.
     case missingParts(ServerSet)
   }

@@ -12,6 +12,8 @@ extension Coordinator {
     case refused
     /// Its rows are of another namespace, or of none and with another history.
     case foreign
+    /// Tells of a view, or of a number of changes, that no honest server can have.
+    case absurd
     case catchingUp(CatchUp)
     /// In the view, with at least this number.
     case inView(UInt64)

@@ -4,11 +4,11 @@ public import DFSCore
 extension Coordinator {
   /// Begins to take a view, with the servers that are reachable.
   public mutating func takeView(reachable: ServerSet) -> [Action] {
-    // (Rounds that come in are bounded, and a server refuses the one after the last.)
-    highestRound += 1
-    view = View(round: highestRound, client: client, namespace: namespace)
+    view = View(round: rounds.next, client: client, namespace: namespace)
+    rounds.use(view.round)
     phase = .preparing
     source = nil
+    witnesses = []
     outstanding = [:]
     fate = nil
     fateIsOpen = pending != nil
@@ -30,6 +30,9 @@ extension Coordinator {
 
   /// The server has promised the view, and its rows are at `theirs`.
   mutating func promised(_ server: ServerIndex, _ theirs: Head) -> [Action] {
+    // A server promises no view that is earlier than its own.
+    guard theirs.view.round <= view.round else { return absurd(server) }
+    if phase == .installing, theirs.hasSameRows(as: head) { witnesses.insert(server) }
     saw(theirs.view)
     if let namespace, theirs.view.namespace == namespace { learn(namespace) }
     peers[server.value] = .promised(theirs)
@@ -53,7 +56,13 @@ extension Coordinator {
     guard isEnough || neverWritten, isNamespaceKnown || areAll else { return checkLoss() }
     if voters.isEmpty, let end = forgetHearsay() { return end }
     guard let truth = Self.greatest(voters.isEmpty ? answers : voters) else { return [] }
+    let next = voters.filter { $0.server != truth.server }.map(\.head.number).max()
+    if let next, !Rounds.isPlausible(truth.head.number, beyond: next) {
+      let lost = absurd(truth.server)
+      return phase == .preparing ? lost + decideTruth() : lost
+    }
     phase = .installing
+    witnesses = ServerSet(answers.filter { $0.head.hasSameRows(as: truth.head) }.map(\.server))
     takesOver = !isNamespaceKnown && !voters.isEmpty
     source = truth.server
     head = Head(view: view, number: truth.head.number, digest: truth.head.digest)
@@ -127,9 +136,9 @@ extension Coordinator {
   }
 
   mutating func refused(by server: ServerIndex, in other: View, _ purpose: Purpose) -> [Action] {
-    highestRound = max(highestRound, other.round)
+    let isPlausible = rounds.heard(other.round, from: server)
     if other > view {
-      peers[server.value] = .refused
+      peers[server.value] = isPlausible ? .refused : .absurd
       return checkLoss()
     }
     // It forgot its promise (a blank or restored disk).
@@ -157,6 +166,12 @@ extension Coordinator {
     return checkLoss()
   }
 
+  /// What the server says cannot be: it is left out, and nothing of it is carried to others.
+  private mutating func absurd(_ server: ServerIndex) -> [Action] {
+    peers[server.value] = .absurd
+    return checkLoss()
+  }
+
   /// Whether three servers can still be had for what is under way.
   mutating func checkLoss() -> [Action] {
     guard phase != .idle, phase != .leading || pending != nil else { return [] }
@@ -164,11 +179,13 @@ extension Coordinator {
     let refusing = ServerSet(ServerIndex.all.filter { peers[$0.value] == .refused })
     let rejecting = phase == .leading ? pending?.rejected ?? [] : []
     let foreign = ServerSet(ServerIndex.all.filter { peers[$0.value] == .foreign })
-    let lost = gone.union(refusing).union(rejecting).union(foreign)
+    let absurd = ServerSet(ServerIndex.all.filter { peers[$0.value] == .absurd })
+    let lost = gone.union(refusing).union(rejecting).union(foreign).union(absurd)
     if lost.count > (takesOver ? 0 : Limits.serverCount - Limits.quorum) {
       abandon()
       if !refusing.isEmpty { return [.displaced] }
       if !foreign.isEmpty { return [.stuck(.foreign(foreign))] }
+      if !absurd.isEmpty { return [.stuck(.absurd(absurd))] }
       if takesOver { return [.stuck(.unnamed(gone))] }
       return [.stuck(rejecting.isEmpty ? .silent(gone) : .missingParts(rejecting))]
     }
@@ -178,6 +195,7 @@ extension Coordinator {
       abandon()
       if !refusing.isEmpty { return [.displaced] }
       if !foreign.isEmpty { return [.stuck(.foreign(foreign))] }
+      if !absurd.isEmpty { return [.stuck(.absurd(absurd))] }
       return [.stuck(blank.isEmpty ? .unnamed(gone) : .blank(blank))]
     }
     return []

@@ -47,10 +47,14 @@ public struct CopyRelease: Hashable, Sendable {
   /// The number of the change that let go of the copy, and when that was, in seconds.
   public let number: UInt64
   public let sinceSeconds: Int64
+  /// Whether it was let go of as all rows were replaced, by what one client brought: such a copy is kept
+  /// longer.
+  public let isTransferred: Bool
 
-  public init(number: UInt64, sinceSeconds: Int64) {
+  public init(number: UInt64, sinceSeconds: Int64, isTransferred: Bool = false) {
     self.number = number
     self.sinceSeconds = sinceSeconds
+    self.isTransferred = isTransferred
   }
 
   /// - Parameters:

@@ -35,6 +35,8 @@ extension UserStore {
     // Before copies that no row seems to ask for are removed. The first time it was just examined.
     if lastSweep.withLock({ $0 }) != nil { try await checkRows() }
     try await sweep(nowSeconds: now)
+    let (kept, options) = (KeptRows(copies.directory), options)
+    try await queues.query.run { try kept.trim(nowSeconds: now, options) }
     lastSweep.withLock { $0 = .now }
   }
 
@@ -65,6 +67,7 @@ extension UserStore {
   /// Looks through the list beside the writer, which then removes what was found, a batch at a time.
   private func removeGarbage(_ now: Int64) async throws {
     let (duty, grace) = (copies.duty, options.keepReplacedSeconds)
+    let transferred = now - options.keepTransferredSeconds
     var last: PartID?
     repeat {
       let after = last
@@ -73,6 +76,7 @@ extension UserStore {
         return (
           try tables.garbage(
             after: after, committed: try Ledger.load(db).committed, sinceSeconds: now - grace,
+            transferredSeconds: transferred,
             limit: Self.page),
           try after == nil && tables.hasGarbage(laterThan: now)
         )
@@ -97,9 +101,12 @@ extension UserStore {
           let tables = CopyTables(db: db, duty: copies.duty)
           // All commits were brought to stable storage before.
           let ids = try found.filter { id in
-            try tables.garbage(id)?.mayRemove(
+            guard let release = try tables.garbage(id) else { return false }
+            return release.mayRemove(
               committed: committed, durable: .max, isHeld: held.contains(id.version),
-              nowSeconds: now, graceSeconds: options.keepReplacedSeconds) ?? false
+              nowSeconds: now,
+              graceSeconds: release.isTransferred
+                ? options.keepTransferredSeconds : options.keepReplacedSeconds)
           }
           guard !ids.isEmpty else { return }
           try copies.remove(ids)

@@ -40,7 +40,7 @@ struct CopyTables {
   /// - Parameter isHere: whether a copy is here; asked only about those that are new.
   func changed(
     _ inode: InodeID, from old: RowContent?, to new: RowContent?, number: UInt64,
-    nowSeconds: Int64, isHere: (PartID) throws -> Bool
+    nowSeconds: Int64, isTransfer: Bool = false, isHere: (PartID) throws -> Bool
   ) throws {
     let difference = duty.difference(from: old, to: new)
     for id in difference.added {
@@ -49,7 +49,9 @@ struct CopyTables {
     }
     for id in difference.dropped where try !isAsked(id) {
       try forgetWanted(id)
-      try addGarbage(id, CopyRelease(number: number, sinceSeconds: nowSeconds))
+      let release = CopyRelease(
+        number: number, sinceSeconds: nowSeconds, isTransferred: isTransfer)
+      try addGarbage(id, release)
     }
   }
 
@@ -155,24 +157,26 @@ struct CopyTables {
   private func addGarbage(_ id: PartID, _ release: CopyRelease) throws {
     try db.cachedStatement(sql: "INSERT OR IGNORE INTO garbage VALUES (?, ?, ?, ?, ?)").execute(
       arguments: id.stored + [
-        release.number.stored, release.sinceSeconds, Self.checksum(id, release),
+        release.number.stored, release.storedSince, Self.checksum(id, release),
       ])
   }
 
   /// Copies, in order, that were let go of by change `committed` or before, and not later than
-  /// `sinceSeconds`.
+  /// `sinceSeconds`, or `transferredSeconds` if all rows were replaced then.
   func garbage(
-    after last: PartID?, committed: UInt64, sinceSeconds: Int64, limit: Int
+    after last: PartID?, committed: UInt64, sinceSeconds: Int64, transferredSeconds: Int64,
+    limit: Int
   ) throws -> [PartID] {
     let rows = try GRDB.Row.fetchCursor(
       db.cachedStatement(
         sql: """
           SELECT version, part, number, since, checksum FROM garbage
-            WHERE (version, part) > (?, ?) AND number <= ? AND since <= ?
+            WHERE (version, part) > (?, ?) AND number <= ?
+              AND (since BETWEEN 0 AND ? OR since BETWEEN ? AND -1)
             ORDER BY version, part LIMIT ?
           """),
       arguments: (last?.stored ?? [[UInt8]().stored, 0]) + [
-        committed.stored, sinceSeconds, limit,
+        committed.stored, sinceSeconds, -transferredSeconds, limit,
       ])
     var copies: [PartID] = []
     while let row = try rows.next() { copies.append(try Self.garbage(row).0) }
@@ -189,14 +193,16 @@ struct CopyTables {
   }
 
   func hasGarbage(laterThan seconds: Int64) throws -> Bool {
-    let statement = try db.cachedStatement(sql: "SELECT 1 FROM garbage WHERE since > ? LIMIT 1")
+    let statement = try db.cachedStatement(
+      sql: "SELECT 1 FROM garbage WHERE abs(since) > ? LIMIT 1")
     return try Int.fetchOne(statement, arguments: [seconds]) != nil
   }
 
   /// A clock that was set back does not keep garbage for ever.
   func correctClock(nowSeconds: Int64) throws {
-    try amendGarbage(where: "since > ?", nowSeconds) {
-      CopyRelease(number: $0.number, sinceSeconds: nowSeconds)
+    try amendGarbage(where: "abs(since) > ?", nowSeconds) {
+      CopyRelease(
+        number: $0.number, sinceSeconds: nowSeconds, isTransferred: $0.isTransferred)
     }
   }
 
@@ -204,7 +210,8 @@ struct CopyTables {
   /// `number` at the most.
   func limitGarbage(number: UInt64) throws {
     try amendGarbage(where: "number > ?", number.stored) {
-      CopyRelease(number: number, sinceSeconds: $0.sinceSeconds)
+      CopyRelease(
+        number: number, sinceSeconds: $0.sinceSeconds, isTransferred: $0.isTransferred)
     }
   }
 
@@ -281,7 +288,7 @@ struct CopyTables {
 /// The rows of `garbage` and `wanted`, each against its checksum.
 extension CopyTables {
   fileprivate static func checksum(_ id: PartID, _ release: CopyRelease) -> Int64 {
-    let since = UInt64(stored: release.sinceSeconds)
+    let since = UInt64(stored: release.storedSince)
     return RowChecksum.of([UInt64(id.part.number), release.number, since], id.version.bytes)
   }
 
@@ -290,7 +297,7 @@ extension CopyTables {
   }
 
   fileprivate static func garbage(_ row: GRDB.Row) throws -> (PartID, CopyRelease) {
-    let release = CopyRelease(number: try row.number(2), sinceSeconds: try row.integer(3))
+    let release = CopyRelease(number: try row.number(2), storedSince: try row.integer(3))
     guard let id = try row.partID(0), try row.integer(4) == checksum(id, release) else {
       throw DFSError(.damaged, "an entry of garbage does not match its checksum")
     }
@@ -315,6 +322,18 @@ extension CopyTables {
     let wanted = try GRDB.Row.fetchCursor(
       db, sql: "SELECT version, part, inode, checksum FROM wanted")
     while let row = try wanted.next() { _ = try self.wanted(row) }
+  }
+}
+
+extension CopyRelease {
+  /// Negative if all rows were replaced then.
+  fileprivate var storedSince: Int64 { isTransferred ? -sinceSeconds : sinceSeconds }
+
+  fileprivate init(number: UInt64, storedSince: Int64) {
+    let isTransferred = storedSince < 0
+    self.init(
+      number: number, sinceSeconds: isTransferred ? 0 &- storedSince : storedSince,
+      isTransferred: isTransferred)
   }
 }
 

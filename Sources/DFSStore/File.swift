@@ -209,18 +209,7 @@ private func retrying<Result: SignedInteger>(_ call: () -> Result) -> Result {
 extension DFSError {
   /// What errno says about `verb` (as "writing") a path.
   static func system(_ verb: String, _ path: String, errno code: Int32 = errno) -> DFSError {
-    let kind: Code =
-      switch code {
-      case ENOSPC: .noSpace
-      case EDQUOT: .quotaExceeded
-      case EROFS: .readOnly
-      case EACCES, EPERM: .accessDenied
-      case EFBIG: .fileTooLarge
-      case ENOENT: .notFound
-      // The process lacks something for the moment, which says nothing of the disk.
-      case EMFILE, ENFILE, ENOMEM, EAGAIN: .busy
-      default: .inputOutput
-      }
-    return DFSError(kind, "\(verb) \(path): \(String(cString: strerror(code)))")
+    DFSError(
+      Code(systemError: code), "\(verb) \(path): \(String(cString: strerror(code)))")
   }
 }

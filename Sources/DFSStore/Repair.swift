@@ -1,5 +1,4 @@
 public import DFSCore
-internal import Foundation
 internal import Glibc
 
 /// What an operator does about damaged databases while no server uses the directory: finding them,
@@ -74,7 +73,7 @@ public struct Repair: Sendable {
   private func setAside(_ place: String) throws(DFSError) -> [String] {
     let target = "\(place)/damaged"
     try FileSystem.makeDirectory(target)
-    let time = Self.name(ofSeconds: WallClock.seconds)
+    let time = KeptRows.name(ofSeconds: WallClock.seconds)
     let names = ["-wal", "-shm", ""].map { NamespaceDatabase.fileName + $0 }
     var moved: [String] = []
     for name in names + [DatabaseMark.fileName] where FileSystem.exists("\(place)/\(name)") {
@@ -87,11 +86,5 @@ public struct Repair: Sendable {
     try FileSystem.syncDirectory(target)
     try FileSystem.syncDirectory(place)
     return moved
-  }
-
-  /// As 20261124T231500Z: UTC.
-  private static func name(ofSeconds seconds: Int64) -> String {
-    let text = Date(timeIntervalSince1970: TimeInterval(seconds)).formatted(.iso8601)
-    return text.filter { $0 != "-" && $0 != ":" }
   }
 }

@@ -6,6 +6,10 @@ public struct StoreOptions: Sendable, Hashable {
   public var flushMilliseconds = 400
   /// A version that was replaced is kept this long for readers that have it open elsewhere.
   public var keepReplacedSeconds: Int64 = 60
+  /// What a state transfer replaced, rows and copies, is kept this long: who brought it may be wrong.
+  public var keepTransferredSeconds: Int64 = 7 * 24 * 3600
+  /// Bytes of rows that are kept so for one user.
+  public var keptBytes: UInt64 = 1 << 30
   /// A complete copy that no change ever named is removed after this long.
   public var keepOrphansSeconds: Int64 = 3600
   /// How often the collector looks for what may be removed.

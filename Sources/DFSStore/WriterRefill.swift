@@ -1,6 +1,7 @@
 internal import DFSCore
 internal import DFSReplication
 internal import GRDB
+internal import Logging
 internal import Synchronization
 
 /// Replacing all rows by staged ones, in one transaction.
@@ -39,9 +40,9 @@ extension Writer {
     }
   }
 
-  private static let unread = DFSError(.inputOutput, "the state of the database was not read")
+  static let unread = DFSError(.inputOutput, "the state of the database was not read")
 
-  private func replaceRows(
+  func replaceRows(
     _ stage: RefillStage, _ head: Head, _ before: Ledger, _ state: inout WriterState,
     _ database: NamespaceDatabase
   ) throws -> NamespaceReply {
@@ -53,6 +54,7 @@ extension Writer {
       try database.setDurable(true, db)
       try db.execute(sql: "ATTACH DATABASE ? AS refill", arguments: [stage.path])
       defer { try? db.execute(sql: "DETACH DATABASE refill") }
+      keepRows(database, db)
       try db.inTransaction(.immediate) {
         let tables = CopyTables(db: db, duty: copies.duty)
         let differences = try Self.differences(db)
@@ -63,7 +65,8 @@ extension Writer {
         try Self.replaceRows(db)
         for (inode, old, new) in differences {
           try tables.changed(
-            inode, from: old, to: new, number: next, nowSeconds: WallClock.seconds
+            inode, from: old, to: new, number: next, nowSeconds: WallClock.seconds,
+            isTransfer: true
           ) { [copies] id in try copies.exists(id) || tables.part(id) != nil }
         }
         ledger.inodes = UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM inode") ?? 0)
@@ -85,6 +88,22 @@ extension Writer {
     publisher.publish([Announcement(keys: nil, head: head, author: nil)], ledger)
     flushSoon()
     return .installed(head)
+  }
+
+  /// That they cannot be kept, as the disk is full, does not keep the server from being brought along.
+  private func keepRows(_ database: NamespaceDatabase, _ db: Database) {
+    do {
+      let kept = try KeptRows(database.directory).keep(
+        db, nowSeconds: WallClock.seconds, options)
+      guard let kept else { return }
+      logger.warning(
+        "a state transfer removes names and files; the rows before it are kept for some days",
+        metadata: ["removed": "\(kept.dropped)", "file": "\(kept.file)"])
+    } catch {
+      logger.error(
+        "the rows that a state transfer replaces could not be kept", metadata: ["cause": "\(error)"]
+      )
+    }
   }
 
   /// The contents that the refill changes.

@@ -91,7 +91,7 @@ struct Dfc: AsyncParsableCommand {
   }
 
   private static func logger(_ level: Logger.Level) -> Logger {
-    LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+    LoggingSystem.bootstrap { _ in LogOutput() }
     var logger = Logger(label: "dfc")
     logger.logLevel = level
     return logger

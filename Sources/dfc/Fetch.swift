@@ -4,8 +4,6 @@ import Glibc
 
 /// Files and trees of the servers on their way to the local disk.
 struct Fetch: Sendable {
-  /// Files of a directory under way at once.
-  private static let width = 4
   /// How often a file that is replaced while it is fetched is begun again.
   static let attempts = 5
 
@@ -35,7 +33,7 @@ struct Fetch: Sendable {
   ///   - local: nil is standard output.
   ///   - suffix: appended to `local` if the file is not whole and is fetched all the same.
   func getFile(
-    _ inode: Inode, at path: RemotePath, to local: LocalPath?, suffix: String = Fetch.partialSuffix
+    _ inode: Inode, at path: RemotePath, to local: LocalPlace?, suffix: String = Fetch.partialSuffix
   ) async throws {
     guard inode.kind == .regular else {
       let isDirectory = inode.kind == .directory
@@ -53,7 +51,7 @@ struct Fetch: Sendable {
 
   /// Fetches the version that the file has; if it is replaced meanwhile and its copies are gone,
   /// the one that it has then.
-  private func content(of inode: Inode, to local: LocalPath?) async throws -> Inode {
+  private func content(of inode: Inode, to local: LocalPlace?) async throws -> Inode {
     var (inode, attempt) = (inode, 1)
     while true {
       do {
@@ -72,7 +70,7 @@ struct Fetch: Sendable {
     }
   }
 
-  func fetch(_ inode: Inode, to local: LocalPath?) async throws {
+  func fetch(_ inode: Inode, to local: LocalPlace?) async throws {
     let target = try await target(of: local, mode: inode.mode)
     guard let version = inode.version else {
       if case .file(let file) = target { try await offload { try file.commit() } }
@@ -93,24 +91,24 @@ struct Fetch: Sendable {
     case file(TemporaryFile)
   }
 
-  /// A device or a pipe is written to; a directory refuses that.
-  func target(of local: LocalPath?, mode: UInt32) async throws -> Target {
+  /// A device or a pipe that a person named is written to; a directory refuses that.
+  func target(of local: LocalPlace?, mode: UInt32) async throws -> Target {
     guard let local else { return .stream(.standardOutput) }
     return try await offload {
-      if let status = try local.status(), !status.isRegular {
-        return .stream(ByteSink(try OpenFile(local, O_WRONLY)))
+      if local.entry == nil, let status = try local.path.status(), !status.isRegular {
+        return .stream(ByteSink(try OpenFile(local.path, O_WRONLY)))
       }
       return .file(try TemporaryFile(for: local, mode: mode))
     }
   }
 
-  func tell(_ path: RemotePath, _ inode: Inode, _ local: LocalPath?) async throws {
+  func tell(_ path: RemotePath, _ inode: Inode, _ local: LocalPlace?) async throws {
     guard let local else { return }
     guard results.isJSON(session) else {
       if !results.isQuiet(session) { session.note("\(local): \(Progress.size(inode.size))") }
       return
     }
-    var object = result(path, inode, local)
+    var object = result(path, inode, local.path)
     if isPartial {
       object["partial"] = false
       object["fetched"] = inode.size
@@ -127,44 +125,5 @@ struct Fetch: Sendable {
     object["size"] = inode.size
     object["md5"] = inode.version?.md5.description
     return object
-  }
-
-  // MARK: Trees
-
-  func getTree(_ inode: Inode, at path: RemotePath, to local: LocalPath) async throws {
-    let items = try await service.list(inode.id, .current)
-    try makeDirectory(local, mode: inode.mode)
-    try await inOrder(items.lazy.filter { $0.inode.kind != .directory }, width: Self.width) {
-      item in
-      let itemPath = path.appending(item.name)
-      try await outcome.of(itemPath.text) {
-        try await getItem(item.inode, at: itemPath, to: local.appending(item.name))
-      }
-    } take: { _ in
-    }
-    for item in items where item.inode.kind == .directory {
-      let itemPath = path.appending(item.name)
-      try await outcome.of(itemPath.text) {
-        try await getTree(item.inode, at: itemPath, to: local.appending(item.name))
-      }
-    }
-  }
-
-  private func getItem(_ inode: Inode, at path: RemotePath, to local: LocalPath) async throws {
-    guard inode.kind == .symlink else { return try await getFile(inode, at: path, to: local) }
-    let target = LocalPath(inode.target)
-    if try local.status(following: false)?.kind == S_IFLNK { unlink(local.cString) }
-    guard symlink(target.cString, local.cString) == 0 else {
-      throw DFSError.system("cannot make the link \(local)")
-    }
-  }
-
-  /// A directory that is there already is kept; a link to one is not followed out of the tree.
-  private func makeDirectory(_ path: LocalPath, mode: UInt32) throws(DFSError) {
-    guard mkdir(path.cString, mode & 0o777 | 0o700) != 0 else { return }
-    let number = errno
-    guard number == EEXIST, try path.status(following: false)?.isDirectory == true else {
-      throw .system("cannot make the directory \(path)", number)
-    }
   }
 }

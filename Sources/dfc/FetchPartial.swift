@@ -11,7 +11,7 @@ extension Fetch {
   /// - Parameter suffix: appended to `local` if something is.
   /// - Throws: `Reported`, with the status of an incomplete file, if something is missing.
   func getPartial(
-    _ inode: Inode, at path: RemotePath, to local: LocalPath?, suffix: String
+    _ inode: Inode, at path: RemotePath, to local: LocalPlace?, suffix: String
   ) async throws {
     var (inode, gaps) = (inode, Gaps())
     for attempt in 1...Self.attempts {
@@ -25,12 +25,12 @@ extension Fetch {
     }
     meter.finishFile()
     guard !gaps.isEmpty else { return try await tell(path, inode, local) }
-    let destination = local.map { LocalPath($0.bytes + Array(suffix.utf8)) }
+    let destination = local.map { LocalPath($0.path.bytes + Array(suffix.utf8)) }
     try await tell(gaps, of: inode, path, destination)
     throw Reported(status: .incomplete)
   }
 
-  private func partial(_ inode: Inode, to local: LocalPath?, suffix: String) async throws -> Gaps {
+  private func partial(_ inode: Inode, to local: LocalPlace?, suffix: String) async throws -> Gaps {
     guard let version = inode.version else {
       try await fetch(inode, to: local)
       return Gaps()

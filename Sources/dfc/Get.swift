@@ -15,7 +15,9 @@ struct Get: SessionCommand {
     discussion: """
       DEST is a local directory, a name for a single FILE, or '-' for standard output; by default \
       the current directory. After several FILEs the last word is DEST, a directory (such as '.'). \
-      Nothing is left of a file that could not be fetched whole.
+      Nothing is left of a file that could not be fetched whole. Nothing is written outside of a \
+      destination directory: a symbolic link in it that has the name of a file is replaced, and one in the \
+      place of a directory is refused. A link that DEST itself is, is followed.
 
       With --partial, what can be had of a file is fetched though parts or blocks of it have no good \
       copy on the servers that are up. Each byte is at its place, zeros (holes) stand for what is \
@@ -90,11 +92,12 @@ struct Get: SessionCommand {
     }
 
     /// nil is standard output.
-    func file(_ path: RemotePath) throws(DFSError) -> LocalPath? {
+    func file(_ path: RemotePath) throws(DFSError) -> LocalPlace? {
       switch self {
       case .stream: nil
-      case .directory(let directory): directory.appending(try path.split().name)
-      case .name(let name): name
+      case .directory(let directory):
+        LocalPlace(try path.split().name, in: try OutputDirectory.open(directory.text))
+      case .name(let name): LocalPlace(name)
       }
     }
 
@@ -104,12 +107,12 @@ struct Get: SessionCommand {
     }
 
     /// The root has no name: what is in it goes into the directory itself.
-    func tree(_ path: RemotePath) throws(DFSError) -> LocalPath {
+    func tree(_ path: RemotePath) throws(DFSError) -> Fetch.TreePlace {
       switch self {
       case .stream: throw DFSError(.invalidArgument, "a tree cannot go to standard output")
       case .directory(let directory):
-        path.steps.isEmpty ? directory : directory.appending(try path.split().name)
-      case .name(let name): name
+        path.steps.isEmpty ? .contents(directory) : .entry(directory, try path.split().name)
+      case .name(let name): .named(name)
       }
     }
   }

@@ -6,16 +6,23 @@ import DFSCore
 struct Heal: SessionCommand {
   static let configuration = CommandConfiguration(
     commandName: "heal", abstract: "Bring back what servers lack.",
-    usage: "heal [--wait] [OPTIONS]",
+    usage: "heal [--wait] [--accept-loss] [OPTIONS]",
     discussion: """
       Servers that missed changes are brought along, copies that are missing or damaged are brought \
       from their twins, and copies that stood in for a server that was away go home. A mount does \
       the same in the background. One pass, unless --wait says to go on until all is well, however \
       long a server is away; it says what it waits for.
+
+      If one server alone says that most of what the others have is gone, nothing is changed until a person \
+      has looked: --accept-loss believes that server. If it lost its data, or is not to be trusted, stop it \
+      and move the user's directory there away instead.
       """)
 
   @Flag(help: "Go on until every server has what it should have.")
   var wait = false
+
+  @Flag(help: "Believe a server that alone says that most files are gone.")
+  var acceptLoss = false
 
   @OptionGroup var results: ResultOptions
 
@@ -23,6 +30,7 @@ struct Heal: SessionCommand {
 
   func run(in session: Session) async throws {
     let service = try await session.patientService()
+    if acceptLoss { await service.acceptLoss() }
     let meter = HealMeter(session.console, isShown: !results.isQuiet(session))
     defer { meter.end() }
     var sum = HealReport()

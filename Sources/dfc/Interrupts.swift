@@ -13,7 +13,7 @@ final class Interrupts: Sendable {
   static let shared = Interrupts()
 
   private struct State {
-    var temporaryFiles: Set<LocalPath> = []
+    var temporaryFiles: Set<TemporaryName> = []
     /// Cancels the command of the prompt that runs; taken by the first SIGINT.
     var cancel: (@Sendable () -> Void)?
     var terminal: termios?
@@ -54,7 +54,7 @@ final class Interrupts: Sendable {
   /// Removes what is temporary and ends the process as the signal does.
   private func end(by number: Int32) -> Never {
     state.withLock { state in
-      for path in state.temporaryFiles { unlink(path.cString) }
+      for file in state.temporaryFiles { file.remove() }
       if var terminal = state.terminal { tcsetattr(STDIN_FILENO, TCSANOW, &terminal) }
       signal(number, SIG_DFL)
       pthread_kill(pthread_self(), number)
@@ -64,8 +64,8 @@ final class Interrupts: Sendable {
 
   // MARK: Temporary files
 
-  func register(_ path: LocalPath) { state.withLock { _ = $0.temporaryFiles.insert(path) } }
-  func forget(_ path: LocalPath) { state.withLock { _ = $0.temporaryFiles.remove(path) } }
+  func register(_ file: TemporaryName) { state.withLock { _ = $0.temporaryFiles.insert(file) } }
+  func forget(_ file: TemporaryName) { state.withLock { _ = $0.temporaryFiles.remove(file) } }
 
   // MARK: Commands of the prompt
 

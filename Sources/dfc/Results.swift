@@ -35,7 +35,7 @@ struct JSONObject: Encodable {
   func line() throws -> [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
-    return Array(try encoder.encode(self)) + [UInt8(ascii: "\n")]
+    return ByteText.escapingControls(inJSON: try encoder.encode(self)) + [UInt8(ascii: "\n")]
   }
 }
 

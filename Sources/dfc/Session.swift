@@ -119,7 +119,7 @@ actor Session {
     if code == .loginFailed {
       console.problem("Invalid Username/Password. Please try again.")
     } else if status != .interrupted {
-      let text = "\(error)"
+      let text = "\(error)".printableLines
       let subject = subject.flatMap { text.names($0) ? nil : "\($0): " } ?? ""
       console.problem("dfc: \(subject)\(text)")
     }

@@ -3,32 +3,41 @@ import Glibc
 
 /// A file beside its destination, under a temporary name until it is whole.
 ///
-/// Invariant: the destination is the old file or the whole new one. The temporary file is removed
-/// with this object, and by a signal that ends the process, unless it was committed.
+/// Invariants:
+/// - The destination is the old file or the whole new one. The temporary file is removed with this object, and
+///   by a signal that ends the process, unless it was committed.
+/// - It is made, named and removed relative to the open directory, so that nothing leads elsewhere meanwhile.
 final class TemporaryFile: Sendable {
   let file: OpenFile
-  private let destination: LocalPath
-  private var path: LocalPath { file.path }
+  private let directory: OutputDirectory
+  private let temporary: TemporaryName
+  private let name: FileName
+  /// For messages.
+  private let place: LocalPath
 
   /// - Parameter mode: the permission bits of the file if it is new; what it replaces keeps its own.
-  init(for destination: LocalPath, mode: UInt32) throws(DFSError) {
-    self.destination = try Self.resolved(destination)
-    let directory = self.destination.directory
-    var template = LocalPath(directory.bytes + Array("/.dfc-get-XXXXXX".utf8)).cString
-    let descriptor = mkstemp(&template)
-    guard descriptor >= 0 else { throw .system("cannot write in \(directory)") }
-    let path = LocalPath(template.dropLast().map(UInt8.init(bitPattern:)))
-    file = OpenFile(owning: descriptor, path: path)
-    Interrupts.shared.register(path)
-    let old = try self.destination.status()
-    fchmod(descriptor, old.map { $0.st_mode & 0o777 } ?? mode & 0o777 & ~processMask)
+  init(for place: LocalPlace, mode: UInt32) throws(DFSError) {
+    self.place = place.path
+    let (directory, name) = try Self.entry(place)
+    (self.directory, self.name) = (directory, name)
+    let temporary = try FileName(".dfc-get-\(VersionID.random())")
+    let descriptor = try directory.makeFile(temporary)
+    file = OpenFile(owning: descriptor, path: place.path)
+    self.temporary = TemporaryName(directory: directory.descriptor, name: temporary)
+    Interrupts.shared.register(self.temporary)
+    let old = try directory.occupant(name)
+    if case .file(let old) = old {
+      fchmod(descriptor, old)
+    } else {
+      fchmod(descriptor, mode & 0o777 & ~processMask)
+    }
   }
 
   deinit { discard() }
 
   private func discard() {
-    unlink(path.cString)
-    Interrupts.shared.forget(path)
+    temporary.remove()
+    Interrupts.shared.forget(temporary)
   }
 
   /// Finds out before the transfer that a disk is too full for the whole file.
@@ -39,23 +48,29 @@ final class TemporaryFile: Sendable {
       by: UInt64(space.f_frsize))
     guard overflow || free >= size else {
       throw DFSError(
-        .noSpace, "\(destination) needs \(size) bytes and its disk has \(free) left; free some")
+        .noSpace, "\(place) needs \(size) bytes and its disk has \(free) left; free some")
     }
   }
 
   /// Puts the file on stable storage and under its name, with `suffix` appended. Blocks.
   func commit(suffix: String = "") throws(DFSError) {
-    let destination = LocalPath(destination.bytes + Array(suffix.utf8))
-    guard fsync(file.descriptor) == 0 else { throw .system("cannot write \(destination)") }
-    guard rename(path.cString, destination.cString) == 0 else {
-      throw .system("cannot name the new file \(destination)")
-    }
-    Interrupts.shared.forget(path)
-    let directory = try OpenFile(destination.directory, O_RDONLY | O_DIRECTORY)
-    guard fsync(directory.descriptor) == 0 else { throw .system("cannot write \(destination)") }
+    guard fsync(file.descriptor) == 0 else { throw .system("cannot write \(place)") }
+    try directory.replace(FileName(name.bytes + Array(suffix.utf8)), with: temporary.name)
+    Interrupts.shared.forget(temporary)
+    try directory.sync()
   }
 
-  /// Where a symbolic link leads: the file there is replaced, not the link.
+  /// The directory of the destination and its name there. Where a person named a symbolic link, the file that
+  /// it leads to is replaced, not the link.
+  private static func entry(
+    _ place: LocalPlace
+  ) throws(DFSError) -> (OutputDirectory, FileName) {
+    if let entry = place.entry { return entry }
+    let path = try resolved(place.path)
+    let name = path.bytes.split(separator: UInt8(ascii: "/")).last ?? []
+    return (try OutputDirectory.open(path.directory.text), try FileName(name))
+  }
+
   private static func resolved(_ path: LocalPath) throws(DFSError) -> LocalPath {
     guard let status = try path.status(following: false), status.kind == S_IFLNK else {
       return path
@@ -63,6 +78,14 @@ final class TemporaryFile: Sendable {
     guard let real = ByteText.real(path.text) else { throw .system("cannot follow \(path)") }
     return LocalPath(real)
   }
+}
+
+/// A temporary file in a directory that is open as long as it is registered for removal.
+struct TemporaryName: Hashable, Sendable {
+  let directory: Int32
+  let name: FileName
+
+  func remove() { unlinkat(directory, name.text.systemPath, 0) }
 }
 
 /// The file mode creation mask of the process, which nobody changes.

@@ -10,8 +10,8 @@ struct Dfs: AsyncParsableCommand {
     usage: """
       dfs DIR PORT [options]
       dfs user add|remove|passwd|set|list|convert …
-      dfs repair DIR [--user NAME] [--set-aside]
-      dfs rescue DIR … --to OUT [--user NAME]
+      dfs repair DIR [--user NAME] [--set-aside] [--restore FILE] [--lower-rounds]
+      dfs rescue DIR … --to OUT [--user NAME] [--privileged]
       """,
     discussion: """
       `dfs ./DFS1 10001` makes the directory if needed, calls itself DFS1 after it, and serves its \

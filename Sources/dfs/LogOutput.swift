@@ -41,7 +41,7 @@ struct LogOutput: LogHandler {
       switch scalar {
       case "\"": result += "\\\""
       case "\\": result += "\\\\"
-      case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+      case _ where scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value):
         result += "\\u00" + [UInt8(truncatingIfNeeded: scalar.value)].hexadecimal
       default: result.unicodeScalars.append(scalar)
       }

@@ -16,6 +16,12 @@ struct Repair: AsyncParsableCommand {
       until a mount or `dfc heal` has refilled it from the others; copies of parts stay and are used \
       again. Do so on one server at a time, and wait until `dfc status` says that all is complete.
 
+      It also names the rows that were kept when a state transfer removed many. --restore makes them the \
+      user's rows again (what they replace is kept in turn); do so on at least three servers, while the \
+      server that was wrong stays stopped or is emptied. --lower-rounds takes back a promise to a client \
+      that no client can be, after which nobody could write: stop all clients, and do so on every server \
+      that says so.
+
       EXIT STATUS: 0 every database is good; 1 one is damaged (and was set aside, if asked), or it \
       could not be done: the message says why; 64 wrong usage.
       """)
@@ -29,8 +35,20 @@ struct Repair: AsyncParsableCommand {
   @Flag(help: "Move damaged databases to DIR/USER/damaged.")
   var setAside = false
 
+  @Option(help: "A file of kept rows to make those of --user again.", completion: .file())
+  var restore: String?
+
+  @Flag(help: "Lower the rounds of views that no client can have got to.")
+  var lowerRounds = false
+
   @Flag(help: "Print a JSON object for each user.")
   var json = false
+
+  func validate() throws {
+    guard restore == nil || user != nil else {
+      throw ValidationError("--restore needs --user: whose rows they are")
+    }
+  }
 
   func run() async throws {
     let isDamaged = try await reporting { () async throws -> Bool in
@@ -40,13 +58,55 @@ struct Repair: AsyncParsableCommand {
       for user in users {
         let finding = try repair.check(user, setsAside: setAside, progress: progress(user))
         StandardError.eraseLine()
-        print(json ? try Self.json(finding) : text(finding))
+        let more = try await amend(finding, repair)
+        print(json ? try Self.json(finding, more) : text(finding) + more.text)
         if case .damaged = finding.verdict { isDamaged = true }
       }
       if users.isEmpty, !json { print("no user has anything in \(directory.printable)") }
       return isDamaged
     }
     if isDamaged { throw ExitStatus.failed }
+  }
+
+  /// What is said of a good database besides.
+  private struct More {
+    var kept: [String] = []
+    var hasAbsurdRound = false
+    var restoredChange: UInt64?
+    var isLowered = false
+
+    var text: String {
+      var text = ""
+      if let restoredChange { text += "\n  restored, up to change \(restoredChange)" }
+      if hasAbsurdRound {
+        text +=
+          isLowered
+          ? "\n  the round of its view was lowered"
+          : "\n  it has promised a view of a round that no client can have got to: nobody may be able to write; "
+            + "stop all clients, then --lower-rounds"
+      }
+      for file in kept { text += "\n  kept rows: \(file.printable)" }
+      return text
+    }
+  }
+
+  /// Does what was asked for a good database.
+  private func amend(_ finding: DFSStore.Repair.Finding, _ repair: DFSStore.Repair) async throws
+    -> More
+  {
+    var more = More()
+    more.kept = try repair.kept(finding.user)
+    if case .damaged = finding.verdict { return more }
+    if let restore {
+      more.restoredChange = try await repair.restore(
+        finding.user, from: ByteText.plainPath(restore))
+    }
+    more.hasAbsurdRound = try repair.rounds(finding.user)?.areAbsurd ?? false
+    if more.hasAbsurdRound, lowerRounds {
+      try await repair.lowerRounds(finding.user)
+      more.isLowered = true
+    }
+    return more
   }
 
   /// A line on a terminal, from the second second on.
@@ -77,11 +137,15 @@ struct Repair: AsyncParsableCommand {
     var rows: UInt64?
     var problem: String?
     let setAside: [String]
+    var keptRows: [String] = []
+    var hasAbsurdRound = false
+    var isLowered = false
+    var restoredChange: UInt64?
   }
 
-  private static func json(_ finding: DFSStore.Repair.Finding) throws -> String {
+  private static func json(_ finding: DFSStore.Repair.Finding, _ more: More) throws -> String {
     let user = finding.user.text
-    let record =
+    var record =
       switch finding.verdict {
       case .good(let rows): Record(user: user, state: "good", rows: rows, setAside: [])
       case .absent: Record(user: user, state: "absent", setAside: [])
@@ -89,6 +153,10 @@ struct Repair: AsyncParsableCommand {
         Record(
           user: user, state: "damaged", problem: error.description, setAside: finding.setAside)
       }
+    record.keptRows = more.kept
+    record.hasAbsurdRound = more.hasAbsurdRound
+    record.isLowered = more.isLowered
+    record.restoredChange = more.restoredChange
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     return String(decoding: try encoder.encode(record), as: UTF8.self)

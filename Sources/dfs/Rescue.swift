@@ -9,14 +9,16 @@ struct RescueCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rescue",
     abstract: "Rebuild a user's files from the directories of servers, with no server running.",
-    usage: "dfs rescue DIR … --to OUT [--user NAME] [--partial] [--json] [--quiet]",
+    usage: "dfs rescue DIR … --to OUT [--user NAME] [--partial] [--privileged] [--json] [--quiet]",
     discussion: """
       Any three of the four directories hold everything, and so do two opposite ones (DFS1 and DFS3, \
       DFS2 and DFS4); from fewer it rebuilds what it can. Copies of directories will do, also of \
       servers that were killed; they are only read. Names that could not be rebuilt are printed, \
       one a line, and in the end what was. Databases are read through copies in $TMPDIR.
 
-      Owners are set if it runs as root. That owners or extended attributes cannot be set does not \
+      Owners are set if it runs as root. Set-user-ID and set-group-ID bits of files, devices, and attributes \
+      that give privileges (security.*, trusted.*) are left out even then, unless --privileged says that \
+      whoever wrote the tree, and the servers, are trusted with this machine. That owners or extended attributes cannot be set does not \
       change the exit status.
 
       EXIT STATUS: 0 everything was rebuilt; 1 failed (the message says why: OUT is not empty, \
@@ -36,22 +38,30 @@ struct RescueCommand: AsyncParsableCommand {
   @Flag(help: "Keep files of which parts are missing, with zeros there.")
   var partial = false
 
+  @Flag(help: "As root: set-user-ID bits, devices and privileges of the tree, too.")
+  var privileged = false
+
   @Flag(help: "One JSON object a line: each path that could not be rebuilt, then a summary.")
   var json = false
 
   @Flag(help: "Neither notes nor progress nor a summary.")
   var quiet = false
 
+  func validate() throws {
+    guard !privileged || geteuid() == 0 else { throw ValidationError("--privileged takes root") }
+  }
+
   func run() async throws {
     signal(SIGPIPE, SIG_IGN)
-    raiseDescriptorLimit()
+    OutputDirectory.raiseDescriptorLimit()
     try await reporting {
       let rescue = try await offload { [directories] in
         try Rescue(
           directories: directories.map { path throws(DFSError) in try ByteText.plainPath(path) })
       }
       let request = Rescue.Request(
-        user: try owner(among: rescue.users), output: try plainOutput(), keepsPartial: partial)
+        user: try owner(among: rescue.users), output: try plainOutput(), keepsPartial: partial,
+        privileged: privileged)
       let output = RescueOutput(isJSON: json, isQuiet: quiet)
       let summary = try await watching(rescue, output) {
         try await offload { try rescue.run(request) { output.tell($0) } }
@@ -104,14 +114,6 @@ struct RescueCommand: AsyncParsableCommand {
       StandardError.write("dfs: \(error)\n")
       throw ExitStatus.interrupted
     }
-  }
-
-  /// A tree takes a descriptor for each level that is open.
-  private func raiseDescriptorLimit() {
-    var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-    limit.rlim_cur = limit.rlim_max
-    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 }
 

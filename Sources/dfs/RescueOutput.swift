@@ -40,6 +40,10 @@ final class RescueOutput: Sendable {
     }
     if !summary.hasOwners {
       StandardError.write("dfs: owners were not set, and no set-user-ID bits: that takes root\n")
+    } else if summary.droppedBits > 0 {
+      StandardError.write(
+        "dfs: set-user-ID and set-group-ID bits of \(summary.droppedBits) files were dropped; "
+          + "--privileged keeps them\n")
     }
   }
 
@@ -59,7 +63,7 @@ final class RescueOutput: Sendable {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
     guard let data = try? encoder.encode(object) else { return }
-    print(String(decoding: data, as: UTF8.self))
+    print(String(decoding: ByteText.escapingControls(inJSON: data), as: UTF8.self))
   }
 
   // MARK: The bar
@@ -137,7 +141,7 @@ private struct SummaryObject: Encodable {
   let outputHexadecimal: String?
   let files, directories, symlinks, hardLinks, specials, nameless: Int
   let bytes: UInt64
-  let incomplete, damagedDatabases, damagedCopies, refusedAttributes: Int
+  let incomplete, damagedDatabases, damagedCopies, refusedAttributes, droppedBits: Int
   let hasOwners, isNamespaceWhole, isComplete: Bool
 
   init(_ summary: RescueSummary, _ request: Rescue.Request, _ place: String) {
@@ -156,6 +160,7 @@ private struct SummaryObject: Encodable {
     damagedDatabases = summary.damagedDatabases
     damagedCopies = summary.damagedCopies
     refusedAttributes = summary.refusedAttributes
+    droppedBits = summary.droppedBits
     hasOwners = summary.hasOwners
     isNamespaceWhole = summary.isNamespaceWhole
     isComplete = summary.isComplete

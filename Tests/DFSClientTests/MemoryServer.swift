@@ -43,6 +43,24 @@ final class MemoryServer: Sendable {
     }
   }
 
+  var entries: [LogEntry] { state.withLock { $0.log } }
+
+  /// A hostile server: says what it likes.
+  func pretend(_ head: Head, rows: [RowKey: Row], log: [LogEntry]) {
+    state.withLock { state in
+      let pageRows = state.table.pageRows
+      state.table = RowTable()
+      state.table.pageRows = pageRows
+      for (key, row) in rows { state.table.put(row, under: key) }
+      state.log = log
+      let head = Head(view: head.view, number: head.number, digest: state.table.digest)
+      state.replica = Replica(promised: head.view, head: head)
+    }
+  }
+
+  /// Answers every question for all rows with the first ones.
+  func repeatPages() { state.withLock { $0.table.repeatsPages = true } }
+
   func watch(_ client: ClientID, _ watcher: Watcher?) {
     state.withLock { $0.watchers[client] = watcher }
   }
@@ -118,9 +136,12 @@ extension MemoryServer.State {
 
   fileprivate func logReply(after: UInt64) -> NamespaceReply {
     let entries = log.filter { $0.number > after }
+    if after == replica.head.number {
+      return .log(base: table.digest, entries: [], head: replica.head)
+    }
     let base = after == 0 ? RowDigest.empty : log.first { $0.number == after }?.digest
     return .log(
-      base: entries.first.map { $0.number == after + 1 } ?? true ? base : nil,
+      base: entries.first.map { $0.number == after + 1 } ?? (after > 0) ? base : nil,
       entries: Array(entries.prefix(50)), head: replica.head)
   }
 

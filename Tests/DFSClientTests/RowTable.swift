@@ -6,6 +6,7 @@ import DFSCore
 struct RowTable: Sendable, RowSource {
   private(set) var rows: [RowKey: Row] = [:]
   private(set) var digest = RowDigest.empty
+  var repeatsPages = false
   /// Rows of one answer.
   var pageRows = Int.max
 
@@ -67,7 +68,7 @@ struct RowTable: Sendable, RowSource {
   private func everything(after: RowKey?) -> QueryAnswer {
     let sorted = rows.values.sorted { $0.key.order.lexicographicallyPrecedes($1.key.order) }
     let rest = sorted.drop {
-      guard let after else { return false }
+      guard let after, !repeatsPages else { return false }
       return !after.order.lexicographicallyPrecedes($0.key.order)
     }
     let page = rest.prefix(pageRows)

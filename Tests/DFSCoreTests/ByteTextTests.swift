@@ -105,4 +105,9 @@ import Testing
       "\(error)".contains("Password is not text in UTF-8")
     }
   }
+
+  @Test func jsonHasNoControlCharacters() {
+    let json = ByteText.escapingControls(inJSON: #"{"a":"ü\#u{7f}\#u{9b}31m\#u{a0}"}"#.utf8)
+    #expect(String(decoding: json, as: UTF8.self) == #"{"a":"ü\u007f\u009b31m\#u{a0}"}"#)
+  }
 }

@@ -17,6 +17,8 @@ struct Bench {
   var sent: [Coordinator.Action] = []
   var refills = 0
   var logPage = 1_000
+  /// Hostile servers: what they say instead.
+  var lies: [ServerIndex: (NamespaceReply) -> NamespaceReply] = [:]
 
   init(client: UInt64 = 1, namespace: NamespaceID? = nil) {
     coordinator = Coordinator(client: ClientID(client), namespace: namespace)
@@ -51,7 +53,8 @@ struct Bench {
       switch action {
       case .send(let server, let request, let token):
         if silent.contains(server) { continue }
-        queue += coordinator.receive(answer(request, by: server), token: token)
+        let reply = answer(request, by: server)
+        queue += coordinator.receive(lies[server]?(reply) ?? reply, token: token)
       case .refill(let server, let source, let view):
         queue += coordinator.refilled(server, head: refill(server, source, view))
       default: told.append(action)

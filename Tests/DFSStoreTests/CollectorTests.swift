@@ -12,6 +12,7 @@ import Testing
   private func user(keepReplaced: Int64 = 0, keepOrphans: Int64 = 0) async throws -> UserStore {
     var options = StoreOptions()
     options.keepReplacedSeconds = keepReplaced
+    options.keepTransferredSeconds = keepReplaced
     options.keepOrphansSeconds = keepOrphans
     options.collectSeconds = 3600
     let user = try await Fixture.open(place.path, options: options).user(Fixture.alice)

@@ -27,7 +27,7 @@ extension EndToEnd {
           let result = try await cluster.shell.succeed(
             """
             for i in \(servers); do set -- "$@" $DIR/DFS$i; done
-            mkdir $LOCAL/tmp; TMPDIR=$LOCAL/tmp dfs rescue "$@" --to $LOCAL/out
+            mkdir $LOCAL/tmp; TMPDIR=$LOCAL/tmp dfs rescue "$@" --privileged --to $LOCAL/out
             rmdir $LOCAL/tmp
             python3 $LOCAL/tree.py compare $LOCAL/tree $LOCAL/out
             chmod -R u+w $LOCAL/out; rm -r $LOCAL/out
@@ -51,7 +51,7 @@ extension EndToEnd {
             for i in \(servers); do set -- "$@" $DIR/DFS$i; done
             python3 $LOCAL/tree.py missing $LOCAL/tree "$@" | sort > $LOCAL/expected
             [ -s $LOCAL/expected ]
-            dfs rescue "$@" --user \(FourServers.user) --to $LOCAL/out --json > $LOCAL/json || s=$?
+            dfs rescue "$@" --user \(FourServers.user) --privileged --to $LOCAL/out --json > $LOCAL/json || s=$?
             [ $s = 4 ]
             python3 $LOCAL/tree.py paths < $LOCAL/json | sort | diff - $LOCAL/expected
             python3 $LOCAL/tree.py compare $LOCAL/tree $LOCAL/out $LOCAL/expected
@@ -59,7 +59,8 @@ extension EndToEnd {
             """, seconds: 120, "DFS \(servers)")
         }
         let result = try await cluster.shell.fail(
-          "dfs rescue $DIR/DFS1 $DIR/DFS2 --to $LOCAL/out --partial --quiet", status: 4)
+          "dfs rescue $DIR/DFS1 $DIR/DFS2 --privileged --to $LOCAL/out --partial --quiet", status: 4
+        )
         #expect(result.output.contains("zeros stand there"))
         #expect(result.errors.isEmpty)
         try await cluster.shell.succeed("[ $(stat -c %s $LOCAL/out/f3000000) = 3000000 ]")
@@ -91,7 +92,7 @@ extension EndToEnd {
           """)
         let copies = try await cluster.shell.succeed(
           """
-          dfs rescue $LOCAL/DFS2 $LOCAL/DFS1 $LOCAL/DFS3 --to $LOCAL/out
+          dfs rescue $LOCAL/DFS2 $LOCAL/DFS1 $LOCAL/DFS3 --privileged --to $LOCAL/out
           python3 $LOCAL/tree.py compare $LOCAL/tree $LOCAL/out
           chmod -R u+w $LOCAL/out; rm -r $LOCAL/out
           """, seconds: 120)
@@ -103,7 +104,7 @@ extension EndToEnd {
           """
           echo "not a database" > $LOCAL/DFS1/Alice/namespace.sqlite
           rm $LOCAL/DFS1/Alice/namespace.sqlite-wal
-          dfs rescue $LOCAL/DFS1 $LOCAL/DFS2 $LOCAL/DFS3 $LOCAL/DFS4 --to $LOCAL/out
+          dfs rescue $LOCAL/DFS1 $LOCAL/DFS2 $LOCAL/DFS3 $LOCAL/DFS4 --privileged --to $LOCAL/out
           python3 $LOCAL/tree.py compare $LOCAL/tree $LOCAL/out
           chmod -R u+w $LOCAL/out; rm -r $LOCAL/out
           """, seconds: 120)
@@ -113,9 +114,42 @@ extension EndToEnd {
         try await cluster.shell.succeed(
           """
           python3 $LOCAL/flip.py database $LOCAL/DFS4
-          dfs rescue $DIR/DFS1 $DIR/DFS2 $DIR/DFS3 $LOCAL/DFS4 --to $LOCAL/out
+          dfs rescue $DIR/DFS1 $DIR/DFS2 $DIR/DFS3 $LOCAL/DFS4 --privileged --to $LOCAL/out
           python3 $LOCAL/tree.py compare $LOCAL/tree $LOCAL/out
           """, seconds: 120)
+      }
+    }
+
+    /// What makes programs run as somebody else, and devices, come back only if whoever rebuilds says so.
+    @Test(.needsFuse, .needsRoot) func privilegesComeBackOnlyIfAsked() async throws {
+      try await MountedCluster.run { cluster in
+        try await cluster.shell.succeed(
+          """
+          cd $M; cp /bin/true program; mknod null c 1 3; mkfifo pipe; mkdir shared; chmod 2775 shared
+          chown 1234:1234 program; chmod 6755 program
+          python3 -c 'import os
+          os.setxattr("program", "user.kept", b"1")
+          os.setxattr("program", "security.capability", bytes.fromhex("01000002" "00040000" + "00" * 12))'
+          """)
+        for server in ServerIndex.all { try await cluster.servers.kill(server) }
+        let plain = try await cluster.shell.fail(
+          "dfs rescue $DIR/DFS1 $DIR/DFS3 --to $LOCAL/plain", status: 4)
+        #expect(plain.output.contains("null: a device"), "\(plain)")
+        #expect(plain.errors.contains("bits of 1 files were dropped"), "\(plain)")
+        try await cluster.shell.succeed(
+          """
+          dfs rescue $DIR/DFS1 $DIR/DFS3 --privileged --to $LOCAL/all
+          cat > $LOCAL/look.py <<'END'
+          import os, sys
+          os.chdir(sys.argv[1])
+          status = os.stat("program")
+          print(oct(status.st_mode & 0o7777), status.st_uid, oct(os.stat("shared").st_mode & 0o7777),
+                sorted(os.listxattr("program")), os.path.exists("null"), os.path.exists("pipe"))
+          END
+          [ "$(python3 $LOCAL/look.py $LOCAL/plain)" = "0o755 1234 0o2775 ['user.kept'] False True" ]
+          [ "$(python3 $LOCAL/look.py $LOCAL/all)" = \
+            "0o6755 1234 0o2775 ['security.capability', 'user.kept'] True True" ]
+          """)
       }
     }
 

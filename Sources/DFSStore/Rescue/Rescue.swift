@@ -13,11 +13,16 @@ public final class Rescue: Sendable {
     public let output: String
     /// Whether files of which parts are missing are written, with zeros there.
     public let keepsPartial: Bool
+    public let rights: OutputRights
 
-    public init(user: UserName, output: String, keepsPartial: Bool) {
+    /// - Parameter privileged: whether the tree is trusted with set-user-ID bits and devices.
+    public init(
+      user: UserName, output: String, keepsPartial: Bool, privileged: Bool = false
+    ) {
       self.user = user
       self.output = output
       self.keepsPartial = keepsPartial
+      rights = OutputRights(privileged: privileged)
     }
   }
 
@@ -72,6 +77,7 @@ public final class Rescue: Sendable {
     }
     ledger.summary.damagedDatabases = users.count(where: \.hasDamagedDatabase)
     let namespace = try OfflineNamespace.choose(from: users, scratch: scratch, note: ledger.note)
+    ledger.summary.hasOwners = request.rights.setsOwners
     tellOfBounds(of: namespace, users, ledger)
     let census = try RescueCensus(namespace, progress)
     progress.begin(files: census.files, bytes: census.bytes)
@@ -80,7 +86,9 @@ public final class Rescue: Sendable {
       users: users, keepsPartial: request.keepsPartial, progress: progress,
       note: ledger.noteCopy)
     do {
-      try RescueTree(namespace, census, content: content, ledger, progress).build(in: root)
+      try RescueTree(
+        namespace, census, content: content, request.rights, ledger, progress
+      ).build(in: root)
     } catch let error as DFSError where [.noSpace, .quotaExceeded].contains(error.code) {
       throw DFSError(
         error.code,
@@ -132,7 +140,6 @@ public final class Rescue: Sendable {
   private func tellOfBounds(
     of namespace: OfflineNamespace, _ users: [OfflineUser], _ ledger: RescueLedger
   ) {
-    ledger.summary.hasOwners = OutputOwner.canSet
     ledger.summary.isNamespaceWhole = namespace.isProven
     guard namespace.isProven, namespace.isBehind(users) else { return }
     ledger.summary.isNamespaceWhole = false

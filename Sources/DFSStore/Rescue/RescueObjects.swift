@@ -1,3 +1,4 @@
+internal import CLinux
 internal import DFSCore
 
 /// Writes what is no directory: files with their content, links, fifos, sockets and devices.
@@ -10,6 +11,7 @@ final class RescueObjects {
   private let namespace: OfflineNamespace
   private let shared: Set<InodeID>
   private let content: RescueContent
+  private let rights: OutputRights
   private let ledger: RescueLedger
   private let progress: RescueProgress
 
@@ -25,11 +27,12 @@ final class RescueObjects {
 
   init(
     _ namespace: OfflineNamespace, shared: Set<InodeID>, content: RescueContent,
-    _ ledger: RescueLedger, _ progress: RescueProgress
+    _ rights: OutputRights, _ ledger: RescueLedger, _ progress: RescueProgress
   ) {
     self.namespace = namespace
     self.shared = shared
     self.content = content
+    self.rights = rights
     self.ledger = ledger
     self.progress = progress
   }
@@ -96,6 +99,9 @@ final class RescueObjects {
   private func make(
     _ inode: Inode, _ name: FileName, at path: [UInt8], in directory: OutputDirectory
   ) throws -> RescueLoss? {
+    guard rights.mayMake(inode.kind) else {
+      return RescueLoss(path, because: "a device; root makes it with --privileged")
+    }
     switch inode.kind {
     case .regular: return try makeFile(inode, name, at: path, in: directory)
     case .symlink:
@@ -107,7 +113,7 @@ final class RescueObjects {
     case .directory: return RescueLoss(path, because: "a directory where there can be none")
     }
     ledger.summary.refusedAttributes += try namespace.attributes(of: inode.id).count
-    try directory.setAttributes(name, inode)
+    try directory.setAttributes(name, inode, rights)
     return nil
   }
 
@@ -124,7 +130,7 @@ final class RescueObjects {
         try directory.remove(name)
         return loss
       }
-      try finish(file, inode)
+      try finish(file.descriptor, file.path, inode)
       if loss == nil {
         ledger.summary.files += 1
         ledger.summary.bytes += inode.size
@@ -150,9 +156,17 @@ final class RescueObjects {
   }
 
   /// Gives a file or directory its attributes.
-  func finish(_ file: File, _ inode: Inode) throws {
-    ledger.summary.refusedAttributes += try file.setAttributes(
-      inode, try namespace.attributes(of: inode.id))
+  func finish(_ descriptor: Int32, _ path: String, _ inode: Inode) throws {
+    if rights.dropsBits(of: inode) { ledger.summary.droppedBits += 1 }
+    try rights.apply(inode, to: descriptor, path: path) {
+      for (name, value) in try namespace.attributes(of: inode.id) {
+        let text = (name.bytes + [0]).map(CChar.init(bitPattern:))
+        guard rights.maySet(name), fsetxattr(descriptor, text, value, value.count, 0) == 0 else {
+          ledger.summary.refusedAttributes += 1
+          continue
+        }
+      }
+    }
   }
 }
 

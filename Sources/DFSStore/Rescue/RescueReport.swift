@@ -58,6 +58,8 @@ public struct RescueSummary: Sendable, Hashable {
   public internal(set) var damagedCopies = 0
   /// Extended attributes that could not be set.
   public internal(set) var refusedAttributes = 0
+  /// Files that lost their set-user-ID or set-group-ID bit.
+  public internal(set) var droppedBits = 0
   /// Whether owners could be set.
   public internal(set) var hasOwners = true
   /// Whether the rows are all that the greatest head has. If not, more may be missing than is listed.

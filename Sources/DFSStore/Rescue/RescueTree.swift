@@ -19,14 +19,14 @@ final class RescueTree {
 
   init(
     _ namespace: OfflineNamespace, _ census: RescueCensus, content: RescueContent,
-    _ ledger: RescueLedger, _ progress: RescueProgress
+    _ rights: OutputRights, _ ledger: RescueLedger, _ progress: RescueProgress
   ) {
     self.namespace = namespace
     self.census = census
     self.ledger = ledger
     self.progress = progress
     objects = RescueObjects(
-      namespace, shared: census.shared, content: content, ledger, progress)
+      namespace, shared: census.shared, content: content, rights, ledger, progress)
   }
 
   func build(in root: OutputDirectory) throws {
@@ -96,7 +96,7 @@ final class RescueTree {
         if id == .root { return }
         throw DFSError(.damaged, "its row is damaged: permissions, owner and times are not known")
       }
-      try objects.finish(directory.file, inode)
+      try objects.finish(directory.descriptor, directory.path, inode)
     }
   }
 
