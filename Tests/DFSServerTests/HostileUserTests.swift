@@ -145,7 +145,7 @@ import Testing
         }
         try await Task.sleep(for: .seconds(30))
       }
-      #expect(longest < .seconds(1))
+      #expect(longest < .seconds(4))
       try await eventually("all are answered") {
         hostile.allSatisfy { $0.messages.count >= 3 }
       }
@@ -231,7 +231,7 @@ import Testing
       for client in hostile { for _ in 0..<60 { client.channel.pipeline.syncSend(frame) } }
       for _ in 0..<10 {
         let time = try await clock.measure { try await other.ask(.query([.inode(.root)])) }
-        #expect(time < .seconds(1))
+        #expect(time < .seconds(4))
       }
       for client in hostile { try await client.close() }
       let time = try await clock.measure {

@@ -67,7 +67,8 @@ import Testing
     #expect(lines.lines.count == StrangerLog.burst)
     #expect(lines.lines.allSatisfy { $0.utf8.count < 300 && !$0.contains("\u{1b}") })
     log.log(.notice, "later", lines.logger, now: start + .seconds(1))
-    #expect(lines.lines.last == "notice later (980 lines about strangers before it were left out)")
+    let line = "notice later (980 lines about strangers before it were left out)"
+    #expect(lines.lines.last?.hasPrefix(line) == true)
   }
 
   // MARK: Real sockets
