@@ -8,7 +8,8 @@ internal import FoundationEssentials
 /// `SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY`, the last three in base64.
 public struct ScramVerifier: Hashable, Sendable {
   /// Of new passwords. As many as keep the login of one `dfc` at four servers, each with a salt of its own,
-  /// below 150 ms of processor time (docs/OPERATIONS.md has the figures).
+  /// below 150 ms of processor time, on processors without instructions for SHA-256 too
+  /// (docs/OPERATIONS.md has the figures).
   public static let defaultIterations = 100_000
   /// Of new passwords; RFC 7677 asks for at least 4,096, and those made earlier may have as few.
   public static let leastIterations = 15_000
