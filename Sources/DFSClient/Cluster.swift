@@ -112,8 +112,9 @@ final class Cluster: Sendable {
   }
 
   var reachable: ServerSet {
-    for link in links { link.isAskedFor() }
-    return ServerSet(links.filter(\.isReachable).map(\.server)).subtracting(identities.foreign)
+    let up = ServerSet(links.filter(\.isReachable).map(\.server))
+    if up != .all { for link in links { link.isAskedFor() } }
+    return up.subtracting(identities.foreign)
   }
 
   func states() -> [ServerState] {
