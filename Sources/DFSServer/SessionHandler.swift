@@ -158,7 +158,7 @@ final class SessionHandler: ChannelDuplexHandler {
         guard window.requests == 0 else { break }
         weight = 0
       }
-      let reserve = frame.reserve ?? weight
+      let reserve = frame.reserve
       guard window.admits(weight, reserve: reserve) else {
         waitForRoom()
         break
@@ -170,7 +170,7 @@ final class SessionHandler: ChannelDuplexHandler {
     readAgain()
   }
 
-  private func begin(_ frame: Frame, _ weight: Int, _ reserve: Int) {
+  private func begin(_ frame: Frame, _ weight: Int, _ reserve: Int?) {
     switch frame.message {
     case .request(let id, let request):
       switch phase {

@@ -31,12 +31,14 @@ extension Frame {
 
   /// - Throws: if the header is no protobuf message at all.
   init(header bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
-    let scan = try HeaderScan(bytes)
-    if let excess = scan.excess {
-      self.init(.unreadable(id: scan.id, excess), body: body)
-    } else {
-      try self.init(scanned: bytes, body: body)
+    if bytes.count > HeaderScan.leastBytes {
+      let scan = try HeaderScan(bytes)
+      if let excess = scan.excess {
+        self.init(.unreadable(id: scan.id, excess), body: body)
+        return
+      }
     }
+    try self.init(scanned: bytes, body: body)
   }
 
   /// A large header is only counted: `decoded` makes the message of it.

@@ -6,6 +6,8 @@ internal import DFSCore
 ///
 /// Invariant: it takes no memory, and no more steps than the header has bytes.
 struct HeaderScan {
+  /// Headers of so few bytes cannot hold much.
+  static let leastBytes = 4 << 10
   /// Messages within messages; the longest that is sent, the install of three pages of a log that has
   /// the smallest changes, has about 170,000.
   static let objectsBound = 1 << 18
