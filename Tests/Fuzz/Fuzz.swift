@@ -14,7 +14,6 @@ struct Fuzz {
       let options = try Options(Array(CommandLine.arguments.dropFirst()))
       say("fuzz \(options.target.rawValue) --inputs \(options.inputs) --seed \(options.seed)")
       let findings = try await run(options)
-      for finding in findings.all { say("FOUND \(finding)") }
       guard findings.isEmpty else {
         say(
           "again: scripts/fuzz \(options.target.rawValue) --inputs \(options.inputs) --seed "
@@ -142,14 +141,17 @@ final class Findings: Sendable {
   var isEmpty: Bool { all.isEmpty }
   var isCrashed: Bool { state.withLock { $0.isCrashed } }
 
-  func add(_ finding: String) { state.withLock { if $0.all.count < 20 { $0.all.append(finding) } } }
+  func add(_ finding: String) {
+    state.withLock { $0.all.append(finding) }
+    say("FOUND \(finding)")
+  }
 
   func crashed(_ finding: String) {
-    state.withLock { state in
-      guard !state.isCrashed else { return }
-      state.isCrashed = true
-      state.all.append(finding)
+    let isFirst = state.withLock { state in
+      defer { state.isCrashed = true }
+      return !state.isCrashed
     }
+    if isFirst { add(finding) }
   }
 }
 
