@@ -20,8 +20,9 @@ struct ClientFuzz {
   /// - Returns: answers that were changed.
   func run() throws -> UInt64 {
     var changed: UInt64 = 0
-    for hostile in [1, 4] where findings.isEmpty {
-      let inputs = options.inputs / 2
+    let numbers = options.hostile.map { [Int($0)] } ?? [1, 4]
+    for hostile in numbers where findings.isEmpty {
+      let inputs = options.inputs / UInt64(numbers.count)
       let count = try attack(hostile, inputs)
       say("\(hostile) hostile: \(count) answers changed")
       changed += count

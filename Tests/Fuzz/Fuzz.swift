@@ -3,8 +3,8 @@ import DFSTestSupport
 import Foundation
 import Synchronization
 
-/// dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency S]: mutated frames of recorded
-/// sessions against the real programs; status 1 if one crashed, hung, grew or kept others waiting.
+/// dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency S] [--hostile N]: mutated
+/// frames of recorded sessions against the real programs; status 1 if one crashed, hung, grew or kept others waiting.
 /// `scripts/fuzz` builds and runs it.
 @main
 struct Fuzz {
@@ -106,6 +106,8 @@ struct Options: Sendable {
   var from: UInt64 = 0
   /// Seconds that another user may wait.
   var latency = 1.0
+  /// How many servers are hostile; nil: one, then four.
+  var hostile: UInt64?
 
   init(_ words: [String]) throws {
     guard let target = words.first.flatMap({ Target(rawValue: $0) }) else { throw Self.refusal }
@@ -118,9 +120,11 @@ struct Options: Sendable {
       case "--seed": seed = try Self.number(word)
       case "--from": from = try Self.number(word)
       case "--latency": latency = Double(try Self.number(word))
+      case "--hostile": hostile = try Self.number(word)
       default: throw Self.refusal
       }
     }
+    guard hostile.map({ (1...4).contains($0) }) ?? true else { throw Self.refusal }
   }
 
   private static func number(_ word: String) throws -> UInt64 {
@@ -130,7 +134,8 @@ struct Options: Sendable {
 
   private static let refusal = Refusal(
     description:
-      "usage: dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency SECONDS]")
+      "usage: dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency SECONDS] "
+      + "[--hostile N]")
 }
 
 /// What was found; the first ends the run.
