@@ -43,7 +43,11 @@ final class Child {
   /// What ended it, if that was a fault of the program: a signal that nobody sent.
   var crash: String? {
     guard !process.isRunning, process.terminationReason == .uncaughtSignal else { return nil }
-    let lines = errors.split(separator: "\n").suffix(12).joined(separator: "\n")
+    let all = errors.split(separator: "\n")
+    let telling = all.filter { line in
+      ["Fatal error", "Program crashed", ".swift:"].contains { line.contains($0) }
+    }
+    let lines = (telling.isEmpty ? all.suffix(12) : telling.prefix(12)).joined(separator: "\n")
     return "\(name) was ended by signal \(process.terminationStatus)\n\(lines)"
   }
 

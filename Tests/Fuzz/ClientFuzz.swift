@@ -11,16 +11,18 @@ struct ClientFuzz {
   let files: String
   let findings: Findings
 
-  /// Of a script of dfc, with exchanges of 5 s at the most.
-  private static let scriptSeconds = 300.0
+  /// Of one command of dfc, whose exchanges take 2 s at the most; some need many.
+  static let commandSeconds = 120.0
+  private static let workers = 3
   /// Of a round of calls on the mount: the bound of one call, and the process has to notice.
   private static let callSeconds = 60.0
 
   /// - Returns: answers that were changed.
   func run() throws -> UInt64 {
     var changed: UInt64 = 0
-    for hostile in [1, 4] where findings.isEmpty {
-      let inputs = options.inputs / 2
+    let numbers = options.hostile.map { [Int($0)] } ?? [1, 4]
+    for hostile in numbers where findings.isEmpty {
+      let inputs = options.inputs / UInt64(numbers.count)
       let count = try attack(hostile, inputs)
       say("\(hostile) hostile: \(count) answers changed")
       changed += count
@@ -51,25 +53,20 @@ struct ClientFuzz {
     defer { work?.stop() }
     var curve = MemoryCurve()
     func changed() -> UInt64 { relays.reduce(0) { $0 + $1.changed } }
+    let commands = Commands(conf, files, seed: options.seed, Self.workers, findings)
+    var told = Date()
     while changed() < inputs, findings.isEmpty {
-      let dfc = try Child("dfc", [conf, "--quiet"], input: Recording.script(files), files: files)
-      var peak = 0
-      let ended = dfc.wait(seconds: Self.scriptSeconds) {
-        peak = max(peak, FourServers.residentBytes(process: dfc.id))
-        look(mount?.child, work, &curve)
-        if !findings.isEmpty { dfc.kill() }
-        if changed() >= inputs { dfc.kill(SIGKILL) }
+      look(mount?.child, work, &curve)
+      usleep(20_000)
+      if told.timeIntervalSinceNow < -10 {
+        say("  \(changed()) answers changed, \(commands.count) commands of dfc")
+        told = Date()
       }
-      if !ended {
-        findings.add("dfc did not end within \(Self.scriptSeconds) s")
-        dfc.kill()
-      }
-      // One that this ended is no finding.
-      if let crash = dfc.crash, changed() < inputs, findings.isEmpty { findings.add(crash) }
-      if peak > 600 << 20 { findings.add("dfc had \(peak >> 20) MiB resident") }
     }
-    if let problem = curve.problem { findings.add("dfs-mount: \(problem)") }
     for relay in relays { relay.turn(nil) }
+    commands.stop()
+    if let problem = curve.problem { findings.add("dfs-mount: \(problem)") }
+    say("  \(commands.count) commands of dfc; the mount had \(curve.summary) resident")
     return changed()
   }
 
@@ -114,5 +111,68 @@ private final class Work: Sendable {
   func stop() {
     state.withLock { $0.isStopped = true }
     _ = done.wait(timeout: .now() + 60)
+  }
+}
+
+/// Commands of dfc, each a process, several at a time.
+private final class Commands: Sendable {
+  private let conf: String
+  private let files: String
+  private let findings: Findings
+  private let state = Mutex((isStopped: false, count: 0))
+  private let group = DispatchGroup()
+
+  init(_ conf: String, _ files: String, seed: UInt64, _ workers: Int, _ findings: Findings) {
+    self.conf = conf
+    self.files = files
+    self.findings = findings
+    for worker in 0..<workers {
+      group.enter()
+      Thread.detachNewThread {
+        self.work("\(files)/dfc\(worker)", SplitMix64(seed: seed &+ UInt64(worker)))
+        self.group.leave()
+      }
+    }
+  }
+
+  var count: Int { state.withLock { $0.count } }
+
+  func stop() {
+    state.withLock { $0.isStopped = true }
+    group.wait()
+  }
+
+  private var isStopped: Bool { state.withLock { $0.isStopped } || !findings.isEmpty }
+
+  private func work(_ own: String, _ random: SplitMix64) {
+    var random = random
+    try? FileManager.default.createDirectory(atPath: own, withIntermediateDirectories: true)
+    let lines = Recording.script(files).split(separator: "\n").map(String.init)
+      .filter { !$0.contains("large \(files)/back") }
+    while !isStopped {
+      let line = random.pick(lines).replacingOccurrences(of: " --wait", with: "")
+      let words = line.replacingOccurrences(of: "\(files)/back", with: "\(own)/back")
+        .replacingOccurrences(of: "\(files)/tree", with: "\(own)/tree")
+        .split(separator: " ").map(String.init)
+      do {
+        let dfc = try Child("dfc", [conf, "--quiet", "--timeout", "2s"] + words, files: own)
+        var peak = 0
+        let ended = dfc.wait(seconds: ClientFuzz.commandSeconds) {
+          peak = max(peak, FourServers.residentBytes(process: dfc.id))
+          if isStopped { dfc.kill() }
+        }
+        state.withLock { $0.count += 1 }
+        // One that was ended here is no finding.
+        if isStopped { return }
+        if !ended {
+          findings.add("dfc \(line): not ended within \(ClientFuzz.commandSeconds) s")
+          dfc.kill()
+        }
+        if let crash = dfc.crash { findings.add("dfc \(line): \(crash)") }
+        if peak > 600 << 20 { findings.add("dfc \(line): \(peak >> 20) MiB resident") }
+      } catch {
+        findings.add("dfc \(line) could not be run: \(error)")
+      }
+    }
   }
 }

@@ -3,8 +3,8 @@ import DFSTestSupport
 import Foundation
 import Synchronization
 
-/// dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency S]: mutated frames of recorded
-/// sessions against the real programs; status 1 if one crashed, hung, grew or kept others waiting.
+/// dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency S] [--hostile N]: mutated
+/// frames of recorded sessions against the real programs; status 1 if one crashed, hung, grew or kept others waiting.
 /// `scripts/fuzz` builds and runs it.
 @main
 struct Fuzz {
@@ -14,7 +14,6 @@ struct Fuzz {
       let options = try Options(Array(CommandLine.arguments.dropFirst()))
       say("fuzz \(options.target.rawValue) --inputs \(options.inputs) --seed \(options.seed)")
       let findings = try await run(options)
-      for finding in findings.all { say("FOUND \(finding)") }
       guard findings.isEmpty else {
         say(
           "again: scripts/fuzz \(options.target.rawValue) --inputs \(options.inputs) --seed "
@@ -107,6 +106,8 @@ struct Options: Sendable {
   var from: UInt64 = 0
   /// Seconds that another user may wait.
   var latency = 1.0
+  /// How many servers are hostile; nil: one, then four.
+  var hostile: UInt64?
 
   init(_ words: [String]) throws {
     guard let target = words.first.flatMap({ Target(rawValue: $0) }) else { throw Self.refusal }
@@ -119,9 +120,11 @@ struct Options: Sendable {
       case "--seed": seed = try Self.number(word)
       case "--from": from = try Self.number(word)
       case "--latency": latency = Double(try Self.number(word))
+      case "--hostile": hostile = try Self.number(word)
       default: throw Self.refusal
       }
     }
+    guard hostile.map({ (1...4).contains($0) }) ?? true else { throw Self.refusal }
   }
 
   private static func number(_ word: String) throws -> UInt64 {
@@ -131,7 +134,8 @@ struct Options: Sendable {
 
   private static let refusal = Refusal(
     description:
-      "usage: dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency SECONDS]")
+      "usage: dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency SECONDS] "
+      + "[--hostile N]")
 }
 
 /// What was found; the first ends the run.
@@ -142,14 +146,17 @@ final class Findings: Sendable {
   var isEmpty: Bool { all.isEmpty }
   var isCrashed: Bool { state.withLock { $0.isCrashed } }
 
-  func add(_ finding: String) { state.withLock { if $0.all.count < 20 { $0.all.append(finding) } } }
+  func add(_ finding: String) {
+    state.withLock { $0.all.append(finding) }
+    say("FOUND \(finding)")
+  }
 
   func crashed(_ finding: String) {
-    state.withLock { state in
-      guard !state.isCrashed else { return }
-      state.isCrashed = true
-      state.all.append(finding)
+    let isFirst = state.withLock { state in
+      defer { state.isCrashed = true }
+      return !state.isCrashed
     }
+    if isFirst { add(finding) }
   }
 }
 

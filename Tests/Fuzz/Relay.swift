@@ -18,7 +18,8 @@ final class Relay: Sendable {
     var hostility: Hostility?
     var requests: [RawFrame] = []
     var answers: [RawFrame] = []
-    /// Answers that were changed.
+    /// Answers that came while it was hostile, and those of them that were changed.
+    var seen: UInt64 = 0
     var changed: UInt64 = 0
     var lines: [ObjectIdentifier: @Sendable () -> Void] = [:]
     var isStopped = false
@@ -134,16 +135,14 @@ final class Relay: Sendable {
         if state.answers.count < Self.kept { state.answers.append(frame) }
         return nil
       }
-      state.changed += 1
-      return (hostility, state.changed)
+      state.seen += 1
+      return (hostility, state.seen)
     }
     guard let (hostility, number) = chosen else { return frame.encoded }
     var mutator = Mutator(seed: hostility.seed, number)
     let percent = wasLoggedIn ? hostility.percent : hostility.loginPercent
-    guard mutator.random.chance(percent) else {
-      state.withLock { $0.changed -= 1 }
-      return frame.encoded
-    }
+    guard mutator.random.chance(percent) else { return frame.encoded }
+    state.withLock { $0.changed += 1 }
     if mutator.random.chance(4) { return mutator.broken(frame) }
     var changed = mutator.mutated(frame, hostility.others)
     // Mostly an answer to the question that was asked, or it would only end the connection.
