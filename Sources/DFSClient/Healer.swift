@@ -18,6 +18,9 @@ actor Healer {
   /// Copies that are claimed, and brought, at once.
   private static let batch = 16
   private static let requestTimeout = Duration.seconds(10)
+  /// Copies that a pass sees to for one server at most, and answers in a row that name none but those: a
+  /// server that always lacks the same would keep the pass from the others for ever.
+  private static let bounds: (copies: Int, vain: Int) = (200_000, 64)
   /// A server may be refilled for so long within one pass.
   private static let refillPatience = Duration.seconds(600)
 
@@ -83,6 +86,8 @@ actor Healer {
   }
 
   private func fill(_ server: ServerIndex, _ tally: HealTally) async throws {
+    var seen: Set<PartID> = []
+    var vain = 0
     while !Task.isCancelled {
       let claim = Request.wanted(after: nil, limit: Self.batch, claims: true)
       guard
@@ -91,8 +96,14 @@ actor Healer {
       else { return tally.blocked("\(server) does not say which copies it lacks") }
       tally.left(total, on: server)
       guard !copies.isEmpty else { return }
+      let new = copies.filter { seen.insert($0.id).inserted }
+      vain = new.isEmpty ? vain + 1 : 0
+      guard vain < Self.bounds.vain, seen.count < Self.bounds.copies else {
+        return tally.blocked(
+          "\(server) lacks copies that this pass has seen to; the next one goes on")
+      }
       await withTaskGroup(of: Void.self) { group in
-        for copies in copies.chunks(of: max(1, (copies.count + 3) / 4)) {
+        for copies in new.chunks(of: max(1, (new.count + 3) / 4)) {
           group.addTask { for copy in copies { await self.bring(copy, to: server, tally) } }
         }
       }
@@ -153,7 +164,11 @@ actor Healer {
         if Task.isCancelled { return }
         await sendHome(inode, tally)
       }
-      after = page.isPartial ? page.inodes.last?.id : nil
+      let next = page.isPartial ? page.inodes.last?.id : nil
+      if let next, let after, next <= after {
+        return tally.blocked("a server tells the files with stand-ins out of order")
+      }
+      after = next
     } while after != nil
   }
 

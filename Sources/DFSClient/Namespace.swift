@@ -294,10 +294,11 @@ final class Namespace: Sendable {
     case .loss(let server):
       DFSError(.damaged, "\(server) alone says that most of what the others have is gone")
     case .absurd(let absurd):
-      servers.missing(
-        answering: servers.reachable.subtracting(absurd),
-        "\(absurd) \(absurd.count == 1 ? "tells" : "tell") of views or changes that cannot be; 'dfs repair' says "
-          + "more about a server's directory")
+      DFSError(
+        .serversMissing,
+        "\(absurd) \(absurd.count == 1 ? "tells" : "tell") of views or changes that no client can have made, and "
+          + "without \(absurd.count == 1 ? "it" : "them") there are too few servers: start the others; 'dfs repair' "
+          + "looks at a server's directory")
     case .missingParts(let servers):
       DFSError(.inputOutput, "\(servers) lack parts that were uploaded; nothing was changed")
     }

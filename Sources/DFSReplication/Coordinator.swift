@@ -46,6 +46,10 @@ public struct Coordinator: Sendable {
   var fateIsOpen = false
   /// Whether servers were brought changes, or all rows, since the view was begun to be taken.
   public internal(set) var hasBroughtChanges = false
+  /// How often each server has gone back in this view: it forgot its promise, or what it was brought.
+  var setbacks = [Int](repeating: 0, count: Limits.serverCount)
+  /// A server that goes back more often in one view is a hostile one, and would be answered for ever.
+  static let setbackBound = 1_000
   /// Servers that were asked for the fate of the open change.
   var fateAsked: ServerSet = []
 

@@ -9,6 +9,7 @@ extension Coordinator {
     phase = .preparing
     source = nil
     witnesses = []
+    setbacks = [Int](repeating: 0, count: Limits.serverCount)
     outstanding = [:]
     fate = nil
     fateIsOpen = pending != nil
@@ -32,6 +33,7 @@ extension Coordinator {
   mutating func promised(_ server: ServerIndex, _ theirs: Head) -> [Action] {
     // A server promises no view that is earlier than its own.
     guard theirs.view.round <= view.round else { return absurd(server) }
+    if phase != .preparing, isSetBackTooOften(server) { return absurd(server) }
     if phase == .installing, theirs.hasSameRows(as: head) { witnesses.insert(server) }
     saw(theirs.view)
     if let namespace, theirs.view.namespace == namespace { learn(namespace) }
@@ -142,7 +144,10 @@ extension Coordinator {
       return checkLoss()
     }
     // It forgot its promise (a blank or restored disk).
-    if other < view { return prepare(server) }
+    if other < view {
+      // A promise is refused for a later view only.
+      return purpose == .prepare || isSetBackTooOften(server) ? absurd(server) : prepare(server)
+    }
     switch purpose {
     case .prepare:
       // It is in the view already: an answer to an install was lost.
@@ -164,6 +169,11 @@ extension Coordinator {
     }
     peers[server.value] = .foreign
     return checkLoss()
+  }
+
+  private mutating func isSetBackTooOften(_ server: ServerIndex) -> Bool {
+    setbacks[server.value] += 1
+    return setbacks[server.value] > Self.setbackBound
   }
 
   /// What the server says cannot be: it is left out, and nothing of it is carried to others.

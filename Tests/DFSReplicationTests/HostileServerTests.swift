@@ -26,6 +26,10 @@ import Testing
   private func expectWork(_ bench: inout Bench, _ comment: Comment) {
     for number in 2...4 as ClosedRange<UInt64> {
       bench.takeView()
+      guard bench.coordinator.phase == .leading else {
+        Issue.record("no view was taken: \(bench.told.suffix(2)), \(comment)")
+        return
+      }
       bench.append()
       #expect(bench.coordinator.head.number == number, comment)
       #expect(!bench.coordinator.needsNewView, comment)
@@ -57,6 +61,27 @@ import Testing
       }
       expectWork(&lying, "number \(number)")
     }
+  }
+
+  /// It was asked again and again, for ever.
+  @Test func aServerThatAlwaysGoesBackIsLeftOut() {
+    let early = View(round: 0, client: ClientID(66))
+    var refusing = bench { _ in .refused(early) }
+    expectWork(&refusing, "refuses every promise")
+    var forgetting = bench { reply in
+      switch reply {
+      case .installed, .applied: .refused(early)
+      default: reply
+      }
+    }
+    expectWork(&forgetting, "forgets every promise")
+    var lagging = bench { reply in
+      switch reply {
+      case .installed, .applied: .behind(.blank)
+      default: reply
+      }
+    }
+    expectWork(&lagging, "is never where it was brought")
   }
 
   /// Many views were taken while nobody else looked.

@@ -111,7 +111,7 @@ import Testing
     }
     let kept = KeptRows(user.copies.directory)
     let files = try kept.files()
-    #expect(files.count == 3)
+    try #require(files.count == 3)
     var options = user.options
     options.keptBytes = try #require(try FileSystem.status(files[2])).bytes
     try kept.trim(nowSeconds: WallClock.seconds, options)
