@@ -17,7 +17,6 @@ let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", pa
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
-let x509 = Target.Dependency.product(name: "X509", package: "swift-certificates")
 let asn1 = Target.Dependency.product(name: "SwiftASN1", package: "swift-asn1")
 let nioTest = Target.Dependency.product(name: "NIOTestUtils", package: "swift-nio")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
@@ -33,6 +32,7 @@ let unixSignals = Target.Dependency.product(
 
 /// Used by the packages above only; see the versions below.
 let pinned: [Target.Dependency] = [
+  .product(name: "X509", package: "swift-certificates"),
   .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
   .product(name: "Atomics", package: "swift-atomics"),
   .product(name: "DequeModule", package: "swift-collections"),
@@ -108,7 +108,7 @@ let package = Package(
       "DFSServer",
       [
         "DFSCore", "DFSReplication", "DFSWire", "DFSStore", nioCore, nioPosix, nioConcurrency,
-        crypto, x509, asn1, logging, lifecycle,
+        crypto, asn1, logging, lifecycle,
       ]),
     room(
       "DFSClient",

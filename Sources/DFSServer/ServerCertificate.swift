@@ -1,11 +1,7 @@
-internal import Crypto
 internal import DFSCore
 internal import DFSWire
-internal import FoundationEssentials
 internal import Glibc
 internal import Logging
-internal import SwiftASN1
-internal import X509
 
 /// Where a server's key and certificate come from: files that its operator names, else
 /// `DIR/.dfs/tls.pem`, which the server makes when it is not there.
@@ -27,7 +23,7 @@ enum ServerCertificate {
     }
     let path = "\(directory.path)/.dfs/tls.pem"
     if access(path.systemPath, F_OK) != 0, errno == ENOENT {
-      let pem = try generate(name: directory.name)
+      let pem = try SelfSignedCertificate.make(name: directory.name)
       do throws(DFSError) {
         try keep(pem, path)
         logger.info("made a key and a certificate, \(path.printable)")
@@ -57,32 +53,6 @@ enum ServerCertificate {
     // A group may be for those who may read keys, as Debian's ssl-cert is.
     guard exposure & 0o007 == 0 else { throw SecretFile.exposed(path, "holds a key") }
     return bytes
-  }
-
-  /// A new key (P-256) and a certificate for it that it signs itself, as one PEM text. The
-  /// certificate does not expire (RFC 5280, section 4.1.2.5): nobody asks for its dates, and logins
-  /// are bound to it whatever it says.
-  /// - Parameter name: of the server.
-  static func generate(name: String) throws(DFSError) -> String {
-    do {
-      let key = P256.Signing.PrivateKey()
-      let signer = Certificate.PrivateKey(key)
-      let subject = try DistinguishedName { CommonName(name) }
-      let certificate = try Certificate(
-        version: .v3, serialNumber: .init(), publicKey: signer.publicKey,
-        notValidBefore: Date(timeIntervalSince1970: 1_577_836_800),
-        notValidAfter: Date(timeIntervalSince1970: 253_402_300_799),
-        issuer: subject, subject: subject, signatureAlgorithm: .ecdsaWithSHA256,
-        extensions: try .init {
-          Critical(BasicConstraints.notCertificateAuthority)
-          Critical(KeyUsage(digitalSignature: true))
-        },
-        issuerPrivateKey: signer)
-      let pem = try certificate.serializeAsPEM().pemString
-      return key.pemRepresentation + "\n" + pem + "\n"
-    } catch {
-      throw DFSError(.inputOutput, "a key and a certificate cannot be made", cause: error)
-    }
   }
 
   /// A crash leaves it whole or absent.

@@ -95,6 +95,23 @@ import Testing
     try await again.remove()
   }
 
+  /// As another program reads it.
+  @Test func theCertificateIsOne() async throws {
+    try await withServer { server in
+      let path = Self.pem(server)
+      try Self.shell("openssl x509 -in \(path) -noout -text > \(path).txt")
+      try Self.shell("openssl verify -CAfile \(path) -partial_chain \(path)")
+      let text = try String(contentsOfFile: path + ".txt", encoding: .utf8)
+      for line in [
+        "Version: 3", "Signature Algorithm: ecdsa-with-SHA256", "Issuer: CN = DFS1",
+        "Subject: CN = DFS1", "Not After : Dec 31 23:59:59 9999 GMT", "CA:FALSE",
+        "Digital Signature", "prime256v1",
+      ] {
+        #expect(text.contains(line), "\(line)")
+      }
+    }
+  }
+
   @Test func aCertificateThatOthersReadOrThatIsDamagedIsRefused() async throws {
     let server = try await TestServer.start()
     let path = Self.pem(server)
@@ -116,15 +133,17 @@ import Testing
     try await TestServer.start(in: server.directory).remove()
   }
 
-  private static func openssl(_ arguments: String, in directory: String) throws {
+  private static func shell(_ command: String) throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    process.arguments = [
-      "-c", "cd '\(directory)' && openssl req -x509 -nodes -days 30 \(arguments) 2>/dev/null",
-    ]
+    process.arguments = ["-c", command]
     try process.run()
     process.waitUntilExit()
-    try #require(process.terminationStatus == 0)
+    try #require(process.terminationStatus == 0, "\(command)")
+  }
+
+  private static func openssl(_ arguments: String, in directory: String) throws {
+    try shell("cd '\(directory)' && openssl req -x509 -nodes -days 30 \(arguments) 2>/dev/null")
   }
 
   /// `--tls-certificate` and `--tls-key`.

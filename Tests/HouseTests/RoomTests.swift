@@ -26,7 +26,7 @@ import Testing
     ]),
     "DFSServer": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "DFSStore", "Crypto", "Logging", "ServiceLifecycle",
-      "SwiftASN1", "X509",
+      "SwiftASN1",
     ]),
     "DFSClient": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "Crypto", "Logging",
