@@ -61,14 +61,18 @@ final class ServerFuzz: Sendable {
       var frames = session
       for index in frames.indices { frames[index].id = UInt64(16 + index) }
       asked += frames.count
-      var left = frames.count
-      let bytes = frames.flatMap(\.encoded)
-      let isAnswered = try line.exchange(bytes, within: Self.patience) { answer in
-        if answer.kind == 50 { failed += 1 }
-        if answer.isReply { left -= 1 }
-        return left == 0
+      var left = Dictionary(uniqueKeysWithValues: frames.map { ($0.id, $0.kind) })
+      do {
+        let isAnswered = try line.exchange(frames.flatMap(\.encoded), within: Self.patience) {
+          if $0.kind == 50 { failed += 1 }
+          if $0.isReply { left[$0.id] = nil }
+          return left.isEmpty
+        }
+        guard isAnswered else { throw FuzzFailure("the connection was closed") }
+      } catch {
+        throw FuzzFailure(
+          "an unchanged session \(index): \(error); not answered (id: kind): \(left)")
       }
-      guard isAnswered else { throw FuzzFailure("an unchanged session \(index) was refused") }
     }
     say("unchanged sessions: \(failed) of \(asked) requests failed")
   }
