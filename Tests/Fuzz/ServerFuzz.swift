@@ -32,18 +32,18 @@ final class ServerFuzz: Sendable {
   }
 
   var inputs: UInt64 { sent.load(ordering: .relaxed) }
+  /// The batch that would be the next.
+  var batch: UInt64 { options.from &+ next.load(ordering: .relaxed) }
 
   /// Sends `options.inputs` frames, or what a batch of an earlier run was.
   func run() {
     let group = DispatchGroup()
-    let batches = max(1, options.inputs / UInt64(Self.batch))
     for _ in 0..<Self.workers {
       group.enter()
       Thread.detachNewThread {
-        while self.findings.isEmpty {
+        while self.findings.isEmpty, self.inputs < self.options.inputs {
           let batch = self.next.wrappingAdd(1, ordering: .relaxed).oldValue
-          guard batch < batches else { break }
-          self.perform(self.options.from + batch)
+          self.perform(self.options.from &+ batch)
         }
         group.leave()
       }
