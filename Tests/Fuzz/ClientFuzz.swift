@@ -13,7 +13,7 @@ struct ClientFuzz {
 
   /// Of one command of dfc, whose exchanges take 2 s at the most; some need many.
   static let commandSeconds = 120.0
-  private static let workers = 3
+  private static let workers = 6
   /// Of a round of calls on the mount: the bound of one call, and the process has to notice.
   private static let callSeconds = 60.0
 

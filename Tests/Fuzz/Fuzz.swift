@@ -89,7 +89,7 @@ struct Fuzz {
     if let problem = curve.problem { findings.add("dfs: \(problem)") }
     let seconds = Date().timeIntervalSince(start)
     say(
-      "\(fuzz.inputs) inputs in \(Int(seconds)) s; another user waited \(Int(watcher.longest * 1000)) "
+      "\(fuzz.inputs) inputs, batches \(options.from) to \(fuzz.batch), in \(Int(seconds)) s; another user waited \(Int(watcher.longest * 1000)) "
         + "ms at most; the server had \(curve.summary) resident")
   }
 }

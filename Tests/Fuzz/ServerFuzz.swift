@@ -32,18 +32,18 @@ final class ServerFuzz: Sendable {
   }
 
   var inputs: UInt64 { sent.load(ordering: .relaxed) }
+  /// The batch that would be the next.
+  var batch: UInt64 { options.from &+ next.load(ordering: .relaxed) }
 
   /// Sends `options.inputs` frames, or what a batch of an earlier run was.
   func run() {
     let group = DispatchGroup()
-    let batches = max(1, options.inputs / UInt64(Self.batch))
     for _ in 0..<Self.workers {
       group.enter()
       Thread.detachNewThread {
-        while self.findings.isEmpty {
+        while self.findings.isEmpty, self.inputs < self.options.inputs {
           let batch = self.next.wrappingAdd(1, ordering: .relaxed).oldValue
-          guard batch < batches else { break }
-          self.perform(self.options.from + batch)
+          self.perform(self.options.from &+ batch)
         }
         group.leave()
       }
@@ -61,14 +61,18 @@ final class ServerFuzz: Sendable {
       var frames = session
       for index in frames.indices { frames[index].id = UInt64(16 + index) }
       asked += frames.count
-      var left = frames.count
-      let bytes = frames.flatMap(\.encoded)
-      let isAnswered = try line.exchange(bytes, within: Self.patience) { answer in
-        if answer.kind == 50 { failed += 1 }
-        if answer.isReply { left -= 1 }
-        return left == 0
+      var left = Dictionary(uniqueKeysWithValues: frames.map { ($0.id, $0.kind) })
+      do {
+        let isAnswered = try line.exchange(frames.flatMap(\.encoded), within: Self.patience) {
+          if $0.kind == 50 { failed += 1 }
+          if $0.isReply { left[$0.id] = nil }
+          return left.isEmpty
+        }
+        guard isAnswered else { throw FuzzFailure("the connection was closed") }
+      } catch {
+        throw FuzzFailure(
+          "an unchanged session \(index): \(error); not answered (id: kind): \(left)")
       }
-      guard isAnswered else { throw FuzzFailure("an unchanged session \(index) was refused") }
     }
     say("unchanged sessions: \(failed) of \(asked) requests failed")
   }
