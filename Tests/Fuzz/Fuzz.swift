@@ -1,10 +1,12 @@
+import CLinux
 import DFSCore
 import DFSTestSupport
 import Foundation
 import Synchronization
 
-/// dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency S] [--hostile N]: mutated
-/// frames of recorded sessions against the real programs; status 1 if one crashed, hung, grew or kept others waiting.
+/// dfs-fuzz server|client|siege [--inputs N] [--seed S] [--from B] [--latency S] [--hostile N] [--seconds S]: mutated
+/// frames of recorded sessions against the real programs, or many hostile users at once; status 1 if one crashed,
+/// hung, grew or kept others waiting.
 /// `scripts/fuzz` builds and runs it.
 @main
 struct Fuzz {
@@ -12,6 +14,7 @@ struct Fuzz {
     signal(SIGPIPE, SIG_IGN)
     do {
       let options = try Options(Array(CommandLine.arguments.dropFirst()))
+      guard options.target != .siege else { return try await siege(options.seconds) }
       say("fuzz \(options.target.rawValue) --inputs \(options.inputs) --seed \(options.seed)")
       let findings = try await run(options)
       guard findings.isEmpty else {
@@ -39,6 +42,7 @@ struct Fuzz {
       "recorded \(recording.requests.count) requests and \(recording.answers.count) answers of the "
         + "kinds \(recording.kinds)")
     switch options.target {
+    case .siege: break
     case .server: try await server(options, servers, recording, findings)
     case .client:
       let changed = try ClientFuzz(
@@ -48,6 +52,48 @@ struct Fuzz {
     }
     if findings.isEmpty { try await servers.remove() } else { say("files: \(servers.directory)") }
     return findings
+  }
+
+  /// Ends with 1 if an honest user beside them met an error, or waited.
+  private static func siege(_ seconds: UInt64) async throws {
+    setenv("DFS_TEST_SERVER", Child.program("dfs"), 0)
+    let names = (0..<5).map { "fuzz\($0)" } + [FourServers.user]
+    let servers = try await FourServers(
+      users: Dictionary(uniqueKeysWithValues: names.map { ($0, FourServers.password) }))
+    let findings = Findings()
+    let place = servers.directory + "/mount"
+    guard let mounted = try MountWork.start(servers.configurationFile, place, servers.directory)
+    else { throw FuzzFailure("there is no /dev/fuse, which the honest user's mount needs") }
+    let siege = Siege(servers, findings)
+    siege.start()
+    let curves = Mutex([MemoryCurve](repeating: MemoryCurve(), count: Limits.serverCount))
+    let end = Date().addingTimeInterval(Double(seconds))
+    Thread.detachNewThread {
+      while Date() < end, findings.isEmpty {
+        for server in ServerIndex.all {
+          if servers.process(of: server) == nil { findings.crashed(crash(servers, server)) }
+          curves.withLock { $0[server.value].sample(servers.residentBytes(of: server)) }
+        }
+        usleep(100_000)
+      }
+    }
+    let (rounds, longest, call) = siege.honest(place, until: end)
+    siege.stop()
+    for (server, curve) in zip(ServerIndex.all, curves.withLock { $0 }) {
+      if let problem = curve.problem { findings.add("\(server): \(problem)") }
+      say("\(server): \(curve.summary) resident")
+    }
+    say(
+      "siege of \(seconds) s: \(siege.attacks) attacks; the honest user made \(rounds) files, the longest "
+        + "call took \(Int(longest * 1000)) ms (\(call)); \(findings.all.count) found")
+    umount2(place, Int32(MNT_DETACH))
+    mounted.child.kill(SIGTERM)
+    _ = mounted.child.wait(seconds: 10)
+    guard findings.isEmpty else {
+      say("files: \(servers.directory)")
+      exit(1)
+    }
+    try await servers.remove()
   }
 
   /// Where it was, of all that a server that ended says.
@@ -97,7 +143,7 @@ struct Fuzz {
 /// What a run is to be.
 struct Options: Sendable {
   struct Refusal: Error, CustomStringConvertible { let description: String }
-  enum Target: String { case server, client }
+  enum Target: String { case server, client, siege }
 
   let target: Target
   var inputs: UInt64 = 100_000
@@ -106,6 +152,8 @@ struct Options: Sendable {
   var from: UInt64 = 0
   /// Seconds that another user may wait.
   var latency = 1.0
+  /// How long a siege takes.
+  var seconds: UInt64 = 300
   /// How many servers are hostile; nil: one, then four.
   var hostile: UInt64?
 
@@ -120,6 +168,7 @@ struct Options: Sendable {
       case "--seed": seed = try Self.number(word)
       case "--from": from = try Self.number(word)
       case "--latency": latency = Double(try Self.number(word))
+      case "--seconds": seconds = try Self.number(word)
       case "--hostile": hostile = try Self.number(word)
       default: throw Self.refusal
       }
@@ -135,7 +184,7 @@ struct Options: Sendable {
   private static let refusal = Refusal(
     description:
       "usage: dfs-fuzz server|client [--inputs N] [--seed S] [--from B] [--latency SECONDS] "
-      + "[--hostile N]")
+      + "[--hostile N], or dfs-fuzz siege [--seconds S]")
 }
 
 /// What was found; the first ends the run.

@@ -9,6 +9,7 @@ struct Login {
 
   let server: String
   let user: String
+  var password = FourServers.password
 
   var hello: RawFrame {
     let fields = [
@@ -39,7 +40,7 @@ struct Login {
   /// - Throws: if the server refuses, or takes longer than `seconds` for a step.
   func perform(on line: Line, within seconds: Double) throws {
     _ = try ask(line, hello, 40, seconds)
-    var scram = ScramClient(user: user, password: FourServers.password, cache: Self.cache)
+    var scram = ScramClient(user: user, password: password, cache: Self.cache)
     let challenge = try ask(line, Self.scram(11, scram.first(), id: 2), 41, seconds)
     let proof = try scram.respond(to: Self.text(of: challenge))
     let done = try ask(line, Self.scram(12, proof, id: 3), 42, seconds)
