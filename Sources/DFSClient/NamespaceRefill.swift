@@ -127,7 +127,7 @@ struct NamespaceRefill: Sendable {
 
   /// - Returns: nil if the logs do not tell, or too many changes would have to be taken back.
   private func takeBack(_ source: ServerIndex) async throws(DFSError) -> Begun? {
-    let theirs = try await log(of: server, after: .max).head
+    let theirs = try await log(of: server, after: Limits.number).head
     guard theirs.view != .none, let (number, digest) = try await meeting(of: theirs, source) else {
       return nil
     }
