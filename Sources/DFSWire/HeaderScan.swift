@@ -24,10 +24,7 @@ struct HeaderScan {
 
   /// - Throws: if it is no protobuf message.
   init(_ header: [UInt8]) throws(DFSError) {
-    let isWhole = header.withUnsafeBytes { bytes in
-      var rest = bytes[...]
-      return read(&rest, .header)
-    }
+    let isWhole = header.withUnsafeBytes { read($0, 0, $0.count, .header) }
     guard isWhole || excess != nil else {
       throw .violation("a header that is no protobuf message")
     }
@@ -36,34 +33,45 @@ struct HeaderScan {
   /// About how many bytes the objects take.
   var bytes: Int { objects * 160 }
 
-  private typealias Bytes = Slice<UnsafeRawBufferPointer>
+  private typealias Bytes = UnsafeRawBufferPointer
 
+  /// Reads the message from `start` to `end`.
   /// - Returns: false if the bytes are no message, or something is over its bound.
-  private mutating func read(_ bytes: inout Bytes, _ shape: HeaderShape) -> Bool {
-    var counts: [UInt64: Int] = [:]
-    while !bytes.isEmpty {
-      guard let tag = Self.varint(&bytes), tag >> 3 != 0 else { return false }
+  private mutating func read(_ bytes: Bytes, _ start: Int, _ end: Int, _ shape: HeaderShape) -> Bool
+  {
+    var place = start
+    // Of the list whose items are being read; those of others before it are in `others`.
+    var list: (number: Int, count: Int) = (0, 0)
+    var others: [Int: Int] = [:]
+    while place < end {
+      guard let tag = Self.varint(bytes, &place, end), tag >> 3 != 0, tag <= UInt64(UInt32.max)
+      else { return false }
       fields += 1
       guard fields <= Self.fieldsBound else {
         return isOver("more than \(Self.fieldsBound) fields in one message")
       }
-      guard let length = length(of: tag, &bytes), length <= bytes.count else { return false }
-      if tag & 7 == 2, let child = shape.children[tag >> 3] {
+      guard let length = length(of: tag, bytes, &place, end), length <= end - place else {
+        return false
+      }
+      let number = Int(tag >> 3)
+      if tag & 7 == 2, number < shape.children.count, let child = shape.children[number] {
         objects += 1
         guard objects <= Self.objectsBound else {
           return isOver("more than \(Self.objectsBound) messages within one")
         }
         if let bound = child.bound {
-          let count = 1 + (counts[tag >> 3] ?? 0)
-          counts[tag >> 3] = count
-          guard count <= bound else {
+          if list.number != number {
+            others[list.number] = list.count
+            list = (number, others[number] ?? 0)
+          }
+          list.count += 1
+          guard list.count <= bound else {
             return isOver("more than \(bound) \(child.name) in one message, the bound")
           }
         }
-        var inner = bytes.prefix(length)
-        guard read(&inner, child.shape) else { return false }
+        guard read(bytes, place, place + length, child.shape) else { return false }
       }
-      bytes = bytes.dropFirst(length)
+      place += length
     }
     return true
   }
@@ -74,24 +82,28 @@ struct HeaderScan {
   }
 
   /// The bytes of a field that follow its tag (and its length); nil if the field is none.
-  private mutating func length(of tag: UInt64, _ bytes: inout Bytes) -> Int? {
+  private mutating func length(
+    of tag: UInt64, _ bytes: Bytes, _ place: inout Int, _ end: Int
+  ) -> Int? {
     switch tag & 7 {
     case 0:
-      guard let value = Self.varint(&bytes) else { return nil }
+      guard let value = Self.varint(bytes, &place, end) else { return nil }
       // Field 1 of the header is a number; where it is one elsewhere, the header's has been read.
       if tag == 8, fields == 1 { id = value }
       return 0
     case 1: return 8
-    case 2: return Self.varint(&bytes).flatMap { Int(exactly: $0) }
+    case 2: return Self.varint(bytes, &place, end).flatMap { Int(exactly: $0) }
     case 5: return 4
     default: return nil
     }
   }
 
-  private static func varint(_ bytes: inout Bytes) -> UInt64? {
+  private static func varint(_ bytes: Bytes, _ place: inout Int, _ end: Int) -> UInt64? {
     var value: UInt64 = 0
     var shift: UInt64 = 0
-    while shift < 64, let byte = bytes.popFirst() {
+    while shift < 64, place < end {
+      let byte = bytes[place]
+      place += 1
       value |= UInt64(byte & 0x7f) << shift
       if byte & 0x80 == 0 { return value }
       shift += 7
@@ -110,10 +122,14 @@ final class HeaderShape: Sendable {
     let name: String
   }
 
-  /// By the number of the field.
-  let children: [UInt64: Child]
+  /// At the number of the field.
+  let children: [Child?]
 
-  init(_ children: [UInt64: Child] = [:]) { self.children = children }
+  init(_ children: [Int: Child] = [:]) {
+    var list = [Child?](repeating: nil, count: (children.keys.max() ?? -1) + 1)
+    for (number, child) in children { list[number] = child }
+    self.children = list
+  }
 
   private static func one(_ shape: HeaderShape) -> Child {
     Child(shape: shape, bound: nil, name: "")
