@@ -106,6 +106,16 @@ final class Cluster: Sendable {
   /// Tries servers that are away again now, and waits for those that are being connected to.
   func reconnect(within patience: Duration) async {
     for link in links { _ = link.retryNow() }
+    await wait(for: links, within: patience)
+  }
+
+  func retryRefused() async {
+    let refused = links.filter(\.wasRefused)
+    for link in refused { link.isAsked() }
+    await wait(for: refused, within: Self.stragglerPatience)
+  }
+
+  private func wait(for links: [ServerLink], within patience: Duration) async {
     let deadline = ContinuousClock.now + patience
     while links.contains(where: \.isConnecting), ContinuousClock.now < deadline {
       try? await Task.sleep(for: .milliseconds(5))

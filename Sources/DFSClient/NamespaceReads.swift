@@ -139,8 +139,7 @@ extension Namespace {
     let deadline = deadline
     var reading = NamespaceReading(servers: servers, queries: queries, hedge: settings.hedge)
     var tries = 0
-    // All of them refused the login a while ago, perhaps, and would not now.
-    if servers.reachable.isEmpty { await servers.requests.reconnect() }
+    if servers.reachable.isEmpty { await servers.requests.retryRefused() }
     while servers.reachable.count >= Limits.quorum {
       if case .truth(let rows) = await reading.attempt() {
         let page = try NamespacePage(queries, rows)

@@ -12,6 +12,9 @@ protocol ServerRequests: Sendable {
   func states() -> [ServerState]
   /// Servers that are away are tried again at once, and waited for for a moment.
   func reconnect() async
+  /// Servers that refused the login are tried again, since they may not refuse it now, and waited for
+  /// for a moment. Those that are away are not: a read need not wait for them.
+  func retryRefused() async
   /// - Throws: what the server said (`Reply.failed`), `disconnected` or `timedOut`.
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration
@@ -38,6 +41,7 @@ protocol ServerRequests: Sendable {
 extension ServerRequests {
   var loop: any EventLoop { MultiThreadedEventLoopGroup.singleton.any() }
   var namespace: NamespaceID? { nil }
+  func retryRefused() async {}
   func agreed(on namespace: NamespaceID?) {}
   func heard(_ head: Head, of server: ServerIndex) throws(DFSError) {}
 

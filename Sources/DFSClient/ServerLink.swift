@@ -98,6 +98,9 @@ final class ServerLink: Sendable {
 
   var isConnecting: Bool { inside.withLock { $0.state.phase == .connecting } }
 
+  /// Whether it refused the login, or did not fit the configuration, last time.
+  var wasRefused: Bool { inside.withLock { $0.state.wasRefused } }
+
   /// Connects now if it waits to do so.
   /// - Returns: whether it does.
   func retryNow() -> Bool {

@@ -136,6 +136,11 @@ struct ServerLinkState {
   /// Whether it waits for long, since trying again soon cannot help unless somebody changed something.
   var isRefused: Bool { phase == .waiting && problem.map(Self.isHopeless) ?? false }
 
+  /// The same, and while that is being tried again.
+  var wasRefused: Bool {
+    (phase == .waiting || phase == .connecting) && problem.map(Self.isHopeless) ?? false
+  }
+
   /// What was refused may be right now; asking costs the server something, so not more often.
   static let refusedPause = TimeAmount.seconds(1)
 
