@@ -54,7 +54,8 @@ final class Meter: Sendable {
   /// A file of `bytes` more is to move.
   func expect(_ bytes: UInt64, _ name: some CustomStringConvertible) {
     state.withLock { progress in
-      progress.total += bytes
+      // (A hostile server may tell any sizes.)
+      progress.total = min(progress.total, .max - bytes) + bytes
       progress.files += 1
       progress.name = name.description
     }
