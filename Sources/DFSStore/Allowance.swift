@@ -32,8 +32,8 @@ final class Allowance: Sendable {
     guard space.available < kept + bytes else { return }
     throw DFSError(
       .noSpace,
-      "the disk of this server has \(space.available) bytes left, of which \(kept) are kept for "
-        + "databases; make room")
+      "no space left for files: \(space.available) bytes are free on the disk of this server, and "
+        + "\(kept) of it are kept for databases; make room there")
   }
 
   /// The space as this user sees it.

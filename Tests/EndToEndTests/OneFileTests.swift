@@ -101,7 +101,7 @@ extension EndToEnd {
           # timeout(1) ends itself with the same signal: its child may still be on its way out.
           for i in $(seq 300); do dfs-mount --unmount $M 2> $LOCAL/busy && break; sleep 0.1; done
           ! mountpoint -q $M || { cat $LOCAL/busy; exit 1; }
-          kill $feeders
+          kill -KILL $feeders
           \(Self.nothingIsKept)
           dfs-mount $CONF $M
           cmp $LOCAL/content $M/dd; cmp $LOCAL/content $M/cp
