@@ -92,7 +92,7 @@ extension EndToEnd {
       }
       try await MountedCluster.run(mounts: 0, arguments: ["--address", "0.0.0.0"]) { cluster in
         try await eventually("it is said") {
-          cluster.servers.log(of: ServerIndex(0)).contains("other machines")
+          cluster.servers.log(of: ServerIndex(0)).contains("the certificate of")
         }
         let log = cluster.servers.log(of: ServerIndex(0))
         #expect(!log.contains("loopback only"), "\(log)")
