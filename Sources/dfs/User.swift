@@ -88,10 +88,7 @@ struct User: AsyncParsableCommand {
 
     func run() async throws {
       try await reporting {
-        let name = try UserName(name)
-        guard try UsersDisk.readExisting(file.path).contains(name) else {
-          throw User.missing(name, file)
-        }
+        let name = try User.existing(name, file)
         let text = try password.text(of: name)
         try UsersDisk.change(file.path) { users throws(DFSError) in
           try users.set(name, password: text, iterations: hashing.iterations)
@@ -109,10 +106,7 @@ struct User: AsyncParsableCommand {
 
     func run() async throws {
       try await reporting {
-        let name = try UserName(name)
-        guard try UsersDisk.readExisting(file.path).contains(name) else {
-          throw User.missing(name, file)
-        }
+        let name = try User.existing(name, file)
         _ = try UsersDisk.change(file.path) { $0.remove(name) }
         print("removed \(name) from \(file.path)")
       }
@@ -158,7 +152,15 @@ struct User: AsyncParsableCommand {
     }
   }
 
-  static func missing(_ name: UserName, _ file: File) -> DFSError {
+  /// The name of a user that the file has.
+  /// - Throws: `notFound` if there is no such user.
+  static func existing(_ text: String, _ file: File) throws -> UserName {
+    let name = try UserName(text)
+    guard try UsersDisk.readExisting(file.path).contains(name) else { throw missing(name, file) }
+    return name
+  }
+
+  private static func missing(_ name: UserName, _ file: File) -> DFSError {
     DFSError(
       .notFound,
       "'\(name)' is not in \(file.path.printable); run: dfs user list --users \(file.path.printable)"

@@ -17,10 +17,7 @@ extension User {
 
     func run() async throws {
       try await reporting {
-        let name = try UserName(name)
-        guard try UsersDisk.readExisting(file.path).contains(name) else {
-          throw User.missing(name, file)
-        }
+        let name = try User.existing(name, file)
         let text = try UsersDisk.change(file.path) { users throws(DFSError) in
           var all = users.bounds[name] ?? UserBounds()
           for word in bounds { try all.set(word) }
