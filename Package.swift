@@ -93,6 +93,8 @@ let package = Package(
     .systemLibrary(
       name: "CXXHash", path: "Sources/CXXHash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
+    .systemLibrary(
+      name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CEdit", path: "Sources/CEdit", providers: [.apt(["libedit-dev"])]),
 
     room("DFSCore", ["CXXHash", crypto]),
@@ -103,7 +105,7 @@ let package = Package(
         "DFSCore", nioCore, nioSSL, nioTLS, protobuf, crypto, cryptoExtras, asn1,
       ],
       exclude: ["dfs.proto"], swiftSettings: settings),
-    room("DFSStore", ["DFSCore", "DFSReplication", "CLinux", nioPosix, grdb, logging]),
+    room("DFSStore", ["DFSCore", "DFSReplication", "CLinux", "CSQLite", nioPosix, grdb, logging]),
     room(
       "DFSServer",
       [

@@ -1,3 +1,4 @@
+internal import CSQLite
 internal import DFSCore
 internal import Foundation
 internal import GRDB
@@ -10,6 +11,8 @@ internal import Synchronization
 /// - SQLite never checkpoints by itself: the log reaches stable storage only through `Writer`, which
 ///   first brings the copies there that the log's changes name; and where a process left a log, after
 ///   everything of the user was brought there (`DatabaseHandle.examine`).
+/// - Nor does it move or remove the log when the last connection ends (`configuration`): only `close`
+///   does, which says so in the mark. What is let go after a failure stays as it is.
 /// - A file that is not ours, or of a newer format, is not written.
 /// - Before anything is written the mark says that the database is open, and the log has a frame; it
 ///   says closed only after everything is in the database (`DatabaseMark`).
@@ -55,17 +58,16 @@ final class NamespaceDatabase: Sendable {
     do {
       try prepare(pool, known)
     } catch let error as DatabaseError where error.extendedResultCode == .SQLITE_IOERR_FSYNC {
-      abandoned.withLock { $0[path] = pool }
+      abandoned.withLock { _ = $0.insert(path) }
       throw error
     }
     return pool
   }
 
-  /// Databases that could not be opened because an fsync failed. They stay open as long as the process:
-  /// closing one would ask for that fsync again.
-  private static let abandoned = Mutex<[String: DatabasePool]>([:])
+  /// Databases that could not be opened because an fsync failed: this process does not open them again.
+  private static let abandoned = Mutex<Set<String>>([])
 
-  static func isAbandoned(_ path: String) -> Bool { abandoned.withLock { $0[path] != nil } }
+  static func isAbandoned(_ path: String) -> Bool { abandoned.withLock { $0.contains(path) } }
 
   private static func prepare(_ pool: DatabasePool, _ known: Ledger?) throws {
     try pool.writeWithoutTransaction { db in
@@ -95,6 +97,7 @@ final class NamespaceDatabase: Sendable {
     configuration.foreignKeysEnabled = false
     configuration.busyMode = .timeout(5)
     configuration.prepareDatabase { db in
+      try setCheckpointOnClose(false, db)
       try db.execute(
         sql: """
           PRAGMA cache_size = -1000;
@@ -104,6 +107,11 @@ final class NamespaceDatabase: Sendable {
           """)
     }
     return configuration
+  }
+
+  private static func setCheckpointOnClose(_ isOn: Bool, _ db: Database) throws {
+    let status = dfs_checkpoint_on_close(db.sqliteConnection, isOn ? 1 : 0)
+    guard status == SQLITE_OK else { throw DatabaseError(resultCode: ResultCode(rawValue: status)) }
   }
 
   /// The format of the tables; nil if there are none, as in a new file.
@@ -193,7 +201,10 @@ final class NamespaceDatabase: Sendable {
       try DatabaseMark.closed.write(directory)
       isMarkedOpen.withLock { $0 = false }
       // The log is of no use any more, and what is left open is closed with this object.
-      _ = try? pool.writeWithoutTransaction { db in try db.checkpoint(.truncate) }
+      _ = try? pool.writeWithoutTransaction { db in
+        try Self.setCheckpointOnClose(true, db)
+        try db.checkpoint(.truncate)
+      }
       try? pool.close()
       return ledger
     } catch {

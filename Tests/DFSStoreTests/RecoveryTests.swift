@@ -39,6 +39,40 @@ import Testing
     #expect(try await survivor.apply(Fixture.create(1, "a")) == .refused(Fixture.view(5)))
   }
 
+  /// The log is what the next process reads: whoever lets go of the last connection, as a server does
+  /// that ends, must not move and remove it.
+  @Test func aDatabaseThatFailedKeepsItsLog() async throws {
+    let place = TemporaryDirectory()
+    let head = try await headOfAFailedUser(place)
+    let log = "\(place.path)/alice/\(NamespaceDatabase.fileName)-wal"
+    let size = try #require(try FileSystem.status(log)).bytes
+    #expect(size > 0)
+    let again = try await Fixture.open(place.path).user(Fixture.alice)
+    #expect(again.head() == head)
+  }
+
+  /// Nobody has the store any more when this returns.
+  private func headOfAFailedUser(_ place: TemporaryDirectory) async throws -> Head {
+    weak var released: UserStore?
+    let head: Head
+    do {
+      let store = try Fixture.open(place.path)
+      let user = try await store.user(Fixture.alice)
+      released = user
+      try await user.begin()
+      try await user.apply(Fixture.create(1, "f1"))
+      user.writer.fail(DFSError(.inputOutput, "a disk that fails"))
+      head = user.head()
+      await store.close()
+    }
+    let deadline = ContinuousClock.now + .seconds(20)
+    while released != nil, ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    #expect(released == nil)
+    return head
+  }
+
   /// What a process left in the log is in the database before anything is added: an fsync of that log may
   /// have failed, and nothing behind the gap would survive a loss of power.
   @Test func theLogOfAnEndedProcessIsNotBuiltOn() async throws {

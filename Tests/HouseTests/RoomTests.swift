@@ -22,7 +22,7 @@ import Testing
       "CryptoExtras", "_CryptoExtras",
     ]),
     "DFSStore": system.union([
-      "DFSCore", "DFSReplication", "CLinux", "GRDB", "GRDBSQLite", "Logging", "NIOPosix",
+      "DFSCore", "DFSReplication", "CLinux", "CSQLite", "GRDB", "GRDBSQLite", "Logging", "NIOPosix",
     ]),
     "DFSServer": system.union(nio).union([
       "DFSCore", "DFSReplication", "DFSWire", "DFSStore", "Crypto", "Logging", "ServiceLifecycle",
