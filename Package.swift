@@ -1,6 +1,6 @@
 // swift-tools-version: 6.1
-// The house: rooms (libraries), doors (executables) and their tests. docs/ARCHITECTURE.md says
-// which room may use which; Tests/HouseTests enforces it.
+// The package: modules, executables and their tests. docs/ARCHITECTURE.md says which module may use
+// which; Tests/RepositoryRules enforces it.
 import PackageDescription
 
 let settings: [SwiftSetting] = [
@@ -39,7 +39,7 @@ let pinned: [Target.Dependency] = [
   .product(name: "SystemPackage", package: "swift-system"),
 ]
 
-func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
@@ -48,7 +48,7 @@ let selfContained: [LinkerSetting] = [
   .unsafeFlags(["-static-stdlib"], .when(configuration: .release))
 ]
 
-func door(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .executableTarget(
     name: name, dependencies: dependencies,
     swiftSettings: settings + [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))],
@@ -97,31 +97,31 @@ let package = Package(
       name: "CSQLite", path: "Sources/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CEdit", path: "Sources/CEdit", providers: [.apt(["libedit-dev"])]),
 
-    room("DFSCore", ["CXXHash", crypto]),
-    room("DFSReplication", ["DFSCore"]),
+    module("DFSCore", ["CXXHash", crypto]),
+    module("DFSReplication", ["DFSCore"]),
     .target(
       name: "DFSWire",
       dependencies: [
         "DFSCore", nioCore, nioSSL, nioTLS, protobuf, crypto, cryptoExtras, asn1,
       ],
       exclude: ["dfs.proto"], swiftSettings: settings),
-    room("DFSStore", ["DFSCore", "DFSReplication", "CLinux", "CSQLite", nioPosix, grdb, logging]),
-    room(
+    module("DFSStore", ["DFSCore", "DFSReplication", "CLinux", "CSQLite", nioPosix, grdb, logging]),
+    module(
       "DFSServer",
       [
         "DFSCore", "DFSReplication", "DFSWire", "DFSStore", nioCore, nioPosix, nioConcurrency,
         crypto, asn1, logging, lifecycle,
       ]),
-    room(
+    module(
       "DFSClient",
       [
         "DFSCore", "DFSReplication", "DFSWire", nioCore, nioPosix, nioConcurrency, crypto, logging,
       ]),
-    room("DFSMount", ["DFSCore", "DFSClient", "CFuse", "CLinux", nioPosix, logging]),
+    module("DFSMount", ["DFSCore", "DFSClient", "CFuse", "CLinux", nioPosix, logging]),
 
-    door("dfs", ["DFSCore", "DFSServer", "DFSStore", arguments, logging, lifecycle, unixSignals]),
-    door("dfc", ["DFSCore", "DFSClient", "CEdit", arguments, logging]),
-    door("dfs-mount", ["DFSCore", "DFSClient", "DFSMount", arguments, logging]),
+    executable("dfs", ["DFSCore", "DFSServer", "DFSStore", arguments, logging, lifecycle, unixSignals]),
+    executable("dfc", ["DFSCore", "DFSClient", "CEdit", arguments, logging]),
+    executable("dfs-mount", ["DFSCore", "DFSClient", "DFSMount", arguments, logging]),
 
     .target(
       name: "DFSTestSupport",
@@ -155,7 +155,7 @@ let package = Package(
       ["DFSCore", "DFSClient", "DFSReplication", "DFSWire", "DFSTestSupport", nioCore, logging]),
     tests("DFSMountTests", ["DFSCore", "DFSClient", "DFSMount", "DFSTestSupport", logging]),
     // It names what only other packages use, since SwiftPM warns of what nobody names.
-    tests("HouseTests", ["DFSCore"] + pinned),
+    tests("RepositoryRules", ["DFSCore"] + pinned),
     tests("EndToEndTests", ["DFSCore", "DFSTestSupport"]),
   ]
 )

@@ -5,7 +5,7 @@ internal import Foundation
 public import Logging
 
 /// Where dfs-mount begins: words of the command line keep bytes that are not UTF-8 (`ByteText`).
-@main enum Door {
+@main enum Main {
   static func main() async {
     do {
       var command = try DfsMount.parseAsRoot(ByteText.commandLine)
@@ -26,7 +26,7 @@ public import Logging
   }
 }
 
-/// The door of the mount: arguments in, exit status out.
+/// The executable of the mount: arguments in, exit status out.
 struct DfsMount: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dfs-mount",

@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import DFSCore
 internal import Glibc
 
-/// The door of the server: arguments in, exit status out.
+/// The executable of the server: arguments in, exit status out.
 struct Dfs: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dfs",
@@ -40,7 +40,7 @@ enum ExitStatus {
 }
 
 /// Where dfs begins: words of the command line keep bytes that are not UTF-8 (`ByteText`).
-@main enum Door {
+@main enum Main {
   static func main() async {
     do {
       var command = try Dfs.parseAsRoot(ByteText.commandLine)

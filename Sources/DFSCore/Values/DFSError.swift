@@ -1,0 +1,45 @@
+/// The one error shape: what kind, what happened (fact, bound, remedy), and what caused it.
+///
+/// The kind is mapped once to an errno, in DFSMount, and once to an exit status, in the executables.
+public struct DFSError: Error, Hashable, Sendable, CustomStringConvertible {
+  public enum Code: String, Sendable, CaseIterable, Hashable {
+    // What a file system answers.
+    case notFound, exists, notDirectory, isDirectory, notEmpty, invalidArgument, nameTooLong
+    case fileTooLarge, noSpace, quotaExceeded, readOnly, notPermitted, accessDenied, staleHandle
+    case noAttribute, outOfRange, tooManyLinks, unsupported, loop, busy, crossDevice
+    // What servers and the net do.
+    /// The parts of a file cannot all be found on the servers that are up.
+    case incomplete
+    /// Too few servers answer for what was asked.
+    case serversMissing
+    /// The outcome is not known: it may or may not have happened.
+    case timedOut
+    /// Wrong user name or password.
+    case loginFailed
+    /// One server could not be reached, or its connection ended.
+    case disconnected
+    /// Bytes do not match their checksum, or a record cannot be read.
+    case damaged
+    /// The peer broke the protocol.
+    case protocolViolation
+    /// Another client holds a later view.
+    case displaced
+    case cancelled
+    /// Wrong words on the command line or in a configuration.
+    case configuration
+    /// The operating system refused something.
+    case inputOutput
+  }
+
+  public let code: Code
+  public let message: String
+  public let cause: String?
+
+  public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+    self.code = code
+    self.message = message
+    self.cause = cause.map { "\($0)" }
+  }
+
+  public var description: String { cause.map { "\(message): \($0)" } ?? message }
+}

@@ -1,0 +1,144 @@
+internal import DFSCore
+internal import NIOCore
+internal import SwiftProtobuf
+
+/// A frame's header ↔ its message. The other Codec files map the values; each value that comes in
+/// is checked there, so that nothing behind this module meets one out of bounds.
+
+extension Frame {
+  func encodedHeader() throws(DFSError) -> [UInt8] {
+    var header = ProtoHeader()
+    switch message {
+    case .request(let id, let request):
+      header.id = id
+      header.kind = request.wire
+    case .reply(let id, let reply):
+      header.id = id
+      header.kind = reply.wire
+    case .push(let push):
+      header.kind = push.wire
+    case .unreadable(let id, let error):
+      header.id = id
+      header.kind = .failed(error.wire)
+    case .large(let bytes, _): return bytes
+    }
+    do {
+      return try header.serializedBytes()
+    } catch {
+      throw DFSError(.invalidArgument, "a message cannot be encoded", cause: error)
+    }
+  }
+
+  /// - Throws: if the header is no protobuf message at all.
+  init(header bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
+    if bytes.count > HeaderScan.leastBytes {
+      let scan = try HeaderScan(bytes)
+      if let excess = scan.excess {
+        self.init(.unreadable(id: scan.id, excess), body: body)
+        return
+      }
+    }
+    try self.init(scanned: bytes, body: body)
+  }
+
+  /// A large header is only counted: `decoded` makes the message of it.
+  init(counting bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
+    let scan = try HeaderScan(bytes)
+    let message =
+      scan.excess.map { Message.unreadable(id: scan.id, $0) }
+      ?? .large(header: bytes, weight: bytes.count + scan.bytes)
+    self.init(message, body: body)
+  }
+
+  /// The frame with its message, where that is `large` so far. It may take a tenth of a second.
+  public var decoded: Frame {
+    guard case .large(let header, _) = message else { return self }
+    do throws(DFSError) {
+      return try Frame(scanned: header, body: body ?? ByteBuffer())
+    } catch {
+      return Frame(.unreadable(id: 0, error))
+    }
+  }
+
+  /// The encoded header, to be sent as `large` from an event loop later; nil if it cannot be encoded.
+  public var encodedAhead: [UInt8]? { try? encodedHeader() }
+
+  /// - Parameter bytes: a header that a scan found within its bounds.
+  private init(scanned bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
+    let header: ProtoHeader
+    do {
+      var options = BinaryDecodingOptions()
+      options.discardUnknownFields = true
+      header = try ProtoHeader(serializedBytes: bytes, options: options)
+    } catch {
+      throw DFSError(.protocolViolation, "a header that is no protobuf message", cause: error)
+    }
+    do {
+      let message = try Message(header)
+      try message.check(body: body.readableBytes)
+      self.init(message, body: body)
+    } catch {
+      self.init(.unreadable(id: header.id, error))
+    }
+  }
+}
+
+extension Message {
+  fileprivate init(_ header: ProtoHeader) throws(DFSError) {
+    guard let kind = header.kind else {
+      throw .violation("unknown message; this program speaks version \(Wire.version) of the wire")
+    }
+    if let request = try Request(kind) {
+      guard header.id != 0 else { throw .violation("a request with the id 0") }
+      self = .request(id: header.id, request)
+    } else if let reply = try Reply(kind) {
+      self = .reply(id: header.id, reply)
+    } else if let push = try Push(kind) {
+      self = .push(push)
+    } else {
+      throw .violation("unknown message")
+    }
+  }
+
+  /// Only pieces of parts have a body, and exactly the one that their extent describes.
+  fileprivate func check(body bytes: Int) throws(DFSError) {
+    switch self {
+    case .request(_, .putPart(let extent, _)), .reply(_, .part(let extent)):
+      try extent.check(body: bytes)
+    default:
+      guard bytes == 0 else {
+        throw .violation("a body of \(bytes) bytes with a message that has none")
+      }
+    }
+  }
+}
+
+extension BinaryInteger {
+  /// The number, if it is within its bound, in both directions. Every quantity that comes in goes
+  /// through here before it is calculated with; what is only compared or looked up (identities,
+  /// digests, checksums, sets of bits) has a fixed width in dfs.proto and does not.
+  func bounded(_ name: String, by bound: UInt64 = Limits.number) throws(DFSError) -> Self {
+    guard magnitude <= bound else {
+      throw .violation("\(name) \(self) in a message; the bound is \(bound)")
+    }
+    return self
+  }
+}
+
+extension DFSError {
+  static func violation(_ message: String) -> DFSError { DFSError(.protocolViolation, message) }
+}
+
+/// Maps a list whose length is bounded.
+func list<Wired, Value>(
+  _ items: [Wired], atMost bound: Int = Wire.listItems, of name: String,
+  _ value: (Wired) throws(DFSError) -> Value
+) throws(DFSError) -> [Value] {
+  guard items.count <= bound else {
+    throw .violation("\(items.count) \(name) in one message; the bound is \(bound)")
+  }
+  var values: [Value] = []
+  values.reserveCapacity(items.count)
+  for item in items { values.append(try value(item)) }
+  return values
+}
