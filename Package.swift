@@ -105,7 +105,8 @@ let package = Package(
         "DFSCore", nioCore, nioSSL, nioTLS, protobuf, crypto, cryptoExtras, asn1,
       ],
       exclude: ["dfs.proto"], swiftSettings: settings),
-    module("DFSStore", ["DFSCore", "DFSReplication", "CLinux", "CSQLite", nioPosix, grdb, logging]),
+    module(
+      "DFSStore", ["DFSCore", "DFSReplication", "CLinux", "CSQLite", nioPosix, grdb, logging]),
     module(
       "DFSServer",
       [
@@ -119,7 +120,8 @@ let package = Package(
       ]),
     module("DFSMount", ["DFSCore", "DFSClient", "CFuse", "CLinux", nioPosix, logging]),
 
-    executable("dfs", ["DFSCore", "DFSServer", "DFSStore", arguments, logging, lifecycle, unixSignals]),
+    executable(
+      "dfs", ["DFSCore", "DFSServer", "DFSStore", arguments, logging, lifecycle, unixSignals]),
     executable("dfc", ["DFSCore", "DFSClient", "CEdit", arguments, logging]),
     executable("dfs-mount", ["DFSCore", "DFSClient", "DFSMount", arguments, logging]),
 

@@ -5,7 +5,7 @@ internal import DFSCore
 enum ExitStatus {
   static let help = """
     EXIT STATUS: 0 mounted (or unmounted); 1 failed; 3 wrong user name or password; 5 fewer than two \
-    servers answered; 64 wrong usage or configuration. The message says why.
+    servers answered; 64 usage error or configuration. The message says why.
     """
 
   static func of(_ error: DFSError) -> Int32 {

@@ -10,7 +10,7 @@ struct Dfs: AsyncParsableCommand {
     usage: """
       dfs DIR PORT [options]
       dfs user add|remove|passwd|set|list|convert …
-      dfs repair DIR [--user NAME] [--set-aside] [--restore FILE] [--lower-rounds]
+      dfs repair DIR [--user NAME] [--quarantine] [--restore FILE] [--lower-rounds]
       dfs rescue DIR … --to OUT [--user NAME] [--privileged]
       """,
     discussion: """
@@ -35,7 +35,7 @@ enum ExitStatus {
   static let interrupted = ExitCode(130)
   static let help = """
     EXIT STATUS: 0 stopped as asked, or done; 1 failed (the message says why: the port is in use, \
-    the directory is locked or belongs to another server, …); 64 wrong usage.
+    the directory is locked or belongs to another server, …); 64 usage error.
     """
 }
 

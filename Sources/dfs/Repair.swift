@@ -8,12 +8,12 @@ internal import Glibc
 struct Repair: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "repair",
-    abstract: "Check the databases of a server that is stopped; set damaged ones aside.",
+    abstract: "Check the databases of a server that is stopped; quarantine damaged ones.",
     discussion: """
       Reads every user's database whole and says for each whether it is good or what is wrong. \
-      Nothing is changed unless --set-aside is given: then a damaged database, its log and what \
+      Nothing is changed unless --quarantine is given: then a damaged database, its log and what \
       belongs to them move to DIR/USER/damaged. The server, started again, has no rows for that user \
-      until a mount or `dfc heal` has refilled it from the others; copies of parts stay and are used \
+      until a mount or `dfc heal` has brought it the rows of the others; copies of parts stay and are used \
       again. Do so on one server at a time, and wait until `dfc status` says that all is complete.
 
       It also names the rows that were kept when a state transfer removed many. --restore makes them the \
@@ -22,8 +22,8 @@ struct Repair: AsyncParsableCommand {
       that no client can be, after which nobody could write: stop all clients, and do so on every server \
       that says so.
 
-      EXIT STATUS: 0 every database is good; 1 one is damaged (and was set aside, if asked), or it \
-      could not be done: the message says why; 64 wrong usage.
+      EXIT STATUS: 0 every database is good; 1 one is damaged (and was quarantined, if asked), or it \
+      could not be done: the message says why; 64 usage error.
       """)
 
   @Argument(help: "The server's directory.", completion: .directory)
@@ -33,7 +33,13 @@ struct Repair: AsyncParsableCommand {
   var user: String?
 
   @Flag(help: "Move damaged databases to DIR/USER/damaged.")
+  var quarantine = false
+
+  /// What the option was called in releases before 1.2.
+  @Flag(help: .hidden)
   var setAside = false
+
+  private var quarantines: Bool { quarantine || setAside }
 
   @Option(help: "A file of kept rows to make those of --user again.", completion: .file())
   var restore: String?
@@ -56,7 +62,7 @@ struct Repair: AsyncParsableCommand {
       let users = try user.map { [try UserName($0)] } ?? repair.users()
       var isDamaged = false
       for user in users {
-        let finding = try repair.check(user, setsAside: setAside, progress: progress(user))
+        let finding = try repair.check(user, quarantines: quarantines, progress: progress(user))
         StandardError.eraseLine()
         let more = try await amend(finding, repair)
         print(json ? try Self.json(finding, more) : text(finding) + more.text)
@@ -124,10 +130,10 @@ struct Repair: AsyncParsableCommand {
     case .good(let rows): return "\(finding.user): good, \(rows) rows"
     case .absent: return "\(finding.user): no database yet"
     case .damaged(let error):
-      guard setAside else { return "\(finding.user): damaged: \(error)" }
+      guard quarantines else { return "\(finding.user): damaged: \(error)" }
       return "\(finding.user): damaged: \(error)\n"
-        + finding.setAside.map { "  moved to \($0.printable)\n" }.joined()
-        + "  start the server: any mount, or dfc heal, refills it from the other servers"
+        + finding.quarantined.map { "  moved to \($0.printable)\n" }.joined()
+        + "  start the server: any mount, or dfc heal, brings it the rows of the other servers"
     }
   }
 
@@ -151,7 +157,7 @@ struct Repair: AsyncParsableCommand {
       case .absent: Record(user: user, state: "absent", setAside: [])
       case .damaged(let error):
         Record(
-          user: user, state: "damaged", problem: error.description, setAside: finding.setAside)
+          user: user, state: "damaged", problem: error.description, setAside: finding.quarantined)
       }
     record.keptRows = more.kept
     record.hasAbsurdRound = more.hasAbsurdRound

@@ -22,7 +22,7 @@ struct RescueCommand: AsyncParsableCommand {
       change the exit status.
 
       EXIT STATUS: 0 everything was rebuilt; 1 failed (the message says why: OUT is not empty, \
-      the disk is full, a server is running, …); 4 something is incomplete; 64 wrong usage; \
+      the disk is full, a server is running, …); 4 something is incomplete; 64 usage error; \
       130 interrupted.
       """)
 

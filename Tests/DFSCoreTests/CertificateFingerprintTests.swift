@@ -44,7 +44,7 @@ import Testing
     let error = #expect(throws: DFSError.self) {
       try Self.read("Server DFS1 192.0.2.1:10001 SHA256:abc")
     }
-    #expect(error?.message.contains("dfc.conf:1: 'SHA256:abc' is no fingerprint") == true)
+    #expect(error?.message.contains("dfc.conf:1: 'SHA256:abc' is not a fingerprint") == true)
   }
 
   @Test func encryptionIsSaidInOneWord() throws {

@@ -138,19 +138,22 @@ import Testing
     ("Server DFS1 h:1", "dfc.conf:5: server DFS1 was given on line 1 already"),
     ("Server DFS5 h:1", "dfc.conf:5: Server 'DFS5 h:1' names no server; the servers are DFS1, "),
     ("Username A\nUser B", "dfc.conf:6: Username was given on line 5 already; remove one of them"),
-    ("Username .a", "dfc.conf:5: '.a' is no user name"),
+    ("Username .a", "dfc.conf:5: '.a' is not a user name"),
     ("Password:", "dfc.conf:5: Password has no value; give one or remove the line"),
     ("Password x\nPassword-File y", "dfc.conf:6: Password and Password-File are both given"),
     ("Writes some", "dfc.conf:5: Writes 'some' is not known; use all or quorum"),
-    ("Spool-Size 1X", "dfc.conf:5: Spool-Size '1X' is no size; write bytes as a whole number"),
+    ("Spool-Size 1X", "dfc.conf:5: Spool-Size '1X' is not a size; write bytes as a whole number"),
     ("Spool-Size 1", "dfc.conf:5: Spool-Size '1' is out of bounds: 16M to 8192T"),
     ("Spool-Size 99999999T", "dfc.conf:5: Spool-Size '99999999T' is out of bounds"),
-    ("Read-Cache -1", "dfc.conf:5: Read-Cache '-1' is no size"),
-    ("Cached-Rows many", "dfc.conf:5: Cached-Rows 'many' is no whole number"),
-    ("Call-Timeout 30", "dfc.conf:5: Call-Timeout '30' is no duration; write a whole number with"),
+    ("Read-Cache -1", "dfc.conf:5: Read-Cache '-1' is not a size"),
+    ("Cached-Rows many", "dfc.conf:5: Cached-Rows 'many' is not a whole number"),
+    (
+      "Call-Timeout 30",
+      "dfc.conf:5: Call-Timeout '30' is not a duration; write a whole number with"
+    ),
     ("Call-Timeout 2500ms", "dfc.conf:5: Call-Timeout '2500ms' is not a whole number of seconds"),
     ("Hedge 3s", "dfc.conf:5: Hedge '3s' is out of bounds: 10ms to 2s"),
-    ("Cluster a/b", "dfc.conf:5: Cluster 'a/b' is no name"),
+    ("Cluster a/b", "dfc.conf:5: Cluster 'a/b' is not a name"),
   ])
   func refusesWithLineAndRemedy(_ line: String, _ message: String) {
     let refusal = Self.refusal(Self.servers(besides: line))
@@ -162,9 +165,9 @@ import Testing
     ("127.0.0.1:0", "has the port '0'; ports are 1 to 65535"),
     ("127.0.0.1:65536", "has the port '65536'; ports are 1 to 65535"),
     ("127.0.0.1:http", "has the port 'http'; ports are 1 to 65535"),
-    ("::1:10001", "is no host; write"),
+    ("::1:10001", "is not a host; write"),
     ("a b c", "needs one address; write"),
-    ("a/b:10001", "is no host; write"),
+    ("a/b:10001", "is not a host; write"),
     ("127.0.0.1:10002", "has the address of"),
   ])
   func refusesAddresses(_ address: String, _ message: String) {

@@ -15,7 +15,7 @@ struct Bench {
   /// What the coordinator told, in order.
   var told: [Coordinator.Action] = []
   var sent: [Coordinator.Action] = []
-  var refills = 0
+  var transfers = 0
   var logPage = 1_000
   /// Hostile servers: what they say instead.
   var lies: [ServerIndex: (NamespaceReply) -> NamespaceReply] = [:]
@@ -55,8 +55,8 @@ struct Bench {
         if silent.contains(server) { continue }
         let reply = answer(request, by: server)
         queue += coordinator.receive(lies[server]?(reply) ?? reply, token: token)
-      case .refill(let server, let source, let view):
-        queue += coordinator.refilled(server, head: refill(server, source, view))
+      case .transfer(let server, let source, let view):
+        queue += coordinator.refilled(server, head: transfer(server, source, view))
       default: told.append(action)
       }
     }
@@ -84,20 +84,20 @@ struct Bench {
     }
   }
 
-  private mutating func refill(
+  private mutating func transfer(
     _ server: ServerIndex, _ source: ServerIndex, _ view: View
   ) -> Head? {
-    refills += 1
+    transfers += 1
     let state = disks[source.value].current
     guard let to = coordinator.goal, state.replica.head.hasSameRows(as: to) else { return nil }
-    return disks[server.value].refill(
+    return disks[server.value].transfer(
       view, rows: Array(state.rows.values), to: to, archive: state.archive)
   }
 }
 
 extension RowWrite {
   static func note(_ name: String, _ value: UInt8) -> RowWrite {
-    guard let name = try? AttributeName(name) else { preconditionFailure("\(name) is no name") }
+    guard let name = try? AttributeName(name) else { preconditionFailure("\(name) is not a name") }
     return RowWrite(.attribute(InodeID(9), name: name), RowValue(bytes: [value]))
   }
 }

@@ -23,14 +23,14 @@ import Testing
       ServerIndex.all.allSatisfy {
         bench.disks[$0.value].current.rows == bench.disks[0].current.rows
       })
-    #expect(bench.coordinator.laggards == [])
+    #expect(bench.coordinator.lagging == [])
   }
 
   @Test func aServerThatWasDownGetsTheChangesWithTheInstall() {
     var bench = appended(5, without: .of(4))
     bench.retry()
     expectEqual(bench)
-    #expect(bench.refills == 0)
+    #expect(bench.transfers == 0)
   }
 
   @Test func aLogOfTwoPagesIsReadInTwo() {
@@ -38,7 +38,7 @@ import Testing
     bench.logPage = 3
     bench.retry()
     expectEqual(bench)
-    #expect(bench.refills == 0)
+    #expect(bench.transfers == 0)
   }
 
   @Test func aLogOfTooManyPagesIsNotWorthIt() {
@@ -46,7 +46,7 @@ import Testing
     bench.logPage = 3
     bench.retry()
     expectEqual(bench)
-    #expect(bench.refills == 1)
+    #expect(bench.transfers == 1)
   }
 
   @Test func aBlankServerIsRefilledWhereLogsAreShort() {
@@ -58,7 +58,7 @@ import Testing
     bench.takeView()
     bench.retry()
     expectEqual(bench)
-    #expect(bench.refills == 1)
+    #expect(bench.transfers == 1)
   }
 
   @Test func aServerThatDivergedIsRefilled() {
@@ -73,7 +73,7 @@ import Testing
     bench.silent = []
     bench.retry()
     expectEqual(bench)
-    #expect(bench.refills == 1)
+    #expect(bench.transfers == 1)
   }
 
   @Test func aServerThatForgotAnAppendGetsItAgain() {
@@ -102,7 +102,7 @@ import Testing
     }.last
     bench.perform(bench.coordinator.undelivered(token: token ?? 0))
     bench.silent = []
-    #expect(bench.coordinator.laggards == .of(4))
+    #expect(bench.coordinator.lagging == .of(4))
     bench.retry()
     expectEqual(bench)
   }
@@ -150,7 +150,7 @@ import Testing
     var bench = appended(2)
     let head = bench.head(0)
     let damaged = Head(view: head.view, number: head.number, digest: RowDigest(high: 1, low: 1))
-    _ = bench.disks[0].refill(
+    _ = bench.disks[0].transfer(
       View(round: 1, client: ClientID(1)), rows: [], to: .blank, archive: [])
     bench.takeView()
     bench.retry()

@@ -16,7 +16,7 @@ import Testing
     #expect(head.number == 1)
     #expect(accepted.count >= 3)
     #expect(ServerIndex.all.allSatisfy { bench.head($0.value) == head })
-    #expect(bench.coordinator.laggards == [])
+    #expect(bench.coordinator.lagging == [])
   }
 
   @Test(arguments: 1...4) func threeServersAreEnough(missing: Int) {
@@ -27,7 +27,7 @@ import Testing
     bench.takeView(reachable: .all.subtracting(bench.silent))
     bench.append([.note("a", 2)])
     #expect(bench.coordinator.head.number == 2)
-    #expect(bench.coordinator.laggards == .of(missing))
+    #expect(bench.coordinator.lagging == .of(missing))
   }
 
   @Test func twoServersAreNotEnough() {
@@ -38,7 +38,7 @@ import Testing
     #expect(bench.coordinator.phase == .idle)
   }
 
-  @Test func losingTwoServersInTheMiddleOfAChangeIsToldAndItsFateIsFound() {
+  @Test func losingTwoServersInTheMiddleOfAChangeIsToldAndItsOutcomeIsFound() {
     var bench = Bench()
     bench.takeView()
     bench.silent = .of(2, 3, 4)
@@ -96,7 +96,7 @@ import Testing
     }
   }
 
-  @Test func aClientThatWasDisplacedLearnsIt() {
+  @Test func aSupersededClientLearnsIt() {
     var one = Bench(client: 1)
     one.takeView()
     var other = one.other(2)
@@ -104,7 +104,7 @@ import Testing
     other.takeView()
     one.disks = other.disks
     one.append()
-    #expect(one.told.last == .displaced)
+    #expect(one.told.last == .superseded)
     #expect(one.coordinator.phase == .idle)
     one.takeView()
     #expect(one.told.last == .viewTaken(one.coordinator.head, open: .dropped))

@@ -2,7 +2,7 @@ import DFSCore
 import DFSReplication
 import Testing
 
-/// Which copies a server is asked for, when one may go, and how stand-ins go home.
+/// Which copies a server is asked for, when one may go, and how substitutes are rebalanced.
 @Suite struct CopyTests {
   private static let version = VersionID(high: 1, low: 2)
   private static let other = VersionID(high: 3, low: 4)
@@ -29,24 +29,24 @@ import Testing
   }
 
   @Test func aServerIsAskedForItsPartsOnly() {
-    let duty = CopyDuty(server: ServerIndex(1))
-    #expect(duty.copies(of: nil).isEmpty)
-    #expect(duty.copies(of: Self.content()) == [Self.id(1), Self.id(2)])
+    let required = RequiredReplicas(server: ServerIndex(1))
+    #expect(required.copies(of: nil).isEmpty)
+    #expect(required.copies(of: Self.content()) == [Self.id(1), Self.id(2)])
   }
 
   @Test func whatAChangeAsksAndLetsGo() {
-    let duty = CopyDuty(server: ServerIndex(1))
+    let required = RequiredReplicas(server: ServerIndex(1))
     let (old, new) = (Self.content(), Self.content(Self.other))
-    #expect(duty.difference(from: old, to: old) == CopyDuty.Difference())
-    let replaced = duty.difference(from: old, to: new)
+    #expect(required.difference(from: old, to: old) == RequiredReplicas.Difference())
+    let replaced = required.difference(from: old, to: new)
     #expect(replaced.added == [Self.id(1, Self.other), Self.id(2, Self.other)])
     #expect(replaced.dropped == [Self.id(1), Self.id(2)])
-    #expect(duty.difference(from: old, to: nil).added.isEmpty)
-    #expect(duty.difference(from: nil, to: new).dropped.isEmpty)
+    #expect(required.difference(from: old, to: nil).added.isEmpty)
+    #expect(required.difference(from: nil, to: new).dropped.isEmpty)
   }
 
   @Test(arguments: ServerIndex.all) func theOppositeServerStandsIn(_ away: ServerIndex) {
-    let placement = Self.home.standingIn(for: ServerSet([away]))
+    let placement = Self.home.substituting(for: ServerSet([away]))
     for part in PartIndex.all {
       #expect(placement.holders(of: part).count == 2)
       #expect(!placement.holders(of: part).contains(away))
@@ -55,19 +55,19 @@ import Testing
     let moved = placement.copies(missingIn: Self.home)
     #expect(Set(moved.map(\.server)) == [away.opposite] && moved.count == 2)
     #expect(Set(moved.map(\.part)) == Set(Self.home.parts(on: away)))
-    #expect(Self.home.standingIn(for: .all) == Self.home)
-    // When it goes home, only the one that stood in lets copies go.
+    #expect(Self.home.substituting(for: .all) == Self.home)
+    // When it are rebalanced, only the one that stood in lets copies go.
     for server in ServerIndex.all {
-      let difference = CopyDuty(server: server).difference(
+      let difference = RequiredReplicas(server: server).difference(
         from: Self.content(Self.version, placement), to: Self.content())
       #expect(difference.dropped.isEmpty == (server != away.opposite))
       #expect(difference.added.isEmpty == (server != away))
     }
   }
 
-  @Test func copiesGoHomeOneStepAfterTheOther() {
+  @Test func copiesAreRebalancedOneStepAfterTheOther() {
     let away = ServerIndex(1)
-    let content = Self.content(Self.version, Self.home.standingIn(for: ServerSet([away])))
+    let content = Self.content(Self.version, Self.home.substituting(for: ServerSet([away])))
     func steps(_ held: Placement, _ reachable: ServerSet = .all) -> [Healing.Step] {
       Healing.steps(home: content, held: held, reachable: reachable)
     }

@@ -94,7 +94,7 @@ import Testing
     #expect(bench.coordinator.view.round == (1 << 40) + 1)
     var other = bench.other(2)
     other.takeView()
-    #expect(other.told.last == .displaced)
+    #expect(other.told.last == .superseded)
     other.takeView()
     #expect(other.coordinator.phase == .leading)
     #expect(other.coordinator.view.round == (1 << 40) + 2)

@@ -3,7 +3,7 @@ import DFSReplication
 import DFSTestSupport
 import Testing
 
-/// Who stands in for a lost server, and what is left to do after a publish.
+/// Who substitutes for a lost server, and what is left to do after a publish.
 @Suite struct MendingTests {
   /// x = 0: part 1 on DFS1 and DFS4, part 2 on DFS2 and DFS1, part 3 on DFS3 and DFS2, part 4 on DFS4
   /// and DFS3.
@@ -15,22 +15,22 @@ import Testing
   }()
 
   @Test func theServerOppositeStandsInForOneThatIsLost() throws {
-    let standIn = try #require(StandIn(for: .of(2), in: home))
-    #expect(standIn.lost == ServerIndex(1))
-    #expect(standIn.placement.parts(on: ServerIndex(1)).isEmpty)
-    #expect(standIn.copies.map(\.server) == [ServerIndex(3), ServerIndex(3)])
-    #expect(standIn.copies.map(\.part) == home.parts(on: ServerIndex(1)))
-    for part in PartIndex.all { #expect(standIn.placement.holders(of: part).count == 2) }
+    let substitute = try #require(Substitute(for: .of(2), in: home))
+    #expect(substitute.lost == ServerIndex(1))
+    #expect(substitute.placement.parts(on: ServerIndex(1)).isEmpty)
+    #expect(substitute.copies.map(\.server) == [ServerIndex(3), ServerIndex(3)])
+    #expect(substitute.copies.map(\.part) == home.parts(on: ServerIndex(1)))
+    for part in PartIndex.all { #expect(substitute.placement.holders(of: part).count == 2) }
   }
 
   @Test func nobodyStandsInForNoneOrTwoOrForOneThatHoldsNothing() throws {
-    #expect(StandIn(for: [], in: home) == nil)
-    #expect(StandIn(for: .of(1, 2), in: home) == nil)
-    let without = try #require(StandIn(for: .of(3), in: home)).placement
-    #expect(StandIn(for: .of(3), in: without) == nil)
+    #expect(Substitute(for: [], in: home) == nil)
+    #expect(Substitute(for: .of(1, 2), in: home) == nil)
+    let without = try #require(Substitute(for: .of(3), in: home)).placement
+    #expect(Substitute(for: .of(3), in: without) == nil)
     #expect(without.absent == .of(3))
     // One more is lost besides: what it held is all that can be moved.
-    #expect(StandIn(for: .of(3, 4), in: without)?.lost == ServerIndex(3))
+    #expect(Substitute(for: .of(3, 4), in: without)?.lost == ServerIndex(3))
   }
 
   @Test func oneServerMayBeLostWhileCopiesAreStored() {
@@ -49,7 +49,7 @@ import Testing
   @Test func nothingIsLeftToDoWhereAllTookTheChange() {
     let mending = Mending(home, stored: .all, reachable: .all)
     #expect(mending.copies.isEmpty)
-    #expect(mending.standIn == nil)
+    #expect(mending.substitute == nil)
   }
 
   /// Found by the simulation: a change that one server had taken when its view was lost was taken up
@@ -58,7 +58,7 @@ import Testing
     let mending = Mending(home, stored: .of(3), reachable: .of(1, 3, 4))
     #expect(Set(mending.copies.map(\.server)) == [ServerIndex(0), ServerIndex(3)])
     #expect(mending.copies.count == 4)
-    #expect(mending.standIn?.lost == ServerIndex(1))
+    #expect(mending.substitute?.lost == ServerIndex(1))
     #expect(!Mending.isWhole(home, stored: .of(3)))
     #expect(!Mending.isWhole(home, stored: .of(3, 4)))
     #expect(Mending.isWhole(home, stored: .of(1, 3)))

@@ -8,7 +8,7 @@ import Testing
 @Suite struct NamespaceIdentityTests {
   private static func id(_ number: UInt64) -> NamespaceID {
     guard let id = NamespaceID(high: 0, low: number) else {
-      preconditionFailure("0 is no identity")
+      preconditionFailure("0 is not an identity")
     }
     return id
   }
@@ -46,7 +46,7 @@ import Testing
   @Test func anotherClientLearnsTheNamespaceFromTheServers() {
     var bench = made(1).other(2, namespace: Self.id(2))
     bench.takeView()
-    #expect(bench.told == [.displaced])
+    #expect(bench.told == [.superseded])
     bench.takeView()
     #expect(bench.coordinator.phase == .leading)
     #expect(bench.coordinator.namespace == Self.id(1))
@@ -84,10 +84,10 @@ import Testing
     #expect(bench.coordinator.phase == .leading)
     bench.append()
     bench.retry()
-    #expect(bench.refills == 0)
+    #expect(bench.transfers == 0)
     #expect(bench.disks[place].current.replica == foreign.disks[place].current.replica)
     #expect(bench.disks[place].current.rows == foreign.disks[place].current.rows)
-    #expect(!bench.coordinator.laggards.contains(ServerIndex(place)))
+    #expect(!bench.coordinator.lagging.contains(ServerIndex(place)))
   }
 
   @Test func withTwoForeignServersNothingIsChanged() {
@@ -115,7 +115,7 @@ import Testing
       ] {
         #expect(state.decide(request, logged: { _ in nil }) == .answer(.foreign(state.head)))
       }
-      #expect(state.refusalOfRefill(view) == .foreign(state.head))
+      #expect(state.refusalOfTransfer(view) == .foreign(state.head))
     }
   }
 
@@ -128,7 +128,7 @@ import Testing
     #expect(bench.coordinator.phase == .leading)
     #expect(namespaces(bench) == Array(repeating: Self.id(2), count: 4))
     #expect(bench.disks.allSatisfy { $0.current.rows == rows })
-    #expect(bench.refills == 0)
+    #expect(bench.transfers == 0)
   }
 
   /// One lacks the last changes: the log shows that it has the same history.
@@ -159,13 +159,13 @@ import Testing
     let before = bench.disks.map(\.current.rows)
     bench = bench.other(2, namespace: Self.id(2))
     bench.takeView()
-    // Where it is displaced: by a promise of a later round.
-    if bench.told == [.displaced] { bench.takeView() }
+    // Where it is superseded: by a promise of a later round.
+    if bench.told == [.superseded] { bench.takeView() }
     guard case .stuck(.foreign) = bench.told.last else {
       Issue.record("\(bench.told)")
       return
     }
-    #expect(bench.refills == 0)
+    #expect(bench.transfers == 0)
     #expect(bench.disks.map(\.current.rows) == before)
   }
 
@@ -174,7 +174,7 @@ import Testing
     var bench = Bench(client: 1, namespace: Self.id(1))
     bench.coordinator.learn(Self.id(7))
     bench.takeView()
-    #expect(bench.told == [.displaced])
+    #expect(bench.told == [.superseded])
     bench.takeView()
     #expect(bench.coordinator.phase == .leading)
     #expect(namespaces(bench) == Array(repeating: Self.id(1), count: 4))

@@ -113,7 +113,7 @@ import Testing
   @Test func refillsObeyPromisesAndHappenOnceAView() {
     for state in Self.states {
       for view in Self.views.dropFirst() {
-        let refusal = state.refusalOfRefill(view)
+        let refusal = state.refusalOfTransfer(view)
         if view < state.promised {
           #expect(refusal == .refused(state.promised))
         } else {

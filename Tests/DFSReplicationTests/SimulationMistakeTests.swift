@@ -24,7 +24,7 @@ import Testing
     Case(mistake: .appendsNotSynced, from: 0),
     Case(mistake: .changesWithoutIdentity, from: 0),
     Case(mistake: .promisesNotKept, from: 0),
-    Case(mistake: .standInRemovedTooEarly, from: 130),
+    Case(mistake: .substituteRemovedTooEarly, from: 130),
     Case(mistake: .collectionIgnoresReaders, from: 0),
     Case(mistake: .collectionIgnoresCommitted, from: 130),
     Case(mistake: .copiesNotSyncedBeforeChange, from: 0),

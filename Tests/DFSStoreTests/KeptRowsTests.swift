@@ -69,7 +69,7 @@ import Testing
     #expect(kept.count == 1)
     let number = try await repair.restore(Fixture.alice, from: try #require(kept.first))
     #expect(number == 12)
-    guard case .good = try repair.check(Fixture.alice, setsAside: false).verdict else {
+    guard case .good = try repair.check(Fixture.alice, quarantines: false).verdict else {
       return #expect(Bool(false), "the database is not good")
     }
     _ = consume repair
@@ -134,7 +134,7 @@ import Testing
       await failure { _ = try await repair.restore(Fixture.alice, from: file) } == .damaged)
   }
 
-  /// Nobody could take a view any more.
+  /// Nobody could make a view change any more.
   @Test func anAbsurdPromiseIsTakenBack() async throws {
     var (store, user) = try await open()
     try await fill(user)

@@ -60,7 +60,7 @@ import Testing
   }
 
   /// A copy that the disk does not give back must not stand in the way of a good one.
-  @Test func aCopyThatCannotBeReadIsSetAsideForANewOne() async throws {
+  @Test func aCopyThatCannotBeReadIsQuarantinedForANewOne() async throws {
     let user = try await user()
     let id = partID(VersionID.random(), 0)
     try await user.put(id, [1, 2, 3], durable: true)
@@ -73,7 +73,7 @@ import Testing
     #expect(try await user.get(id) == [1, 2, 3])
   }
 
-  /// A lack of descriptors must not have good copies set aside.
+  /// A lack of descriptors must not have good copies quarantined.
   @Test(arguments: [EMFILE, ENFILE, ENOMEM]) func aLackOfDescriptorsIsNoBadDisk(code: Int32) {
     #expect(DFSError.system("opening", "a file", errno: code).code == .busy)
   }
@@ -186,7 +186,7 @@ import Testing
     try await user.put(id, Fixture.bytes(200_000))
     #expect(truncate(path(id), off_t(length)) == 0)
     #expect(await failure { _ = try await user.get(id) } == .damaged)
-    // A new copy takes its place; the damaged one is set aside.
+    // A new copy takes its place; the damaged one is quarantined.
     try await user.put(id, Fixture.bytes(200_000))
     #expect(try await user.get(id) == Fixture.bytes(200_000))
     let aside = try FileManager.default.contentsOfDirectory(atPath: place.path + "/alice/damaged")

@@ -62,7 +62,7 @@ import Testing
         Issue.record("it was opened")
       } catch let error as DFSError {
         #expect(error.code == .damaged)
-        #expect(error.message.contains("dfs repair \(place.path) --set-aside"), "\(error)")
+        #expect(error.message.contains("dfs repair \(place.path) --quarantine"), "\(error)")
       }
     }
     let bob = try await store.user(Self.bob)
@@ -126,23 +126,23 @@ import Testing
     let good = try Repair(directory: place.path)
     #expect(try good.users() == [Fixture.alice, Self.bob])
     // An inode and an entry for each file.
-    #expect(try good.check(Fixture.alice, setsAside: true).verdict == .good(rows: 60))
+    #expect(try good.check(Fixture.alice, quarantines: true).verdict == .good(rows: 60))
     #expect(await failure { _ = try Fixture.open(place.path) } == .busy)
     try damage()
     let before = try Data(contentsOf: URL(fileURLWithPath: database))
-    let looked = try good.check(Fixture.alice, setsAside: false)
+    let looked = try good.check(Fixture.alice, quarantines: false)
     guard case .damaged(let error) = looked.verdict else {
       Issue.record("it is \(looked.verdict)")
       return
     }
     #expect(error.message.contains("checksum"), "\(error)")
-    #expect(looked.setAside == [])
+    #expect(looked.quarantined == [])
     #expect(try Data(contentsOf: URL(fileURLWithPath: database)) == before)
-    let moved = try good.check(Fixture.alice, setsAside: true)
-    let kept = try #require(moved.setAside.first { $0.hasSuffix(".sqlite") })
+    let moved = try good.check(Fixture.alice, quarantines: true)
+    let kept = try #require(moved.quarantined.first { $0.hasSuffix(".sqlite") })
     #expect(try Data(contentsOf: URL(fileURLWithPath: kept)) == before)
-    #expect(try good.check(Fixture.alice, setsAside: true).verdict == .absent)
-    #expect(try good.check(Self.bob, setsAside: true).setAside == [])
+    #expect(try good.check(Fixture.alice, quarantines: true).verdict == .absent)
+    #expect(try good.check(Self.bob, quarantines: true).quarantined == [])
     _ = consume good
     try await refilled(version)
   }
@@ -183,6 +183,7 @@ import Testing
     #expect(await failure { _ = try Repair(directory: other.path) } == .configuration)
     let repair = try Repair(directory: place.path)
     #expect(
-      await failure { _ = try repair.check(Fixture.name("carol"), setsAside: false) } == .notFound)
+      await failure { _ = try repair.check(Fixture.name("carol"), quarantines: false) } == .notFound
+    )
   }
 }

@@ -76,7 +76,7 @@ import Testing
     #expect(place.rebuilt("large") == RescuePlace.content(700_000))
   }
 
-  @Test func aCopyThatWasSetAsideStillCounts() async throws {
+  @Test func aQuarantinedCopyStillCounts() async throws {
     try await place.fill(["large": 700_000])
     for server in [0, 2] {
       for path in place.partFiles(of: server) {

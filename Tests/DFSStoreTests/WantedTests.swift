@@ -94,7 +94,7 @@ import Testing
     #expect(try await wanted(user).isEmpty)
   }
 
-  @Test func aDamagedCopyIsWantedAndSetAsideWhenAGoodOneComes() async throws {
+  @Test func aDamagedCopyIsWantedAndQuarantinedWhenAGoodOneComes() async throws {
     let user = try await user()
     let version = try await file(user, with: [0, 1])
     let id = partID(version, 1)
@@ -152,7 +152,8 @@ import Testing
   @Test func aCopyThatStoodInGoesWhenTheRowSaysSoAndNobodyReads() async throws {
     let user = try await user()
     let version = try await file(user, with: [0, 1])
-    let elsewhere = Fixture.content(version).placement.standingIn(for: ServerSet([ServerIndex(0)]))
+    let elsewhere = Fixture.content(version).placement.substituting(
+      for: ServerSet([ServerIndex(0)]))
     let content = RowContent(
       version: version, placement: elsewhere, home: Fixture.content(version).home)
     user.hold(session: 1, [version])
@@ -163,7 +164,7 @@ import Testing
           RowWrite(.inode(InodeID(change: 1, index: 0)), RowValue(bytes: [9], content: content))
         ]))
     try await user.apply(Fixture.create(3, "next"))
-    let answer = try await user.query([.standIns(after: nil)]).answers[0]
+    let answer = try await user.query([.substitutes(after: nil)]).answers[0]
     #expect(answer.rows.map(\.key) == [.inode(InodeID(change: 1, index: 0))])
     try await user.collect(nowSeconds: WallClock.seconds)
     #expect(try await user.copies([version]) == [[PartIndex(0), PartIndex(1)]])

@@ -64,9 +64,9 @@ import Testing
   }
 
   @Test func valuesOutOfBoundsAreAnswered() throws {
-    try expectUnreadable(.with { $0.query.queries = [Self.entry("a/b")] }, "is no file name")
-    try expectUnreadable(.with { $0.query.queries = [Self.entry("..")] }, "is no file name")
-    try expectUnreadable(.with { $0.query.queries = [Self.entry("")] }, "is no file name")
+    try expectUnreadable(.with { $0.query.queries = [Self.entry("a/b")] }, "is not a file name")
+    try expectUnreadable(.with { $0.query.queries = [Self.entry("..")] }, "is not a file name")
+    try expectUnreadable(.with { $0.query.queries = [Self.entry("")] }, "is not a file name")
     let long = String(repeating: "x", count: 256)
     try expectUnreadable(
       .with { $0.query.queries = [Self.entry(long)] }, "256 bytes; the bound is 255")

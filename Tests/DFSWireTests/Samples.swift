@@ -49,7 +49,7 @@ enum Samples {
   static let queries: [Query] = [
     .inode(.root), .inode(InodeID(0)), .entry(parent: .root, name: name),
     .directory(.root, after: nil), .directory(InodeID(5), after: name), .attributes(.root),
-    .everything(after: nil), .standIns(after: nil), .standIns(after: InodeID(9)),
+    .everything(after: nil), .substitutes(after: nil), .substitutes(after: InodeID(9)),
     .everything(after: keys[1]),
   ]
   static let answers = [

@@ -50,7 +50,7 @@ struct Handmade {
     ])
   }
 
-  private func refill(_ content: [RawFrame]) -> [RawFrame] {
+  private func transfer(_ content: [RawFrame]) -> [RawFrame] {
     let viewField = Field(number: 1, value: view)
     let install = Value.message([
       viewField, Field(number: 2, value: head(7)), Field(number: 4, value: head(7)),
@@ -77,7 +77,7 @@ struct Handmade {
     }
     let list = [Field(number: 1, value: part)]
     return [
-      refill([]), refill([frame(17, some)]), refill([frame(17, some), frame(19, entries)]),
+      transfer([]), transfer([frame(17, some)]), transfer([frame(17, some), frame(19, entries)]),
       [frame(22, list), frame(23, list), frame(32, list), frame(21, list)],
     ]
   }

@@ -52,4 +52,35 @@ import Testing
       }
     }
   }
+
+  /// docs/GLOSSARY.md has the terms to use instead.
+  @Test(arguments: Repository.all) func theTermsAreThoseOfTheGlossary(_ file: Repository.File) {
+    guard file.module != "RepositoryRules" else { return }
+    for (index, line) in file.lines.enumerated() {
+      // What servers of earlier releases say and understand.
+      if line.contains("= \"displaced\"") { continue }
+      if let found = line.firstMatch(of: Self.banned) {
+        Issue.record("\(file.path):\(index + 1): '\(found.0)' is not a term of the glossary")
+      }
+    }
+  }
+
+  private static var banned: Regex<(Substring, Substring)> {
+    /\b(displaced|laggards?|twins?|stand-ins?|brings? along|though it be|wrong words)\b/
+      .ignoresCase()
+  }
+
+  @Test func theBannedTermsAreFound() {
+    #expect("a Laggard".firstMatch(of: Self.banned) != nil)
+    #expect("a lagging server catches up".firstMatch(of: Self.banned) == nil)
+  }
+
+  /// "'x' is not a directory", not "is no directory".
+  @Test(arguments: Repository.sources) func messagesArePlainEnglish(_ file: Repository.File) {
+    for (index, line) in file.lines.enumerated() where line.contains("\"") {
+      let isPlain =
+        line.firstMatch(of: /[^e] is no (directory|file|regular|size|name|host)\b/) == nil
+      #expect(isPlain, "\(file.path):\(index + 1): say 'is not a …'")
+    }
+  }
 }

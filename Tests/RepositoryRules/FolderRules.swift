@@ -14,7 +14,8 @@ import Testing
     for (folder, files) in Self.folders {
       #expect(
         files.count <= Self.filesBound,
-        "\(folder) has \(files.count) Swift files; the limit is \(Self.filesBound): make folders in it")
+        "\(folder) has \(files.count) Swift files; the limit is \(Self.filesBound): make folders in it"
+      )
     }
   }
 
@@ -23,7 +24,8 @@ import Testing
     for (module, files) in Dictionary(grouping: Repository.sources, by: \.module)
     where files.count > Self.filesBound {
       let loose = files.map(\.path).filter { $0.split(separator: "/").count == 3 }
-      #expect(loose.isEmpty, "\(module) has \(files.count) files; move these into folders: \(loose)")
+      #expect(
+        loose.isEmpty, "\(module) has \(files.count) files; move these into folders: \(loose)")
     }
   }
 

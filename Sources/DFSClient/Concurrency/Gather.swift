@@ -12,7 +12,7 @@ internal import Synchronization
 ///   - limit: how long it may take at the most.
 ///   - ask: asks one server, and calls what it is given once, later, with nil if there is no answer.
 func gather<Answer: Sendable>(
-  from servers: [ServerIndex], on loop: any EventLoop, within limit: FixedDelay? = nil,
+  from servers: [ServerIndex], on loop: any EventLoop, within limit: DelayQueue? = nil,
   until enough: @escaping @Sendable ([ServerIndex: Answer]) -> Bool = { _ in false },
   _ ask: @escaping @Sendable (ServerIndex, @escaping @Sendable (Answer?) -> Void) -> Void
 ) async -> [ServerIndex: Answer] {

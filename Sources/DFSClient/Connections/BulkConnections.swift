@@ -5,7 +5,7 @@ internal import Synchronization
 /// The connections to one server that carry parts: up to two, opened when they are needed, so that
 /// small questions on the control connection never wait behind a megabyte.
 final class BulkConnections: Sendable {
-  enum Lane: Sendable, Hashable {
+  enum Use: Sendable, Hashable {
     /// Whichever has less to do.
     case any
     /// The same connection for the same number: pieces of one part must arrive in order.
@@ -16,9 +16,9 @@ final class BulkConnections: Sendable {
 
   private enum Slot {
     case empty
-    case opening(Shared<Connection>)
+    case opening(Promise<Connection>)
     /// Opened by this opening.
-    case open(Connection, Shared<Connection>)
+    case open(Connection, Promise<Connection>)
   }
 
   private let settings: @Sendable () -> ConnectionSettings
@@ -33,19 +33,19 @@ final class BulkConnections: Sendable {
 
   var load: Int { slots.withLock { $0.reduce(0) { $0 + Self.load(of: $1) } } }
 
-  func connection(_ lane: Lane) async throws(DFSError) -> Connection {
+  func connection(_ use: Use) async throws(DFSError) -> Connection {
     enum Choice {
       case open(Connection)
-      case wait(Shared<Connection>)
-      case make(Int, Shared<Connection>)
+      case wait(Promise<Connection>)
+      case make(Int, Promise<Connection>)
     }
     let choice: Choice = slots.withLock { slots in
-      let index = Self.index(for: lane, in: slots)
+      let index = Self.index(for: use, in: slots)
       switch slots[index] {
       case .open(let connection, _): return .open(connection)
       case .opening(let opening): return .wait(opening)
       case .empty:
-        let opening = Shared<Connection>()
+        let opening = Promise<Connection>()
         slots[index] = .opening(opening)
         return .make(index, opening)
       }
@@ -78,7 +78,7 @@ final class BulkConnections: Sendable {
 
   // MARK: Opening
 
-  private func open(_ index: Int, _ opening: Shared<Connection>) {
+  private func open(_ index: Int, _ opening: Promise<Connection>) {
     let loop = group.next()
     let made = loop.makePromise(of: Connection.self)
     Connection.open(settings(), on: loop) { signal in
@@ -95,7 +95,7 @@ final class BulkConnections: Sendable {
     }
   }
 
-  private func opened(_ connection: Connection, _ index: Int, _ opening: Shared<Connection>) {
+  private func opened(_ connection: Connection, _ index: Int, _ opening: Promise<Connection>) {
     let isWanted = slots.withLock { slots in
       guard case .opening(opening) = slots[index] else { return false }
       slots[index] = .open(connection, opening)
@@ -105,7 +105,7 @@ final class BulkConnections: Sendable {
     opening.fulfil(.success(connection))
   }
 
-  private func ended(_ index: Int, _ opening: Shared<Connection>, _ error: DFSError) {
+  private func ended(_ index: Int, _ opening: Promise<Connection>, _ error: DFSError) {
     slots.withLock { slots in
       switch slots[index] {
       case .opening(opening), .open(_, opening): slots[index] = .empty
@@ -117,8 +117,8 @@ final class BulkConnections: Sendable {
 
   // MARK: Choosing
 
-  private static func index(for lane: Lane, in slots: [Slot]) -> Int {
-    switch lane {
+  private static func index(for use: Use, in slots: [Slot]) -> Int {
+    switch use {
     case .stream(let number): return Int(number % UInt64(count))
     case .any:
       return slots.indices.min { load(of: slots[$0]) < load(of: slots[$1]) } ?? 0
@@ -130,4 +130,4 @@ final class BulkConnections: Sendable {
   }
 }
 
-private func ~= <Value>(left: Shared<Value>, right: Shared<Value>) -> Bool { left === right }
+private func ~= <Value>(left: Promise<Value>, right: Promise<Value>) -> Bool { left === right }

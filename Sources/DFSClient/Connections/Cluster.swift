@@ -19,7 +19,7 @@ final class Cluster: Sendable {
     case disconnected
   }
 
-  enum Lane: Sendable, Hashable {
+  enum ConnectionKind: Sendable, Hashable {
     /// The control connection: small messages, and answered in the order of pushes.
     case control
     /// A bulk connection, whichever has less to do.
@@ -147,10 +147,10 @@ final class Cluster: Sendable {
   /// - Throws: what the server refused with; `disconnected` if it is not reachable or was lost
   ///   before it answered; `timedOut`; `cancelled` if the task was.
   func request(
-    _ server: ServerIndex, _ request: Request, body: ByteBuffer? = nil, lane: Lane,
+    _ server: ServerIndex, _ request: Request, body: ByteBuffer? = nil, on kind: ConnectionKind,
     timeout: Duration
   ) async throws(DFSError) -> (Reply, ByteBuffer?) {
-    let connection = try await connection(server, lane)
+    let connection = try await connection(server, kind)
     let submission = connection.submit(
       request, body: body, weight: Self.weight(request, body), timeout: timeout)
     let answer = try await submission.answer()
@@ -158,10 +158,12 @@ final class Cluster: Sendable {
   }
 
   /// The connection that `request` would use, for who sends a sequence on it.
-  func connection(_ server: ServerIndex, _ lane: Lane) async throws(DFSError) -> Connection {
+  func connection(_ server: ServerIndex, _ kind: ConnectionKind) async throws(DFSError)
+    -> Connection
+  {
     let link = links[server.value]
     if let problem = identities.problem(of: server) { throw problem }
-    switch lane {
+    switch kind {
     case .control: return try link.control()
     case .bulk: return try await link.bulk(.any)
     case .stream(let number): return try await link.bulk(.stream(number))

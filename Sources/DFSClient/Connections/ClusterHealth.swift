@@ -60,7 +60,7 @@ public struct ClusterHealth: Hashable, Sendable {
   }
 
   /// Files of which some server holds copies in the place of another.
-  public var standIns: UInt64 {
+  public var substitutes: UInt64 {
     guard let newest = reports.values.max(by: { $0.head < $1.head }) else { return 0 }
     return newest.placements.filter { UInt16(truncatingIfNeeded: $0.key) != UInt16($0.key >> 16) }
       .values.reduce(0, +)

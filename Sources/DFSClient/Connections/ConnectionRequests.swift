@@ -50,7 +50,7 @@ struct ConnectionRequests<Waiter> {
     return nil
   }
 
-  mutating func answered(id: UInt64) -> AnswerFate<Waiter> {
+  mutating func answered(id: UInt64) -> AnswerOutcome<Waiter> {
     guard let entry = entries[id], entry.written != nil else { return .unknown }
     entries[id] = nil
     bytesOnTheWay -= entry.bytes
@@ -82,7 +82,7 @@ struct ConnectionRequests<Waiter> {
 }
 
 /// What is to be done with an answer that came in.
-enum AnswerFate<Waiter> {
+enum AnswerOutcome<Waiter> {
   case deliver(Waiter)
   /// Nobody waits for it any more.
   case ignore
@@ -90,4 +90,4 @@ enum AnswerFate<Waiter> {
   case unknown
 }
 
-extension AnswerFate: Equatable where Waiter: Equatable {}
+extension AnswerOutcome: Equatable where Waiter: Equatable {}

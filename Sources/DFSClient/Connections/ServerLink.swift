@@ -71,7 +71,7 @@ final class ServerLink: Sendable {
   private let loop: any EventLoop
   private let bulk: BulkConnections
   private let inside: Mutex<Inside>
-  private let settled = Shared<Void>()
+  private let settled = Promise<Void>()
 
   /// - Parameters:
   ///   - loop: of the control connection.
@@ -168,9 +168,9 @@ final class ServerLink: Sendable {
     return control
   }
 
-  func bulk(_ lane: BulkConnections.Lane) async throws(DFSError) -> Connection {
+  func bulk(_ use: BulkConnections.Use) async throws(DFSError) -> Connection {
     _ = try control()
-    return try await bulk.connection(lane)
+    return try await bulk.connection(use)
   }
 
   // MARK: On the event loop
@@ -249,7 +249,7 @@ final class ServerLink: Sendable {
     case .back: logger.notice("\(peer) is back")
     case .away(let error):
       logger.warning("\(server) is away: \(explained(error)); trying again until it answers")
-    case .silent: logger.warning("\(peer) does not answer; it is set aside until it does")
+    case .silent: logger.warning("\(peer) does not answer; it is not asked until it does")
     case .answering: logger.notice("\(peer) answers again")
     }
   }

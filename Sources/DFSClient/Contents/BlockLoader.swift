@@ -12,7 +12,7 @@ final class BlockLoader: Sendable {
   /// Consecutive blocks of one part that are being loaded together.
   private struct Run {
     let blocks: Range<Int>
-    let result: Shared<Blocks>
+    let result: Promise<Blocks>
   }
 
   private typealias Claim = (part: PartID, run: Run)
@@ -143,7 +143,7 @@ final class BlockLoader: Sendable {
   /// Marks blocks as being loaded, in runs of consecutive ones.
   private static func claim(_ missing: [Int], of part: PartID, in state: inout State) -> [Run] {
     runs(missing).map { blocks in
-      let run = Run(blocks: blocks, result: Shared())
+      let run = Run(blocks: blocks, result: Promise())
       for index in blocks { state.loading[BlockID(part: part, index: index)] = run }
       return run
     }

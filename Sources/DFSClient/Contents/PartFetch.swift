@@ -22,23 +22,23 @@ struct PartFetch: Sendable {
 
   func run() async throws(DFSError) -> [[UInt8]] {
     var plan = makePlan()
-    let inbox = Inbox<Event>()
+    let mailbox = Mailbox<Event>()
     var asked: [ServerIndex: Task<Void, Never>] = [:]
     defer {
-      inbox.close()
+      mailbox.close()
       for task in asked.values { task.cancel() }
     }
     func perform(_ step: FetchPlan.Step) throws(DFSError) {
       switch step {
-      case .ask(let server): asked[server] = ask(server, inbox)
+      case .ask(let server): asked[server] = ask(server, mailbox)
       case .wait: break
       case .fail(let error): throw error
       }
     }
-    beginWaiting(inbox)
+    beginWaiting(mailbox)
     try perform(plan.begin())
     while true {
-      for event in await inbox.take() {
+      for event in await mailbox.take() {
         switch event {
         case .answered(let server, let found):
           asked[server] = nil
@@ -56,12 +56,12 @@ struct PartFetch: Sendable {
     }
   }
 
-  private func beginWaiting(_ inbox: Inbox<Event>) {
+  private func beginWaiting(_ mailbox: Mailbox<Event>) {
     let hedge = transfer.hedge
     let rest = transfer.callTimeout - hedge.time
     hedge.callBack {
-      guard inbox.put(.overdue) else { return }
-      hedge.loop.scheduleTask(in: TimeAmount(rest)) { inbox.put(.tooLate) }
+      guard mailbox.put(.overdue) else { return }
+      hedge.loop.scheduleTask(in: TimeAmount(rest)) { mailbox.put(.tooLate) }
     }
   }
 
@@ -97,8 +97,8 @@ struct PartFetch: Sendable {
         + "\(transfer.configuration.callTimeoutSeconds) s")
   }
 
-  private func ask(_ server: ServerIndex, _ inbox: Inbox<Event>) -> Task<Void, Never> {
-    Task.begun { inbox.put(await answer(of: server)) }
+  private func ask(_ server: ServerIndex, _ mailbox: Mailbox<Event>) -> Task<Void, Never> {
+    Task.begun { mailbox.put(await answer(of: server)) }
   }
 
   private func answer(of server: ServerIndex) async -> Event {

@@ -24,7 +24,7 @@ struct PartUpload: Sendable {
   let losses: UploadLosses
 
   /// The way to one holder.
-  struct Lane: Sendable {
+  struct Route: Sendable {
     let server: ServerIndex
     let connection: Connection
   }
@@ -44,41 +44,41 @@ struct PartUpload: Sendable {
 
   /// - Parameter stored: told the bytes of each piece that all holders have.
   /// - Returns: the digest of the part.
-  func run(on lanes: [Lane], stored: (Int) -> Void) async throws(DFSError) -> BlockChecksum {
+  func run(on routes: [Route], stored: (Int) -> Void) async throws(DFSError) -> BlockChecksum {
     var checksums: [BlockChecksum] = []
     var underWay = CircularBuffer<Sent>()
     var offset: UInt64 = 0
-    var lanes = lanes
+    var routes = routes
     repeat {
       if underWay.count == Self.piecesUnderWay {
-        stored(try await finish(underWay.removeFirst(), &lanes))
+        stored(try await finish(underWay.removeFirst(), &routes))
       }
       if Task.isCancelled { throw .cancelled }
       let piece = try await read(at: offset)
       checksums += piece.checksums
-      underWay.append(send(piece, on: lanes))
+      underWay.append(send(piece, on: routes))
       offset += UInt64(piece.bytes.readableBytes)
     } while offset < length
-    while let oldest = underWay.popFirst() { stored(try await finish(oldest, &lanes)) }
+    while let oldest = underWay.popFirst() { stored(try await finish(oldest, &routes)) }
     return BlockChecksum.digest(of: checksums)
   }
 
-  func openLanes() async throws(DFSError) -> [Lane] {
-    var lanes: [Lane] = []
+  func openRoutes() async throws(DFSError) -> [Route] {
+    var routes: [Route] = []
     // Neighbouring parts, which a server has of one version, take different connections.
     let stream = id.version.low &+ UInt64(id.part.value)
     for server in holders {
       do throws(DFSError) {
         let connection = try await transfer.cluster.connection(server, .stream(stream))
-        lanes.append(Lane(server: server, connection: connection))
+        routes.append(Route(server: server, connection: connection))
       } catch {
         try lose(server, error)
       }
     }
-    guard !lanes.isEmpty else {
+    guard !routes.isEmpty else {
       throw DFSError(.serversMissing, "no holder of part \(id.part) can be reached")
     }
-    return lanes
+    return routes
   }
 
   /// Reads and checksums the piece at `offset` of the part.
@@ -96,16 +96,16 @@ struct PartUpload: Sendable {
     }
   }
 
-  private func send(_ piece: Piece, on lanes: [Lane]) -> Sent {
+  private func send(_ piece: Piece, on routes: [Route]) -> Sent {
     let count = piece.bytes.readableBytes
     let extent = PartExtent(
       id: id, length: length, offset: piece.offset, checksums: piece.checksums)
     let isLast = piece.offset + UInt64(count) == length
-    let submissions = lanes.map { lane in
-      let submission = lane.connection.submit(
+    let submissions = routes.map { route in
+      let submission = route.connection.submit(
         .putPart(extent, durable: durable && isLast), body: piece.bytes, weight: count,
         timeout: timeout(isLast: isLast))
-      return (lane.server, submission)
+      return (route.server, submission)
     }
     return Sent(count: count, submissions: submissions)
   }
@@ -116,10 +116,10 @@ struct PartUpload: Sendable {
     return transfer.callTimeout + .seconds(Int64(length / Self.syncBytesPerSecond))
   }
 
-  /// Waits until all holders have stored a piece; those that are lost leave `lanes`.
-  private func finish(_ sent: Sent, _ lanes: inout [Lane]) async throws(DFSError) -> Int {
+  /// Waits until all holders have stored a piece; those that are lost leave `routes`.
+  private func finish(_ sent: Sent, _ routes: inout [Route]) async throws(DFSError) -> Int {
     for (server, submission) in sent.submissions
-    where lanes.contains(where: { $0.server == server }) {
+    where routes.contains(where: { $0.server == server }) {
       do throws(DFSError) {
         let answer = try await submission.answer()
         guard case .done = answer.reply else {
@@ -127,10 +127,10 @@ struct PartUpload: Sendable {
         }
       } catch {
         try lose(server, error)
-        lanes.removeAll { $0.server == server }
+        routes.removeAll { $0.server == server }
       }
     }
-    guard !lanes.isEmpty else {
+    guard !routes.isEmpty else {
       throw DFSError(.serversMissing, "all holders of part \(id.part) were lost")
     }
     CrashPoint.reached(.someCopiesUploaded)

@@ -8,7 +8,7 @@ internal import Synchronization
 /// Upload: four parts at once, each read once from the source and sent to all its holders.
 extension Transfer {
   /// Stores every part of a content on the servers that `placement` names. If one of them is lost on
-  /// the way, the server opposite stands in for it, so that each part still has two copies.
+  /// the way, the server opposite substitutes for it, so that each part still has two copies.
   ///
   /// Memory: at most `PartUpload.piecesUnderWay` + 1 pieces of 1 MiB a part, whatever the size.
   /// - Parameters:
@@ -27,13 +27,13 @@ extension Transfer {
       absent: placement.absent, includesRefusals: policy == .quorum)
     let parts = partUploads(source, version, placement, durable: durable, losses)
     let digests = try await store(parts, StoredBytes(progress))
-    guard let lost = losses.lost, let standIn = StandIn(for: ServerSet([lost]), in: placement)
+    guard let lost = losses.lost, let substitute = Substitute(for: ServerSet([lost]), in: placement)
     else { return (digests, placement) }
-    try await store(source, version, standIn.copies, durable: durable)
-    CrashPoint.reached(.standInStored)
+    try await store(source, version, substitute.copies, durable: durable)
+    CrashPoint.reached(.substituteStored)
     cluster.logger.warning(
-      "\(lost) was lost on the way, or refused; \(lost.opposite) stands in for it")
-    return (digests, standIn.placement)
+      "\(lost) was lost on the way, or refused; \(lost.opposite) substitutes for it")
+    return (digests, substitute.placement)
   }
 
   /// Stores more copies of a content that is at hand.
@@ -65,15 +65,15 @@ extension Transfer {
   private func store(
     _ uploads: [PartUpload], _ stored: StoredBytes
   ) async throws -> [BlockChecksum] {
-    var lanes: [[PartUpload.Lane]] = []
-    for upload in uploads { lanes.append(try await upload.openLanes()) }
+    var routes: [[PartUpload.Route]] = []
+    for upload in uploads { routes.append(try await upload.openRoutes()) }
     // Until all are done: a server may forget what a connection that ended has sent it.
-    for lane in lanes.joined() { lane.connection.retain() }
-    defer { for lane in lanes.joined() { lane.connection.release() } }
+    for route in routes.joined() { route.connection.retain() }
+    defer { for route in routes.joined() { route.connection.release() } }
     return try await withThrowingTaskGroup(of: (Int, BlockChecksum).self) { group in
       for (index, upload) in uploads.enumerated() {
-        let lanes = lanes[index]
-        group.addTask { (index, try await upload.run(on: lanes) { stored.add($0) }) }
+        let routes = routes[index]
+        group.addTask { (index, try await upload.run(on: routes) { stored.add($0) }) }
       }
       var digests = Array(repeating: BlockChecksum(0), count: uploads.count)
       for try await (index, digest) in group { digests[index] = digest }

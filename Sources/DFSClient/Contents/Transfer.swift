@@ -12,7 +12,7 @@ struct Transfer: Sendable {
   let readAhead: ReadAheads
   let watch: CopyWatch
   /// Tells when a copy is overdue.
-  let hedge: FixedDelay
+  let hedge: DelayQueue
 
   init(cluster: Cluster, configuration: ClientConfiguration) {
     self.cluster = cluster
@@ -20,7 +20,7 @@ struct Transfer: Sendable {
     blocks = BlockLoader(cacheBytes: configuration.readCacheBytes)
     readAhead = ReadAheads(cacheBytes: configuration.readCacheBytes)
     watch = CopyWatch(logger: cluster.logger)
-    hedge = FixedDelay(
+    hedge = DelayQueue(
       .milliseconds(configuration.hedgeMilliseconds), on: cluster.controlLoop)
   }
 
@@ -58,7 +58,7 @@ struct Transfer: Sendable {
     for start in stride(from: 0, to: versions.count, by: Wire.listItems) {
       let page = Array(versions[start..<min(start + Wire.listItems, versions.count)])
       let answer = try? await cluster.request(
-        server, .copies(page), lane: .control, timeout: callTimeout)
+        server, .copies(page), on: .control, timeout: callTimeout)
       guard case .copies(let parts) = answer?.0, parts.count == page.count else { continue }
       for (version, parts) in zip(page, parts) { found[version] = parts }
     }
@@ -72,7 +72,7 @@ struct Transfer: Sendable {
       for server in servers.intersection(cluster.reachable).servers {
         group.addTask {
           _ = try? await cluster.request(
-            server, .dropParts(parts), lane: .control, timeout: .seconds(5))
+            server, .dropParts(parts), on: .control, timeout: .seconds(5))
         }
       }
     }

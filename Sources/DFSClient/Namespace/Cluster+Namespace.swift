@@ -7,7 +7,7 @@ extension Cluster: ServerRequests {
   func ask(
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply {
-    try await self.request(server, request, lane: .control, timeout: timeout).0
+    try await self.request(server, request, on: .control, timeout: timeout).0
   }
 
   var loop: any EventLoop { controlLoop }

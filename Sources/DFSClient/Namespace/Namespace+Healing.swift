@@ -15,36 +15,36 @@ extension Namespace {
   }
 
   /// Takes a view if a server lags behind the others and nobody brings it along, then waits until it
-  /// is even with them. A server whose disk refuses is not waited for.
+  /// has caught up with them. A server whose disk refuses is not waited for.
   /// - Returns: the servers that lag even so.
-  func bringAlong(within patience: Duration) async throws -> ServerSet {
+  func catchUp(within patience: Duration) async throws -> ServerSet {
     let before = await heads()
-    if Self.laggards(before).isEmpty { return [] }
+    if Self.lagging(before).isEmpty { return [] }
     try await Task.sleep(for: Self.lagPatience)
-    let lagging = Self.laggards(await heads()).intersection(Self.laggards(before))
+    let lagging = Self.lagging(await heads()).intersection(Self.lagging(before))
     if lagging.isEmpty { return [] }
     if !driver.stance.isSound { try await settle(until: deadline) }
-    await driver.even(within: patience, refusingToo: false)
-    let left = Self.laggards(await heads())
+    await driver.catchUpIsOver(within: patience, refusingToo: false)
+    let left = Self.lagging(await heads())
     if left.intersection(lagging).isEmpty { return left }
     // This client led and did not know that it lags.
     try await settle(until: deadline)
-    await driver.even(within: patience, refusingToo: false)
-    return Self.laggards(await heads())
+    await driver.catchUpIsOver(within: patience, refusingToo: false)
+    return Self.lagging(await heads())
   }
 
   /// A server that is behind for so long is brought along by nobody else.
   private static let lagPatience = Duration.seconds(1)
 
   /// The servers that are not at the greatest head.
-  static func laggards(_ heads: [ServerIndex: Head]) -> ServerSet {
+  static func lagging(_ heads: [ServerIndex: Head]) -> ServerSet {
     guard let greatest = heads.values.max(by: <) else { return [] }
     return ServerSet(heads.filter { $0.value != greatest }.map(\.key))
   }
 
   /// Inodes of whose content some copies are not where the rule puts them, a page of them.
-  func standIns(after id: InodeID?) async throws -> (inodes: [Inode], isPartial: Bool) {
-    let page = try await read([.standIns(after: id)])
+  func substitutes(after id: InodeID?) async throws -> (inodes: [Inode], isPartial: Bool) {
+    let page = try await read([.substitutes(after: id)])
     let inodes = page.findings.compactMap { finding -> Inode? in
       if case .inode(_, let inode) = finding { inode } else { nil }
     }

@@ -11,12 +11,12 @@ extension Namespace {
   func joinCluster(_ cluster: Cluster) async {
     let identities = cluster.identities
     guard identities.adoption(together: .all) != nil else { return }
-    await driver.even(within: Self.joinPatience)
+    await driver.catchUpIsOver(within: Self.joinPatience)
     guard let adoption = identities.adoption(together: await driver.current) else { return }
     for server in adoption.servers.servers {
       // Who cannot be told now is told with the next view.
       let reply = try? await servers.ask(
-        server, .join(adoption.cluster), timeout: NamespaceServers.pingTimeout)
+        server, .join(adoption.cluster), timeout: ServerPool.pingTimeout)
       if case .done = reply { identities.joined(adoption.cluster, server) }
     }
   }

@@ -108,7 +108,7 @@ extension Namespace {
       throw DFSError(.notFound, "directory \(id) does not exist any more")
     }
     guard inode.kind == .directory else {
-      throw DFSError(.notDirectory, "inode \(id) is no directory")
+      throw DFSError(.notDirectory, "inode \(id) is not a directory")
     }
   }
 
@@ -137,7 +137,7 @@ extension Namespace {
   /// those of the server that has most.
   func read(_ queries: [Query]) async throws -> NamespacePage {
     let deadline = deadline
-    var reading = NamespaceReading(servers: servers, queries: queries, hedge: settings.hedge)
+    var reading = QuorumRead(servers: servers, queries: queries, hedge: settings.hedge)
     var tries = 0
     if servers.reachable.isEmpty { await servers.requests.retryRefused() }
     while servers.reachable.count >= Limits.quorum {
@@ -186,7 +186,7 @@ struct NamespacePage: Sendable {
   /// The last answer goes on after its last row.
   let isPartial: Bool
 
-  init(_ queries: [Query], _ rows: NamespaceReading.Rows) throws(DFSError) {
+  init(_ queries: [Query], _ rows: QuorumRead.Rows) throws(DFSError) {
     var findings: [Finding] = []
     for (query, answer) in zip(queries, rows.answers) {
       findings += try Finding.of(query, answer)
@@ -260,7 +260,7 @@ struct NamespaceRows: RowSource {
       for server in servers.byPreference(servers.reachable) {
         guard
           let rows = try? await servers.query(
-            queries, of: server, timeout: NamespaceServers.pingTimeout)
+            queries, of: server, timeout: ServerPool.pingTimeout)
         else { continue }
         let theirs = rows.head
         if theirs.view == head.view, theirs.number == head.number {
@@ -269,7 +269,7 @@ struct NamespaceRows: RowSource {
           return page.findings
         }
         if theirs.view > head.view {
-          throw DFSError(.displaced, "another client has view \(theirs.view)")
+          throw DFSError(.superseded, "another client has view \(theirs.view)")
         }
       }
       try Task.checkNotCancelled()

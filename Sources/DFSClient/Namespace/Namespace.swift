@@ -22,15 +22,15 @@ final class Namespace: Sendable {
     var hedge = Duration.milliseconds(500)
   }
 
-  let servers: NamespaceServers
+  let servers: ServerPool
   let cache: RowCache
   let settings: Settings
-  let driver: NamespaceDriver
-  let pings: NamespacePings
+  let driver: CoordinatorDriver
+  let pings: FreshnessCheck
   let ahead = Mutex(AttributesAhead())
   private let logger: Logger
   private let turn = NamespaceTurn()
-  private let pace = NamespacePace()
+  private let pace = ContentionBackoff()
   /// Brings servers what a change that was taken up from others came without.
   private let completion = Mutex<(@Sendable () async -> Void)?>(nil)
   /// Sees to it that all servers are of one cluster.
@@ -43,9 +43,9 @@ final class Namespace: Sendable {
     self.cache = cache
     self.settings = settings
     self.logger = logger
-    servers = NamespaceServers(requests: requests, cache: cache)
-    driver = NamespaceDriver(client: client, servers: servers, logger: logger)
-    pings = NamespacePings(servers: servers)
+    servers = ServerPool(requests: requests, cache: cache)
+    driver = CoordinatorDriver(client: client, servers: servers, logger: logger)
+    pings = FreshnessCheck(servers: servers)
   }
 
   /// Sets what completes small copies after a view was taken.
@@ -70,7 +70,7 @@ final class Namespace: Sendable {
   /// Waits for the change that is under way, at most as long as a call may take; none comes after.
   func finish() async {
     try? await turn.take(until: deadline)
-    await driver.even(within: NamespaceDriver.evenPatience)
+    await driver.catchUpIsOver(within: CoordinatorDriver.catchUpPatience)
     await driver.abandon()
   }
 
@@ -111,7 +111,7 @@ final class Namespace: Sendable {
   @discardableResult
   func requireWritable(_ policy: WritePolicy) async throws -> ServerSet {
     let asksAll = policy == .all && driver.stance.hasRefusals
-    if asksAll, await driver.refusing != nil { await driver.tryLaggards() }
+    if asksAll, await driver.refusing != nil { await driver.tryLagging() }
     if asksAll, let (server, error) = await driver.refusing {
       throw DFSError(
         error.code,
@@ -146,7 +146,7 @@ final class Namespace: Sendable {
     } catch let error as DFSError {
       result = .failure(error)
     }
-    if case .failure(let error) = result, error.code == .displaced {
+    if case .failure(let error) = result, error.code == .superseded {
       await driver.abandon()
       return nil
     }
@@ -164,7 +164,7 @@ final class Namespace: Sendable {
   }
 
   private func complete() async {
-    await driver.even(within: NamespaceDriver.evenPatience)
+    await driver.catchUpIsOver(within: CoordinatorDriver.catchUpPatience)
     await completion.withLock { $0 }?()
   }
 
@@ -185,7 +185,7 @@ final class Namespace: Sendable {
         // Before the next change, which says that what came before is on three servers.
         if driver.stance.hasBroughtChanges { await complete() }
         await joining.withLock { $0 }?()
-      case .displaced: try await pause.wait(until: deadline)
+      case .superseded: try await pause.wait(until: deadline)
       case .stuck(let obstacle):
         guard case .silent = obstacle,
           servers.reachable.count >= Limits.quorum || .now < patient && servers.someMayReturn,
@@ -209,7 +209,9 @@ final class Namespace: Sendable {
     until deadline: ContinuousClock.Instant, _ pause: inout Pause
   ) async throws -> Bool {
     // Copies that travel with the change reach a server only if it is in the view.
-    if !parts.inline.isEmpty { await driver.even(within: NamespaceDriver.evenPatience) }
+    if !parts.inline.isEmpty {
+      await driver.catchUpIsOver(within: CoordinatorDriver.catchUpPatience)
+    }
     CrashPoint.reached(.changeComputed)
     // Without effect on what is committed here.
     defer { cache.abandoned() }
@@ -230,7 +232,7 @@ final class Namespace: Sendable {
       case .leading:
         if let refusal = await driver.refusal ?? rejection { throw refusal }
         return false
-      case .displaced, .stuck:
+      case .superseded, .stuck:
         if case .stuck(let obstacle) = end, case .missingParts = obstacle {
           rejection = error(obstacle)
         }

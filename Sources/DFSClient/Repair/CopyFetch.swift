@@ -23,7 +23,7 @@ struct CopyFetch: Sendable {
   func fetch(from server: ServerIndex) async throws(DFSError) -> CopyExtent {
     do throws(DFSError) {
       let (reply, body) = try await transfer.cluster.request(
-        server, .getPart(id, range: range), lane: .bulk, timeout: transfer.callTimeout)
+        server, .getPart(id, range: range), on: .bulk, timeout: transfer.callTimeout)
       guard case .part(let extent) = reply else {
         throw DFSError(.protocolViolation, "\(server) gave an answer that does not fit")
       }

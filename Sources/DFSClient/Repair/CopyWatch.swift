@@ -49,7 +49,7 @@ final class CopyWatch: Sendable {
       return state.reported.insert(Bad(id: id, server: server)).inserted
     }
     if isNews {
-      logger.warning("the copy of part \(id) on \(server) is no good: \(error)")
+      logger.warning("the copy of part \(id) on \(server) is bad: \(error)")
       state.withLock { $0.observer }?()
     }
   }

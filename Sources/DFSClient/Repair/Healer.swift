@@ -5,8 +5,8 @@ internal import Logging
 internal import Synchronization
 
 /// Brings a user's namespace and copies back to what they should be, in passes: servers that lag are
-/// brought along; each server is brought the copies that it says it lacks; copies that stood in for
-/// a server that was away go home.
+/// brought along; each server is brought the copies that it says it lacks; copies that substituted for
+/// a server that was away are rebalanced.
 ///
 /// What there is to do is known by the servers, so a pass costs what was missed, not what the user
 /// has; and nothing is lost if a healer dies: the next one goes on.
@@ -22,7 +22,7 @@ actor Healer {
   /// server that always lacks the same would keep the pass from the others for ever.
   private static let bounds: (copies: Int, vain: Int) = (200_000, 64)
   /// A server may be refilled for so long within one pass.
-  private static let refillPatience = Duration.seconds(600)
+  private static let transferPatience = Duration.seconds(600)
 
   private let namespace: Namespace
   private let transfer: Transfer
@@ -44,7 +44,7 @@ actor Healer {
     await begin()
     defer { end() }
     let tally = HealTally(progress)
-    let lagging = try await namespace.bringAlong(within: Self.refillPatience)
+    let lagging = try await namespace.catchUp(within: Self.transferPatience)
     if !lagging.isEmpty {
       let refusing = await namespace.driver.refusing
       tally.blocked(
@@ -139,13 +139,13 @@ actor Healer {
     let claim = Request.wanted(after: nil, limit: Self.batch, claims: false)
     guard
       case .wanted(let copies, _) = try? await namespace.servers.ask(
-        server, claim, timeout: NamespaceServers.pingTimeout)
+        server, claim, timeout: ServerPool.pingTimeout)
     else { return }
     for copy in copies {
       // Its own row says what the bytes must be.
       guard
         let rows = try? await namespace.servers.query(
-          [.inode(copy.inode)], of: server, timeout: NamespaceServers.pingTimeout),
+          [.inode(copy.inode)], of: server, timeout: ServerPool.pingTimeout),
         let row = rows.answers.first?.rows.first,
         let version = try? Inode(id: copy.inode, row: row.value.bytes).version,
         version.id == copy.id.version, version.split.isInline
@@ -154,19 +154,19 @@ actor Healer {
     }
   }
 
-  // MARK: Copies that stand in for others
+  // MARK: Copies that substitute for others
 
   private func sendHome(_ tally: HealTally) async throws {
     var after: InodeID?
     repeat {
-      let page = try await namespace.standIns(after: after)
+      let page = try await namespace.substitutes(after: after)
       for inode in page.inodes {
         if Task.isCancelled { return }
         await sendHome(inode, tally)
       }
       let next = page.isPartial ? page.inodes.last?.id : nil
       if let next, let after, next <= after {
-        return tally.blocked("a server tells the files with stand-ins out of order")
+        return tally.blocked("a server tells the files with substitutes out of order")
       }
       after = next
     } while after != nil
@@ -185,7 +185,7 @@ actor Healer {
         for step in steps {
           switch step {
           case .wait(let servers):
-            return tally.blocked("\(servers) is away: copies wait to go home")
+            return tally.blocked("\(servers) is away: copies wait to be rebalanced")
           case .settle(let home): return try await settle(inode.id, version, home, tally)
           case .bring(let part, let server):
             tally.brought(try await mover.bring(part, of: version, to: server), to: server)
@@ -194,7 +194,7 @@ actor Healer {
         }
       }
     } catch {
-      tally.blocked("the copies of inode \(inode.id) could not go home: \(error)")
+      tally.blocked("the copies of inode \(inode.id) could not be rebalanced: \(error)")
     }
   }
 

@@ -204,7 +204,7 @@ final class RowCache: Sendable {
       }
     case .directory(let id, _): now { $0.emptiness(id) }
     case .attributes(let id): attributes(id).map { [.attributes(id, $0)] }
-    case .everything, .standIns: nil
+    case .everything, .substitutes: nil
     }
   }
 }

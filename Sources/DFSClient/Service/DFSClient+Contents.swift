@@ -42,7 +42,7 @@ extension DFSClient {
 
   private static let uploads = 3
 
-  /// Stores the parts, again if more servers were lost on the way than can be stood in for, and may
+  /// Stores the parts, again if more servers were lost on the way than can be substituted for, and may
   /// return.
   private func upload(
     _ content: any ContentSource, _ md5: MD5Digest, durable: Bool,
@@ -54,7 +54,7 @@ extension DFSClient {
       let answering = try await namespace.requireWritable(configuration.writes)
       let upload = DFSClientUpload(
         content: content, version: .random(), md5: md5,
-        placement: Placement(md5: md5).standingIn(for: ServerSet.all.subtracting(answering)),
+        placement: Placement(md5: md5).substituting(for: ServerSet.all.subtracting(answering)),
         durable: durable, policy: configuration.writes)
       do {
         let (version, parts) = try await upload.run(transfer, progress)
@@ -68,33 +68,33 @@ extension DFSClient {
   }
 
   /// Before anybody is told: every server that can be reached has its copies, and the server opposite
-  /// stands in for one that was lost; three servers have the change, and every part has two copies.
+  /// substitutes for one that was lost; three servers have the change, and every part has two copies.
   /// - Throws: `timedOut` if some part may be on no server.
   private func mended(
     _ inode: Inode, _ version: Version, _ upload: DFSClientUpload, _ parts: ChangeParts
   ) async throws -> Inode {
     let mending = try await complete(version, upload, parts.receipt)
-    guard let standIn = mending.standIn else { return inode }
+    guard let substitute = mending.substitute else { return inode }
     do {
       try await transfer.store(
-        upload.content, version.id, standIn.copies, durable: upload.durable)
-      CrashPoint.reached(.standInStored)
+        upload.content, version.id, substitute.copies, durable: upload.durable)
+      CrashPoint.reached(.substituteStored)
       let isPlaced = try await namespace.transact(
         ChangeParts(durable: upload.durable), policy: .quorum
       ) {
-        try await $0.place(inode.id, version, standIn.placement)
+        try await $0.place(inode.id, version, substitute.placement)
       }
-      CrashPoint.reached(.standInNoted)
+      CrashPoint.reached(.substituteNoted)
       // The file was replaced, or a healer was faster.
       guard isPlaced else { return inode }
       cluster.logger.warning(
-        "\(standIn.lost) was lost while a file was stored; another stands in for it")
+        "\(substitute.lost) was lost while a file was stored; another substitutes for it")
       var mended = inode
-      mended.version?.placement = standIn.placement
+      mended.version?.placement = substitute.placement
       return mended
     } catch {
       cluster.logger.warning(
-        "\(standIn.lost) was lost while a file was stored: it is stored with reduced redundancy",
+        "\(substitute.lost) was lost while a file was stored: it is stored with reduced redundancy",
         metadata: ["cause": "\(error)"])
       return inode
     }

@@ -15,7 +15,7 @@ public final class DFSClient: FileService {
   let cluster: Cluster
   let namespace: Namespace
   let transfer: Transfer
-  let holds: DFSClientHolds
+  let holds: VersionPins
   let healer: Healer
   let healing = HealingTask()
   let uncertain = UncertainVersions()
@@ -67,7 +67,7 @@ public final class DFSClient: FileService {
     let cache = RowCache(bound: configuration.cachedRows)
     let namespace = Namespace(
       client: id, requests: cluster, cache: cache, settings: .init(configuration), logger: logger)
-    let holds = DFSClientHolds(requests: cluster)
+    let holds = VersionPins(requests: cluster)
     let feed = InvalidationFeed()
     self.configuration = configuration
     self.cluster = cluster

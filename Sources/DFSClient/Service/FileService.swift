@@ -19,7 +19,7 @@ public protocol FileService: Sendable {
   /// Makes an object. Regular files begin without a version.
   /// - Throws: `exists` if the name is taken.
   func create(_ parent: InodeID, _ name: FileName, _ new: NewInode) async throws -> Inode
-  /// Removes a name that is no directory; the inode goes with its last name.
+  /// Removes a name that is not a directory; the inode goes with its last name.
   /// - Returns: the inode as it was before.
   @discardableResult
   func unlink(_ parent: InodeID, _ name: FileName) async throws -> Inode
@@ -77,7 +77,7 @@ public protocol FileService: Sendable {
     _ version: Version, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
   ) async throws -> CopyExtent
 
-  /// Keeps the copies of a version for as long as it is open here, though it be replaced: soon, or
+  /// Keeps the copies of a version for as long as it is open here, even if it is replaced: soon, or
   /// once `untilHeld` returned.
   func hold(_ version: VersionID)
   func release(_ version: VersionID)

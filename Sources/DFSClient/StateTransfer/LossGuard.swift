@@ -13,7 +13,7 @@ struct LossGuard: Sendable {
 
   /// The one whose word it is.
   let source: ServerIndex
-  let servers: NamespaceServers
+  let servers: ServerPool
 
   /// - Parameter dropped: names and inodes of `server` that would go.
   /// - Returns: nil if the server keeps at least half of what it has.
@@ -65,7 +65,7 @@ struct LossCount: Sendable {
   private(set) var own = 0
   private(set) var dropped = 0
 
-  init(of server: ServerIndex, _ servers: NamespaceServers) {
+  init(of server: ServerIndex, _ servers: ServerPool) {
     rows = OrderedRows(server: server, servers: servers)
   }
 
@@ -94,12 +94,12 @@ struct LossCount: Sendable {
 /// All keys of a server's rows in their order, a page of them in memory.
 struct OrderedRows: Sendable {
   let server: ServerIndex
-  let servers: NamespaceServers
+  let servers: ServerPool
   private var page: ArraySlice<RowKey> = []
   private var last: RowKey?
   private var isAtEnd = false
 
-  init(server: ServerIndex, servers: NamespaceServers) {
+  init(server: ServerIndex, servers: ServerPool) {
     self.server = server
     self.servers = servers
   }
@@ -121,14 +121,14 @@ struct OrderedRows: Sendable {
   }
 }
 
-extension NamespaceServers {
+extension ServerPool {
   /// A page of all rows of a server, in the order of their keys.
   /// - Throws: `protocolViolation` if it does not go on from the page before: it would go on for ever.
   func everything(
     after last: RowKey?, of server: ServerIndex
   ) async throws(DFSError) -> (rows: [Row], isPartial: Bool, head: Head) {
     let rows = try await query(
-      [.everything(after: last)], of: server, timeout: NamespaceRefill.pageTimeout)
+      [.everything(after: last)], of: server, timeout: StateTransfer.pageTimeout)
     guard let page = rows.answers.first else {
       throw DFSError(.protocolViolation, "\(server) did not answer a question for its rows")
     }

@@ -134,7 +134,7 @@ extension Transaction {
     guard inode.kind == .regular else {
       throw DFSError(
         inode.kind == .directory ? .isDirectory : .invalidArgument,
-        "inode \(inode.id) is no regular file")
+        "inode \(inode.id) is not a regular file")
     }
     var inode = inode
     inode.version = version

@@ -31,7 +31,7 @@ extension Transaction {
     return inode
   }
 
-  /// Removes a name that is no directory; the inode goes with its last name.
+  /// Removes a name that is not a directory; the inode goes with its last name.
   /// - Returns: the inode as it was.
   mutating func unlink(_ parent: InodeID, _ name: FileName) async throws -> Inode {
     try await load(.inode(parent), .entry(parent: parent, name: name))
@@ -62,7 +62,7 @@ extension Transaction {
     return inode
   }
 
-  /// Gives an object that is no directory another name.
+  /// Gives an object that is not a directory another name.
   mutating func link(
     _ id: InodeID, to parent: InodeID, _ name: FileName
   ) async throws -> Inode {
@@ -99,7 +99,7 @@ extension Transaction {
     inode.links += 1
   }
 
-  /// Takes a name from an inode that is no directory; with the last one the inode goes.
+  /// Takes a name from an inode that is not a directory; with the last one the inode goes.
   mutating func dropLink(_ inode: Inode) async throws {
     guard inode.links > 1 else { return try await remove(inode) }
     var rest = inode
@@ -110,7 +110,7 @@ extension Transaction {
 
   mutating func requireEmpty(_ inode: Inode, _ name: FileName) async throws {
     guard inode.kind == .directory else {
-      throw DFSError(.notDirectory, "'\(name)' is no directory")
+      throw DFSError(.notDirectory, "'\(name)' is not a directory")
     }
     guard try await isEmpty(inode.id) else {
       throw DFSError(.notEmpty, "directory '\(name)' is not empty")

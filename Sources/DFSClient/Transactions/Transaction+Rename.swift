@@ -73,7 +73,7 @@ extension Transaction {
   ) async throws {
     guard other.kind == .directory else {
       guard moved.kind != .directory else {
-        throw DFSError(.notDirectory, "'\(name)' is no directory, what is moved is one")
+        throw DFSError(.notDirectory, "'\(name)' is not a directory, what is moved is one")
       }
       return try await dropLink(other)
     }

@@ -46,7 +46,7 @@ struct Transaction: Sendable {
       throw DFSError(.notFound, "directory \(id) does not exist any more")
     }
     guard inode.kind == .directory else {
-      throw DFSError(.notDirectory, "inode \(id) is no directory")
+      throw DFSError(.notDirectory, "inode \(id) is not a directory")
     }
     return inode
   }

@@ -30,7 +30,7 @@ enum Finding: Hashable, Sendable {
         if case .attribute(id, let name) = row.key { (name, row.value.bytes) } else { nil }
       }
       return [.attributes(id, Dictionary(attributes) { $1 })]
-    case .everything, .standIns: break
+    case .everything, .substitutes: break
     }
     return findings
   }

@@ -1,6 +1,6 @@
 public import DFSCore
 
-/// Reads back the content that a file has, though it be replaced meanwhile: copies of a content that
+/// Reads back the content that a file has, even if it is replaced meanwhile: copies of a content that
 /// nobody names any more are removed, and that is no fault of theirs.
 public struct FileCheck: Sendable {
   /// How often a file that is replaced while it is checked is begun again.

@@ -146,13 +146,13 @@ struct ConfigurationReader {
         .configuration,
         "server \(index) was given on line \(first.line) already; remove one of them")
     }
-    let twin = servers.values.first {
+    let other = servers.values.first {
       $0.address.host == address.host && $0.address.port == address.port
     }
-    if let twin {
+    if let other {
       throw DFSError(
         .configuration,
-        "server \(index) has the address of \(twin.address.name) on line \(twin.line); "
+        "server \(index) has the address of \(other.address.name) on line \(other.line); "
           + "each server listens on an address of its own")
     }
     servers[index] = (address, line)

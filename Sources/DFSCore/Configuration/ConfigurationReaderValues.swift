@@ -30,7 +30,8 @@ struct ConfigurationValue {
       return try UserName(text).text
     } catch {
       throw wrong(
-        "is no name: 1 to \(Limits.userNameBytes) of A–Z a–z 0–9 . _ @ -, not beginning with a dot")
+        "is not a name: 1 to \(Limits.userNameBytes) of A–Z a–z 0–9 . _ @ -, not beginning with a dot"
+      )
     }
   }
 
@@ -59,7 +60,7 @@ struct ConfigurationValue {
     let shifts = ["": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40]
     let short = unit.hasSuffix("ib") ? String(unit.dropLast(2)) : unit
     guard let number = UInt64(digits), let shift = shifts[short] else {
-      throw wrong("is no size; write bytes as a whole number, or with K, M, G or T, such as 64M")
+      throw wrong("is not a size; write bytes as a whole number, or with K, M, G or T, such as 64M")
     }
     let (product, overflow) = number.multipliedReportingOverflow(by: 1 << UInt64(shift))
     guard !overflow, bounds.contains(product) else {
@@ -70,7 +71,7 @@ struct ConfigurationValue {
   }
 
   func count(in bounds: ClosedRange<Int>) throws(DFSError) -> Int {
-    guard let number = Int(text) else { throw wrong("is no whole number") }
+    guard let number = Int(text) else { throw wrong("is not a whole number") }
     guard bounds.contains(number) else {
       throw wrong("is out of bounds: \(bounds.lowerBound) to \(bounds.upperBound)")
     }
@@ -82,7 +83,7 @@ struct ConfigurationValue {
     let (digits, unit) = parts
     let factors = ["ms": 1, "s": 1000]
     guard let number = Int(digits), let factor = factors[unit] else {
-      throw wrong("is no duration; write a whole number with its unit, such as 500ms or 5s")
+      throw wrong("is not a duration; write a whole number with its unit, such as 500ms or 5s")
     }
     let (product, overflow) = number.multipliedReportingOverflow(by: factor)
     guard !overflow, bounds.contains(product) else {
@@ -131,7 +132,7 @@ struct ConfigurationValue {
       guard fingerprint != nil else {
         throw DFSError(
           .configuration,
-          "'\(last.printable)' is no fingerprint; write the one that the server prints when it starts: "
+          "'\(last.printable)' is not a fingerprint; write the one that the server prints when it starts: "
             + "SHA256: and 43 characters")
       }
       words.removeLast()
@@ -169,7 +170,7 @@ struct ConfigurationValue {
     }
     guard let bare = Self.bare(host: host, isAlone: words.count == 2) else {
       throw DFSError(
-        .configuration, "server \(server) at '\(host.printable)' is no host; \(remedy)")
+        .configuration, "server \(server) at '\(host.printable)' is not a host; \(remedy)")
     }
     return (bare, number)
   }

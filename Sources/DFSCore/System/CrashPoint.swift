@@ -14,10 +14,10 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   case someCopiesUploaded
   /// All copies are on their servers, and no row names them. (Small ones travel with the change.)
   case copiesUploaded
-  /// The copies of a lost server are on the one that stands in for it, and no row says so.
-  case standInStored
+  /// The copies of a lost server are on the one that substitutes for it, and no row says so.
+  case substituteStored
   /// A row says who stands in; the caller is not told.
-  case standInNoted
+  case substituteNoted
   /// A change is computed, and no server was sent it.
   case changeComputed
   /// A server has said that it took the change.
@@ -25,7 +25,7 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   /// Three have, and the caller is not told.
   case changeAgreed
 
-  // MARK: Taking a view and bringing servers along, in the client
+  // MARK: The view change and bringing servers along, in the client
 
   /// A server has promised this client's view.
   case viewPromised
@@ -36,7 +36,7 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   /// The changes that a server lacks are here, and it was not sent them.
   case logRead
   /// A page of rows was sent to a server that is being refilled.
-  case refillPageSent
+  case transferPageSent
 
   // MARK: Healing, in the client
 
@@ -62,7 +62,7 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   /// The tables know that the copy is here; the client is not answered.
   case copyNoted
   /// A damaged copy was moved out of the way of a good one.
-  case damagedSetAside
+  case damagedQuarantined
 
   // MARK: Steps of the namespace, in the server
 
@@ -88,7 +88,7 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   /// The log is moved into the database.
   case logMoved
 
-  // MARK: Refill, in the server
+  // MARK: State transfer, in the server
 
   /// Some rows are staged.
   case rowsStaged

@@ -154,7 +154,7 @@ public final class OutputDirectory: Sendable {
     case .directory, .special:
       throw DFSError(
         .exists,
-        "\(place(name).printable) is there and is no file; move it away, or name another place")
+        "\(place(name).printable) is there and is not a file; move it away, or name another place")
     }
     let source = temporary.text.systemPath
     _ = try check("naming", name) { renameat(descriptor, source, descriptor, $0) }
@@ -169,7 +169,7 @@ public final class OutputDirectory: Sendable {
 
   // MARK: What it is like
 
-  /// Owner, permission bits and times of what is no file and no directory.
+  /// Owner, permission bits and times of what is neither a file nor a directory.
   public func setAttributes(
     _ name: FileName, _ inode: Inode, _ rights: OutputRights
   ) throws(DFSError) {

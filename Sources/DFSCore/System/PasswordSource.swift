@@ -36,7 +36,7 @@ public enum PasswordSource: Hashable, Sendable {
     }
     guard bytes.count <= bound, let text = String(validating: bytes, as: UTF8.self) else {
       throw DFSError(
-        .configuration, "the password from \(place) is no text in UTF-8 of at most \(bound) bytes")
+        .configuration, "the password from \(place) is not text in UTF-8 of at most \(bound) bytes")
     }
     return text
   }

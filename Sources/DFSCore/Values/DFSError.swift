@@ -23,9 +23,9 @@ public struct DFSError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The peer broke the protocol.
     case protocolViolation
     /// Another client holds a later view.
-    case displaced
+    case superseded = "displaced"
     case cancelled
-    /// Wrong words on the command line or in a configuration.
+    /// A usage error, or an error in a configuration.
     case configuration
     /// The operating system refused something.
     case inputOutput

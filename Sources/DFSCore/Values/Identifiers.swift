@@ -142,7 +142,7 @@ public struct UserName: Hashable, Sendable, Comparable, CustomStringConvertible 
     else {
       throw DFSError(
         .invalidArgument,
-        "'\(text.printable)' is no user name: 1 to \(Limits.userNameBytes) of A–Z a–z 0–9 . _ @ -, "
+        "'\(text.printable)' is not a user name: 1 to \(Limits.userNameBytes) of A–Z a–z 0–9 . _ @ -, "
           + "not beginning with a dot")
     }
     self.text = text
@@ -165,7 +165,7 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
     let dots = bytes == [UInt8(ascii: ".")] || bytes == [UInt8(ascii: "."), UInt8(ascii: ".")]
     guard !bytes.isEmpty, !dots, !bytes.contains(0), !bytes.contains(UInt8(ascii: "/")) else {
       throw DFSError(
-        .invalidArgument, "'\(ByteText.text(of: bytes).printable)' is no file name")
+        .invalidArgument, "'\(ByteText.text(of: bytes).printable)' is not a file name")
     }
     self.bytes = bytes
   }
@@ -211,7 +211,7 @@ public struct AttributeName: Hashable, Sendable, Comparable, CustomStringConvert
     guard !bytes.isEmpty, !bytes.contains(0) else {
       throw DFSError(
         .invalidArgument,
-        "'\(ByteText.text(of: bytes).printable)' is no attribute's name")
+        "'\(ByteText.text(of: bytes).printable)' is not an attribute name")
     }
     self.bytes = bytes
   }

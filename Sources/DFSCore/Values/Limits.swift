@@ -40,7 +40,7 @@ public enum Limits {
   public static let loginSeconds = 10
   /// Row writes of one change.
   public static let changeWrites = 4096
-  /// Encoded rows that one answer to a query, a log request or a page of a refill may hold.
+  /// Encoded rows that one answer to a query, a log request or a page of a transfer may hold.
   public static let answerBytes = 1 << 20
   /// Questions for rows that are answered together. With `answerBytes` this keeps an answer below
   /// `headerBytes`: a row of one inode has at most about 4.3 KB.

@@ -56,11 +56,11 @@ public enum Query: Hashable, Sendable {
   /// The extended attributes of an inode.
   case attributes(InodeID)
   /// Every row after `after` in the order of keys (inodes, entries, attributes), as many as fit:
-  /// a page of a refill.
+  /// a page of a transfer.
   case everything(after: RowKey?)
   /// The inodes after `after` of whose content some copies are not where the rule puts them, as
   /// many as fit.
-  case standIns(after: InodeID?)
+  case substitutes(after: InodeID?)
 }
 
 public struct QueryAnswer: Hashable, Sendable {
@@ -74,7 +74,7 @@ public struct QueryAnswer: Hashable, Sendable {
   }
 }
 
-/// What a refill begins with: the rows that the server has itself at `head`, but for those that only
+/// What a transfer begins with: the rows that the server has itself at `head`, but for those that only
 /// it has.
 public struct OwnRows: Hashable, Sendable {
   public let head: Head
@@ -160,7 +160,7 @@ public struct HealthReport: Hashable, Sendable {
   public var wanted: UInt64 = 0
   /// The bytes of those.
   public var wantedBytes: UInt64 = 0
-  /// Copies that were set aside because their bytes were wrong.
+  /// Copies that were quarantined because their bytes were wrong.
   public var damaged: UInt64 = 0
   public var scrub = ScrubReport()
   public var space = SpaceReport(total: 0, available: 0, used: 0, inodes: 0)

@@ -130,7 +130,7 @@ extension ServerIndex {
 extension Placement {
   /// The placement while `missing` is away: the copies that it would hold go to the server opposite.
   /// With more than one server missing nothing can be done.
-  public func standingIn(for missing: ServerSet) -> Placement {
+  public func substituting(for missing: ServerSet) -> Placement {
     guard missing.count == 1, let away = missing.servers.first else { return self }
     return Placement(
       holders: holders.map { set in

@@ -88,7 +88,7 @@ public struct RowContent: Hashable, Sendable {
   public let version: VersionID
   /// The holders now.
   public let placement: Placement
-  /// The holders by the mission's rule: others than `placement` while servers stand in for one that
+  /// The holders by the mission's rule: others than `placement` while servers substitute for one that
   /// was away when the version was published.
   public let home: Placement
 

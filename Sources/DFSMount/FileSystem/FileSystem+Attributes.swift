@@ -76,7 +76,7 @@ extension FileSystem {
     let file = files[id]
     // A publish under way would set the time of modification back to that of its content.
     if change.modified != nil, let file, file.isDirty {
-      return try await file.lane.alone(progress) { try await self.change(id, file, change) }
+      return try await file.lock.alone(progress) { try await self.change(id, file, change) }
     }
     try await self.change(id, file, change)
   }
@@ -93,7 +93,7 @@ extension FileSystem {
     file?.learn(inode, modified: change.modified)
   }
 
-  /// The same for a file that is open: of one that was removed, here only. In the file's lane, if it
+  /// The same for a file that is open: of one that was removed, here only. In the file's lock, if it
   /// sets the time of modification.
   func change(_ file: OpenFile, _ change: AttributeChange) async throws {
     if !file.isRemoved {
@@ -145,7 +145,7 @@ extension FileSystem {
   /// Moves the times of modification and change of a file whose content stays; after a publish that is
   /// under way, which would set them back.
   func touch(_ file: OpenFile, _ progress: @escaping @Sendable () -> Void) async throws {
-    try await file.lane.alone(progress) { try await self.touchNow(file) }
+    try await file.lock.alone(progress) { try await self.touchNow(file) }
   }
 
   private func touchNow(_ file: OpenFile) async throws {

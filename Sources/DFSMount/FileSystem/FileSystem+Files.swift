@@ -73,7 +73,7 @@ extension FileSystem {
   private func untilPublished(
     _ id: InodeID, _ progress: @escaping @Sendable () -> Void
   ) async throws {
-    if let file = files[id], file.isPublishing { try await file.lane.alone(progress) {} }
+    if let file = files[id], file.isPublishing { try await file.lock.alone(progress) {} }
   }
 
   /// The inode now; also if the kernel's name for it still means it.
@@ -163,7 +163,7 @@ extension FileSystem {
       found = try await service.lookup(place.parent, place.name, .current)
     } catch let error as DFSError where error.isAbsence { return nil }
     guard found.kind == .regular else {
-      throw DFSError(.staleHandle, "'\(place.name)' was replaced by something that is no file")
+      throw DFSError(.staleHandle, "'\(place.name)' was replaced by something that is not a file")
     }
     let lost = lostName(of: found, foundAs: place)
     // The kernel takes the attributes of this answer, whatever was written since they were true; so

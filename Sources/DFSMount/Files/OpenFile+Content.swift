@@ -49,8 +49,8 @@ extension OpenFile {
   func writeNow(
     _ bytes: UnsafeRawBufferPointer, at offset: UInt64?
   ) throws(DFSError) -> (count: Int, unhashed: Spool.Unhashed?)? {
-    guard lane.tryEnter() else { return nil }
-    defer { lane.leave() }
+    guard lock.tryEnter() else { return nil }
+    defer { lock.leave() }
     guard let spool = state.withLock({ $0.spool }) else { return nil }
     let written = try spool.write(bytes, at: offset)
     changed()
@@ -62,7 +62,7 @@ extension OpenFile {
   func write(
     _ bytes: [UInt8], at offset: UInt64?, progress: @escaping @Sendable () -> Void
   ) async throws -> Int {
-    try await lane.alone(progress) {
+    try await lock.alone(progress) {
       let spool = try await self.spool(limit: .max, progress)
       let count = try await DiskQueue.run { () throws(DFSError) in
         try bytes[...].withBytes { bytes throws(DFSError) in
@@ -81,7 +81,7 @@ extension OpenFile {
   func truncate(
     to size: UInt64, isChange: Bool = false, progress: @escaping @Sendable () -> Void
   ) async throws {
-    try await lane.alone(progress) {
+    try await lock.alone(progress) {
       let (spool, base) = self.state.withLock { ($0.spool, $0.base) }
       let isSame = (spool?.size ?? base?.size ?? 0) == size
       guard !isSame || isChange && size == 0 else { return }
@@ -102,7 +102,7 @@ extension OpenFile {
     }
   }
 
-  /// The spool; made from the first `limit` bytes of the version if there is none. With the lane.
+  /// The spool; made from the first `limit` bytes of the version if there is none. With the lock.
   func spool(limit: UInt64, _ progress: @Sendable () -> Void) async throws -> Spool {
     let (spool, base) = state.withLock { ($0.spool, $0.base) }
     if let spool { return spool }
@@ -124,7 +124,7 @@ extension OpenFile {
       offset += UInt64(pieces.reduce(0) { $0 + $1.count })
       for piece in pieces { try await append(piece, to: spool) }
       progress()
-      lane.noteProgress()
+      lock.noteProgress()
     }
   }
 

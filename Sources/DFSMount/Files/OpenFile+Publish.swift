@@ -30,10 +30,10 @@ extension OpenFile {
     durable: Bool, onlyNew: Bool = false, keepsRemoved: Bool = true,
     progress: @escaping @Sendable () -> Void
   ) async throws {
-    guard needsPublish(durable: durable, onlyNew: false) || onlyNew && lane.isTaken else {
+    guard needsPublish(durable: durable, onlyNew: false) || onlyNew && lock.isTaken else {
       return try throwFailure()
     }
-    try await lane.alone(progress) {
+    try await lock.alone(progress) {
       try self.throwFailure()
       guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
       defer { self.state.withLock { $0.isPublishing = false } }
@@ -53,7 +53,7 @@ extension OpenFile {
           durable: durable
         ) { _ in
           progress()
-          self.lane.noteProgress()
+          self.lock.noteProgress()
         }
         self.endPublish(inode, work, durable: durable)
       } catch let error as DFSError where error.code == .staleHandle {
@@ -68,7 +68,7 @@ extension OpenFile {
   func publish(
     as name: FileName, in parent: InodeID, progress: @escaping @Sendable () -> Void
   ) async throws -> Inode {
-    try await lane.alone(progress) {
+    try await lock.alone(progress) {
       let (inode, attributes, work) = self.state.withLock { state in
         let work = state.spool.map {
           Work(
@@ -84,7 +84,7 @@ extension OpenFile {
         await work.spool.content(), to: target, durable: false
       ) { _ in
         progress()
-        self.lane.noteProgress()
+        self.lock.noteProgress()
       }
       self.state.withLock { state in
         state.isRemoved = false

@@ -9,7 +9,7 @@ extension OpenFile {
   func allocate(
     _ range: Range<UInt64>, grows: Bool, progress: @escaping @Sendable () -> Void
   ) async throws {
-    try await lane.alone(progress) {
+    try await lock.alone(progress) {
       let (spool, base) = self.state.withLock { ($0.spool, $0.base) }
       let old = spool?.size ?? base?.size ?? 0
       // What is stored has its space.
@@ -27,7 +27,7 @@ extension OpenFile {
     _ range: Range<UInt64>, takesSpace: Bool, grows: Bool,
     progress: @escaping @Sendable () -> Void
   ) async throws {
-    try await lane.alone(progress) {
+    try await lock.alone(progress) {
       let local = try await self.spool(limit: .max, progress)
       try await DiskQueue.run { () throws(DFSError) in
         if takesSpace { try local.allocate(range, grows: grows) }
@@ -63,7 +63,7 @@ extension OpenFile {
     progress: @escaping @Sendable () -> Void
   ) async throws -> UInt64 {
     guard start < source.size else { return 0 }
-    return try await lane.alone(progress) {
+    return try await lock.alone(progress) {
       let spool = try await self.spool(limit: .max, progress)
       var done: UInt64 = 0
       while done < count {
@@ -82,7 +82,7 @@ extension OpenFile {
         }
         self.changed()
         progress()
-        self.lane.noteProgress()
+        self.lock.noteProgress()
       }
       return done
     }

@@ -10,7 +10,7 @@ internal import Synchronization
 /// Invariants:
 /// - Reads come from the spool if there is one, else from `base`.
 /// - `changes` counts the local changes; the file is dirty while they are not all published.
-/// - A spool appears, is truncated and is published only with the lane to itself.
+/// - A spool appears, is truncated and is published only with the lock to itself.
 final class OpenFile: Sendable {
   struct State: Sendable {
     /// As last known here, without local changes.
@@ -71,7 +71,7 @@ final class OpenFile: Sendable {
   /// Other handles of this inode read another version, through the kernel's pages; so these must
   /// not use them.
   let isDivided: Bool
-  let lane = Lane()
+  let lock = AsyncLock()
   let state: Mutex<State>
 
   init(_ inode: Inode, context: FileContext, isDivided: Bool) {

@@ -7,7 +7,7 @@ internal import Synchronization
 /// none (Spool+Ranges.swift makes them).
 ///
 /// Every call may block on the disk, and may come from any thread. Who publishes a spool, truncates
-/// it or makes holes in it keeps writers out meanwhile (`Lane`).
+/// it or makes holes in it keeps writers out meanwhile (`AsyncLock`).
 final class Spool: Sendable {
   struct State {
     var size: UInt64 = 0

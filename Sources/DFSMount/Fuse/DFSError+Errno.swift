@@ -39,7 +39,7 @@ extension DFSError.Code {
     case .crossDevice: EXDEV
     case .timedOut: ETIMEDOUT
     case .cancelled: EINTR
-    case .incomplete, .serversMissing, .disconnected, .damaged, .protocolViolation, .displaced,
+    case .incomplete, .serversMissing, .disconnected, .damaged, .protocolViolation, .superseded,
       .inputOutput:
       EIO
     }

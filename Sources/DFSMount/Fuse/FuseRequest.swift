@@ -4,7 +4,7 @@ internal import Synchronization
 
 /// One operation of the kernel, from its arrival to its one answer: what the operation returns or
 /// throws, or, if that comes first, that its time is over or its process was killed. The operation may
-/// go on after such an answer: what follows on the same file waits for it in the file's `Lane`, an
+/// go on after such an answer: what follows on the same file waits for it in the file's `AsyncLock`, an
 /// unmount in `FuseSession.working`, and the kernel is made to ask again when it has ended.
 final class FuseRequest: Sendable {
   private struct State {

@@ -6,7 +6,7 @@ internal import Synchronization
 /// (`LOOKUP_REVAL`), and performs the call with what it finds; only once, so whoever is overtaken then
 /// must not be told ESTALE again. What the names meant while the call ran is what it may use, as on a
 /// local disk, where names are resolved before a file is opened: so an open of what was found then
-/// opens that, though it be replaced by now. An inode that the kernel knew before gives no such right.
+/// opens that, even if it is replaced by now. An inode that the kernel knew before gives no such right.
 ///
 /// Which call a request belongs to is told by its thread. What a second look finds is told to the
 /// kernel for this call only, so that no later call comes without asking for the name itself.

@@ -40,7 +40,7 @@ public enum Mountpoint {
     guard isDirectory(path) else {
       throw DFSError(
         .notDirectory,
-        "\(path.printable) is no directory to mount on; make it: mkdir -p '\(path.printable)'")
+        "\(path.printable) is not a directory to mount on; make it: mkdir -p '\(path.printable)'")
     }
     return .free
   }

@@ -7,21 +7,21 @@ extension Coordinator {
     /// Bring `server` the rows of `source`, up to the head of this client's view or a later one, and
     /// have it install the view, or a later one that this client leads by then; report the end with
     /// `refilled`. One that is under way for `server` goes on.
-    case refill(ServerIndex, source: ServerIndex, View)
+    case transfer(ServerIndex, source: ServerIndex, View)
     /// Three servers are in this client's view; changes may be appended. What became of a change
     /// whose outcome was open is told, if there was one.
-    case viewTaken(Head, open: Fate?)
+    case viewTaken(Head, open: Outcome?)
     /// The change is on at least three servers.
     case committed(Head, accepted: ServerSet)
     /// The view was lost (or not got): another client has a later one. Take a view again after a
     /// random pause.
-    case displaced
+    case superseded
     /// Too few servers can take part, for this reason.
     case stuck(Obstacle)
   }
 
   /// What became of a change whose view was lost before it was acknowledged.
-  public enum Fate: Hashable, Sendable {
+  public enum Outcome: Hashable, Sendable {
     case committed
     case dropped
     /// So many changes came after it that the logs do not tell any more.

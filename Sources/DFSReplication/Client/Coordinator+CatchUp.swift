@@ -12,8 +12,8 @@ extension Coordinator {
   mutating func bringAgain(_ server: ServerIndex) -> [Action] {
     switch peers[server.value] {
     case .catchingUp(let way):
-      // A refill has its own end.
-      if way.step == .refill { return [] }
+      // A transfer has its own end.
+      if way.step == .transfer { return [] }
       peers[server.value] = .promised(way.from)
       return bring(server)
     case .promised: return bring(server)
@@ -31,7 +31,7 @@ extension Coordinator {
       return [install(CatchUp(from: theirs, step: .install), server)]
     }
     guard let source = currentSource(otherThan: server) else { return [] }
-    if theirs.number >= head.number { return refill(server, from: theirs, source: source) }
+    if theirs.number >= head.number { return transfer(server, from: theirs, source: source) }
     peers[server.value] = .catchingUp(CatchUp(from: theirs, step: .log))
     return [send(source, .log(after: theirs.number), for: .bring(server))]
   }
@@ -57,13 +57,13 @@ extension Coordinator {
     let page = entries.filter { $0.number <= head.number }
     let follows = way.changes.isEmpty ? base == way.from.digest : base != nil
     guard follows, let last = page.last, page.first?.number == reached + 1 else {
-      return refill(server, from: way.from, source: source)
+      return transfer(server, from: way.from, source: source)
     }
     way.changes += page.map(\.change)
     way.pages += 1
     if last.number == head.number, last.digest == head.digest { return [install(way, server)] }
     guard last.number < head.number, way.pages < Self.installPages else {
-      return refill(server, from: way.from, source: source)
+      return transfer(server, from: way.from, source: source)
     }
     peers[server.value] = .catchingUp(way)
     return [send(source, .log(after: last.number), for: .bring(server))]
@@ -78,15 +78,15 @@ extension Coordinator {
 
   /// Rows that have no identity and another history than those of the others are not replaced: nothing
   /// says that they are of this namespace.
-  private mutating func refill(
+  private mutating func transfer(
     _ server: ServerIndex, from theirs: Head, source: ServerIndex
   ) -> [Action] {
     guard theirs.view == .none || theirs.view.namespace == namespace else {
       return foreign(server, theirs)
     }
-    peers[server.value] = .catchingUp(CatchUp(from: theirs, step: .refill))
+    peers[server.value] = .catchingUp(CatchUp(from: theirs, step: .transfer))
     hasBroughtChanges = true
-    return [.refill(server, source: source, view)]
+    return [.transfer(server, source: source, view)]
   }
 
   /// The server is in the view, at `theirs`.
@@ -96,7 +96,7 @@ extension Coordinator {
     if phase == .leading { return follow(server) }
     // It may be the source that others wait for.
     let others = ServerIndex.all.flatMap { bring($0) }
-    return others + askFate() + settle()
+    return others + askOutcome() + settle()
   }
 
   // MARK: Servers in the view
@@ -137,11 +137,11 @@ extension Coordinator {
   }
 
   /// A server that has the committed head, or the one whose head is the truth of the view.
-  private func currentSource(otherThan laggard: ServerIndex) -> ServerIndex? {
-    if let current = ServerIndex.all.first(where: { $0 != laggard && isCurrent($0) }) {
+  private func currentSource(otherThan target: ServerIndex) -> ServerIndex? {
+    if let current = ServerIndex.all.first(where: { $0 != target && isCurrent($0) }) {
       return current
     }
-    guard phase == .installing, let source, source != laggard else { return nil }
+    guard phase == .installing, let source, source != target else { return nil }
     return peers[source.value] == .unreachable ? nil : source
   }
 }

@@ -21,7 +21,7 @@ extension Coordinator {
 
   /// A server that promised the view is brought to its head.
   struct CatchUp: Hashable {
-    enum Step: Hashable { case log, install, refill }
+    enum Step: Hashable { case log, install, transfer }
     /// The server's head when it promised.
     let from: Head
     var step: Step
@@ -34,10 +34,10 @@ extension Coordinator {
     case prepare
     case install
     case apply(UInt64)
-    /// A log read from a source, to bring along another server.
+    /// A log read from a source, to have another server catch up.
     case bring(ServerIndex)
-    /// A log read, to learn the fate of an open change.
-    case fate
+    /// A log read, to learn the outcome of an open change.
+    case outcome
     /// A server says that it is in the view already: its head.
     case probe
   }

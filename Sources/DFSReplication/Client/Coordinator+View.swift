@@ -1,8 +1,8 @@
 public import DFSCore
 
-/// Taking a view: promises, the choice of the truth, the fate of an open change, and losing.
+/// The view change: promises, the choice of the truth, the outcome of an open change, and losing.
 extension Coordinator {
-  /// Begins to take a view, with the servers that are reachable.
+  /// Begins to make a view change, with the servers that are reachable.
   public mutating func takeView(reachable: ServerSet) -> [Action] {
     view = View(round: rounds.next, client: client, namespace: namespace)
     rounds.use(view.round)
@@ -11,9 +11,9 @@ extension Coordinator {
     witnesses = []
     setbacks = [Int](repeating: 0, count: Limits.serverCount)
     outstanding = [:]
-    fate = nil
-    fateIsOpen = pending != nil
-    fateAsked = []
+    outcome = nil
+    outcomeIsOpen = pending != nil
+    outcomeAsked = []
     hasBroughtChanges = false
     takesOver = false
     peers = Array(repeating: .unreachable, count: Limits.serverCount)
@@ -68,7 +68,7 @@ extension Coordinator {
     takesOver = !isNamespaceKnown && !voters.isEmpty
     source = truth.server
     head = Head(view: view, number: truth.head.number, digest: truth.head.digest)
-    return decideFate() + answers.flatMap { bring($0.server) }
+    return decideOutcome() + answers.flatMap { bring($0.server) }
   }
 
   /// The greatest head, view first, then number. Where equal heads have different rows, one of them
@@ -83,50 +83,50 @@ extension Coordinator {
     }
   }
 
-  // MARK: The fate of an open change
+  // MARK: The outcome of an open change
 
   /// The change was sent as one number, in a view that has ended: it is there, or nowhere.
-  private mutating func decideFate() -> [Action] {
-    guard fateIsOpen, let pending else { return [] }
-    if pending.number <= head.number { return askFate() }
-    fate = .dropped
-    fateIsOpen = false
+  private mutating func decideOutcome() -> [Action] {
+    guard outcomeIsOpen, let pending else { return [] }
+    if pending.number <= head.number { return askOutcome() }
+    outcome = .dropped
+    outcomeIsOpen = false
     return []
   }
 
   /// Asks the next server that has the truth for its log; unknown when all were asked in vain.
-  mutating func askFate() -> [Action] {
-    guard fateIsOpen, phase == .installing, let pending else { return [] }
-    if outstanding.values.contains(where: { $0.purpose == .fate }) { return [] }
+  mutating func askOutcome() -> [Action] {
+    guard outcomeIsOpen, phase == .installing, let pending else { return [] }
+    if outstanding.values.contains(where: { $0.purpose == .outcome }) { return [] }
     let knowing = ServerIndex.all.filter {
       isCurrent($0) || ($0 == source && peers[$0.value] != .unreachable)
     }
-    if let next = knowing.first(where: { !fateAsked.contains($0) }) {
-      fateAsked.insert(next)
-      return [send(next, .log(after: pending.number - 1), for: .fate)]
+    if let next = knowing.first(where: { !outcomeAsked.contains($0) }) {
+      outcomeAsked.insert(next)
+      return [send(next, .log(after: pending.number - 1), for: .outcome)]
     }
     if knowing.count >= Limits.quorum {
-      fate = .unknown
-      fateIsOpen = false
+      outcome = .unknown
+      outcomeIsOpen = false
     }
     return []
   }
 
-  mutating func learnFate(base: RowDigest?, entries: [LogEntry]) -> [Action] {
-    guard fateIsOpen, let pending else { return [] }
+  mutating func learnOutcome(base: RowDigest?, entries: [LogEntry]) -> [Action] {
+    guard outcomeIsOpen, let pending else { return [] }
     guard base != nil, let entry = entries.first, entry.number == pending.number else {
-      return askFate() + settle()
+      return askOutcome() + settle()
     }
-    fate = entry.change.id == pending.change.id ? .committed : .dropped
-    fateIsOpen = false
+    outcome = entry.change.id == pending.change.id ? .committed : .dropped
+    outcomeIsOpen = false
     return settle()
   }
 
   // MARK: Winning and losing
 
-  /// Becomes the leader once three servers are in the view and no change's fate is open.
+  /// Becomes the leader once three servers are in the view and no change's outcome is open.
   mutating func settle() -> [Action] {
-    guard phase == .installing, !fateIsOpen,
+    guard phase == .installing, !outcomeIsOpen,
       ServerIndex.all.count(where: { isCurrent($0) })
         >= (takesOver ? Limits.serverCount : Limits.quorum)
     else { return [] }
@@ -134,7 +134,7 @@ extension Coordinator {
     takesOver = false
     confirmNamespace()
     pending = nil
-    return [.viewTaken(head, open: fate)]
+    return [.viewTaken(head, open: outcome)]
   }
 
   mutating func refused(by server: ServerIndex, in other: View, _ purpose: Purpose) -> [Action] {
@@ -165,7 +165,7 @@ extension Coordinator {
   mutating func foreign(_ server: ServerIndex, _ theirs: Head) -> [Action] {
     if let theirs = theirs.view.namespace, !isNamespaceKnown {
       learn(theirs)
-      return [.displaced]
+      return [.superseded]
     }
     peers[server.value] = .foreign
     return checkLoss()
@@ -193,7 +193,7 @@ extension Coordinator {
     let lost = gone.union(refusing).union(rejecting).union(foreign).union(absurd)
     if lost.count > (takesOver ? 0 : Limits.serverCount - Limits.quorum) {
       abandon()
-      if !refusing.isEmpty { return [.displaced] }
+      if !refusing.isEmpty { return [.superseded] }
       if !foreign.isEmpty { return [.stuck(.foreign(foreign))] }
       if !absurd.isEmpty { return [.stuck(.absurd(absurd))] }
       if takesOver { return [.stuck(.unnamed(gone))] }
@@ -203,7 +203,7 @@ extension Coordinator {
     if phase == .preparing, answers.count + lost.count == Limits.serverCount {
       let blank = ServerSet(answers.filter { $0.head.view == .none }.map(\.server))
       abandon()
-      if !refusing.isEmpty { return [.displaced] }
+      if !refusing.isEmpty { return [.superseded] }
       if !foreign.isEmpty { return [.stuck(.foreign(foreign))] }
       if !absurd.isEmpty { return [.stuck(.absurd(absurd))] }
       return [.stuck(blank.isEmpty ? .unnamed(gone) : .blank(blank))]

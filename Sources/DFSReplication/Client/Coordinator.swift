@@ -4,7 +4,7 @@ public import DFSCore
 /// (Liskov and Cowling, "Viewstamped Replication Revisited", 2012), as a state machine without I/O.
 ///
 /// The driver (DFSClient, or the simulation) calls an event and performs the actions it returns, in
-/// order. One change is under way at a time. Taking a view is in CoordinatorView.swift, bringing
+/// order. One change is under way at a time. The view change is in CoordinatorView.swift, bringing
 /// servers along in CoordinatorCatchUp.swift, appending in CoordinatorAppend.swift.
 ///
 /// Invariants:
@@ -42,16 +42,16 @@ public struct Coordinator: Sendable {
   /// The servers that told the rows of the truth by themselves, before this client brought them.
   var witnesses: ServerSet = []
   var pending: Pending?
-  var fate: Fate?
-  var fateIsOpen = false
+  var outcome: Outcome?
+  var outcomeIsOpen = false
   /// Whether servers were brought changes, or all rows, since the view was begun to be taken.
   public internal(set) var hasBroughtChanges = false
   /// How often each server has gone back in this view: it forgot its promise, or what it was brought.
   var setbacks = [Int](repeating: 0, count: Limits.serverCount)
   /// A server that goes back more often in one view is a hostile one, and would be answered for ever.
   static let setbackBound = 1_000
-  /// Servers that were asked for the fate of the open change.
-  var fateAsked: ServerSet = []
+  /// Servers that were asked for the outcome of the open change.
+  var outcomeAsked: ServerSet = []
 
   /// - Parameter namespace: the identity to propose if the namespace has none yet.
   public init(client: ClientID, namespace: NamespaceID? = nil) {
@@ -65,7 +65,7 @@ public struct Coordinator: Sendable {
 
   /// Reachable servers that are not at the committed head of this view. While there are some,
   /// `retry` brings them along; call it now and then, also when nothing is appended.
-  public var laggards: ServerSet {
+  public var lagging: ServerSet {
     guard phase == .leading else { return [] }
     return ServerSet(
       ServerIndex.all.filter {
@@ -120,7 +120,7 @@ public struct Coordinator: Sendable {
     if isNamespaceSure { return [.stuck(.blank(.all))] }
     namespace = proposal
     isNamespaceKnown = false
-    return [.displaced]
+    return [.superseded]
   }
 
   /// Learns of a view that some server is in, so that the next one taken is greater. A later view
@@ -144,9 +144,10 @@ public struct Coordinator: Sendable {
     case (.apply, .applied(let head)): return applied(server, head)
     case (.apply, .behind(let head)): return behind(server, head)
     case (.apply, .missingParts): return rejected(by: server)
-    case (.bring(let laggard), .log(let base, let entries, _)):
-      return bring(laggard, from: server, base: base, entries: entries)
-    case (.fate, .log(let base, let entries, _)): return learnFate(base: base, entries: entries)
+    case (.bring(let target), .log(let base, let entries, _)):
+      return bring(target, from: server, base: base, entries: entries)
+    case (.outcome, .log(let base, let entries, _)):
+      return learnOutcome(base: base, entries: entries)
     default: return undelivered(server, purpose)
     }
   }
@@ -163,18 +164,18 @@ public struct Coordinator: Sendable {
     let lost = checkLoss()
     guard lost.isEmpty else { return lost }
     switch purpose {
-    case .bring(let laggard): return bringAgain(laggard)
-    case .fate: return askFate() + settle()
+    case .bring(let target): return bringAgain(target)
+    case .outcome: return askOutcome() + settle()
     default: return settle()
     }
   }
 
-  /// A refill has ended, that this view or an earlier one asked for.
+  /// A transfer has ended, that this view or an earlier one asked for.
   /// - Parameter head: where the server is; nil if that is not known.
   public mutating func refilled(_ server: ServerIndex, head: Head?) -> [Action] {
     guard phase != .idle else { return [] }
     if let head, head.view == view { return installed(server, head) }
-    guard case .catchingUp(let way) = peers[server.value], way.step == .refill else { return [] }
+    guard case .catchingUp(let way) = peers[server.value], way.step == .transfer else { return [] }
     peers[server.value] = .unreachable
     return checkLoss()
   }
@@ -185,13 +186,13 @@ public struct Coordinator: Sendable {
   public mutating func retry(reachable: ServerSet) -> [Action] {
     guard phase != .idle else { return [] }
     outstanding = outstanding.filter { message in
-      if case .bring(let laggard) = message.value.purpose, reachable.contains(laggard) {
+      if case .bring(let target) = message.value.purpose, reachable.contains(target) {
         return false
       }
       return !reachable.contains(message.value.server)
     }
     let actions = reachable.servers.flatMap { retry($0) }
-    return actions + (fateIsOpen && phase == .installing ? askFate() : []) + settle()
+    return actions + (outcomeIsOpen && phase == .installing ? askOutcome() : []) + settle()
   }
 
   /// A connection to the server was made anew: its process may be another one, that has forgotten

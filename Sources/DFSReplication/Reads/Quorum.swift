@@ -16,7 +16,7 @@ public enum Quorum {
     case truth
     /// Not yet known; more answers may decide it.
     case pending
-    /// The answers disagree: ask again, or take a view, which finishes or drops what is half done.
+    /// The answers disagree: ask again, or make a view change, which finishes or drops what is half done.
     case unsettled
   }
 

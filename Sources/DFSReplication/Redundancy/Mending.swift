@@ -8,8 +8,8 @@ public import DFSCore
 public struct Mending: Sendable {
   /// Copies that have to be stored on servers that can be reached.
   public let copies: [(part: PartIndex, server: ServerIndex)]
-  /// Who stands in for a holder that was lost.
-  public let standIn: StandIn?
+  /// Who substitutes for a holder that was lost.
+  public let substitute: Substitute?
 
   /// - Parameters:
   ///   - stored: the servers that have said that they stored their copies.
@@ -19,7 +19,7 @@ public struct Mending: Sendable {
     copies = lacking.servers.flatMap { server in
       placement.parts(on: server).map { ($0, server) }
     }
-    standIn = StandIn(for: ServerSet.all.subtracting(reachable), in: placement)
+    substitute = Substitute(for: ServerSet.all.subtracting(reachable), in: placement)
   }
 
   /// Whether each part has at least one copy: without that nothing may be acknowledged.

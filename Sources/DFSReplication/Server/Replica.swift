@@ -58,9 +58,9 @@ public struct Replica: Hashable, Sendable {
     }
   }
 
-  /// Whether all rows may be replaced and `view` installed on them (a refill, for a server whose
+  /// Whether all rows may be replaced and `view` installed on them (a transfer, for a server whose
   /// rows cannot be brought along by changes). Nil if so, else the answer.
-  public func refusalOfRefill(_ view: View) -> NamespaceReply? {
+  public func refusalOfTransfer(_ view: View) -> NamespaceReply? {
     // Rows without a namespace would be lost, and nothing says that the others have them.
     if !isBlank, namespace != view.namespace { return .foreign(head) }
     if view < promised { return .refused(promised) }
@@ -68,7 +68,7 @@ public struct Replica: Hashable, Sendable {
   }
 
   /// Why a view cannot be one that clients came to by taking views one after the other; nil if it can.
-  /// A request that names one that cannot fails: with the last rounds promised, nobody could take a view
+  /// A request that names one that cannot fails: with the last rounds promised, nobody could make a view change
   /// any more.
   public func leap(to view: View) -> DFSError? {
     guard view.round > promised.round, view.round - promised.round > Limits.roundsAhead else {

@@ -32,7 +32,7 @@ public struct UserBounds: Hashable, Sendable {
     default:
       throw DFSError(
         .configuration,
-        "'\(word.printable)' is no bound of a user; write quota=SIZE or connections=NUMBER")
+        "'\(word.printable)' is not a limit of a user; write quota=SIZE or connections=NUMBER")
     }
   }
 
@@ -46,7 +46,7 @@ public struct UserBounds: Hashable, Sendable {
     else {
       throw DFSError(
         .configuration,
-        "quota=\(text.printable) is no size; write bytes, or a number with K, M, G or T, such as 10G"
+        "quota=\(text.printable) is not a size; write bytes, or a number with K, M, G or T, such as 10G"
       )
     }
     return number << UInt64(shift)

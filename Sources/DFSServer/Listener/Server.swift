@@ -150,7 +150,7 @@ public final class Server: ServiceLifecycle.Service {
     case EACCES:
       return DFSError(.configuration, "\(place) may not be bound; take a port from 1024")
     case EADDRNOTAVAIL:
-      return DFSError(.configuration, "\(options.address) is no address of this machine")
+      return DFSError(.configuration, "\(options.address) is not an address of this machine")
     default:
       return DFSError(
         .configuration, "cannot listen on \(place): \(String(cString: strerror(error.errnoCode)))")

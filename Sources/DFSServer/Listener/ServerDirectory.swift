@@ -26,7 +26,7 @@ struct ServerDirectory {
     guard isPlain, (1...64).contains(name.utf8.count) else {
       throw DFSError(
         .configuration,
-        "'\(name.printable)' is no name of a server: a directory's name of 1 to 64 of A–Z a–z 0–9 "
+        "'\(name.printable)' is not a name of a server: a directory's name of 1 to 64 of A–Z a–z 0–9 "
           + ". _ -, such as DFS1")
     }
     path = try ByteText.plainPath(resolved)

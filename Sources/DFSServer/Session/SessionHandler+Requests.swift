@@ -14,8 +14,8 @@ extension SessionHandler {
     var reserve: Int?
   }
 
-  /// The last request of a lane, and how many of the lane are under way.
-  struct LaneTail {
+  /// The last request of a order, and how many of the order are under way.
+  struct OrderTail {
     var task: Task<Void, Never>
     var count: Int
   }
@@ -28,7 +28,7 @@ extension SessionHandler {
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     let loop = context.eventLoop
     if case .namespace(let step, let parts, let held, let durable) = request,
-      lanes[.namespace] == nil
+      orders[.namespace] == nil
     {
       // The store keeps the order of these by itself, and commits together what waits together.
       return logged.session.store.submit(step, parts: parts, held: held, durable: durable) {
@@ -43,8 +43,8 @@ extension SessionHandler {
       }
     }
     if isBegun { return }
-    let lane = Lane(request)
-    let previous = lane.flatMap { lanes[$0]?.task }
+    let order = OrderKey(request)
+    let previous = order.flatMap { orders[$0]?.task }
     let life = life
     let task = Task {
       await previous?.value
@@ -53,16 +53,16 @@ extension SessionHandler {
       }
       loop.execute {
         bound.value.audit(request, answer.reply)
-        bound.value.finish(answer, ticket, lane)
+        bound.value.finish(answer, ticket, order)
       }
     }
-    if let lane { lanes[lane] = LaneTail(task: task, count: 1 + (lanes[lane]?.count ?? 0)) }
+    if let order { orders[order] = OrderTail(task: task, count: 1 + (orders[order]?.count ?? 0)) }
   }
 
-  private func finish(_ answer: UserSession.Answer, _ ticket: Ticket, _ lane: Lane?) {
+  private func finish(_ answer: UserSession.Answer, _ ticket: Ticket, _ order: OrderKey?) {
     let ticket = settle(ticket, answer)
-    if let lane, let tail = lanes[lane] {
-      lanes[lane] = tail.count > 1 ? LaneTail(task: tail.task, count: tail.count - 1) : nil
+    if let order, let tail = orders[order] {
+      orders[order] = tail.count > 1 ? OrderTail(task: tail.task, count: tail.count - 1) : nil
     }
     if case .failed(let error) = answer.reply, error.code == .inputOutput || error.code == .damaged
     {

@@ -36,7 +36,7 @@ final class SessionHandler: ChannelDuplexHandler {
   var phase: Phase
   var window: Window
   var backlog = CircularBuffer<Frame>(initialCapacity: 0)
-  var lanes: [Lane: LaneTail] = [:]
+  var orders: [OrderKey: OrderTail] = [:]
   var pushes: PushQueue?
   var isReadWanted = false
   var isDraining = false

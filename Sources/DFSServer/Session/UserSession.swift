@@ -85,7 +85,7 @@ struct UserSession: Sendable {
       let reply = try await store.namespace(step, parts: parts, held: held, durable: durable)
       return Answer(reply: .namespace(reply))
     case .refillBegin, .refillRows, .refillChanges, .refillEnd:
-      return try await refill(request)
+      return try await transfer(request)
     case .putPart(let extent, let durable):
       let bytes = (body ?? ByteBuffer()).readableBytesView
       try await store.putPart(session: session, extent, bytes: bytes, durable: durable)
@@ -106,7 +106,7 @@ struct UserSession: Sendable {
     }
   }
 
-  private func refill(_ request: Request) async throws -> Answer {
+  private func transfer(_ request: Request) async throws -> Answer {
     switch request {
     case .refillBegin(let view, let own):
       let refusal = try await store.refillBegin(session: session, view, own: own)
@@ -120,7 +120,7 @@ struct UserSession: Sendable {
     case .refillEnd(let view, let head):
       return Answer(
         reply: .namespace(try await store.refillEnd(session: session, view, to: head)))
-    default: throw DFSError(.protocolViolation, "no step of a refill")
+    default: throw DFSError(.protocolViolation, "no step of a transfer")
     }
   }
 
@@ -155,7 +155,7 @@ struct UserSession: Sendable {
 }
 
 /// Requests that must be performed in the order in which they came on their connection.
-enum Lane: Hashable {
+enum OrderKey: Hashable {
   case namespace
   case part(PartID)
   case holds

@@ -80,7 +80,7 @@ extension Frame {
     let mayBeLong = queries.contains { query in
       switch query {
       case .inode, .entry: false
-      case .directory, .attributes, .everything, .standIns: true
+      case .directory, .attributes, .everything, .substitutes: true
       }
     }
     // A row of an honest inode takes 4 KiB; that of a hostile one 64 KiB.

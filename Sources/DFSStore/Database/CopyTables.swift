@@ -12,7 +12,7 @@ internal import GRDB
 ///   asked on, or from when its loss was noticed.
 struct CopyTables {
   let db: Database
-  let duty: CopyDuty
+  let required: RequiredReplicas
 
   /// Whether a row asks this server for the copy.
   func isAsked(_ id: PartID) throws -> Bool { try asking(id) != nil }
@@ -25,7 +25,7 @@ struct CopyTables {
     while let row = try rows.next() {
       let inode = InodeID(try row.number(0))
       let content = try row.inode(inode, at: 1).value.content
-      if duty.copies(of: content).contains(id) { return inode }
+      if required.copies(of: content).contains(id) { return inode }
     }
     return nil
   }
@@ -42,7 +42,7 @@ struct CopyTables {
     _ inode: InodeID, from old: RowContent?, to new: RowContent?, number: UInt64,
     nowSeconds: Int64, isTransfer: Bool = false, isHere: (PartID) throws -> Bool
   ) throws {
-    let difference = duty.difference(from: old, to: new)
+    let difference = required.difference(from: old, to: new)
     for id in difference.added {
       try forgetGarbage(id)
       if try !isHere(id) { try want(id, for: inode) }
@@ -140,7 +140,7 @@ struct CopyTables {
     var count = 0
     while let row = try rows.next() {
       guard let content = try row.content(1) else { continue }
-      for id in duty.copies(of: content) where try !isHere(id) && part(id) == nil {
+      for id in required.copies(of: content) where try !isHere(id) && part(id) == nil {
         if try want(id, for: InodeID(try row.number(0))) { count += 1 }
       }
     }

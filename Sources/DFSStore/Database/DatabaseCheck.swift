@@ -179,7 +179,7 @@ extension DFSError {
     return DFSError(
       .damaged,
       "the database \(path) is damaged, and nothing is served from it: \(error); stop this server, run "
-        + "'dfs repair \(directory) --set-aside' and start it again: it is refilled from the others"
+        + "'dfs repair \(directory) --quarantine' and start it again: it gets its rows from the others"
     )
   }
 }

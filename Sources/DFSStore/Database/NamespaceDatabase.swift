@@ -260,7 +260,7 @@ enum Schema {
   private static let tables = """
     \(rows(in: "main"))
     CREATE INDEX main.inodeVersion ON inode (version) WHERE version IS NOT NULL;
-    CREATE INDEX main.standIn ON inode (id) WHERE \(isStandIn);
+    CREATE INDEX main.standIn ON inode (id) WHERE \(isSubstitute);
     CREATE TABLE log (
       number INTEGER PRIMARY KEY, client INTEGER NOT NULL, sequence INTEGER NOT NULL,
       digest BLOB NOT NULL, bytes INTEGER NOT NULL, writes BLOB NOT NULL, checksum INTEGER NOT NULL
@@ -287,9 +287,9 @@ enum Schema {
     """
 
   /// Whether the copies of an inode's content are not where the rule puts them (`RowContent.copies`).
-  static let isStandIn = "copies & 65535 <> copies >> 16"
+  static let isSubstitute = "copies & 65535 <> copies >> 16"
 
-  /// The three tables of rows, as the namespace and a staged refill have them.
+  /// The three tables of rows, as the namespace and a staged transfer have them.
   static func rows(in database: String) -> String {
     """
     CREATE TABLE \(database).inode (

@@ -34,8 +34,8 @@ struct NamespaceQueries {
       return try collect { [db] page in
         try RowScan(db: db).everything(after: after, &page)
       }
-    case .standIns(let after):
-      return try collect { [db] page in try RowScan(db: db).standIns(after: after, &page) }
+    case .substitutes(let after):
+      return try collect { [db] page in try RowScan(db: db).substitutes(after: after, &page) }
     }
   }
 

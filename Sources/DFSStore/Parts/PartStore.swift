@@ -5,7 +5,7 @@ internal import Logging
 internal import Synchronization
 
 /// A user's copies as plain files: `parts/ab/<version>.<part>`, `tmp/` for what is not complete and
-/// `damaged/` for what was set aside.
+/// `damaged/` for what was quarantined.
 ///
 /// Invariants:
 /// - A file under its final name is complete: it got there by rename, its checksums verified.
@@ -15,7 +15,7 @@ internal import Synchronization
 final class PartStore: Sendable {
   let directory: String
   /// Which copies the rows ask for here.
-  let duty: CopyDuty
+  let required: RequiredReplicas
   let unsynced: UnsyncedParts
   private let folders: PartFolders
   private let logger: Logger
@@ -31,9 +31,9 @@ final class PartStore: Sendable {
   /// What this user may take.
   let allowance = Allowance()
 
-  init(directory: String, duty: CopyDuty, logger: Logger) {
+  init(directory: String, required: RequiredReplicas, logger: Logger) {
     self.directory = directory
-    self.duty = duty
+    self.required = required
     self.logger = logger
     folders = PartFolders(directory: directory + "/parts")
     unsynced = UnsyncedParts(
@@ -150,7 +150,7 @@ final class PartStore: Sendable {
     } catch {
       // What cannot be read is no better than what is wrong, and must not stand in the way.
       if error.code == .damaged || error.code == .inputOutput {
-        return try setAside(layout.id, because: error)
+        return try quarantine(layout.id, because: error)
       }
       if error.code == .notFound { return }
       throw error
@@ -184,16 +184,16 @@ final class PartStore: Sendable {
 
   /// Moves a damaged copy out of the way, for whoever wants to look at it: it is not here any more,
   /// and a new one may take its place.
-  func setAside(_ id: PartID, because error: DFSError) throws(DFSError) {
+  func quarantine(_ id: PartID, because error: DFSError) throws(DFSError) {
     logger.error(
-      "a damaged copy is set aside",
+      "a damaged copy is quarantined",
       metadata: ["part": "\(id)", "file": "\(path(of: id))", "error": "\(error)"])
     try FileSystem.rename(path(of: id), "\(directory)/damaged/\(id).\(WallClock.seconds)")
-    CrashPoint.reached(.damagedSetAside)
+    CrashPoint.reached(.damagedQuarantined)
     unsynced.forget(id)
   }
 
-  /// Copies that were set aside, ever.
+  /// Copies that were quarantined, ever.
   func damagedCount() throws(DFSError) -> UInt64 {
     let names = try FileSystem.names(in: directory + "/damaged") ?? []
     return UInt64(names.count { !$0.hasPrefix("namespace.") })

@@ -7,7 +7,7 @@ internal import Synchronization
 ///
 /// Invariants:
 /// - `sync` is called for the copies that a change names before that change is on stable storage.
-/// - A copy whose fsync failed is set aside: it is not found any more, and never acknowledged again
+/// - A copy whose fsync failed is quarantined: it is not found any more, and never acknowledged again
 ///   from the same bytes.
 final class UnsyncedParts: Sendable {
   private struct Entry {
@@ -17,7 +17,7 @@ final class UnsyncedParts: Sendable {
   }
 
   private struct State {
-    /// Is told of copies that were set aside.
+    /// Is told of copies that were quarantined.
     var lost: (@Sendable (PartID, DFSError) -> Void)?
     var entries: [PartID: Entry] = [:]
     var tickets: UInt64 = 0
@@ -38,7 +38,7 @@ final class UnsyncedParts: Sendable {
     self.logger = logger
   }
 
-  /// Sets who is told of copies that were set aside.
+  /// Sets who is told of copies that were quarantined.
   func observe(_ lost: @escaping @Sendable (PartID, DFSError) -> Void) {
     state.withLock { $0.lost = lost }
   }
@@ -67,7 +67,7 @@ final class UnsyncedParts: Sendable {
   func forget(_ id: PartID) { state.withLock { $0.entries[id] = nil } }
 
   /// Brings those of `ids` that are waiting to stable storage, names included.
-  /// - Returns: the copies for which that failed; they are set aside.
+  /// - Returns: the copies for which that failed; they are quarantined.
   @discardableResult
   func sync(_ ids: [PartID]) -> [PartID] {
     let entries = state.withLock { state in
@@ -83,7 +83,7 @@ final class UnsyncedParts: Sendable {
         try entry.file.sync()
         folders[FileSystem.parent(of: entry.path), default: []].append((id, entry))
       } catch {
-        setAside(id, entry, error)
+        quarantine(id, entry, error)
         failed.append(id)
       }
     }
@@ -96,7 +96,7 @@ final class UnsyncedParts: Sendable {
       entries.forEach { settle($0.0, $0.1) }
       return []
     } catch {
-      entries.forEach { setAside($0.0, $0.1, error) }
+      entries.forEach { quarantine($0.0, $0.1, error) }
       return entries.map(\.0)
     }
   }
@@ -112,10 +112,10 @@ final class UnsyncedParts: Sendable {
     }
   }
 
-  private func setAside(_ id: PartID, _ entry: Entry, _ error: DFSError) {
+  private func quarantine(_ id: PartID, _ entry: Entry, _ error: DFSError) {
     guard settle(id, entry) else { return }
     logger.critical(
-      "a copy could not be brought to stable storage and is set aside; its twin heals it",
+      "a copy could not be brought to stable storage and is quarantined; its other replica repairs it",
       metadata: ["part": "\(id)", "file": "\(entry.path)", "error": "\(error)"])
     do {
       try FileSystem.rename(entry.path, "\(damagedDirectory)/\(id).unsynced")

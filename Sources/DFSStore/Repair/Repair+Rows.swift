@@ -11,7 +11,7 @@ extension Repair {
     public let promised: UInt64
     public let view: UInt64
 
-    /// Whether nobody could take a view any more, or soon.
+    /// Whether nobody could make a view change any more, or soon.
     public var areAbsurd: Bool {
       view > Self.bound || !DFSReplication.Rounds.isPlausible(promised, beyond: view)
     }
@@ -38,7 +38,7 @@ extension Repair {
     let head = try KeptRows.head(of: file)
     try await withStore(of: user) { store in
       let path = "\(store.copies.temporaryDirectory)/restore.\(VersionID.random())"
-      let stage = try RefillStage(path: path)
+      let stage = try StagedState(path: path)
       try stage.begin(with: file, head.digest, without: [])
       try await store.writer.restore(stage, head)
     }
@@ -58,7 +58,8 @@ extension Repair {
     else { throw DFSError(.damaged, "\(directory)/.dfs/identity names no server") }
     let options = StoreOptions()
     let store = UserStore(
-      user, directory: "\(directory)/\(user)", duty: CopyDuty(server: server), options: options,
+      user, directory: "\(directory)/\(user)", required: RequiredReplicas(server: server),
+      options: options,
       queues: StoreQueues(options), logger: Logger(label: "dfs") { _ in SwiftLogNoOpLogHandler() }
     ) { _ in }
     try await store.open()
@@ -69,7 +70,7 @@ extension Repair {
 
 extension Writer {
   /// Replaces all rows, whatever was promised.
-  func restore(_ stage: RefillStage, _ head: Head) async throws {
+  func restore(_ stage: StagedState, _ head: Head) async throws {
     try await exclusive { state, database in
       guard let ledger = state.ledger else { throw Self.unread }
       guard try stage.finish() == head.digest else {

@@ -17,7 +17,7 @@ public struct Repair: Sendable {
     public let user: UserName
     public let verdict: Verdict
     /// Where the database and what belongs to it were moved.
-    public let setAside: [String]
+    public let quarantined: [String]
   }
 
   public let directory: String
@@ -28,7 +28,7 @@ public struct Repair: Sendable {
     guard try StoreIdentity.read("\(directory)/.dfs/identity") != nil else {
       throw DFSError(
         .configuration,
-        "\(directory) is no directory of a server: it has no .dfs/identity; name one that has")
+        "\(directory) is not a directory of a server: it has no .dfs/identity; name one that has")
     }
     self.directory = directory
     lock = try DirectoryLock("\(directory)/.dfs/lock", directory: directory)
@@ -37,11 +37,11 @@ public struct Repair: Sendable {
   /// Who has a directory here.
   public func users() throws -> [UserName] { try ServerStore.users(in: directory) }
 
-  /// Checks the database of a user, for as long as it takes; with `setsAside` a damaged one is moved
+  /// Checks the database of a user, for as long as it takes; with `quarantines` a damaged one is moved
   /// into the user's `damaged` directory.
   /// - Parameter progress: is told how many rows were read so far.
   public func check(
-    _ user: UserName, setsAside: Bool, progress: @escaping (UInt64) -> Void = { _ in }
+    _ user: UserName, quarantines: Bool, progress: @escaping (UInt64) -> Void = { _ in }
   ) throws -> Finding {
     let place = "\(directory)/\(user)"
     guard FileSystem.isDirectory(place) else {
@@ -53,8 +53,8 @@ public struct Repair: Sendable {
       progress(rows.value)
     }
     var moved: [String] = []
-    if case .damaged = verdict, setsAside { moved = try setAside(place) }
-    return Finding(user: user, verdict: verdict, setAside: moved)
+    if case .damaged = verdict, quarantines { moved = try quarantine(place) }
+    return Finding(user: user, verdict: verdict, quarantined: moved)
   }
 
   private func verdict(
@@ -70,7 +70,7 @@ public struct Repair: Sendable {
   }
 
   /// The database after its log, the mark last: after a crash in between, the rest is damaged still.
-  private func setAside(_ place: String) throws(DFSError) -> [String] {
+  private func quarantine(_ place: String) throws(DFSError) -> [String] {
     let target = "\(place)/damaged"
     try FileSystem.makeDirectory(target)
     let time = KeptRows.name(ofSeconds: WallClock.seconds)

@@ -17,7 +17,8 @@ struct OfflineDirectory: Sendable {
   init(_ path: String) throws(DFSError) {
     guard let names = try FileSystem.names(in: path) else {
       throw DFSError(
-        .notFound, "there is no directory \(path.printable); leave it out, or name the right one")
+        .notFound, "there is no directory \(path.printable); leave it out, or name the right one"
+      )
     }
     self.path = path
     try Self.refuseLive(path)

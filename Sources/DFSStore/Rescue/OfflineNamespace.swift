@@ -10,7 +10,7 @@ final class OfflineNamespace {
   let isProven: Bool
   private let reader: any DatabaseReader
   /// Keeps the file of collected rows.
-  private let stage: RefillStage?
+  private let stage: StagedState?
 
   init(_ database: OfflineDatabase, head: Head) {
     self.head = head
@@ -19,7 +19,7 @@ final class OfflineNamespace {
     stage = nil
   }
 
-  init(collected stage: RefillStage, head: Head) throws {
+  init(collected stage: StagedState, head: Head) throws {
     self.head = head
     self.stage = stage
     isProven = try stage.finish() == head.digest
@@ -117,7 +117,7 @@ extension OfflineNamespace {
           + "no name is known; add the directory of another server")
     }
     let head = best.order
-    let stage = try RefillStage(path: scratch.path + "/collected.sqlite")
+    let stage = try StagedState(path: scratch.path + "/collected.sqlite")
     for database in databases where database.order.hasSameRows(as: head) {
       try collect(database, into: stage)
     }
@@ -129,7 +129,7 @@ extension OfflineNamespace {
     return namespace
   }
 
-  private static func collect(_ database: OfflineDatabase, into stage: RefillStage) throws {
+  private static func collect(_ database: OfflineDatabase, into stage: StagedState) throws {
     var batch: [DFSCore.Row] = []
     // Without a transaction: where a page is damaged, its end would fail as well.
     try database.database.pool.unsafeRead { db in

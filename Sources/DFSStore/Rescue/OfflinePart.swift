@@ -154,7 +154,7 @@ struct OfflinePart {
       if let first = bad.first, damaged.insert(copy.name).inserted {
         note(
           "the copy \(copy.name) is damaged in the block at byte \(first * UInt64(Self.blockBytes)); "
-            + "its twin is used where it is good")
+            + "its other replica is used where it is good")
       }
       wanted = bad
       if wanted.isEmpty { return [] }

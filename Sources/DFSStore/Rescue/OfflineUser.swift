@@ -6,7 +6,7 @@ internal import Synchronization
 /// What one directory has of a user: a database, perhaps, and copies.
 ///
 /// Copies are only found here; whether their bytes are right is `OfflinePart`'s to say. Also those
-/// that a server has set aside are found: of a copy with one bad block the other blocks are good.
+/// that a server has quarantined are found: of a copy with one bad block the other blocks are good.
 final class OfflineUser: Sendable {
   /// How far the database can be used.
   enum Names: Sendable {
@@ -19,7 +19,7 @@ final class OfflineUser: Sendable {
   let path: String
   let names: Names
   private let folders: PartFolders
-  private let setAside: [PartID: [String]]
+  private let quarantined: [PartID: [String]]
 
   /// - Throws: what has nothing to do with damage: no permission, no room, an interruption.
   init(
@@ -38,14 +38,14 @@ final class OfflineUser: Sendable {
       if [.accessDenied, .noSpace, .cancelled].contains(error.code) { throw error }
       names = .unreadable(error)
     }
-    setAside = Self.setAside(in: path + "/damaged")
+    quarantined = Self.quarantined(in: path + "/damaged")
   }
 
   var database: OfflineDatabase? {
     if case .opened(let database) = names { database } else { nil }
   }
 
-  private static func setAside(in directory: String) -> [PartID: [String]] {
+  private static func quarantined(in directory: String) -> [PartID: [String]] {
     let names = (try? FileSystem.names(in: directory)) ?? []
     return names.reduce(into: [:]) { found, name in
       guard let dot = name.lastIndex(of: "."), let id = PartID(fileName: String(name[..<dot]))
@@ -58,7 +58,7 @@ final class OfflineUser: Sendable {
   /// - Parameter note: told of a copy that is there and cannot be opened.
   func copies(of id: PartID, note: (String) -> Void) -> [OfflineCopy] {
     var copies: [OfflineCopy] = []
-    for path in ["\(folders.path(of: id.version))/\(id)"] + (setAside[id] ?? []) {
+    for path in ["\(folders.path(of: id.version))/\(id)"] + (quarantined[id] ?? []) {
       do throws(DFSError) {
         copies.append(.file(try File(path, flags: O_RDONLY)))
       } catch {

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import DFSCore
 
-/// Writes what is no directory: files with their content, links, fifos, sockets and devices.
+/// Writes what is not a directory: files with their content, links, fifos, sockets and devices.
 ///
 /// Invariants:
 /// - A file whose content is not whole does not stay, unless such files are to be kept.

@@ -33,7 +33,7 @@ struct KeptRows {
       .sorted().map { "\(folder)/\($0)" }
   }
 
-  /// Keeps the rows of `db` if those attached as `refill` lack many of them. Not within a transaction.
+  /// Keeps the rows of `db` if those attached as `transfer` lack many of them. Not within a transaction.
   /// - Returns: the file, and how many names and inodes are about to go; nil if nothing had to be kept.
   func keep(
     _ db: Database, nowSeconds: Int64, _ options: StoreOptions
@@ -60,8 +60,8 @@ struct KeptRows {
     try Int.fetchOne(
       db,
       sql: """
-        SELECT (SELECT count(*) FROM main.inode WHERE id NOT IN (SELECT id FROM refill.inode))
-          + (SELECT count(*) FROM main.entry e WHERE NOT EXISTS (SELECT 1 FROM refill.entry s
+        SELECT (SELECT count(*) FROM main.inode WHERE id NOT IN (SELECT id FROM transfer.inode))
+          + (SELECT count(*) FROM main.entry e WHERE NOT EXISTS (SELECT 1 FROM transfer.entry s
             WHERE s.parent = e.parent AND s.name = e.name))
         """) ?? 0
   }

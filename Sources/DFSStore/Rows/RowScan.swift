@@ -30,10 +30,10 @@ struct RowScan {
   }
 
   /// Inodes of whose content some copies are not where the rule puts them.
-  func standIns(after id: InodeID?, _ page: inout RowPage) throws {
+  func substitutes(after id: InodeID?, _ page: inout RowPage) throws {
     let statement = try db.cachedStatement(
       sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode"
-        + " WHERE \(Schema.isStandIn) AND id BETWEEN ? AND ? ORDER BY id")
+        + " WHERE \(Schema.isSubstitute) AND id BETWEEN ? AND ? ORDER BY id")
     _ = try ranges(after: id, statement, &page) { row in
       try row.inode(InodeID(try row.number(0)), at: 1)
     }

@@ -27,7 +27,7 @@ public final class ServerStore: Sendable {
   private let joining = Mutex(())
   public let directory: String
   let options: StoreOptions
-  private let duty: CopyDuty
+  private let required: RequiredReplicas
   private let logger: Logger
   private let lock: DirectoryLock
   private let queues: StoreQueues
@@ -43,11 +43,12 @@ public final class ServerStore: Sendable {
   ) throws -> ServerStore {
     guard let server = ServerIndex(name: name) else {
       throw DFSError(
-        .configuration, "'\(name.printable)' is no server of this system: DFS1, DFS2, DFS3 or DFS4")
+        .configuration,
+        "'\(name.printable)' is not a server of this system: DFS1, DFS2, DFS3 or DFS4")
     }
     do {
       return try open(
-        directory, CopyDuty(server: server), StoreIdentity(newName: name, cluster: cluster),
+        directory, RequiredReplicas(server: server), StoreIdentity(newName: name, cluster: cluster),
         options,
         logger)
     } catch let error as DFSError
@@ -62,7 +63,8 @@ public final class ServerStore: Sendable {
   }
 
   private static func open(
-    _ directory: String, _ duty: CopyDuty, _ fresh: StoreIdentity, _ options: StoreOptions,
+    _ directory: String, _ required: RequiredReplicas, _ fresh: StoreIdentity,
+    _ options: StoreOptions,
     _ logger: Logger
   ) throws -> ServerStore {
     let path = "\(directory)/.dfs/identity"
@@ -83,7 +85,7 @@ public final class ServerStore: Sendable {
     case let old? where !old.isCurrent: renew(old, path, logger)
     default: break
     }
-    return ServerStore(directory, identity?.current ?? fresh, duty, lock, options, logger)
+    return ServerStore(directory, identity?.current ?? fresh, required, lock, options, logger)
   }
 
   /// An identity of an earlier release is written again as this one does. It is good as it is, too.
@@ -117,12 +119,13 @@ public final class ServerStore: Sendable {
   }
 
   private init(
-    _ directory: String, _ identity: StoreIdentity, _ duty: CopyDuty, _ lock: DirectoryLock,
+    _ directory: String, _ identity: StoreIdentity, _ required: RequiredReplicas,
+    _ lock: DirectoryLock,
     _ options: StoreOptions, _ logger: Logger
   ) {
     self.directory = directory
     known = Mutex(identity)
-    self.duty = duty
+    self.required = required
     self.lock = lock
     self.options = options
     self.logger = logger
@@ -227,7 +230,7 @@ public final class ServerStore: Sendable {
 
   private func makeStore(_ name: UserName) -> UserStore {
     UserStore(
-      name, directory: "\(directory)/\(name)", duty: duty, options: options, queues: queues,
+      name, directory: "\(directory)/\(name)", required: required, options: options, queues: queues,
       logger: logger
     ) { [weak self] _ in self?.trimSoon() }
   }

@@ -2,7 +2,7 @@ internal import DFSCore
 internal import Synchronization
 
 /// What the connections of one user have under way, in memory: uploads, versions held open, staged
-/// refills, the copies that were completed but that no row asks for yet, and those that somebody is
+/// transfers, the copies that were completed but that no row asks for yet, and those that somebody is
 /// about to bring.
 ///
 /// Invariants:
@@ -16,7 +16,7 @@ final class Sessions: Sendable {
     let id: PartID
   }
 
-  private struct Unasked {
+  private struct Unclaimed {
     var sessions: Set<UInt64> = []
     var completedSeconds: Int64
   }
@@ -29,8 +29,8 @@ final class Sessions: Sendable {
   private struct State {
     var uploads: [UploadKey: Upload] = [:]
     var holds: [UInt64: [VersionID: Int]] = [:]
-    var refills: [UInt64: RefillStage] = [:]
-    var unasked: [PartID: Unasked] = [:]
+    var transfers: [UInt64: StagedState] = [:]
+    var unclaimed: [PartID: Unclaimed] = [:]
     var claims: [PartID: Claim] = [:]
     var counter: UInt64 = 0
     var ended = EndedSessions()
@@ -71,7 +71,7 @@ final class Sessions: Sendable {
     _ session: UInt64, _ extent: PartExtent, directory: String
   ) throws(DFSError) -> Upload {
     let key = UploadKey(session: session, id: extent.id)
-    let (begun, displaced, isOver) = state.withLock { state -> (Upload?, Upload?, Bool) in
+    let (begun, superseded, isOver) = state.withLock { state -> (Upload?, Upload?, Bool) in
       guard !state.ended.contains(session) else { return (nil, nil, true) }
       let present = state.uploads[key]
       if let present, extent.offset > 0 || present.isUntouched { return (present, nil, false) }
@@ -84,7 +84,7 @@ final class Sessions: Sendable {
       state.uploads[key] = upload
       return (upload, present, false)
     }
-    displaced?.fail(DFSError(.cancelled, "part \(extent.id) was begun again"))
+    superseded?.fail(DFSError(.cancelled, "part \(extent.id) was begun again"))
     if isOver { throw Self.hasEnded }
     guard let begun else {
       throw DFSError(
@@ -100,22 +100,22 @@ final class Sessions: Sendable {
   func completed(_ session: UInt64, _ id: PartID, nowSeconds: Int64) {
     state.withLock { state in
       state.uploads[UploadKey(session: session, id: id)] = nil
-      var unasked = state.unasked[id] ?? Unasked(completedSeconds: nowSeconds)
-      if !state.ended.contains(session) { unasked.sessions.insert(session) }
-      unasked.completedSeconds = nowSeconds
-      state.unasked[id] = unasked
+      var unclaimed = state.unclaimed[id] ?? Unclaimed(completedSeconds: nowSeconds)
+      if !state.ended.contains(session) { unclaimed.sessions.insert(session) }
+      unclaimed.completedSeconds = nowSeconds
+      state.unclaimed[id] = unclaimed
     }
   }
 
   /// A change asks for these copies: they are no orphans.
   func asked(_ ids: some Sequence<PartID>) {
-    state.withLock { state in for id in ids { state.unasked[id] = nil } }
+    state.withLock { state in for id in ids { state.unclaimed[id] = nil } }
   }
 
   /// Copies that were completed before `seconds` and that no change asked for since.
-  func unasked(completedBefore seconds: Int64) -> [PartID] {
+  func unclaimed(completedBefore seconds: Int64) -> [PartID] {
     state.withLock { state in
-      state.unasked.filter { $1.completedSeconds <= seconds }.map(\.key)
+      state.unclaimed.filter { $1.completedSeconds <= seconds }.map(\.key)
     }
   }
 
@@ -123,13 +123,13 @@ final class Sessions: Sendable {
   /// - Returns: whether it may go.
   func forgetOrphan(_ id: PartID) -> Bool {
     state.withLock { state in
-      guard state.unasked[id]?.sessions.isEmpty ?? true else { return false }
-      state.unasked[id] = nil
+      guard state.unclaimed[id]?.sessions.isEmpty ?? true else { return false }
+      state.unclaimed[id] = nil
       return true
     }
   }
 
-  var hasUnasked: Bool { state.withLock { !$0.unasked.isEmpty } }
+  var hasUnclaimed: Bool { state.withLock { !$0.unclaimed.isEmpty } }
 
   // MARK: Claims
 
@@ -190,22 +190,22 @@ final class Sessions: Sendable {
     state.withLock { state in state.holds.values.reduce(into: []) { $0.formUnion($1.keys) } }
   }
 
-  // MARK: Refills
+  // MARK: State transfers
 
-  /// Sets the staged refill of a session.
+  /// Sets the staged transfer of a session.
   /// - Returns: the one before, which is to be discarded.
-  func stage(_ session: UInt64, _ stage: RefillStage?) -> RefillStage? {
+  func stage(_ session: UInt64, _ stage: StagedState?) -> StagedState? {
     state.withLock { state in
       guard !state.ended.contains(session) else { return stage }
-      defer { state.refills[session] = stage }
-      return state.refills[session]
+      defer { state.transfers[session] = stage }
+      return state.transfers[session]
     }
   }
 
-  func refill(_ session: UInt64) throws(DFSError) -> RefillStage {
-    guard let stage = state.withLock({ $0.refills[session] }) else {
+  func transfer(_ session: UInt64) throws(DFSError) -> StagedState {
+    guard let stage = state.withLock({ $0.transfers[session] }) else {
       throw DFSError(
-        .protocolViolation, "no refill is under way on this connection; begin it first")
+        .protocolViolation, "no transfer is under way on this connection; begin it first")
     }
     return stage
   }
@@ -215,18 +215,18 @@ final class Sessions: Sendable {
   /// The connection has ended.
   /// - Returns: what is left to do, on a thread that may block.
   func end(_ session: UInt64) -> @Sendable () -> Void {
-    let (uploads, refill) = state.withLock { state -> ([Upload], RefillStage?) in
+    let (uploads, transfer) = state.withLock { state -> ([Upload], StagedState?) in
       let keys = state.uploads.keys.filter { $0.session == session }
       let uploads = keys.compactMap { state.uploads.removeValue(forKey: $0) }
       state.holds[session] = nil
       state.ended.insert(session)
-      for id in state.unasked.keys { state.unasked[id]?.sessions.remove(session) }
+      for id in state.unclaimed.keys { state.unclaimed[id]?.sessions.remove(session) }
       state.claims = state.claims.filter { $0.value.session != session }
-      return (uploads, state.refills.removeValue(forKey: session))
+      return (uploads, state.transfers.removeValue(forKey: session))
     }
     return {
       uploads.forEach { $0.fail(Self.hasEnded) }
-      refill?.discard()
+      transfer?.discard()
     }
   }
 }

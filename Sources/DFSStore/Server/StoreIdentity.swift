@@ -37,7 +37,7 @@ public struct StoreIdentity: Hashable, Sendable {
       guard isPlain, (1...255).contains(text.utf8.count) else {
         throw DFSError(
           .configuration,
-          "'\(text.printable)' is no name of a \(what): 1 to 255 bytes, no blanks or controls")
+          "'\(text.printable)' is not a name of a \(what): 1 to 255 bytes, no blanks or controls")
       }
     }
     format = Self.currentFormat
@@ -133,7 +133,7 @@ public struct StoreIdentity: Hashable, Sendable {
     DFSError(
       .damaged,
       "\(path) is not as it was written; restore it, or set the directory aside and start empty: "
-        + "it is refilled from the other servers")
+        + "it gets its rows from the other servers")
   }
 
   /// Refuses a directory of somebody else.

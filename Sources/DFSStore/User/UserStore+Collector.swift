@@ -24,7 +24,7 @@ extension UserStore {
   /// Whether a pass may find something; idle users' databases are not opened for nothing.
   var needsCollection: Bool {
     guard failure == nil, handle.isExamined else { return false }
-    return needsSweep || writer.hasGarbage.load(ordering: .relaxed) || sessions.hasUnasked
+    return needsSweep || writer.hasGarbage.load(ordering: .relaxed) || sessions.hasUnclaimed
   }
 
   /// What the server does from time to time.
@@ -55,7 +55,7 @@ extension UserStore {
       try await trimEscrow(now)
       try await noteGarbage()
     }
-    try await removeOrphans(sessions.unasked(completedBefore: orphanBound))
+    try await removeOrphans(sessions.unclaimed(completedBefore: orphanBound))
   }
 
   /// A copy is an orphan only if it was complete, for as long as the options say, when the last
@@ -66,13 +66,13 @@ extension UserStore {
 
   /// Looks through the list beside the writer, which then removes what was found, a batch at a time.
   private func removeGarbage(_ now: Int64) async throws {
-    let (duty, grace) = (copies.duty, options.keepReplacedSeconds)
+    let (required, grace) = (copies.required, options.keepReplacedSeconds)
     let transferred = now - options.keepTransferredSeconds
     var last: PartID?
     repeat {
       let after = last
       let (due, isClockBack) = try await read { db in
-        let tables = CopyTables(db: db, duty: duty)
+        let tables = CopyTables(db: db, required: required)
         return (
           try tables.garbage(
             after: after, committed: try Ledger.load(db).committed, sinceSeconds: now - grace,
@@ -98,7 +98,7 @@ extension UserStore {
       try writer.guarding(&state) { _ in
         try database.pool.writeWithoutTransaction { db in
           try database.setDurable(false, db)
-          let tables = CopyTables(db: db, duty: copies.duty)
+          let tables = CopyTables(db: db, required: copies.required)
           // All commits were brought to stable storage before.
           let ids = try found.filter { id in
             guard let release = try tables.garbage(id) else { return false }
@@ -155,13 +155,13 @@ extension UserStore {
     for start in stride(from: 0, to: ids.count, by: Self.batch) {
       let some = ids[start..<min(start + Self.batch, ids.count)]
       try await writer.exclusive { _, database in
-        let unasked = try database.pool.read { db in
-          let tables = CopyTables(db: db, duty: copies.duty)
+        let unclaimed = try database.pool.read { db in
+          let tables = CopyTables(db: db, required: copies.required)
           return try some.filter { try !tables.isAsked($0) && !tables.isGarbage($0) }
         }
-        sessions.asked(Set(some).subtracting(unasked))
+        sessions.asked(Set(some).subtracting(unclaimed))
         let held = sessions.held
-        for id in unasked where !held.contains(id.version) && sessions.forgetOrphan(id) {
+        for id in unclaimed where !held.contains(id.version) && sessions.forgetOrphan(id) {
           try copies.remove([id])
           CrashPoint.reached(.orphanRemoved)
         }
@@ -211,7 +211,7 @@ extension UserStore {
           try database.setDurable(false, db)
           var value: Value?
           try db.inTransaction(.immediate) {
-            value = try body(CopyTables(db: db, duty: copies.duty))
+            value = try body(CopyTables(db: db, required: copies.required))
             return .commit
           }
           guard let value else { throw DFSError(.inputOutput, "a transaction gave no answer") }

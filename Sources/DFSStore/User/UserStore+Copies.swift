@@ -84,7 +84,7 @@ extension UserStore {
     let copies = copies
     read(
       { db in
-        let tables = CopyTables(db: db, duty: copies.duty)
+        let tables = CopyTables(db: db, required: copies.required)
         return try ids.compactMap { id in
           let part = try tables.part(id) ?? CopyTables.escrow(id, db) ?? copies.small(id)
           return part.flatMap { BlockChecksum.of($0.bytes) == $0.checksum ? $0 : nil }
@@ -95,10 +95,10 @@ extension UserStore {
   private func storedPart(
     _ id: PartID, range: Range<UInt64>
   ) async throws -> (extent: PartExtent, bytes: [UInt8]) {
-    let (copies, duty) = (copies, copies.duty)
+    let (copies, required) = (copies, copies.required)
     if let found = try await queues.bulk.run({ try copies.read(id, range: range) }) { return found }
     let inline = try await read { db in
-      try CopyTables(db: db, duty: duty).part(id) ?? CopyTables.escrow(id, db)
+      try CopyTables(db: db, required: required).part(id) ?? CopyTables.escrow(id, db)
     }
     guard let inline else {
       throw DFSError(.notFound, "part \(id) is not on this server")
@@ -124,11 +124,11 @@ extension UserStore {
   public func dropParts(_ ids: [PartID]) async throws {
     let copies = copies
     try await writer.exclusive { _, database in
-      let unasked = try database.pool.read { db in
-        let tables = CopyTables(db: db, duty: copies.duty)
+      let unclaimed = try database.pool.read { db in
+        let tables = CopyTables(db: db, required: copies.required)
         return try ids.filter { try !tables.isAsked($0) && !tables.isGarbage($0) }
       }
-      try copies.remove(unasked)
+      try copies.remove(unclaimed)
     }
   }
 
@@ -136,7 +136,7 @@ extension UserStore {
   public func copies(_ versions: [VersionID]) async throws -> [[PartIndex]] {
     let copies = copies
     let inline = try await read { db in
-      let tables = CopyTables(db: db, duty: copies.duty)
+      let tables = CopyTables(db: db, required: copies.required)
       return try versions.map { try tables.parts(of: $0) }
     }
     return try await queues.query.run {

@@ -12,11 +12,11 @@ extension UserStore {
   public func wanted(
     session: UInt64, after: PartID?, limit: Int, claims: Bool
   ) async throws -> (copies: [WantedCopy], total: UInt64) {
-    let (duty, sessions) = (copies.duty, sessions)
+    let (required, sessions) = (copies.required, sessions)
     while true {
       let claimed = claims ? sessions.claimed : []
       let (wanted, total) = try await read { db in
-        let tables = CopyTables(db: db, duty: duty)
+        let tables = CopyTables(db: db, required: required)
         return (
           try tables.wanted(after: after, limit: limit, except: claimed), try tables.wantedCount()
         )
@@ -63,10 +63,10 @@ extension UserStore {
   func found(_ id: PartID) async throws {
     // Until it is wanted no more it stays claimed, so that nobody else brings it too.
     defer { sessions.unclaim(id) }
-    let (duty, hasWanted) = (copies.duty, writer.hasWanted.load(ordering: .relaxed))
+    let (required, hasWanted) = (copies.required, writer.hasWanted.load(ordering: .relaxed))
     if !hasWanted {
       guard writer.hasGarbage.load(ordering: .relaxed),
-        try await read({ try CopyTables(db: $0, duty: duty).isGarbage(id) })
+        try await read({ try CopyTables(db: $0, required: required).isGarbage(id) })
       else { return }
     }
     try await change { tables in
@@ -78,11 +78,11 @@ extension UserStore {
 
   /// The counts of this user's copies here.
   public func health() async throws -> HealthReport {
-    let (duty, copies, scrub) = (copies.duty, copies, scrubState.report)
+    let (required, copies, scrub) = (copies.required, copies, scrubState.report)
     let damaged = try await queues.query.run { try copies.damagedCount() }
     let space = try await space()
     return try await read { db in
-      let tables = CopyTables(db: db, duty: duty)
+      let tables = CopyTables(db: db, required: required)
       var report = HealthReport(head: try Ledger.load(db).replica.head)
       let counts = try tables.placementCounts()
       report.placements = counts
@@ -90,7 +90,7 @@ extension UserStore {
       report.wantedBytes = try tables.wantedBytes()
       let asked = counts.reduce(UInt64(0)) { sum, count in
         let content = RowContent(version: VersionID(high: 0, low: 0), copies: count.key)
-        return sum + count.value * UInt64(duty.copies(of: content).count)
+        return sum + count.value * UInt64(required.copies(of: content).count)
       }
       report.copies = asked - min(asked, report.wanted)
       report.damaged = damaged

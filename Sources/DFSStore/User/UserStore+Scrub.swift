@@ -43,7 +43,7 @@ final class ScrubState: Sendable {
 
 /// Scrub: every copy is read back against its checksums, every copy that the rows ask for is looked
 /// for, every row is read against the head's digest. What is damaged or gone is wanted from then on,
-/// and a healer brings it from its twin.
+/// and a healer brings it from its other replica.
 extension UserStore {
   /// What the scrub of this user has found.
   public var scrubReport: ScrubReport { scrubState.report }
@@ -128,9 +128,9 @@ extension UserStore {
   }
 
   private func scrubSmallCopies(_ prefix: UInt8) async throws {
-    let duty = copies.duty
+    let required = copies.required
     let bad = try await read { db in
-      try CopyTables(db: db, duty: duty).damagedParts(versions: .beginning(with: prefix))
+      try CopyTables(db: db, required: required).damagedParts(versions: .beginning(with: prefix))
     }
     scrubState.foundDamage(bad.count)
     for id in bad {

@@ -52,7 +52,8 @@ public final class UserStore: Sendable {
   let examinedRows = RowCount()
 
   init(
-    _ name: UserName, directory: String, duty: CopyDuty, options: StoreOptions, queues: StoreQueues,
+    _ name: UserName, directory: String, required: RequiredReplicas, options: StoreOptions,
+    queues: StoreQueues,
     logger: Logger, opened: @escaping @Sendable (UserName) -> Void
   ) {
     self.name = name
@@ -62,7 +63,7 @@ public final class UserStore: Sendable {
     var logger = logger
     logger[metadataKey: "user"] = "\(name)"
     self.logger = logger
-    copies = PartStore(directory: directory, duty: duty, logger: logger)
+    copies = PartStore(directory: directory, required: required, logger: logger)
     handle = DatabaseHandle(directory: directory) { opened(name) }
     writer = Writer(
       handle: handle, copies: copies, sessions: sessions, options: options, queue: queues.writer,
@@ -185,7 +186,7 @@ public final class UserStore: Sendable {
     queues.query.submit { completion(body()) }
   }
 
-  // MARK: Refill
+  // MARK: State transfer
 
   /// Begins to stage rows that are to replace all rows here.
   /// - Parameter own: of the rows here, those to begin with; nil: none.
@@ -193,29 +194,29 @@ public final class UserStore: Sendable {
   public func refillBegin(
     session: UInt64, _ view: View, own: OwnRows? = nil
   ) async throws -> NamespaceReply? {
-    if let refusal = try await writer.refusalOfRefill(view) { return refusal }
-    let path = "\(copies.temporaryDirectory)/refill.\(session).\(VersionID.random())"
-    let stage = try await queues.query.run { try RefillStage(path: path) }
+    if let refusal = try await writer.refusalOfTransfer(view) { return refusal }
+    let path = "\(copies.temporaryDirectory)/transfer.\(session).\(VersionID.random())"
+    let stage = try await queues.query.run { try StagedState(path: path) }
     if let own, let behind = try await writer.stage(own, in: stage) { return behind }
     setStage(session, stage)
     return nil
   }
 
   public func refillRows(session: UInt64, _ rows: [DFSCore.Row]) async throws {
-    let stage = try sessions.refill(session)
+    let stage = try sessions.transfer(session)
     try await queues.query.run { try stage.add(rows) }
   }
 
   /// Performs changes on the staged rows: those that came while they were read.
   public func refillChanges(session: UInt64, _ entries: [LogEntry]) async throws {
-    let stage = try sessions.refill(session)
+    let stage = try sessions.transfer(session)
     try await queues.query.run { try stage.perform(entries) }
   }
 
-  /// Installs `view`, which may be later than the one in which the refill was begun, on the staged
+  /// Installs `view`, which may be later than the one in which the transfer was begun, on the staged
   /// rows if they are those of `to`, else changes nothing.
   public func refillEnd(session: UInt64, _ view: View, to: Head) async throws -> NamespaceReply {
-    let stage = try sessions.refill(session)
+    let stage = try sessions.transfer(session)
     let reply: NamespaceReply
     do {
       reply = try await writer.install(stage, view, to: to)
@@ -229,9 +230,9 @@ public final class UserStore: Sendable {
     return reply
   }
 
-  private func setStage(_ session: UInt64, _ stage: RefillStage?) {
-    guard let displaced = sessions.stage(session, stage) else { return }
-    queues.bulk.submit { displaced.discard() }
+  private func setStage(_ session: UInt64, _ stage: StagedState?) {
+    guard let superseded = sessions.stage(session, stage) else { return }
+    queues.bulk.submit { superseded.discard() }
   }
 
   // MARK: Sessions
@@ -243,7 +244,7 @@ public final class UserStore: Sendable {
     sessions.release(session, versions)
   }
 
-  /// Ends what the session has under way: holds, uploads, a staged refill.
+  /// Ends what the session has under way: holds, uploads, a staged transfer.
   public func endSession(_ session: UInt64) {
     queues.bulk.submit(sessions.end(session))
   }

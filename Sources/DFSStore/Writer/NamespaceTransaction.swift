@@ -2,7 +2,7 @@ internal import DFSCore
 internal import DFSReplication
 internal import GRDB
 
-/// What a namespace request brings along.
+/// What comes with a namespace request.
 struct NamespaceJob: Sendable {
   let request: NamespaceRequest
   var parts: [InlinePart] = []
@@ -74,7 +74,7 @@ struct NamespaceTransaction {
     self.nowSeconds = nowSeconds
     self.isDurable = isDurable
     self.ledger = ledger
-    tables = CopyTables(db: db, duty: copies.duty)
+    tables = CopyTables(db: db, required: copies.required)
   }
 
   mutating func perform(_ job: NamespaceJob) throws -> Effect {
@@ -138,7 +138,7 @@ struct NamespaceTransaction {
 
   /// The copies that a change asks this server for.
   private func asked(_ change: Change) -> [PartID] {
-    change.writes.flatMap { tables.duty.copies(of: $0.value?.content) }
+    change.writes.flatMap { tables.required.copies(of: $0.value?.content) }
   }
 
   // MARK: Append

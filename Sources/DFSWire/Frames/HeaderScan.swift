@@ -22,11 +22,11 @@ struct HeaderScan {
   private(set) var excess: DFSError?
   private var fields = 0
 
-  /// - Throws: if it is no protobuf message.
+  /// - Throws: if it is not a protobuf message.
   init(_ header: [UInt8]) throws(DFSError) {
     let isWhole = header.withUnsafeBytes { read($0, 0, $0.count, .header) }
     guard isWhole || excess != nil else {
-      throw .violation("a header that is no protobuf message")
+      throw .violation("a header that is not a protobuf message")
     }
   }
 

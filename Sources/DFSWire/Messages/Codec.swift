@@ -29,7 +29,7 @@ extension Frame {
     }
   }
 
-  /// - Throws: if the header is no protobuf message at all.
+  /// - Throws: if the header is not a protobuf message at all.
   init(header bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
     if bytes.count > HeaderScan.leastBytes {
       let scan = try HeaderScan(bytes)
@@ -71,7 +71,7 @@ extension Frame {
       options.discardUnknownFields = true
       header = try ProtoHeader(serializedBytes: bytes, options: options)
     } catch {
-      throw DFSError(.protocolViolation, "a header that is no protobuf message", cause: error)
+      throw DFSError(.protocolViolation, "a header that is not a protobuf message", cause: error)
     }
     do {
       let message = try Message(header)

@@ -24,7 +24,7 @@ public enum Request: Hashable, Sendable {
   /// its head is another); then pages of `refillRows`, then `refillChanges`, the changes that came while
   /// the pages were read, in order; then the end, which installs its view if the rows have the digest of
   /// `to`. An end that is refused, for a later view has been promised, may be tried again in a later
-  /// one. An unfinished refill changes nothing.
+  /// one. An unfinished transfer changes nothing.
   case refillBegin(View, own: OwnRows?)
   case refillRows([Row])
   case refillChanges([LogEntry])

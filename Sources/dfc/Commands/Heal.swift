@@ -9,7 +9,7 @@ struct Heal: SessionCommand {
     usage: "heal [--wait] [--accept-loss] [OPTIONS]",
     discussion: """
       Servers that missed changes are brought along, copies that are missing or damaged are brought \
-      from their twins, and copies that stood in for a server that was away go home. A mount does \
+      from their other replicas, and copies that substituted for a server that was away are rebalanced. A mount does \
       the same in the background. One pass, unless --wait says to go on until all is well, however \
       long a server is away; it says what it waits for.
 
@@ -52,7 +52,7 @@ struct Heal: SessionCommand {
   private func text(_ report: HealReport) -> String {
     var text =
       "\(report.copies) copies brought, \(Progress.size(report.bytes)); "
-      + "\(report.filesSettled) files sent home; \(report.copiesLeft) copies left"
+      + "\(report.filesSettled) files rebalanced; \(report.copiesLeft) copies left"
       + (report.bytesLeft > 0 ? ", \(Progress.size(report.bytesLeft))" : "") + "\n"
     for reason in report.blockedBy { text += "blocked: \(reason)\n" }
     return text
@@ -77,7 +77,7 @@ struct Scrub: SessionCommand {
     usage: "scrub [--wait] [OPTIONS]",
     discussion: """
       Each server that is up reads all copies of this user against their checksums, and looks for \
-      those that are gone. What is damaged or gone is brought from its twin by the next healing. \
+      those that are gone. What is damaged or gone is brought from its other replica by the next healing. \
       'status' shows how far it is.
       """)
 

@@ -8,7 +8,7 @@ struct MakeDirectory: SessionCommand {
   static let configuration = CommandConfiguration(
     commandName: "mkdir", abstract: "Make directories.", usage: "mkdir [-p] DIR…")
 
-  @Flag(name: [.short, .long], help: "Make those above too; one that exists is no error.")
+  @Flag(name: [.short, .long], help: "Make those above too; one that exists is not an error.")
   var parents = false
 
   @Argument(help: ArgumentHelp("Directories of the servers.", valueName: "dir"))
@@ -38,7 +38,7 @@ struct MakeDirectory: SessionCommand {
 
   private func makeAll(_ path: RemotePath, on service: any FileService) async throws {
     if let inode = try await path.find(on: service) {
-      guard inode.kind == .directory else { throw DFSError(.exists, "it is no directory") }
+      guard inode.kind == .directory else { throw DFSError(.exists, "it is not a directory") }
       return
     }
     let (above, name) = try path.split()

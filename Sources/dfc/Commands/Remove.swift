@@ -13,7 +13,7 @@ struct Remove: SessionCommand {
   @Flag(name: [.short, .long], help: "Remove directories with all that is in them.")
   var recursive = false
 
-  @Flag(name: [.short, .long], help: "What does not exist is no error.")
+  @Flag(name: [.short, .long], help: "What does not exist is not an error.")
   var force = false
 
   @Argument(help: ArgumentHelp("Files and directories of the servers.", valueName: "path"))

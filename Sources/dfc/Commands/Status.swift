@@ -93,8 +93,8 @@ struct Status: SessionCommand {
       ($0.0 + $1.wanted, $0.1 + $1.wantedBytes)
     }
     if copies > 0 { text += "\(copies) copies are to be brought, \(Progress.size(bytes))\n" }
-    if health.standIns > 0 {
-      text += "\(health.standIns) files have copies that stand in for a server that was away\n"
+    if health.substitutes > 0 {
+      text += "\(health.substitutes) files have copies that substitute for a server that was away\n"
     }
     return text
   }
@@ -108,7 +108,7 @@ struct Status: SessionCommand {
     object["reduced"] = files.reduced
     object["incomplete"] = files.incomplete
     object["lagging"] = health.lagging.servers.map { "\($0)" }
-    object["standIns"] = health.standIns
+    object["standIns"] = health.substitutes
     object["isPartial"] = health.isPartial
     return object
   }

@@ -7,7 +7,7 @@ enum ExitStatus: Int32 {
   case login = 3
   case incomplete = 4
   case serversMissing = 5
-  /// Wrong words: EX_USAGE of sysexits.h, which ArgumentParser gives too.
+  /// A usage error: EX_USAGE of sysexits.h, which ArgumentParser gives too.
   case usage = 64
   case interrupted = 130
 
@@ -40,7 +40,7 @@ enum ExitStatus: Int32 {
       3    the login failed
       4    a file is incomplete: no good copy of a part is on a server that is up
       5    too few servers are up for the command
-      64   wrong words on the command line or in the configuration
+      64   usage error, or an error in the configuration
       130  interrupted
     """
 }

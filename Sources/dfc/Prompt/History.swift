@@ -3,7 +3,7 @@ import Glibc
 
 /// The lines of the prompt that are kept between sessions: a file that only its owner can read, in
 /// the state directory of the XDG Base Directory Specification. Lines with passwords never get here.
-/// All of this blocks, and failing is no error: the prompt works without a history.
+/// All of this blocks, and failing is not an error: the prompt works without a history.
 struct History: Sendable {
   private static let bound = 1_000
 

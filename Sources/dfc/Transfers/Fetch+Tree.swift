@@ -90,7 +90,7 @@ extension Fetch {
       try directory.makeSymlink(temporary, target: inode.target)
       do {
         guard try directory.occupant(name).map({ $0 == .link }) ?? true else {
-          throw DFSError(.exists, "\(directory.place(name).printable) is there and is no link")
+          throw DFSError(.exists, "\(directory.place(name).printable) is there and is not a link")
         }
         try directory.replace(name, with: temporary)
       } catch {

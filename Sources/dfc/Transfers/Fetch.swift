@@ -39,7 +39,7 @@ struct Fetch: Sendable {
       let isDirectory = inode.kind == .directory
       throw DFSError(
         isDirectory ? .isDirectory : .invalidArgument,
-        isDirectory ? "is a directory; get -r fetches a tree" : "is no regular file")
+        isDirectory ? "is a directory; get -r fetches a tree" : "is not a regular file")
     }
     meter.expect(inode.size, path)
     meter.begin("getting")

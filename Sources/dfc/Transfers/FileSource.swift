@@ -28,7 +28,7 @@ final class FileSource: ContentSource {
       throw DFSError(.isDirectory, "\(path) is a directory; put -r stores a tree")
     }
     guard status.isRegular else {
-      throw DFSError(.invalidArgument, "\(path) is no regular file; put - NAME stores a stream")
+      throw DFSError(.invalidArgument, "\(path) is not a regular file; put - NAME stores a stream")
     }
     self.init(file, status, md5: nil)
   }

@@ -73,7 +73,7 @@ struct RemotePath: Sendable, CustomStringConvertible {
       let inode = try await Self.walk(
         steps[...], from: root, on: service, following: following || isDirectory, links: &links)
       guard !isDirectory || inode.kind == .directory else {
-        throw DFSError(.notDirectory, "\(self) is no directory")
+        throw DFSError(.notDirectory, "\(self) is not a directory")
       }
       return inode
     } catch let error as DFSError where error.code == .notFound {
@@ -99,7 +99,7 @@ struct RemotePath: Sendable, CustomStringConvertible {
     var inode = start
     for (index, step) in zip(steps.indices, steps) {
       guard inode.kind == .directory else {
-        throw DFSError(.notDirectory, "what comes before the last slash is no directory")
+        throw DFSError(.notDirectory, "what comes before the last slash is not a directory")
       }
       switch step {
       case .up: inode = try await service.inode(inode.parent, .current)

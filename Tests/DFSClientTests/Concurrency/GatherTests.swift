@@ -35,7 +35,7 @@ import Testing
 
   @Test func theTimeIsUp() async {
     let late = Mutex<(@Sendable (Int?) -> Void)?>(nil)
-    let limit = FixedDelay(.milliseconds(20), on: loop)
+    let limit = DelayQueue(.milliseconds(20), on: loop)
     let found = await gather(from: all, on: loop, within: limit) { server, note in
       if server.value == 0 { note(0) } else { late.withLock { $0 = note } }
     }
@@ -45,21 +45,21 @@ import Testing
   }
 
   @Test func anInboxWakesWhoWaitsWhenThereIsEnoughOrItPresses() async throws {
-    let inbox = Inbox<Int>()
-    #expect(inbox.put(1))
-    #expect(await inbox.take() == [1])
-    async let three = inbox.take(atLeast: 3)
-    for number in 2...4 { inbox.put(number) }
+    let mailbox = Mailbox<Int>()
+    #expect(mailbox.put(1))
+    #expect(await mailbox.take() == [1])
+    async let three = mailbox.take(atLeast: 3)
+    for number in 2...4 { mailbox.put(number) }
     #expect(await three == [2, 3, 4])
-    async let pressed = inbox.take(atLeast: 3)
-    inbox.put(5, presses: true)
+    async let pressed = mailbox.take(atLeast: 3)
+    mailbox.put(5, presses: true)
     #expect(await pressed == [5])
-    inbox.close()
-    #expect(!inbox.put(6))
+    mailbox.close()
+    #expect(!mailbox.put(6))
   }
 
   @Test func callsBackInOrderEachAfterItsTime() async throws {
-    let delay = FixedDelay(.milliseconds(20), on: loop)
+    let delay = DelayQueue(.milliseconds(20), on: loop)
     let begin = ContinuousClock.now
     let called = Mutex<[Int]>([])
     let early = Mutex(false)

@@ -54,18 +54,18 @@ import Testing
   @Test func lostCopiesCountForTheirFileOnly() {
     let placement = files[0].placement
     let part = placement.parts(on: ServerIndex(0))[0].value
-    let twin = placement.holders(of: PartIndex(part)).servers.first { $0 != ServerIndex(0) }
+    let other = placement.holders(of: PartIndex(part)).servers.first { $0 != ServerIndex(0) }
     let one = Self.health([0, 1, 2, 3], files, wanted: [0: [(files[0], part)]])
     #expect(one.files == ClusterHealth.Files(complete: 2, reduced: 1, incomplete: 0))
     let both = Self.health(
-      [0, 1, 2, 3], files, wanted: [0: [(files[0], part)], twin?.value ?? 0: [(files[0], part)]])
+      [0, 1, 2, 3], files, wanted: [0: [(files[0], part)], other?.value ?? 0: [(files[0], part)]])
     #expect(both.files == ClusterHealth.Files(complete: 2, reduced: 0, incomplete: 1))
   }
 
-  @Test func standInsAreCounted() {
-    let moved = Self.content(4, Placement(md5: Self.md5).standingIn(for: [ServerIndex(2)].set))
+  @Test func substitutesAreCounted() {
+    let moved = Self.content(4, Placement(md5: Self.md5).substituting(for: [ServerIndex(2)].set))
     let health = Self.health([0, 1, 3], files + [moved])
-    #expect(health.standIns == 1)
+    #expect(health.substitutes == 1)
     #expect(health.files == ClusterHealth.Files(complete: 1, reduced: 3, incomplete: 0))
   }
 

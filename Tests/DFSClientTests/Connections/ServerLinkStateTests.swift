@@ -78,7 +78,7 @@ import Testing
     #expect(state.retryNow(now: now + .seconds(3)) == [.connect])
   }
 
-  @Test func aSilentServerIsSetAsideUntilItAnswers() {
+  @Test func aSilentServerIsNotAskedUntilItAnswers() {
     var state = up()
     let actions = state.fellSilent(now: now)
     #expect(actions.last == .log(.silent))

@@ -51,7 +51,7 @@ import Testing
   @Test func manyReadersLoadABlockOnce() async throws {
     let loader = BlockLoader(cacheBytes: 1 << 20)
     let loads = Mutex<[Range<Int>]>([])
-    let gate = Shared<Void>()
+    let gate = Promise<Void>()
     let load: @Sendable (Range<Int>) async throws(DFSError) -> [[UInt8]] = {
       (blocks: Range<Int>) async throws(DFSError) in
       loads.withLock { $0.append(blocks) }

@@ -6,7 +6,7 @@ import Testing
 @Suite struct FetchPlanTests {
   private let id = PartID(version: VersionID(high: 0, low: 1), part: PartIndex(1))
   private let first = ServerIndex(1)
-  private let twin = ServerIndex(0)
+  private let second = ServerIndex(0)
   private let lost = DFSError(.disconnected, "lost")
   private let damaged = DFSError(.damaged, "damaged")
 
@@ -18,49 +18,49 @@ import Testing
     if case .fail(let error) = step { error.code } else { nil }
   }
 
-  @Test func asksTheTwinWhenTheFirstFails() {
-    var plan = plan([first, twin])
+  @Test func asksTheOtherReplicaWhenTheFirstFails() {
+    var plan = plan([first, second])
     #expect(plan.begin() == .ask(first))
-    #expect(plan.failed(first, damaged) == .ask(twin))
-    #expect(code(plan.failed(twin, damaged)) == .damaged)
+    #expect(plan.failed(first, damaged) == .ask(second))
+    #expect(code(plan.failed(second, damaged)) == .damaged)
   }
 
-  @Test func asksTheTwinWhenTheFirstTakesLongAndWaitsForBoth() {
-    var plan = plan([first, twin])
+  @Test func asksTheOtherReplicaWhenTheFirstTakesLongAndWaitsForBoth() {
+    var plan = plan([first, second])
     _ = plan.begin()
-    #expect(plan.overdue() == .ask(twin))
+    #expect(plan.overdue() == .ask(second))
     #expect(plan.overdue() == .wait)
-    #expect(plan.failed(twin, lost) == .wait)
+    #expect(plan.failed(second, lost) == .wait)
     #expect(code(plan.failed(first, lost)) == .incomplete)
   }
 
   @Test func aSingleCopyIsWaitedFor() {
-    var plan = plan([first], absent: [twin])
+    var plan = plan([first], absent: [second])
     _ = plan.begin()
     #expect(plan.overdue() == .wait)
     #expect(code(plan.failed(first, damaged)) == .incomplete)
   }
 
   @Test func nobodyReachableIsIncompleteAtOnceAndSaysWho() {
-    var plan = plan([], absent: [twin, first])
+    var plan = plan([], absent: [second, first])
     guard case .fail(let error) = plan.begin() else { return #expect(Bool(false)) }
     #expect(error.code == .incomplete)
     #expect(error.message.contains("part 2"))
   }
 
   @Test func oneDamagedAndOneLostMayComeBack() {
-    var plan = plan([first, twin])
+    var plan = plan([first, second])
     _ = plan.begin()
     _ = plan.failed(first, damaged)
-    #expect(code(plan.failed(twin, lost)) == .incomplete)
+    #expect(code(plan.failed(second, lost)) == .incomplete)
   }
 
   @Test func allTooSlowIsATimeout() {
-    var plan = plan([first, twin])
+    var plan = plan([first, second])
     _ = plan.begin()
     _ = plan.overdue()
     _ = plan.failed(first, DFSError(.timedOut, "slow"))
-    #expect(code(plan.failed(twin, DFSError(.timedOut, "slow"))) == .timedOut)
+    #expect(code(plan.failed(second, DFSError(.timedOut, "slow"))) == .timedOut)
   }
 
   @Test(arguments: 0..<4)

@@ -150,7 +150,7 @@ import Testing
   @Test func partsAreLoadedOnceHoweverManyAsk() async throws {
     let loader = BlockLoader(cacheBytes: 64 << 20)
     let loads = Mutex<[[PartIndex]]>([])
-    let gate = Shared<Void>()
+    let gate = Promise<Void>()
     let load: BlockLoader.WholesLoad = { ids in
       loads.withLock { $0.append(ids.map(\.part)) }
       try? await gate.value()

@@ -27,7 +27,7 @@ import Testing
     }
   }
 
-  @Test func aDamagedCopyIsReadFromItsTwinAndTwoAreAnError() async throws {
+  @Test func aDamagedCopyIsReadFromTheOtherReplicaAndTwoAreAnError() async throws {
     try await TransferSetting.run(readCacheBytes: 0) { setting in
       let content = TestContent(size: 3 << 20)
       let version = try await setting.upload(content)

@@ -45,18 +45,18 @@ import Testing
     }
   }
 
-  @Test func aFrozenServerIsOvertakenThenSetAsideThenTakenBack() async throws {
+  @Test func aFrozenServerIsOvertakenThenNotAskedThenTakenBack() async throws {
     try await TransferSetting.run(readCacheBytes: 1 << 20) { setting in
       let content = TestContent(size: 12 << 20)
       let version = try await setting.upload(content)
       let frozen = ServerIndex(1)
       setting.servers.freeze(frozen)
       try await setting.check(version, is: content, within: .seconds(2))
-      try await eventually("\(frozen) is set aside", within: .seconds(5)) {
+      try await eventually("\(frozen) is quarantined", within: .seconds(5)) {
         !setting.cluster.reachable.contains(frozen)
       }
       await #expect(throws: DFSError.self) {
-        try await setting.cluster.request(frozen, .ping, lane: .control, timeout: .seconds(5))
+        try await setting.cluster.request(frozen, .ping, on: .control, timeout: .seconds(5))
       }
       try await setting.check(version, is: content, within: .seconds(1))
       setting.servers.thaw(frozen)
@@ -83,13 +83,13 @@ import Testing
     }
   }
 
-  /// One server may be lost on the way: the one opposite stands in for it. A second one may not.
+  /// One server may be lost on the way: the one opposite substitutes for it. A second one may not.
   @Test(arguments: [1, 2]) func serversKilledDuringAnUpload(_ count: Int) async throws {
     try await TransferSetting.run { setting in
       let content = TestContent(size: 64 << 20)
       let md5 = try await setting.transfer.md5(of: content)
       let placement = Placement(md5: md5)
-      let (begun, id) = (Shared<Void>(), VersionID.random())
+      let (begun, id) = (Promise<Void>(), VersionID.random())
       let upload = Task { [transfer = setting.transfer] in
         try await transfer.upload(content, version: id, placement: placement, durable: false) { _ in
           begun.fulfil(.success(()))
@@ -101,7 +101,7 @@ import Testing
       }
       do {
         let (digests, place) = try await upload.value
-        #expect(count == 1 && place == placement.standingIn(for: ServerSet([ServerIndex(3)])))
+        #expect(count == 1 && place == placement.substituting(for: ServerSet([ServerIndex(3)])))
         let version = Version(
           id: id, size: content.size, md5: md5, placement: place, partDigests: digests)
         try await setting.check(version, is: content)

@@ -75,7 +75,7 @@ import Testing
   }
 
   /// A healer waited ten minutes for a server that died while it was refilled.
-  @Test func nobodyWaitsForALaggardThatIsLost() async throws {
+  @Test func nobodyWaitsForALaggingServerThatIsLost() async throws {
     let client = MemoryCluster().client { $0.policy = .quorum }
     let fourth = ServerSet([ServerIndex(3)])
     let namespace = client.namespace()
@@ -85,16 +85,16 @@ import Testing
     // There again, and nobody has brought it along yet.
     client.set { $0.down = [] }
     let began = ContinuousClock.now
-    async let waited: Void = namespace.driver.even(within: .seconds(60))
+    async let waited: Void = namespace.driver.catchUpIsOver(within: .seconds(60))
     _ = await namespace.driver.current
     client.set { $0.down = fourth }
     await waited
     #expect(began.duration(to: .now) < .seconds(30))
   }
 
-  /// A client that another displaces while it refills a server waited two seconds for the end, and its
+  /// A client that another supersedes while it transfers a server waited two seconds for the end, and its
   /// programs with it, again and again. Found by two mounts with four programs each.
-  @Test func whoWasDisplacedWaitsForNoLaggard() async throws {
+  @Test func aSupersededClientWaitsForNoLaggingServer() async throws {
     let cluster = MemoryCluster()
     let client = cluster.client { $0.policy = .quorum }
     let namespace = client.namespace()
@@ -106,7 +106,7 @@ import Testing
     _ = try await create(namespace, "b")
     try await eventually("DFS4 is being refilled") { cluster[4].isBeingRefilled }
     let began = ContinuousClock.now
-    async let waited: Void = namespace.driver.even(within: .seconds(60))
+    async let waited: Void = namespace.driver.catchUpIsOver(within: .seconds(60))
     _ = try await create(cluster.client { $0.policy = .quorum }.namespace(), "c")
     await waited
     #expect(began.duration(to: .now) < .seconds(30))
@@ -384,11 +384,11 @@ import Testing
     cluster[1].refuse(with: DFSError(.noSpace, "the disk is full"))
     _ = try await create(namespace, "b")
     let began = ContinuousClock.now
-    #expect(try await namespace.bringAlong(within: .seconds(600)) == ServerSet([ServerIndex(0)]))
+    #expect(try await namespace.catchUp(within: .seconds(600)) == ServerSet([ServerIndex(0)]))
     #expect(began.duration(to: .now) < .seconds(60))
     cluster[1].refuse(with: nil)
     try await eventually("it is brought along") {
-      try await namespace.bringAlong(within: .seconds(600)).isEmpty
+      try await namespace.catchUp(within: .seconds(600)).isEmpty
     }
   }
 }

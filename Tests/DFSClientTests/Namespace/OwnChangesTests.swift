@@ -126,14 +126,14 @@ import Testing
 
   /// A server that lagged gave rows that nothing can prove any more; what was asked for later was not
   /// waited for.
-  @Test func rowsOfALaggardAreNotTheEndOfARead() async throws {
+  @Test func rowsOfALaggingServerDoNotEndARead() async throws {
     let requests = SlowRows()
-    let servers = NamespaceServers(requests: requests, cache: RowCache(bound: 100))
-    var reading = NamespaceReading(
+    let servers = ServerPool(requests: requests, cache: RowCache(bound: 100))
+    var reading = QuorumRead(
       servers: servers, queries: [.inode(.root)], hedge: .seconds(10))
     requests.set(rows: head(6), others: head(7))
     guard case .unsettled = await reading.attempt() else {
-      Issue.record("rows that three servers have moved on from are no truth")
+      Issue.record("rows that three servers have moved on from are not the truth")
       return
     }
     requests.set(rows: head(7), others: head(7))

@@ -35,7 +35,7 @@ struct RowTable: Sendable, RowSource {
     case .attributes(let id):
       whole(rows.values.filter { if case .attribute(id, _) = $0.key { true } else { false } })
     case .everything(let after): everything(after: after)
-    case .standIns(let after):
+    case .substitutes(let after):
       whole(
         rows.values.filter { row in
           guard case .inode(let id) = row.key, let content = row.value.content else { return false }

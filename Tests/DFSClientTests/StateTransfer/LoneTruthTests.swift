@@ -65,7 +65,7 @@ import Testing
       let count = try await names(reader).count
       #expect(count == 20)
     }
-    // Without it the others go on, and refill it.
+    // Without it the others go on, and transfer it.
     cluster[4].becomeBlank()
     _ = try await create(reader, "new")
     try await eventually("DFS4 is refilled") { cluster[4].head == cluster[1].head }
@@ -73,7 +73,7 @@ import Testing
     #expect(isRefilled)
   }
 
-  /// The same with changes that remove everything, which need no refill.
+  /// The same with changes that remove everything, which need no transfer.
   @Test func changesThatRemoveEverythingAreNotCarriedOn() async throws {
     try await fill(20)
     let rows = cluster[1].rows
@@ -148,13 +148,13 @@ import Testing
     try await eventually("DFS1 has all") { cluster[1].head == cluster[3].head }
   }
 
-  /// A refill from a server that never comes to an end would go on for ever.
-  @Test func rowsThatDoNotGoOnEndTheRefill() async throws {
+  /// A transfer from a server that never comes to an end would go on for ever.
+  @Test func rowsThatDoNotGoOnEndTheTransfer() async throws {
     try await fill(20)
     cluster[2].limit(pageRows: 5)
     cluster[2].repeatPages()
     let client = cluster.client()
-    let servers = NamespaceServers(requests: client, cache: RowCache(bound: 10))
+    let servers = ServerPool(requests: client, cache: RowCache(bound: 10))
     let error = await #expect(throws: DFSError.self) {
       var rows = OrderedRows(server: ServerIndex(1), servers: servers)
       while try await rows.next() != nil {}

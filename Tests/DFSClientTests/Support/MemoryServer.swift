@@ -15,8 +15,8 @@ final class MemoryServer: Sendable {
     var table = RowTable()
     var log: [LogEntry] = []
     var stage: RowTable?
-    /// Pages of rows that refills brought.
-    var refillPages = 0
+    /// Pages of rows that transfers brought.
+    var transferPages = 0
     var watchers: [ClientID: Watcher] = [:]
     /// Refuse what has to be written with this.
     var refusal: DFSError?
@@ -27,7 +27,7 @@ final class MemoryServer: Sendable {
   var head: Head { state.withLock { $0.replica.head } }
   var rows: [RowKey: Row] { state.withLock { $0.table.rows } }
   var isBeingRefilled: Bool { state.withLock { $0.stage != nil } }
-  var refillPages: Int { state.withLock { $0.refillPages } }
+  var transferPages: Int { state.withLock { $0.transferPages } }
 
   /// A page of rows in an answer.
   /// The log begins with the last change.
@@ -83,15 +83,15 @@ final class MemoryServer: Sendable {
           }
         }
         return .namespace(state.perform(request, from: client))
-      case .refillBegin(let view, let own): return state.beginRefill(view, own)
+      case .refillBegin(let view, let own): return state.beginTransfer(view, own)
       case .refillRows(let rows):
-        state.refillPages += 1
+        state.transferPages += 1
         for row in rows { state.stage?.put(row, under: row.key) }
         return .done
       case .refillChanges(let entries):
         for entry in entries { state.stage?.perform(entry.change.writes, number: entry.number) }
         return .done
-      case .refillEnd(let view, let head): return state.endRefill(view, head)
+      case .refillEnd(let view, let head): return state.endTransfer(view, head)
       default: return .failed(DFSError(.unsupported, "\(request)"))
       }
     }
@@ -145,8 +145,8 @@ extension MemoryServer.State {
       entries: Array(entries.prefix(50)), head: replica.head)
   }
 
-  fileprivate mutating func beginRefill(_ view: View, _ own: OwnRows?) -> Reply {
-    if let reply = replica.refusalOfRefill(view) { return .namespace(reply) }
+  fileprivate mutating func beginTransfer(_ view: View, _ own: OwnRows?) -> Reply {
+    if let reply = replica.refusalOfTransfer(view) { return .namespace(reply) }
     var stage = RowTable()
     if let own {
       guard replica.head.hasSameRows(as: own.head) else {
@@ -160,8 +160,8 @@ extension MemoryServer.State {
     return .done
   }
 
-  fileprivate mutating func endRefill(_ view: View, _ head: Head) -> Reply {
-    if let reply = replica.refusalOfRefill(view) { return .namespace(reply) }
+  fileprivate mutating func endTransfer(_ view: View, _ head: Head) -> Reply {
+    if let reply = replica.refusalOfTransfer(view) { return .namespace(reply) }
     guard let stage, stage.digest == head.digest else {
       return .namespace(.behind(replica.head))
     }

@@ -70,7 +70,7 @@ extension MemoryFiles.State {
   func directory(_ id: InodeID) throws(DFSError) -> [FileName: InodeID] {
     guard let inode = inodes[id] else { throw DFSError(.notFound, "no directory \(id)") }
     guard inode.kind == .directory, let entries = entries[id] else {
-      throw DFSError(.notDirectory, "inode \(id) is no directory")
+      throw DFSError(.notDirectory, "inode \(id) is not a directory")
     }
     return entries
   }

@@ -31,7 +31,7 @@ import Testing
 
   // MARK: Numbers
 
-  /// The three messages: a refill whose head has the last number there is, and a change after it.
+  /// The three messages: a transfer whose head has the last number there is, and a change after it.
   @Test func theLastNumberKillsNobody() async throws {
     try await withServer { server in
       let client = try await TestClient.loggedIn(port: server.port)

@@ -10,7 +10,7 @@ import Testing
     try await withServer { server in
       let me = ClientID.random()
       let writer = try await TestClient.loggedIn(port: server.port, client: me, wantsPushes: true)
-      let twin = try await TestClient.loggedIn(port: server.port, client: me, wantsPushes: true)
+      let second = try await TestClient.loggedIn(port: server.port, client: me, wantsPushes: true)
       let other = try await TestClient.loggedIn(port: server.port, wantsPushes: true)
       let quiet = try await TestClient.loggedIn(port: server.port)
       let stranger = try await TestClient.loggedIn(
@@ -20,7 +20,7 @@ import Testing
       try await eventually("a push") {
         other.pushes.contains(.changed([.inode(InodeID(300))], head: head))
       }
-      for client in [writer, twin, quiet, stranger] {
+      for client in [writer, second, quiet, stranger] {
         try await client.ask(.ping)
         let told = client.pushes.contains {
           if case .changed(let keys, _) = $0 { !keys.isEmpty } else { false }

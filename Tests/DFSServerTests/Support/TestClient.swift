@@ -13,12 +13,12 @@ final class TestClient: Sendable {
   }
 
   let channel: any Channel
-  private let inbox: Inbox
+  private let mailbox: Mailbox
   private let nextID = Atomic<UInt64>(1)
 
-  private init(channel: any Channel, inbox: Inbox) {
+  private init(channel: any Channel, mailbox: Mailbox) {
     self.channel = channel
-    self.inbox = inbox
+    self.mailbox = mailbox
   }
 
   /// - Parameters:
@@ -27,7 +27,7 @@ final class TestClient: Sendable {
   static func connect(
     port: Int, reads: Bool = true, encryption: Encryption = .off
   ) async throws -> TestClient {
-    let inbox = Inbox()
+    let mailbox = Mailbox()
     let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .channelOption(.autoRead, value: reads)
       .channelInitializer { channel in
@@ -35,12 +35,12 @@ final class TestClient: Sendable {
           let decoder = FrameDecoder(bound: FrameBound(isLoggedIn: true))
           try channel.pipeline.syncOperations.addHandlers([
             ClientSecurity(encryption, pin: nil, peer: "the server"),
-            ByteToMessageHandler(decoder), FrameEncoder(), InboxHandler(inbox: inbox),
+            ByteToMessageHandler(decoder), FrameEncoder(), InboxHandler(mailbox: mailbox),
           ])
         }
       }
       .connect(host: "127.0.0.1", port: port).get()
-    return TestClient(channel: channel, inbox: inbox)
+    return TestClient(channel: channel, mailbox: mailbox)
   }
 
   func pause() async throws { try await channel.setOption(.autoRead, value: false).get() }
@@ -60,10 +60,10 @@ final class TestClient: Sendable {
 
   func answer(to id: UInt64, within limit: Duration = .seconds(20)) async throws -> Answer {
     try await eventually("an answer to request \(id)", within: limit) {
-      inbox.answer(to: id) != nil || inbox.isClosed
+      mailbox.answer(to: id) != nil || mailbox.isClosed
     }
-    guard let answer = inbox.answer(to: id) else {
-      throw DFSError(.disconnected, "closed without an answer; \(inbox.answers)")
+    guard let answer = mailbox.answer(to: id) else {
+      throw DFSError(.disconnected, "closed without an answer; \(mailbox.answers)")
     }
     return answer
   }
@@ -79,17 +79,17 @@ final class TestClient: Sendable {
   }
 
   /// The frames that came, without bodies, in order.
-  var messages: [Message] { inbox.messages }
+  var messages: [Message] { mailbox.messages }
   var pushes: [Push] {
     messages.compactMap { if case .push(let push) = $0 { push } else { nil } }
   }
   /// The answer to the connection as a whole.
   var refusal: DFSError? {
-    if case .failed(let error) = inbox.answer(to: 0)?.reply { error } else { nil }
+    if case .failed(let error) = mailbox.answer(to: 0)?.reply { error } else { nil }
   }
-  var isClosed: Bool { inbox.isClosed }
+  var isClosed: Bool { mailbox.isClosed }
   /// What a login on this connection is bound to; nil before the handshake, and without one.
-  var binding: ChannelBinding? { inbox.binding }
+  var binding: ChannelBinding? { mailbox.binding }
 
   func close() async throws { try await channel.close() }
 
@@ -132,7 +132,7 @@ final class TestClient: Sendable {
 }
 
 /// What has arrived on one connection.
-private final class Inbox: Sendable {
+private final class Mailbox: Sendable {
   private struct State {
     var answers: [UInt64: TestClient.Answer] = [:]
     var messages: [Message] = []
@@ -162,19 +162,19 @@ private final class Inbox: Sendable {
 
 private final class InboxHandler: ChannelInboundHandler {
   typealias InboundIn = Frame
-  private let inbox: Inbox
+  private let mailbox: Mailbox
 
-  init(inbox: Inbox) { self.inbox = inbox }
+  init(mailbox: Mailbox) { self.mailbox = mailbox }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-    inbox.take(Self.unwrapInboundIn(data))
+    mailbox.take(Self.unwrapInboundIn(data))
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if let secured = event as? ChannelSecured { inbox.secured(secured) }
+    if let secured = event as? ChannelSecured { mailbox.secured(secured) }
   }
 
-  func channelInactive(context: ChannelHandlerContext) { inbox.close() }
+  func channelInactive(context: ChannelHandlerContext) { mailbox.close() }
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     context.close(promise: nil)
   }

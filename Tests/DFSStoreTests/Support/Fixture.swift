@@ -22,17 +22,17 @@ enum Fixture {
   static let alice = name("alice")
 
   static func name(_ text: String) -> UserName {
-    guard let name = try? UserName(text) else { fatalError("'\(text)' is no user name") }
+    guard let name = try? UserName(text) else { fatalError("'\(text)' is not a user name") }
     return name
   }
 
   static func fileName(_ text: String) -> FileName {
-    guard let name = try? FileName(text) else { fatalError("'\(text)' is no file name") }
+    guard let name = try? FileName(text) else { fatalError("'\(text)' is not a file name") }
     return name
   }
 
   static func attributeName(_ text: String) -> AttributeName {
-    guard let name = try? AttributeName(text) else { fatalError("'\(text)' is no name") }
+    guard let name = try? AttributeName(text) else { fatalError("'\(text)' is not a name") }
     return name
   }
 

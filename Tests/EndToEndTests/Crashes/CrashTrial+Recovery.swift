@@ -1,12 +1,12 @@
 import DFSCore
 
-/// The trials: taking a view, catching up, refill, healing.
+/// The trials: the view change, catching up, transfer, healing.
 extension CrashTrial {
   // MARK: Views
 
   private static func mkdir(_ number: Int) -> CrashTrial {
     CrashTrial(
-      operation: "take a view", what: "`mkdir`",
+      operation: "make a view change", what: "`mkdir`",
       action: .script("crash dfc $CONF mkdir tree/v\(number)"), mirror: "mkdir v\(number)")
   }
 
@@ -69,23 +69,23 @@ extension CrashTrial {
     action: .script("crash dfc $Q mkdir tree/s1"), mirror: "cp $LOCAL/new/small1 .",
     outcome: .after)
 
-  // MARK: Refill
+  // MARK: State transfer
 
   /// DFS3 alone took a change and is gone; the others drop it. Its directory is kept, to be restored.
   private static let fork = CrashTrial(
-    operation: "refill", what: "`mkdir` that only DFS3 takes, which is gone then",
+    operation: "transfer", what: "`mkdir` that only DFS3 takes, which is gone then",
     servers: Dictionary(
       uniqueKeysWithValues: [0, 1, 3].map { (ServerIndex($0), Death(point: .changeReceived)) }),
     lost: ServerIndex(2), action: .script("dfc --timeout 4s $CONF mkdir tree/fork"),
     mirror: "mkdir fork", aftermath: "cp -a $DIR/DFS3 $LOCAL/forked")
 
   /// DFS3 begins with no directory, or with rows that the others do not have.
-  private static func refill(
+  private static func transfer(
     of prepare: String, client: CrashPoint? = nil, server: CrashPoint? = nil,
     _ action: Action = .script("timeout 40 dfc $Q heal; [ $? -le 1 ]")
   ) -> CrashTrial {
     var trial = CrashTrial(
-      operation: "refill", what: prepare, client: client.map { Death(point: $0) },
+      operation: "transfer", what: prepare, client: client.map { Death(point: $0) },
       away: ServerIndex(2), prepare: "rm -r $DIR/DFS3", action: action)
     if prepare == forked { trial.prepare += "; cp -a $LOCAL/forked $DIR/DFS3" }
     if case .start = action { trial.staysAway = true }
@@ -96,15 +96,15 @@ extension CrashTrial {
   private static let nothing = "DFS3 is empty"
   private static let forked = "DFS3 has a change that was dropped"
 
-  static let refills =
-    [fork, refill(of: forked, client: .refillPageSent, .script("crash dfc $Q heal"))]
+  static let transfers =
+    [fork, transfer(of: forked, client: .transferPageSent, .script("crash dfc $Q heal"))]
     + [CrashPoint.rowsStaged, .rowsReplaced, .refillCommitted, .logMoved].map {
-      refill(of: forked, server: $0)
+      transfer(of: forked, server: $0)
     }
     + [
-      refill(of: nothing, server: .identityWritten, .start(ServerIndex(2))),
-      refill(of: nothing, server: .identityReplaced, .start(ServerIndex(2))),
-      refill(of: nothing, server: .databaseMade),
+      transfer(of: nothing, server: .identityWritten, .start(ServerIndex(2))),
+      transfer(of: nothing, server: .identityReplaced, .start(ServerIndex(2))),
+      transfer(of: nothing, server: .databaseMade),
     ]
 
   // MARK: Healing
@@ -114,7 +114,7 @@ extension CrashTrial {
     _ number: Int, client: Death? = nil, server: Death? = nil
   ) -> CrashTrial {
     var trial = CrashTrial(
-      operation: "heal", what: "copies that stood in for DFS2 go home", client: client,
+      operation: "heal", what: "copies that substituted for DFS2 are rebalanced", client: client,
       away: ServerIndex(1),
       prepare: """
         fresh large2 \(700_000 + number); cd $LOCAL/new; dfc $Q put large2 tree/
@@ -134,7 +134,7 @@ extension CrashTrial {
     homecoming(6, server: Death(point: .copyNoted, time: 2)).extra,
     CrashTrial(
       operation: "heal", what: "a damaged copy on DFS1 is replaced",
-      servers: [ServerIndex(0): Death(point: .damagedSetAside)],
+      servers: [ServerIndex(0): Death(point: .damagedQuarantined)],
       prepare: """
         for f in $DIR/DFS1/Alice/parts/??/*; do
           printf damage | dd of=$f bs=1 seek=5000 conv=notrunc status=none

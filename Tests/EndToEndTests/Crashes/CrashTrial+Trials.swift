@@ -4,7 +4,7 @@ import DFSCore
 extension CrashTrial {
   /// After each group everything is healed and read back.
   static let groups = [
-    publishing + publishingOnServers, changes, views + catchingUp, stableStorage, refills,
+    publishing + publishingOnServers, changes, views + catchingUp, stableStorage, transfers,
     healing, collection + users,
   ]
 
@@ -45,7 +45,7 @@ extension CrashTrial {
       quorumPut(Death(point: .copiesUploaded), .before),
       quorumPut(Death(point: .changeTaken, time: 2), .either).extra,
       quorumPut(Death(point: .changeAgreed), .after),
-    ] + mounted + standIns
+    ] + mounted + substitutes
 
   /// A file that is written through a mount, which dies.
   private static let mounted = [
@@ -65,12 +65,12 @@ extension CrashTrial {
       mirror: "cp $LOCAL/new/large2 .", outcome: outcome)
   }
 
-  /// A server is lost in the middle, and the client when another stands in for it.
-  private static let standIns: [CrashTrial] = [
-    (CrashPoint.copyWritten, Death(point: .standInStored), "large1", 370_000, Outcome.before),
-    (.changeReceived, Death(point: .standInStored), "large1", 380_000, .after),
-    (.changeReceived, Death(point: .standInNoted), "large1", 390_000, .after),
-    (.changeWritten, Death(point: .standInNoted), "small1", 6000, .after),
+  /// A server is lost in the middle, and the client when another substitutes for it.
+  private static let substitutes: [CrashTrial] = [
+    (CrashPoint.copyWritten, Death(point: .substituteStored), "large1", 370_000, Outcome.before),
+    (.changeReceived, Death(point: .substituteStored), "large1", 380_000, .after),
+    (.changeReceived, Death(point: .substituteNoted), "large1", 390_000, .after),
+    (.changeWritten, Death(point: .substituteNoted), "small1", 6000, .after),
   ].map { server, client, name, bytes, outcome in
     var trial = put(name, bytes: bytes, client, outcome)
     trial.servers = [ServerIndex(2): Death(point: server)]

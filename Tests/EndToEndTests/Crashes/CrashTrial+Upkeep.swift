@@ -17,7 +17,7 @@ extension CrashTrial {
       servers: [ServerIndex(number): Death(point: point)], action: .stop(ServerIndex(number)))
   }
 
-  /// DFS2's database has a damaged mark, and is set aside by `dfs repair`, which dies.
+  /// DFS2's database has a damaged mark, and is quarantined by `dfs repair`, which dies.
   private static func repair(_ time: Int) -> CrashTrial {
     CrashTrial(
       operation: "repair", what: "`dfs repair --set-aside`",

@@ -55,7 +55,7 @@ extension EndToEnd {
       try await cluster.shell.succeed("cd $M && sha256sum --quiet -c $LOCAL/sums", seconds: 120)
     }
 
-    @Test(.needsFuse) func writesGoOnWithThreeAndCopiesGoHome() async throws {
+    @Test(.needsFuse) func writesGoOnWithThreeAndCopiesAreRebalanced() async throws {
       try await MountedCluster.run(
         arguments: ["--keep-seconds", "0"]
       ) {
@@ -89,7 +89,7 @@ extension EndToEnd {
         try await cluster.servers.restart(ServerIndex(2))
         try await untilHealthy(cluster)
         try await checkHome(cluster)
-        // Its twins may go now.
+        // Its other replicas may go now.
         try await cluster.servers.kill(ServerIndex(1))
         try await cluster.servers.kill(ServerIndex(3))
         try await readAll(cluster)
@@ -98,7 +98,7 @@ extension EndToEnd {
       }
     }
 
-    @Test(.needsFuse) func damagedAndMissingCopiesAreHealedFromTheirTwins() async throws {
+    @Test(.needsFuse) func damagedAndMissingCopiesAreRepairedFromTheOtherReplicas() async throws {
       try await MountedCluster.run(mountOptions: "heal=off") { cluster in
         try await cluster.shell.succeed(Self.fill + "\n" + Self.sums)
         try await cluster.shell.succeed(

@@ -3,10 +3,10 @@ import DFSTestSupport
 import Testing
 
 extension EndToEnd {
-  /// Copies that are damaged or gone: their twins are read, and wrong bytes are never returned.
+  /// Copies that are damaged or gone: their other replicas are read, and wrong bytes are never returned.
   @Suite struct Damage {
     /// Every part file of one server is damaged in the middle, then those of its neighbour too.
-    @Test(.needsFuse) func damagedCopiesAreReadFromTheirTwins() async throws {
+    @Test(.needsFuse) func damagedCopiesAreReadFromTheOtherReplicas() async throws {
       // Not healed meanwhile: at the end both copies are to be bad.
       try await MountedCluster.run(mountOptions: "heal=off") { cluster in
         try await cluster.shell.succeed(

@@ -5,7 +5,7 @@ import Testing
 
 extension EndToEnd.StorageFaults {
   /// A close is answered before it is on stable storage, which it then never reaches on one server. A
-  /// copy for which that happens is set aside there and healed from its twin; a log for which it
+  /// copy for which that happens is quarantined there and healed from its other replica; a log for which it
   /// happens ends the service to that user. Neither is synced again, and nothing is lost.
   @Test(.needsFuse, arguments: ["parts/*", "namespace.sqlite-wal"])
   func anFsyncThatFailsAfterAClose(file: String) async throws {
@@ -25,7 +25,7 @@ extension EndToEnd.StorageFaults {
       try await eventually("an fsync fails", within: .seconds(20)) { failing.struck > 0 }
       try await eventually("it is logged", within: .seconds(20)) {
         let log = cluster.servers.log(of: server)
-        return log.contains(file == "parts/*" ? "is set aside" : "not served any more")
+        return log.contains(file == "parts/*" ? "is quarantined" : "not served any more")
       }
       try failing.lift()
       // It must not try again what failed, now that it would succeed.

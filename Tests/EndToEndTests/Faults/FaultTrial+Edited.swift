@@ -44,7 +44,7 @@ extension FaultTrial {
       try await cluster.servers.kill(server)
       try await succeed("mv \(directory) $LOCAL/aside\(number)")
       try await cluster.servers.restart(server)
-      return "the directory set aside, healing"
+      return "the directory quarantined, healing"
     }
   }
 }

@@ -25,14 +25,14 @@ struct FaultTrial {
   private static let patienceSeconds = 12
 
   func run() async throws -> FaultMatrix.Row {
-    let aside = try await setAsideElsewhere()
+    let aside = try await quarantinedElsewhere()
     try await succeed("echo \(number) | dfc $CONF put - tree/before\(number)")
     try await succeed("echo \(number) > $LOCAL/tree/before\(number)")
     try cluster.servers.giveOwnUsersFile(server)
     var row = FaultMatrix.Row(fault: "\(target.rawValue): \(fault.rawValue)", server: "\(server)")
     try await (fault.isEdit ? runEdited(&row) : runFailing(&row))
     row.after = try await compare()
-    guard try await setAsideElsewhere() == aside else {
+    guard try await quarantinedElsewhere() == aside else {
       throw Failed(description: "\(self): a good server has set something aside")
     }
     return row
@@ -160,8 +160,8 @@ struct FaultTrial {
     return result.status == 0 ? "done" : "waits for the server"
   }
 
-  /// What the other servers have set aside as damaged.
-  private func setAsideElsewhere() async throws -> String {
+  /// What the other servers have quarantined as damaged.
+  private func quarantinedElsewhere() async throws -> String {
     try await shell.bash("ls -d $DIR/DFS?/Alice/damaged/* | grep -v /\(server)/ || true").output
   }
 
@@ -172,11 +172,11 @@ struct FaultTrial {
     try await cluster.servers.stop(server)
     let isDamaged = try await shell.bash("dfs repair \(directory)").status == 1
     if isDamaged {
-      try await shell.fail("dfs repair \(directory) --set-aside", status: 1)
+      try await shell.fail("dfs repair \(directory) --quarantine", status: 1)
       try await succeed("dfs repair \(directory)")
     }
     try await cluster.servers.restart(server)
-    return isDamaged ? "`dfs repair --set-aside`, healing" : "a new start, healing"
+    return isDamaged ? "`dfs repair --quarantine`, healing" : "a new start, healing"
   }
 
   /// Everything is back, on all four, and the damage is nowhere.

@@ -21,7 +21,7 @@ enum SmallDisk {
 }
 
 extension EndToEnd.StorageFaults {
-  /// One server's disk fills up: what cannot be stored there is an error or is stood in for, what was
+  /// One server's disk fills up: what cannot be stored there is an error or is substituted for, what was
   /// stored stays, reads go on, and the server goes on by itself when there is room again.
   @Test(.enabled(if: SmallDisk.canBeMade, "a tmpfs cannot be mounted here"))
   func aFullDisk() async throws {

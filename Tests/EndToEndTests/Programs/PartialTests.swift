@@ -107,7 +107,7 @@ extension EndToEnd {
     }
 
     /// The copy that is left is there, and is not whole.
-    @Test func aDamagedCopyWhoseTwinIsDown() async throws {
+    @Test func aDamagedCopyWhoseOtherReplicaIsDown() async throws {
       try await MountedCluster.run(mounts: 0) { cluster in
         let bytes = try await Self.store("f", 3_000_000, in: cluster)
         try await cluster.flip("f", part: 2, on: Self.dfs2, at: 0)

@@ -11,7 +11,7 @@ extension EndToEnd {
     }
 
     /// One server stops: a mount goes on, dfc refuses at once, with all that writes. The server
-    /// returns: its copies go home.
+    /// returns: its copies are rebalanced.
     @Test(.needsFuse) func aMountGoesOnAndDfcAsksForAll() async throws {
       try await MountedCluster.run(arguments: ["--keep-seconds", "0"]) { cluster in
         try await cluster.shell.succeed("echo before > $M/before; echo x > $LOCAL/x")

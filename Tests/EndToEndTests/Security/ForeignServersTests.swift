@@ -60,7 +60,7 @@ extension EndToEnd {
     }
 
     /// A mount runs while one server's directory is exchanged for that of another cluster: that server is
-    /// set aside, the others go on, and it is used again with its own directory.
+    /// quarantined, the others go on, and it is used again with its own directory.
     @Test(.needsFuse) func aDirectoryOfAnotherClusterIsSetAside() async throws {
       try await withTwoClusters(mounts: 1) { a, b in
         try await a.servers.stop(ServerIndex(0))

@@ -8,7 +8,7 @@ extension SimulatedClient {
   static let stepPatience = 50_000
   static let copyTimeout = 12_000
   static let pingTimeout = 4_000
-  static let evenPatience = 10_000
+  static let catchUpPatience = 10_000
 
   /// Asks; `answer` is called once, with nil if the server is lost.
   func copy(
@@ -62,8 +62,8 @@ extension SimulatedClient {
 
   /// Waits, not for long, until every server that can be reached is at the committed head.
   func even(since began: Int, _ done: @escaping () -> Void) {
-    let isEven = coordinator.laggards.intersection(reachable).isEmpty
-    if isEven || world.now > began + Self.evenPatience { return done() }
+    let isCaughtUp = coordinator.lagging.intersection(reachable).isEmpty
+    if isCaughtUp || world.now > began + Self.catchUpPatience { return done() }
     perform(coordinator.retry(reachable: reachable))
     later(1_000) { [self] in even(since: began, done) }
   }

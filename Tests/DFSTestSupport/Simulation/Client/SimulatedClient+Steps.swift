@@ -1,7 +1,7 @@
 internal import DFSCore
 internal import DFSReplication
 
-/// What a client does for one operation: take a view, read in it, append; or read and judge.
+/// What a client does for one operation: make a view change, read in it, append; or read and judge.
 extension SimulatedClient {
   /// Goes on with the operation, from the start of a try.
   func step() {
@@ -154,7 +154,7 @@ extension SimulatedClient {
     finish(.observed(reading.keys, rows, head))
   }
 
-  /// Asks again, or helps: takes a view, which finishes or drops what is half done.
+  /// Asks again, or helps: makes a view change, which finishes or drops what is half done.
   private func unsettled() {
     guard let operation else { return }
     if operation.tries >= 2, world.random.chance(50), coordinator.phase != .leading {

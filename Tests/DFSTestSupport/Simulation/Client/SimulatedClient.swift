@@ -30,7 +30,7 @@ final class SimulatedClient {
   var parts: [ChangeID: SimulatedPartsByServer] = [:]
   /// Servers that refused steps for a reason of their own, and were not heard of since.
   private var refusals: ServerSet = []
-  private var refills: [ServerIndex: SimulatedRefill] = [:]
+  private var transfers: [ServerIndex: SimulatedStateTransfer] = [:]
   /// When the view began to be taken that was taken last.
   private var viewBegan = 0
   /// Servers that lack more copies than they told when a view was taken.
@@ -81,7 +81,7 @@ final class SimulatedClient {
     isRunning = true
     life += 1
     sequence = 0
-    (parts, stored, held, refusals, refills) = ([:], [:], [], [], [:])
+    (parts, stored, held, refusals, transfers) = ([:], [:], [], [], [:])
     let id = world.nextClientID()
     coordinator = Coordinator(client: id, namespace: world.namespace(proposedBy: id))
     membership = Membership()
@@ -140,18 +140,18 @@ final class SimulatedClient {
     for action in actions {
       switch action {
       case .send(let server, let request, let token): send(request, to: server, token)
-      case .refill(let server, let source, let view): refill(server, from: source, view)
-      case .viewTaken(let head, let fate):
+      case .transfer(let server, let source, let view): transfer(server, from: source, view)
+      case .viewTaken(let head, let outcome):
         world.counts.views += 1
         if let namespace = head.view.namespace { membership.agreed(namespace) }
         losses = 0
-        learn(fate)
+        learn(outcome)
         taken()
       case .committed(let head, _):
         guard let done = open else { return world.fail("a change was committed that was not sent") }
         open = nil
         tell(.committed(done.id, number: head.number))
-      case .displaced, .stuck:
+      case .superseded, .stuck:
         if case .stuck(.missingParts) = action { operation?.isRejected = true }
         losses += 1
         healsAfter = world.now + viewPause
@@ -161,13 +161,14 @@ final class SimulatedClient {
   }
 
   /// One that is under way goes on.
-  private func refill(_ server: ServerIndex, from source: ServerIndex, _ view: View) {
-    guard refills[server] == nil else { return }
-    refills[server] = SimulatedRefill(server, source: source, view, client: self) { [self] head in
-      refills[server] = nil
+  private func transfer(_ server: ServerIndex, from source: ServerIndex, _ view: View) {
+    guard transfers[server] == nil else { return }
+    transfers[server] = SimulatedStateTransfer(server, source: source, view, client: self) {
+      [self] head in
+      transfers[server] = nil
       perform(coordinator.refilled(server, head: head))
     }
-    refills[server]?.begin()
+    transfers[server]?.begin()
   }
 
   private func send(_ request: NamespaceRequest, to server: ServerIndex, _ token: UInt64) {
@@ -217,7 +218,7 @@ final class SimulatedClient {
 
   /// Those that are there and refuse changes (their disks are full).
   var refusing: ServerSet {
-    coordinator.phase == .leading ? refusals.intersection(coordinator.laggards) : []
+    coordinator.phase == .leading ? refusals.intersection(coordinator.lagging) : []
   }
 
   /// Servers are brought the small copies that they lack before anything is appended to what others
@@ -260,10 +261,10 @@ final class SimulatedClient {
   }
 
   /// What became of an open change; whether it was of this operation or of one that was given up.
-  private func learn(_ fate: Coordinator.Fate?) {
-    guard let fate, let open else { return }
+  private func learn(_ outcome: Coordinator.Outcome?) {
+    guard let outcome, let open else { return }
     self.open = nil
-    switch fate {
+    switch outcome {
     case .dropped: world.history.dropped(open.id)
     case .unknown: if open.isOfOperation { finish(nil, isUnknown: true) }
     case .committed:
@@ -326,15 +327,15 @@ final class SimulatedClient {
   private func tick() {
     believedDown = []
     for server in ServerIndex.all where cache.session(server) == nil { connect(server) }
-    if coordinator.phase != .leading || isBusy || !coordinator.laggards.isEmpty {
+    if coordinator.phase != .leading || isBusy || !coordinator.lagging.isEmpty {
       perform(coordinator.retry(reachable: reachable))
     }
-    bringAlong()
+    catchUp()
     later(3_000 + world.random.below(4_000)) { [self] in tick() }
   }
 
-  /// Brings servers along that no change brings along.
-  private func bringAlong() {
+  /// Has servers catch up that no change has catch up.
+  private func catchUp() {
     guard operation == nil, world.now >= healsAfter else { return }
     if world.random.chance(30) { for server in ServerIndex.all { ask(server, [], { _, _ in }) } }
     let differ = heads.contains { $0 != heads[0] }

@@ -91,7 +91,7 @@ final class SimulatedContentRead {
   /// A copy that was there when the version was held stays as long as the connection.
   private func checkPromise(of server: ServerIndex, _ id: PartID, session: Int?) {
     guard let promise = promises[server], promise.session == session, promise.here.contains(id),
-      !world.copies.wasSetAside(id, on: server)
+      !world.copies.wasQuarantined(id, on: server)
     else { return }
     world.fail("\(id.brief) is gone from \(server), which holds it for client \(client.slot)")
   }

@@ -1,7 +1,7 @@
 internal import DFSCore
 internal import DFSReplication
 
-/// One pass of a healer, as DFSClient's: copies that stand in for others go home, then each server is
+/// One pass of a healer, as DFSClient's: copies that substitute for others are rebalanced, then each server is
 /// brought the copies that it lacks.
 final class SimulatedHealing {
   private unowned let client: SimulatedClient
@@ -22,7 +22,7 @@ final class SimulatedHealing {
     }
   }
 
-  // MARK: Copies that stand in for others
+  // MARK: Copies that substitute for others
 
   private func sendHome(_ keys: ArraySlice<RowKey>, _ rows: [RowKey: Row]) {
     guard let key = keys.first else { return fill(reachable.servers[...]) }
@@ -35,7 +35,7 @@ final class SimulatedHealing {
     _ key: RowKey, _ content: RowContent, held: Placement, _ next: @escaping () -> Void
   ) {
     var held = held
-    if world.mistake == .standInRemovedTooEarly { held = content.home }
+    if world.mistake == .substituteRemovedTooEarly { held = content.home }
     var steps = Healing.steps(home: content, held: held, reachable: reachable)[...]
     func perform() {
       switch steps.popFirst() {
@@ -59,7 +59,7 @@ final class SimulatedHealing {
   ) {
     var parts: SimulatedPartsByServer = [:]
     for server in ServerIndex.all { parts[server] = SimulatedParts(durable: true) }
-    if world.mistake != .standInRemovedTooEarly {
+    if world.mistake != .substituteRemovedTooEarly {
       for (part, server) in home.copies(missingIn: content.placement) {
         parts[server]?.held.append(PartID(version: content.version, part: part))
       }

@@ -128,7 +128,7 @@ struct SimulatedOperation {
   }
 
   private static func name(_ text: String) -> FileName {
-    guard let name = try? FileName(text) else { preconditionFailure("\(text) is no name") }
+    guard let name = try? FileName(text) else { preconditionFailure("\(text) is not a name") }
     return name
   }
 }

@@ -2,7 +2,7 @@ internal import DFSCore
 internal import DFSReplication
 
 /// Publishes a new content of a file, as DFSClient does: the copies are stored, then one change
-/// names them; small ones travel in the change. A server that is lost on the way is stood in for.
+/// names them; small ones travel in the change. A server that is lost on the way is substituted for.
 final class SimulatedPublish {
   private let key: RowKey
   private unowned let client: SimulatedClient
@@ -39,7 +39,7 @@ final class SimulatedPublish {
     client.whoAnswers { [self] answering in
       let needed = world.settings.policy == .all ? Limits.serverCount : Limits.quorum
       guard answering.count >= needed else { return end() }
-      placement = home.standingIn(for: ServerSet.all.subtracting(answering))
+      placement = home.substituting(for: ServerSet.all.subtracting(answering))
       isSmall ? settleFirst() : upload()
     }
   }
@@ -51,11 +51,12 @@ final class SimulatedPublish {
     let copies = placement.copies(missingIn: Placement(holders: [[], [], [], []]))
     client.store(copies, of: version, durable: durable, losses) { [self] losses, isStored in
       guard isStored else { return undo() }
-      guard let lost = losses.lost, let standIn = StandIn(for: ServerSet([lost]), in: placement)
+      guard let lost = losses.lost,
+        let substitute = Substitute(for: ServerSet([lost]), in: placement)
       else { return publish() }
-      store(standIn.copies) { [self] isStored in
+      store(substitute.copies) { [self] isStored in
         guard isStored else { return undo() }
-        placement = standIn.placement
+        placement = substitute.placement
         publish()
       }
     }
@@ -107,7 +108,7 @@ final class SimulatedPublish {
   // MARK: Mending
 
   /// Sees that every server has its copies; if a holder was lost meanwhile, the server opposite
-  /// stands in for it.
+  /// substitutes for it.
   private func mend(_ change: ChangeID) {
     client.whoAnswers { [self] answering in
       let isTrusted =
@@ -120,9 +121,9 @@ final class SimulatedPublish {
       client.store(mending.copies, of: version, durable: durable) { [self] more in
         let stored = stored.union(more)
         guard Mending.isWhole(placement, stored: stored) else { return mendAgain(change) }
-        guard let standIn = mending.standIn else { return acknowledge() }
-        store(standIn.copies) { [self] isStored in
-          isStored ? place(standIn.placement) : acknowledge()
+        guard let substitute = mending.substitute else { return acknowledge() }
+        store(substitute.copies) { [self] isStored in
+          isStored ? place(substitute.placement) : acknowledge()
         }
       }
     }
@@ -134,12 +135,12 @@ final class SimulatedPublish {
     client.later(5_000) { [self] in mend(change) }
   }
 
-  private func place(_ standIn: Placement) {
+  private func place(_ substitute: Placement) {
     var parts: SimulatedPartsByServer = [:]
     for server in ServerIndex.all { parts[server] = SimulatedParts(durable: durable) }
     let content = RowContent(version: version, placement: placement, home: home)
-    client.perform(.place(key, content, standIn), parts) { [self] end in
-      if case .done(.committed) = end { placement = standIn }
+    client.perform(.place(key, content, substitute), parts) { [self] end in
+      if case .done(.committed) = end { placement = substitute }
       acknowledge()
     }
   }
@@ -149,7 +150,7 @@ final class SimulatedPublish {
     world.copies.acknowledged(
       key, content, by: client.slot, began: began, durable: durable)
     world.counts.publishes += 1
-    if placement != home { world.counts.standIns += 1 }
+    if placement != home { world.counts.substitutes += 1 }
     end()
   }
 

@@ -2,7 +2,7 @@ internal import DFSCore
 internal import DFSReplication
 
 /// What a server's database says of its copies: the tables of CopyTables, in memory, changed by
-/// `CopyDuty` in the same order of steps.
+/// `RequiredReplicas` in the same order of steps.
 struct SimulatedCopies {
   /// Copies that an inode asks for and that are not here, or damaged.
   var wanted: [PartID: InodeID] = [:]
@@ -15,7 +15,7 @@ struct SimulatedCopies {
 
   /// After an inode's content became another, by change `number`.
   mutating func changed(
-    _ inode: InodeID, _ difference: CopyDuty.Difference, number: UInt64, now: Int,
+    _ inode: InodeID, _ difference: RequiredReplicas.Difference, number: UInt64, now: Int,
     isAsked: (PartID) -> Bool, isHere: (PartID) -> Bool
   ) {
     for id in difference.added {

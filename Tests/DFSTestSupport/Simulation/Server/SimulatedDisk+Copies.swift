@@ -25,7 +25,7 @@ extension SimulatedDisk {
 
   // MARK: Files
 
-  /// - Returns: whether it is here now; an fsync that failed makes it be set aside.
+  /// - Returns: whether it is here now; an fsync that failed makes it be quarantined.
   mutating func put(_ id: PartID, content: PartID, syncs: Bool) -> Bool {
     if syncs, failsCopySync {
       failsCopySync = false
@@ -41,7 +41,7 @@ extension SimulatedDisk {
       guard let file = setting.files[id], file.isKnown, !file.isSynced else { continue }
       if failsCopySync, !ignoresFailedSync {
         failsCopySync = false
-        setAside.append(id)
+        quarantined.append(id)
         setting.files[id] = nil
         if let inode = asking(id) { current.copies.want(id, for: inode) }
       } else {
@@ -105,7 +105,7 @@ extension SimulatedDisk {
   // MARK: Tables
 
   /// The inode that asks this server for the copy.
-  func asking(_ id: PartID) -> InodeID? { current.asking(id, setting.duty) }
+  func asking(_ id: PartID) -> InodeID? { current.asking(id, setting.required) }
 
   /// Notes that a copy that a row asks for is not here, or damaged.
   mutating func lost(_ id: PartID, isDamaged: Bool) {
@@ -131,7 +131,7 @@ extension SimulatedDisk {
   /// Every copy that is asked for and is neither wanted nor here is wanted.
   mutating func audit() {
     if isFull { return }
-    let lost = current.asked(setting.duty).filter { id, _ in
+    let lost = current.asked(setting.required).filter { id, _ in
       !isHere(id) && current.copies.wanted[id] == nil
     }
     guard !lost.isEmpty else { return }
@@ -180,13 +180,13 @@ extension SimulatedDisk.State {
   }
 
   /// The copies that rows ask a server for.
-  func asked(_ duty: CopyDuty) -> [(PartID, InodeID)] {
-    contents.flatMap { inode, content in duty.copies(of: content).map { ($0, inode) } }
+  func asked(_ required: RequiredReplicas) -> [(PartID, InodeID)] {
+    contents.flatMap { inode, content in required.copies(of: content).map { ($0, inode) } }
   }
 
-  func asking(_ id: PartID, _ duty: CopyDuty) -> InodeID? {
+  func asking(_ id: PartID, _ required: RequiredReplicas) -> InodeID? {
     for case (.inode(let inode), let row) in rows where row.value.version == id.version {
-      if duty.copies(of: row.value.content).contains(id) { return inode }
+      if required.copies(of: row.value.content).contains(id) { return inode }
     }
     return nil
   }
@@ -195,11 +195,11 @@ extension SimulatedDisk.State {
     _ key: RowKey, from old: Row?, to new: Row?, number: UInt64, _ setting: SimulatedDisk.Setting
   ) {
     guard case .inode(let inode) = key else { return }
-    let difference = setting.duty.difference(from: old?.value.content, to: new?.value.content)
+    let difference = setting.required.difference(from: old?.value.content, to: new?.value.content)
     var copies = copies
     copies.changed(
       inode, difference, number: number, now: setting.now,
-      isAsked: { asking($0, setting.duty) != nil }, isHere: { setting.files[$0] != nil })
+      isAsked: { asking($0, setting.required) != nil }, isHere: { setting.files[$0] != nil })
     self.copies = copies
   }
 

@@ -54,7 +54,7 @@ struct SimulatedDisk {
 
   /// What a transaction needs to know besides the database.
   struct Setting {
-    let duty: CopyDuty
+    let required: RequiredReplicas
     let logLength: Int
     var now = 0
     var files: [PartID: SimulatedFile] = [:]
@@ -80,7 +80,7 @@ struct SimulatedDisk {
   var failsLogSync = false
   var failsCopySync = false
   /// Copies that are no more because their fsync failed.
-  var setAside: [PartID] = []
+  var quarantined: [PartID] = []
   /// An fsync of the database has failed: nothing is answered any more until the next start.
   private(set) var hasFailed = false
   /// What the failed fsync was to bring to stable storage is not there, and the kernel does not try
@@ -90,12 +90,12 @@ struct SimulatedDisk {
   var ignoresFailedSync = false
 
   init(logLength: Int, server: ServerIndex = ServerIndex(0)) {
-    setting = Setting(duty: CopyDuty(server: server), logLength: logLength)
+    setting = Setting(required: RequiredReplicas(server: server), logLength: logLength)
   }
 
   /// Brings the transactions so far, and before them the copies that they name, to stable storage.
   mutating func sync() {
-    if syncsCopies { syncFiles(current.asked(setting.duty).map(\.0)) }
+    if syncsCopies { syncFiles(current.asked(setting.required).map(\.0)) }
     if failsLogSync {
       (failsLogSync, isHollow, hasFailed) = (false, true, !ignoresFailedSync)
     }
@@ -140,7 +140,7 @@ struct SimulatedDisk {
     return current.replica.head
   }
 
-  mutating func refill(_ view: View, rows: [Row], to: Head, archive: [Change]) -> Head? {
+  mutating func transfer(_ view: View, rows: [Row], to: Head, archive: [Change]) -> Head? {
     var next = State()
     for row in rows {
       next.rows[row.key] = row
@@ -185,7 +185,7 @@ struct SimulatedDisk {
 
   /// The copies that rows on stable storage ask for, and that were here before those were.
   var promised: [PartID] {
-    synced.asked(setting.duty).map(\.0).filter { id in
+    synced.asked(setting.required).map(\.0).filter { id in
       setting.files[id].map { $0.isGood && $0.completed < syncedAt } ?? false
     }
   }

@@ -33,7 +33,7 @@ extension SimulatedServer {
       disk.trimEscrow(
         keep: world.settings.keepEscrow, ages: world.mistake == .escrowAgesWhileAway)
     }
-    removeOrphans(copySessions.unasked(completedBefore: orphanBound))
+    removeOrphans(copySessions.unclaimed(completedBefore: orphanBound))
     let interval = world.settings.sweepPause
     if copySessions.lastSweep.map({ world.now - $0 > interval }) ?? true { sweep() }
   }
@@ -84,7 +84,7 @@ extension SimulatedServer {
   /// is started again.
   @discardableResult
   func endIfFailed() -> Bool {
-    noteSetAside()
+    noteQuarantined()
     guard isUp, disk.hasFailed else { return false }
     world.counts.failedSyncs += 1
     world.trace("an fsync fails on \(index), which stops")

@@ -11,10 +11,10 @@ enum SimulatedRequest {
   case copy(SimulatedCopyRequest, session: Int, order: Int)
   /// A page of all rows in the order of their keys.
   case everything(after: RowKey?)
-  case refillBegin(refill: Int, View, own: OwnRows?)
-  case refillRows(refill: Int, page: Int, [Row])
-  case refillChanges(refill: Int, page: Int, [LogEntry])
-  case refillEnd(refill: Int, pages: Int, View, to: Head, archive: [Change])
+  case refillBegin(transfer: Int, View, own: OwnRows?)
+  case refillRows(transfer: Int, page: Int, [Row])
+  case refillChanges(transfer: Int, page: Int, [LogEntry])
+  case refillEnd(transfer: Int, pages: Int, View, to: Head, archive: [Change])
 }
 
 enum SimulatedReply {
@@ -64,7 +64,7 @@ final class SimulatedServer {
   /// Until then it stands still.
   var stillUntil = 0
   private var sessions: [Session] = []
-  var refills: [Int: Refill] = [:]
+  var transfers: [Int: Staged] = [:]
   var copySessions = SimulatedSessions()
   unowned let world: World
 
@@ -87,7 +87,7 @@ final class SimulatedServer {
       if self.outage == outage, !isUp { disk.writeBack() }
     }
     sessions = []
-    refills = [:]
+    transfers = [:]
     copySessions = SimulatedSessions()
   }
 
@@ -111,16 +111,16 @@ final class SimulatedServer {
 
   func handle(_ request: SimulatedRequest, from slot: Int) -> SimulatedReply {
     disk.setting.now = world.now
-    defer { noteSetAside() }
+    defer { noteQuarantined() }
     return answer(request, from: slot)
   }
 
   /// A copy was lost by an fsync that failed.
-  func noteSetAside() {
-    guard !disk.setAside.isEmpty else { return }
-    world.trace("\(index) sets aside \(disk.setAside.map(\.brief))")
-    world.copies.setAside(disk.setAside, on: self)
-    disk.setAside = []
+  func noteQuarantined() {
+    guard !disk.quarantined.isEmpty else { return }
+    world.trace("\(index) sets aside \(disk.quarantined.map(\.brief))")
+    world.copies.quarantine(disk.quarantined, on: self)
+    disk.quarantined = []
   }
 
   private func answer(_ request: SimulatedRequest, from slot: Int) -> SimulatedReply {
@@ -132,7 +132,7 @@ final class SimulatedServer {
     case .copy(let request, let session, let order):
       return .copy(perform(request, session: session, order: order))
     case .everything, .refillBegin, .refillRows, .refillChanges, .refillEnd:
-      return refill(request)
+      return transfer(request)
     }
   }
 

@@ -140,6 +140,6 @@ extension SimulatedServer {
 
   /// The copies that a change asks this server for.
   func asked(by change: Change) -> [PartID] {
-    change.writes.flatMap { disk.setting.duty.copies(of: $0.value?.content) }
+    change.writes.flatMap { disk.setting.required.copies(of: $0.value?.content) }
   }
 }

@@ -3,14 +3,14 @@ internal import DFSCore
 /// What the sessions of a server have under way, in memory: versions held open, copies that no row
 /// asks for yet, copies that somebody is about to bring. The rules of DFSStore's Sessions.
 struct SimulatedSessions {
-  private struct Unasked {
+  private struct Unclaimed {
     /// Those that uploaded it, and when their connections are closed as idle.
     var sessions: [Int: Int] = [:]
     var completed: Int
   }
 
   private var holds: [Int: Set<VersionID>] = [:]
-  private var unasked: [PartID: Unasked] = [:]
+  private var unclaimed: [PartID: Unclaimed] = [:]
   /// The latest hold or release of a version in a session: a connection delivers in order, and once.
   private var lastOrders: [Int: [VersionID: Int]] = [:]
   private var claims: [PartID: (session: Int, until: Int)] = [:]
@@ -22,22 +22,22 @@ struct SimulatedSessions {
 
   mutating func completed(_ session: Int, _ id: PartID, now: Int, idle: Int) {
     claims[id] = nil
-    var entry = unasked[id] ?? Unasked(completed: now)
+    var entry = unclaimed[id] ?? Unclaimed(completed: now)
     entry.sessions[session] = now + idle
     entry.completed = now
-    unasked[id] = entry
+    unclaimed[id] = entry
   }
 
-  mutating func asked(_ ids: some Sequence<PartID>) { for id in ids { unasked[id] = nil } }
+  mutating func asked(_ ids: some Sequence<PartID>) { for id in ids { unclaimed[id] = nil } }
 
-  func unasked(completedBefore bound: Int) -> [PartID] {
-    unasked.filter { $1.completed <= bound }.keys.inOrder
+  func unclaimed(completedBefore bound: Int) -> [PartID] {
+    unclaimed.filter { $1.completed <= bound }.keys.inOrder
   }
 
   /// - Returns: whether it may go.
   mutating func forgetOrphan(_ id: PartID, now: Int) -> Bool {
-    guard unasked[id]?.sessions.allSatisfy({ $0.value < now }) ?? true else { return false }
-    unasked[id] = nil
+    guard unclaimed[id]?.sessions.allSatisfy({ $0.value < now }) ?? true else { return false }
+    unclaimed[id] = nil
     return true
   }
 
@@ -70,7 +70,7 @@ struct SimulatedSessions {
   mutating func end(_ session: Int) {
     lastOrders[session] = nil
     holds[session] = nil
-    for id in unasked.keys { unasked[id]?.sessions[session] = nil }
+    for id in unclaimed.keys { unclaimed[id]?.sessions[session] = nil }
     claims = claims.filter { $0.value.session != session }
   }
 }

@@ -10,15 +10,15 @@ extension SimulatedRequest {
     case .namespace(let request, let parts): request.brief + parts.brief
     case .copy(let request, let session, _): "\(request.brief), session \(session)"
     case .everything(let last): "rows after \(last.map { $0.order } ?? "")"
-    case .refillBegin(let refill, let view, let own):
-      "refill \(refill) begin \(view.brief)"
+    case .refillBegin(let transfer, let view, let own):
+      "transfer \(transfer) begin \(view.brief)"
         + (own.map { " of its own \($0.head.brief) but \($0.without.count)" } ?? "")
-    case .refillRows(let refill, let page, let rows):
-      "refill \(refill) page \(page), \(rows.count) rows"
-    case .refillChanges(let refill, let page, let entries):
-      "refill \(refill) page \(page), changes \(entries.map(\.number))"
-    case .refillEnd(let refill, _, let view, let to, _):
-      "refill \(refill) end \(view.brief) to \(to.brief)"
+    case .refillRows(let transfer, let page, let rows):
+      "transfer \(transfer) page \(page), \(rows.count) rows"
+    case .refillChanges(let transfer, let page, let entries):
+      "transfer \(transfer) page \(page), changes \(entries.map(\.number))"
+    case .refillEnd(let transfer, _, let view, let to, _):
+      "transfer \(transfer) end \(view.brief) to \(to.brief)"
     }
   }
 }

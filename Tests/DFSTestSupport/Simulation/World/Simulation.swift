@@ -1,5 +1,5 @@
 /// A simulation of the namespace protocol and of the contents of files: the code that ships
-/// (`Replica`, `Coordinator`, `Quorum`, `CopyDuty`, `CopyRelease`, `StoreLosses`, `StandIn`,
+/// (`Replica`, `Coordinator`, `Quorum`, `RequiredReplicas`, `CopyRelease`, `StoreLosses`, `Substitute`,
 /// `Mending`, `Healing`, `Placement`) over a network, disks and a clock that are made up from one
 /// seed.
 ///
@@ -36,11 +36,11 @@
 ///   old name), with rows of its own under the same keys, fewer or more changes, and another identity of
 ///   its namespace. It comes and goes while everything else goes on.
 /// - **An fsync fails** on any server: of rows, and the server answers nothing more until it is started
-///   again; or of a copy, which is set aside.
+///   again; or of a copy, which is quarantined.
 /// - Promises and installed views are synced before they are answered, always; copies before the
 ///   changes that name them.
-/// - **Refills** are paged and may be interrupted by any of the above.
-/// - Logs are short in some worlds, so that servers are brought along by logs and by refills.
+/// - **State transfers** are paged and may be interrupted by any of the above.
+/// - Logs are short in some worlds, so that servers are brought along by logs and by transfers.
 ///
 /// Not modelled: damage of tables, and of small copies that are kept for other servers.
 ///
@@ -49,7 +49,7 @@
 /// Clients publish large contents (the copies are put on their holders, then a change names them)
 /// and small ones (all copies travel in the change, to every server, which keeps those of others for a
 /// time after it has learned that the change is committed), under `writes = all` or `quorum`, let
-/// the server opposite stand in for one that is lost, open files and read them part by part with
+/// the server opposite substitute for one that is lost, open files and read them part by part with
 /// pauses, remove files, and heal as `dfc heal` does, several at once. Servers keep what they want
 /// and what is garbage, collect, sweep, scrub and flush.
 ///
@@ -94,12 +94,12 @@ public struct Simulation {
     case appendsNotSynced
     /// Changes do not write their identity into the rows.
     case changesWithoutIdentity
-    /// A refill ends with what was committed before the view that it installs, not with all of it.
-    case refillGoesBack
+    /// A transfer ends with what was committed before the view that it installs, not with all of it.
+    case transferGoesBack
     /// A server accepts an append in a view that it promised to leave.
     case promisesNotKept
-    /// A healer lets stand-in copies go before those that they stood in for are at home.
-    case standInRemovedTooEarly
+    /// A healer lets substitute copies go before those that they substituted for are where the rule puts them.
+    case substituteRemovedTooEarly
     /// Copies are removed though readers hold their version.
     case collectionIgnoresReaders
     /// Copies are removed before the change that let go of them is known to be committed.
@@ -131,7 +131,7 @@ public struct Simulation {
     case lostCopiesNotMended
     /// Small copies are not kept for other servers.
     case escrowNotKept
-    /// Who takes a view does not bring servers the small copies that they lack.
+    /// Who makes a view change does not bring servers the small copies that they lack.
     case escrowIgnoredByViews
     /// Small copies for others are kept for a time that goes on while their server is away.
     case escrowAgesWhileAway
@@ -142,7 +142,7 @@ public struct Simulation {
 
     var isAboutContents: Bool {
       switch self {
-      case .standInRemovedTooEarly, .collectionIgnoresReaders, .collectionIgnoresCommitted,
+      case .substituteRemovedTooEarly, .collectionIgnoresReaders, .collectionIgnoresCommitted,
         .copiesNotSyncedBeforeChange, .smallCopiesNotMended, .broughtCopiesStayGarbage,
         .orphansIgnoreReaders, .unreadableCopiesStay, .placedWhateverTheRowSays, .escrowNotKept,
         .lostCopiesNotMended,
@@ -185,12 +185,12 @@ public struct SimulationCounts: Hashable, Sendable {
   public var reads = 0
   public var cachedReads = 0
   public var views = 0
-  public var refills = 0
+  public var transfers = 0
   public var publishes = 0
   /// Publishes that were acknowledged with another server standing in for one that was away.
-  public var standIns = 0
+  public var substitutes = 0
   public var contentReads = 0
-  /// Copies that healers brought, and rows whose copies they sent home.
+  /// Copies that healers brought, and rows whose copies they rebalanced.
   public var healed = 0
   public var settled = 0
   public var collected = 0
@@ -213,9 +213,9 @@ public struct SimulationCounts: Hashable, Sendable {
     left.reads += right.reads
     left.cachedReads += right.cachedReads
     left.views += right.views
-    left.refills += right.refills
+    left.transfers += right.transfers
     left.publishes += right.publishes
-    left.standIns += right.standIns
+    left.substitutes += right.substitutes
     left.contentReads += right.contentReads
     left.healed += right.healed
     left.settled += right.settled

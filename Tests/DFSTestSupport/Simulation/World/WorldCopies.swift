@@ -15,10 +15,10 @@ final class WorldCopies {
   private var durable: Set<VersionID> = []
   private var troubles: [World.Link: Int] = [:]
   private var forgetting: [Int] = [0, 0, 0, 0]
-  /// When a single copy of the server's went bad, or was set aside.
+  /// When a single copy of the server's went bad, or was quarantined.
   private var damaged: [Int] = [0, 0, 0, 0]
-  /// Copies that each server has set aside.
-  private var setAside: [Set<PartID>] = [[], [], [], []]
+  /// Copies that each server has quarantined.
+  private var quarantined: [Set<PartID>] = [[], [], [], []]
 
   init(world: World) { self.world = world }
 
@@ -42,11 +42,11 @@ final class WorldCopies {
     for id in before where !canBeGiven(id) { sacrificed.insert(id) }
   }
 
-  /// The server set aside copies that an fsync failed on.
-  func setAside(_ ids: [PartID], on server: SimulatedServer) {
+  /// The server quarantined copies that an fsync failed on.
+  func quarantine(_ ids: [PartID], on server: SimulatedServer) {
     damaged[server.index.value] = world.now
     seenWhole.subtract(ids)
-    setAside[server.index.value].formUnion(ids)
+    quarantined[server.index.value].formUnion(ids)
     for id in ids where !canBeGiven(id) { sacrificed.insert(id) }
   }
 
@@ -65,7 +65,7 @@ final class WorldCopies {
     }
   }
 
-  /// A copy that is not the last good one of its blocks, of a content that is at home and of which
+  /// A copy that is not the last good one of its blocks, of a content that is where the rule puts it and of which
   /// nothing is under way.
   func flippable() -> (SimulatedServer, PartID, block: Int)? {
     let contents = truth.contents.map(\.content).filter { $0.placement == $0.home }
@@ -83,8 +83,8 @@ final class WorldCopies {
     return (server, id, block)
   }
 
-  func wasSetAside(_ id: PartID, on server: ServerIndex) -> Bool {
-    setAside[server.value].contains(id)
+  func wasQuarantined(_ id: PartID, on server: ServerIndex) -> Bool {
+    quarantined[server.value].contains(id)
   }
 
   func noteDamage(on server: SimulatedServer) { damaged[server.index.value] = world.now }
@@ -152,7 +152,7 @@ final class WorldCopies {
     let hasForgotten = forgetting[server.index.value] > 0
     if hasForgotten, server.head.number < truth.replica.head.number { return }
     let asking = world.servers.count { other in
-      other !== server && other.disk.current.asking(id, server.disk.setting.duty) != nil
+      other !== server && other.disk.current.asking(id, server.disk.setting.required) != nil
     }
     if asking >= Limits.quorum {
       world.fail("\(server.index) removed \(id.brief), which three servers ask it for")
@@ -166,7 +166,8 @@ final class WorldCopies {
       !durable.contains(id.version), let holders = needed.first(where: { $0.id == id })?.holders,
       !holders.contains(server.index)
     else { return }
-    if holders.servers.allSatisfy({ setAside[$0.value].contains(id) || forgetting[$0.value] > 0 }) {
+    if holders.servers.allSatisfy({ quarantined[$0.value].contains(id) || forgetting[$0.value] > 0 }
+    ) {
       sacrificed.insert(id)
     }
   }
@@ -215,7 +216,7 @@ final class WorldCopies {
         let links = ServerIndex.all.map { World.Link(slot: slot, server: $0.value) }
         let last = (links.map { troubles[$0] ?? 0 } + forgetting + damaged).max() ?? 0
         if last < began, server.head.view == view, !server.disk.isHere(id) {
-          world.fail("client \(slot) took a view, and \(server.index) lacks its \(id.brief)")
+          world.fail("client \(slot) made a view change, and \(server.index) lacks its \(id.brief)")
         }
       }
     }
@@ -224,7 +225,9 @@ final class WorldCopies {
   /// Whether every copy that is asked for is there, and good.
   var areWhole: Bool {
     world.servers.allSatisfy { server in
-      server.disk.current.asked(server.disk.setting.duty).allSatisfy { server.disk.hasGood($0.0) }
+      server.disk.current.asked(server.disk.setting.required).allSatisfy {
+        server.disk.hasGood($0.0)
+      }
     }
   }
 
@@ -237,7 +240,7 @@ final class WorldCopies {
     if let content = contents.first(where: {
       $0.placement != $0.home && !lost.contains($0.version)
     }) {
-      return "\(content.version) is not at home"
+      return "\(content.version) is not where the rule puts it"
     }
     return world.servers.lazy.compactMap { self.problem(on: $0, contents, lost) }.first
   }
@@ -248,8 +251,8 @@ final class WorldCopies {
     func first(_ ids: some Sequence<PartID>) -> PartID? {
       ids.filter { !lost.contains($0.version) }.inOrder.first
     }
-    let duty = server.disk.setting.duty
-    let asked = Set(contents.flatMap(duty.copies))
+    let required = server.disk.setting.required
+    let asked = Set(contents.flatMap(required.copies))
     let copies = server.disk.current.copies
     if let id = first(asked.filter { !server.disk.hasGood($0) }) {
       return "\(server.index) has no good copy of \(id.brief)"

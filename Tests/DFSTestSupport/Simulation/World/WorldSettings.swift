@@ -35,7 +35,7 @@ struct WorldSettings {
   /// Entries that a server's log keeps, and that fit in one answer.
   var logLength: Int
   var logPage: Int
-  /// Rows of a page of a refill.
+  /// Rows of a page of a transfer.
   var refillPage: Int
   /// Percent of appends that are followed by a sync, where that is left to the server.
   var syncs: Int

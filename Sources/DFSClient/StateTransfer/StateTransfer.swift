@@ -13,15 +13,15 @@ internal import DFSWire
 /// it, and any other as it was all the time. Other clients may take views meanwhile: what was copied
 /// stays good, as a source's rows only go forward (unless they are refilled themselves, and then the log
 /// does not go on from there), and the end waits until this client leads again. The server installs the
-/// view only if the digest of what it got is that of the source. An unfinished refill changes nothing.
-struct NamespaceRefill: Sendable {
+/// view only if the digest of what it got is that of the source. An unfinished transfer changes nothing.
+struct StateTransfer: Sendable {
   static let pageTimeout = Duration.seconds(15)
   /// How long the end waits for this client to lead.
   static let patience = Duration.seconds(60)
   /// So many of a server's own changes, and of the rows that they wrote, are taken back.
   static let takenBack: (changes: UInt64, keys: Int) = (256, 2048)
 
-  /// What a refill is to come to.
+  /// What a transfer is to come to.
   enum Aim: Sendable {
     /// This client leads, or is about to, and everything up to this head is committed.
     case committed(Head)
@@ -55,7 +55,7 @@ struct NamespaceRefill: Sendable {
   let sources: [ServerIndex]
   /// In which it begins.
   let view: View
-  let servers: NamespaceServers
+  let servers: ServerPool
   /// If the sources' rows are the word of one server alone.
   var lossGuard: LossGuard?
   /// What is done when that would drop most of what the server has.
@@ -70,9 +70,9 @@ struct NamespaceRefill: Sendable {
         if let end = try await complete(begun) { return .success(end) }
         if await isOver { return .success(nil) }
       }
-      guard let source = sources.first else { return .failure(displaced) }
+      guard let source = sources.first else { return .failure(superseded) }
       if let end = try await complete(try await copyAll(source)) { return .success(end) }
-      return await isOver ? .success(nil) : .failure(displaced)
+      return await isOver ? .success(nil) : .failure(superseded)
     } catch {
       return .failure(error)
     }
@@ -99,7 +99,7 @@ struct NamespaceRefill: Sendable {
       last = isPartial ? rows.last?.key : nil
       if await isOver { break }
     } while last != nil
-    guard let first else { throw displaced }
+    guard let first else { throw superseded }
     try await loss?.end()
     var staged = Staged(
       source: source, number: first.number, digest: first.digest, seen: seen)
@@ -120,7 +120,7 @@ struct NamespaceRefill: Sendable {
     guard !rows.isEmpty else { return }
     guard case .done = try await servers.ask(server, .refillRows(rows), timeout: Self.pageTimeout)
     else { throw refused(nil) }
-    CrashPoint.reached(.refillPageSent)
+    CrashPoint.reached(.transferPageSent)
   }
 
   // MARK: Only what the server's own changes wrote
@@ -217,7 +217,7 @@ struct NamespaceRefill: Sendable {
       }
       try? await Task.sleep(for: pause)
     }
-    throw displaced
+    throw superseded
   }
 
   /// Before the server's rows are replaced.
@@ -239,7 +239,7 @@ struct NamespaceRefill: Sendable {
   ) async throws(DFSError) -> Bool {
     let log = try await log(of: staged.source, after: staged.number)
     // A change that shows in some rows may have been dropped by others since.
-    guard log.base == staged.digest, log.head.number >= staged.seen else { throw displaced }
+    guard log.base == staged.digest, log.head.number >= staged.seen else { throw superseded }
     if let head, log.head.view != head.view, !log.head.hasSameRows(as: head) { return false }
     let bound = head?.number ?? (log.head.number - min(1, log.head.number))
     let entries = log.entries.filter { $0.number <= bound }
@@ -266,16 +266,16 @@ struct NamespaceRefill: Sendable {
     return (base, entries, head)
   }
 
-  private var displaced: DFSError {
+  private var superseded: DFSError {
     DFSError(
-      .displaced, "the rows that \(server) was sent are not the beginning of others any more")
+      .superseded, "the rows that \(server) was sent are not the beginning of others any more")
   }
 
   private func refused(_ reply: Reply?) -> DFSError {
     if case .namespace(.refused(let later)) = reply {
-      return DFSError(.displaced, "\(server) has promised view \(later)")
+      return DFSError(.superseded, "\(server) has promised view \(later)")
     }
-    return DFSError(.protocolViolation, "\(server) did not take a refill")
+    return DFSError(.protocolViolation, "\(server) did not take a transfer")
   }
 }
 

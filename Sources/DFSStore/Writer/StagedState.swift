@@ -2,9 +2,9 @@ internal import DFSCore
 internal import GRDB
 internal import Synchronization
 
-/// The rows of a refill on their way: a database of its own in `tmp/`, so that an unfinished refill
+/// The rows of a transfer on their way: a database of its own in `tmp/`, so that an unfinished transfer
 /// changes nothing and any number of rows fits. It need not survive a crash.
-final class RefillStage: Sendable {
+final class StagedState: Sendable {
   let path: String
   private let state: Mutex<State>
 
@@ -97,7 +97,7 @@ final class RefillStage: Sendable {
   }
 
   private static var ended: DFSError {
-    DFSError(.cancelled, "the refill has ended; begin it again")
+    DFSError(.cancelled, "the transfer has ended; begin it again")
   }
 
   private static func remove(

@@ -3,7 +3,7 @@ internal import Synchronization
 
 /// A result that is found once and awaited by any number of tasks. A task that is cancelled stops
 /// waiting; the others, and whoever finds the result, are not disturbed.
-final class Shared<Value: Sendable>: Sendable {
+final class Promise<Value: Sendable>: Sendable {
   private typealias Waiter = CheckedContinuation<Result<Value, DFSError>, Never>
 
   private enum State {

@@ -1,8 +1,8 @@
 internal import DFSCore
 internal import DFSReplication
 
-/// Where a NamespaceDriver stands, for who asks without waiting for its turn.
-struct NamespaceStance: Sendable {
+/// Where a CoordinatorDriver stands, for who asks without waiting for its turn.
+struct LeadershipStatus: Sendable {
   /// The view and committed head, while this client may append.
   var leading: Head?
   /// Whether the view is good for another change: a server that promised a later one comes back only
@@ -11,23 +11,23 @@ struct NamespaceStance: Sendable {
   /// Whether taking this view brought changes to servers that did not have them.
   var hasBroughtChanges = false
   /// Servers that are not at the committed head.
-  var laggards: ServerSet = []
+  var lagging: ServerSet = []
   /// Whether a server refused the last step for a reason of its own.
   var hasRefusals = false
 }
 
-extension NamespaceDriver {
+extension CoordinatorDriver {
   /// How the taking of a view, or a change, ended.
   enum End: Sendable {
-    case leading(open: Coordinator.Fate?)
+    case leading(open: Coordinator.Outcome?)
     case committed(Head, accepted: ServerSet)
-    case displaced
+    case superseded
     case stuck(Coordinator.Obstacle)
     case outOfTime
   }
 
   /// One who waits until no reachable server lags.
-  struct EvenWaiter {
+  struct CatchUpWaiter {
     let continuation: CheckedContinuation<Void, Never>
     /// Whether servers that refuse are waited for.
     let refusingToo: Bool

@@ -61,7 +61,7 @@ extension ServerRequests {
 
 /// Asks servers, and notes what every answer tells besides: that the server lives, how fast it is,
 /// and its head.
-final class NamespaceServers: Sendable {
+final class ServerPool: Sendable {
   static let pingTimeout = Duration.seconds(2)
   /// A server not heard of for this long is pinged before it is counted on.
   static let heardWithin = Duration.seconds(1)
@@ -155,7 +155,7 @@ final class NamespaceServers: Sendable {
   /// The rows that one server has, and its head.
   func query(
     _ queries: [Query], of server: ServerIndex, timeout: Duration
-  ) async throws(DFSError) -> NamespaceReading.Rows {
+  ) async throws(DFSError) -> QuorumRead.Rows {
     let reply = try await ask(server, .query(queries), timeout: timeout)
     return try Self.rows(of: reply, to: queries, by: server)
   }
@@ -163,7 +163,7 @@ final class NamespaceServers: Sendable {
   /// - Parameter answer: called once, later; must be quick.
   func query(
     _ queries: [Query], of server: ServerIndex, timeout: Duration,
-    _ answer: @escaping @Sendable (Result<NamespaceReading.Rows, DFSError>) -> Void
+    _ answer: @escaping @Sendable (Result<QuorumRead.Rows, DFSError>) -> Void
   ) {
     ask(server, .query(queries), timeout: timeout) { result in
       answer(
@@ -177,11 +177,11 @@ final class NamespaceServers: Sendable {
 
   private static func rows(
     of reply: Reply, to queries: [Query], by server: ServerIndex
-  ) throws(DFSError) -> NamespaceReading.Rows {
+  ) throws(DFSError) -> QuorumRead.Rows {
     guard case .query(let answers, let head) = reply, answers.count == queries.count else {
       throw DFSError(.protocolViolation, "\(server) answered a query with something else")
     }
-    return NamespaceReading.Rows(answers: answers, head: head)
+    return QuorumRead.Rows(answers: answers, head: head)
   }
 
   private func note(_ server: ServerIndex, latency: Double) {

@@ -5,7 +5,7 @@ public import DFSCore
 ///
 /// A copy is *asked for* while some inode's row places it on this server. A copy that is asked for
 /// and is not here is *wanted*; one that is here and is not asked for is *garbage*.
-public struct CopyDuty: Hashable, Sendable {
+public struct RequiredReplicas: Hashable, Sendable {
   public let server: ServerIndex
 
   public init(server: ServerIndex) { self.server = server }

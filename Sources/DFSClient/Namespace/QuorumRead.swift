@@ -9,7 +9,7 @@ internal import NIOCore
 /// One server is asked for the rows, the others for their heads; if it does not answer within
 /// `hedge`, the next one is asked for the rows too, and so on. What was learnt stays for the next
 /// try.
-struct NamespaceReading {
+struct QuorumRead {
   struct Rows: Sendable {
     let answers: [QueryAnswer]
     let head: Head
@@ -30,7 +30,7 @@ struct NamespaceReading {
 
   static let queryTimeout = Duration.seconds(10)
 
-  let servers: NamespaceServers
+  let servers: ServerPool
   let queries: [Query]
   let hedge: Duration
   /// All heads that each server told since the read began.
@@ -41,7 +41,7 @@ struct NamespaceReading {
   /// Servers that were asked for the rows in this attempt, lately, and have not answered.
   private var sourcesAsked: ServerSet = []
 
-  init(servers: NamespaceServers, queries: [Query], hedge: Duration) {
+  init(servers: ServerPool, queries: [Query], hedge: Duration) {
     self.servers = servers
     self.queries = queries
     self.hedge = hedge
@@ -56,15 +56,15 @@ struct NamespaceReading {
     // A server that was behind the others is no good source, nor one that tells what no other does.
     order.sort { rank($0) > rank($1) }
     guard !order.isEmpty else { return .unsettled }
-    let inbox = Inbox<Event>()
-    defer { inbox.close() }
+    let mailbox = Mailbox<Event>()
+    defer { mailbox.close() }
     var waiting: [ServerIndex: Int] = [:]
     var sources = order[...]
     sourcesAsked = []
     let source = sources.removeFirst()
     expectRows(of: source, &waiting)
     for server in sources { waiting[server, default: 0] += 1 }
-    let asking = asking(inbox)
+    let asking = asking(mailbox)
     asking.begin { [heads = sources] in
       asking.forRows(source)
       for server in heads { asking.forHead(server) }
@@ -73,7 +73,7 @@ struct NamespaceReading {
       // Fewer answers than a quorum's prove nothing.
       let answered = order.count - waiting.count
       let events = await Self.take(
-        min(waiting.count, max(1, Limits.quorum - answered)), from: inbox)
+        min(waiting.count, max(1, Limits.quorum - answered)), from: mailbox)
       for event in events { note(event, &waiting) }
       if refusal != nil || Task.isCancelled { return .unsettled }
       let readings = judge(silent: waiting.count)
@@ -100,25 +100,25 @@ struct NamespaceReading {
 
   /// Asks every reachable server for the rows: for when so few are there that nothing is proved.
   mutating func attemptAll() async {
-    let inbox = Inbox<Event>()
-    defer { inbox.close() }
+    let mailbox = Mailbox<Event>()
+    defer { mailbox.close() }
     var waiting: [ServerIndex: Int] = [:]
     let asked = servers.reachable.servers
     for server in asked { expectRows(of: server, &waiting) }
-    let asking = asking(inbox)
+    let asking = asking(mailbox)
     asking.begin { for server in asked { asking.forRows(server) } }
     while !waiting.isEmpty {
-      for event in await Self.take(waiting.count, from: inbox) { note(event, &waiting) }
+      for event in await Self.take(waiting.count, from: mailbox) { note(event, &waiting) }
       if Task.isCancelled { return }
     }
   }
 
   /// Also returns if the task is cancelled.
-  private static func take(_ least: Int, from inbox: Inbox<Event>) async -> [Event] {
+  private static func take(_ least: Int, from mailbox: Mailbox<Event>) async -> [Event] {
     await withTaskCancellationHandler {
-      await inbox.take(atLeast: least)
+      await mailbox.take(atLeast: least)
     } onCancel: {
-      inbox.put(.hedge, presses: true)
+      mailbox.put(.hedge, presses: true)
     }
   }
 
@@ -153,7 +153,7 @@ struct NamespaceReading {
       }
     case .hedge:
       sourcesAsked = []
-      // Who was set aside meanwhile is not waited for.
+      // A server that is not asked any more is not waited for.
       let reachable = servers.reachable
       return waiting = waiting.filter { reachable.contains($0.key) }
     }
@@ -168,18 +168,18 @@ struct NamespaceReading {
     sourcesAsked.insert(server)
   }
 
-  private func asking(_ inbox: Inbox<Event>) -> Asking {
-    Asking(servers: servers, queries: queries, hedge: hedge, inbox: inbox)
+  private func asking(_ mailbox: Mailbox<Event>) -> Asking {
+    Asking(servers: servers, queries: queries, hedge: hedge, mailbox: mailbox)
   }
 }
 
-extension NamespaceReading {
+extension QuorumRead {
   /// Asks servers, on their event loop, so that asking all of them wakes it once.
   private struct Asking: Sendable {
-    let servers: NamespaceServers
+    let servers: ServerPool
     let queries: [Query]
     let hedge: Duration
-    let inbox: Inbox<Event>
+    let mailbox: Mailbox<Event>
 
     /// - Parameter hedged: from now on, tells each time that `hedge` is over.
     func begin(hedged: Bool = true, _ body: @escaping @Sendable () -> Void) {
@@ -191,22 +191,22 @@ extension NamespaceReading {
 
     private func waitForHedge() {
       servers.loop.scheduleTask(in: TimeAmount(hedge)) {
-        if inbox.put(.hedge, presses: true) { waitForHedge() }
+        if mailbox.put(.hedge, presses: true) { waitForHedge() }
       }
     }
 
     func forRows(_ server: ServerIndex) {
-      servers.query(queries, of: server, timeout: NamespaceReading.queryTimeout) { result in
+      servers.query(queries, of: server, timeout: QuorumRead.queryTimeout) { result in
         switch result {
-        case .success(let rows): inbox.put(.rows(server, rows))
-        case .failure(let error): inbox.put(.failed(server, rows: error), presses: true)
+        case .success(let rows): mailbox.put(.rows(server, rows))
+        case .failure(let error): mailbox.put(.failed(server, rows: error), presses: true)
         }
       }
     }
 
     func forHead(_ server: ServerIndex) {
       servers.ping(server) { head in
-        inbox.put(
+        mailbox.put(
           head.map { .head(server, $0) } ?? .failed(server, rows: nil), presses: head == nil)
       }
     }

@@ -4,7 +4,7 @@ internal import Synchronization
 
 /// Calls back after a time that is always the same: so what began first is due first, and one timer is
 /// enough for all. What was to be called back is cheap to begin, and is not taken back.
-final class FixedDelay: Sendable {
+final class DelayQueue: Sendable {
   private struct State {
     var waiting = CircularBuffer<(due: NIODeadline, body: @Sendable () -> Void)>()
     var isArmed = false

@@ -1,12 +1,12 @@
 public import DFSCore
 
-/// Who stands in for a server that was lost while a content was stored: pure values. DFSClient's
+/// Who substitutes for a server that was lost while a content was stored: pure values. DFSClient's
 /// upload and publish perform them, and so does the simulation's.
 
 /// The copies of one lost server, moved to the server opposite, so that each part still has two.
-public struct StandIn: Hashable, Sendable {
+public struct Substitute: Hashable, Sendable {
   public let lost: ServerIndex
-  /// Where the copies are once those of the stand-in are stored.
+  /// Where the copies are once those of the substitute are stored.
   public let placement: Placement
   private let before: Placement
 
@@ -17,10 +17,10 @@ public struct StandIn: Hashable, Sendable {
     guard lost.count == 1 else { return nil }
     self.lost = lost[0]
     before = placement
-    self.placement = placement.standingIn(for: ServerSet(lost))
+    self.placement = placement.substituting(for: ServerSet(lost))
   }
 
-  /// The copies that the stand-in has to be given.
+  /// The copies that the substitute has to be given.
   public var copies: [(part: PartIndex, server: ServerIndex)] {
     placement.copies(missingIn: before)
   }

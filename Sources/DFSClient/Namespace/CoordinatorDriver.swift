@@ -13,43 +13,43 @@ internal import Synchronization
 /// - `takeView` and `append` are called one after the other, never at once (the turn of `Namespace`).
 /// - To one server messages of one step go out in their order.
 /// - A server that owes an answer on a living connection is not asked again.
-actor NamespaceDriver {
+actor CoordinatorDriver {
   static let retryPause = Duration.milliseconds(300)
   static let requestTimeout = Duration.seconds(15)
   /// How long a change waits for servers beyond the three that decide.
-  static let evenPatience = Duration.seconds(2)
+  static let catchUpPatience = Duration.seconds(2)
   /// Changes whose parts are kept for servers that missed them.
   static let keptParts = 16
 
-  let servers: NamespaceServers
+  let servers: ServerPool
   let logger: Logger
   private let loop: any EventLoop
   private let executor: any SerialExecutor
-  private let published = Mutex(NamespaceStance())
+  private let published = Mutex(LeadershipStatus())
   var coordinator: Coordinator { didSet { publish() } }
   private var waiter:
     (continuation: CheckedContinuation<End, Never>, deadline: ContinuousClock.Instant)?
   private var isWatching = false
   private var end: End?
-  var owing = [Int](repeating: 0, count: Limits.serverCount)
+  var inFlight = [Int](repeating: 0, count: Limits.serverCount)
   private var parts: [(change: ChangeID?, parts: ChangeParts)] = []
-  private var isBringingAlong = false
+  private var isCatchingUp = false
   /// What a server said that refused the change under way for a reason of its own (no space, …).
   private(set) var refusal: DFSError?
   /// What servers said last that refused steps for a reason of their own, and were not heard of since.
   var refusals: [ServerIndex: DFSError] = [:] { didSet { publish() } }
-  /// The servers of which a refill is under way.
-  var refills: ServerSet = []
+  /// The servers of which a transfer is under way.
+  var transfers: ServerSet = []
   /// Who waits until no reachable server lags.
-  private var evenWaiters: [EvenWaiter] = []
-  /// Laggards that were waited for in vain.
-  private var late: ServerSet = []
+  private var catchUpWaiters: [CatchUpWaiter] = []
+  /// Lagging servers that were waited for in vain.
+  private var overdue: ServerSet = []
   /// Why the last truth was refused.
   var loss: DFSError?
   /// A person has said that what one server alone says may be the truth.
   var acceptsLoss = false
 
-  init(client: ClientID, servers: NamespaceServers, logger: Logger) {
+  init(client: ClientID, servers: ServerPool, logger: Logger) {
     coordinator = Coordinator(client: client, namespace: .random())
     self.servers = servers
     self.logger = logger
@@ -59,14 +59,14 @@ actor NamespaceDriver {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-  nonisolated var stance: NamespaceStance { published.withLock { $0 } }
+  nonisolated var stance: LeadershipStatus { published.withLock { $0 } }
 
   private func publish() {
     let isLeading = coordinator.phase == .leading
-    let stance = NamespaceStance(
+    let stance = LeadershipStatus(
       leading: isLeading ? coordinator.head : nil,
       isSound: isLeading && !coordinator.needsNewView,
-      hasBroughtChanges: coordinator.hasBroughtChanges, laggards: coordinator.laggards,
+      hasBroughtChanges: coordinator.hasBroughtChanges, lagging: coordinator.lagging,
       hasRefusals: !refusals.isEmpty)
     published.withLock { $0 = stance }
   }
@@ -83,11 +83,11 @@ actor NamespaceDriver {
   }
 
   /// Appends a change; only while leading. The fourth server may be about to die with the copies that
-  /// came with it, and then another one stands in for it: so it is waited for where there are some.
+  /// came with it, and then another one substitutes for it: so it is waited for where there are some.
   func append(
     _ writes: [RowWrite], _ changeParts: ChangeParts, until deadline: ContinuousClock.Instant
   ) async -> End {
-    guard coordinator.phase == .leading else { return .displaced }
+    guard coordinator.phase == .leading else { return .superseded }
     let head = coordinator.head
     end = nil
     refusal = nil
@@ -100,7 +100,9 @@ actor NamespaceDriver {
     if case .committed(let head, _) = end {
       CrashPoint.reached(.changeAgreed)
       servers.cache.committed(writes, as: head)
-      if changeParts.hasCopies { await waitUntilEven(within: Self.evenPatience, refusingToo: true) }
+      if changeParts.hasCopies {
+        await waitUntilCaughtUp(within: Self.catchUpPatience, refusingToo: true)
+      }
     }
     return end
   }
@@ -116,9 +118,9 @@ actor NamespaceDriver {
 
   /// A server is there (again): it is brought along if this client leads.
   func returned(_ server: ServerIndex) {
-    guard coordinator.phase != .idle, owing[server.value] == 0 else { return }
+    guard coordinator.phase != .idle, inFlight[server.value] == 0 else { return }
     perform(coordinator.reconnected(server))
-    bringAlong()
+    catchUp()
   }
 
   private func waitForEnd(until deadline: ContinuousClock.Instant) async -> End {
@@ -136,7 +138,7 @@ actor NamespaceDriver {
         try? await Task.sleep(for: Self.retryPause)
         tick()
         tickEven()
-      } while waiter != nil || !evenWaiters.isEmpty
+      } while waiter != nil || !catchUpWaiters.isEmpty
       isWatching = false
     }
   }
@@ -152,11 +154,11 @@ actor NamespaceDriver {
       coordinator.abandon()
       return finish(.stuck(.silent(ServerSet.all.subtracting(reachable))))
     }
-    perform(coordinator.retry(reachable: notOwing(reachable)))
+    perform(coordinator.retry(reachable: withNothingInFlight(reachable)))
   }
 
-  private func notOwing(_ set: ServerSet) -> ServerSet {
-    ServerSet(set.servers.filter { owing[$0.value] == 0 && !refills.contains($0) })
+  private func withNothingInFlight(_ set: ServerSet) -> ServerSet {
+    ServerSet(set.servers.filter { inFlight[$0.value] == 0 && !transfers.contains($0) })
   }
 
   private func finish(_ end: End) {
@@ -173,22 +175,22 @@ actor NamespaceDriver {
       switch action {
       case .send(let server, let request, let token):
         messages[server, default: []].append((request, token))
-      case .refill(let server, let source, let view): refill(server, from: source, view)
+      case .transfer(let server, let source, let view): transfer(server, from: source, view)
       case .viewTaken(let head, let open):
         CrashPoint.reached(.viewTaken)
         servers.requests.agreed(on: head.view.namespace)
         servers.cache.viewTaken(head)
         finish(.leading(open: open))
-        bringAlong()
+        catchUp()
       case .committed(let head, let accepted):
         finish(.committed(head, accepted: accepted))
-        bringAlong()
-      case .displaced: finish(.displaced)
+        catchUp()
+      case .superseded: finish(.superseded)
       case .stuck(let obstacle): finish(.stuck(obstacle))
       }
     }
     for (server, list) in messages {
-      owing[server.value] += list.count
+      inFlight[server.value] += list.count
       deliver(list[...], to: server)
     }
   }
@@ -212,7 +214,8 @@ actor NamespaceDriver {
     }
   }
 
-  private nonisolated func onLoop(_ body: @escaping @Sendable (isolated NamespaceDriver) -> Void) {
+  private nonisolated func onLoop(_ body: @escaping @Sendable (isolated CoordinatorDriver) -> Void)
+  {
     if loop.inEventLoop { return assumeIsolated(body) }
     Task { await body(self) }
   }
@@ -221,7 +224,7 @@ actor NamespaceDriver {
     _ answer: Result<Reply, DFSError>, to request: NamespaceRequest, by server: ServerIndex,
     _ token: UInt64
   ) {
-    owing[server.value] -= 1
+    inFlight[server.value] -= 1
     let step = answer.flatMap { reply -> Result<NamespaceReply, DFSError> in
       if case .namespace(let reply) = reply { return .success(reply) }
       return .failure(
@@ -251,7 +254,7 @@ actor NamespaceDriver {
       }
       perform(coordinator.undelivered(token: token))
     }
-    wakeWhoIsEven()
+    wakeCaughtUp()
   }
 
   private func wire(_ request: NamespaceRequest, for server: ServerIndex) -> Request {
@@ -282,50 +285,50 @@ actor NamespaceDriver {
   }
 
   /// Tries servers that lag now, and waits a moment for their answers: what kept them may be over.
-  func tryLaggards() async {
-    let idle = notOwing(servers.reachable.intersection(coordinator.laggards))
+  func tryLagging() async {
+    let idle = withNothingInFlight(servers.reachable.intersection(coordinator.lagging))
     if !idle.isEmpty { perform(coordinator.retry(reachable: idle)) }
-    late = []
-    await waitUntilEven(within: .milliseconds(500), refusingToo: true)
+    overdue = []
+    await waitUntilCaughtUp(within: .milliseconds(500), refusingToo: true)
   }
 
   // MARK: Servers that lag
 
   /// Whether every server that can be reached is at the committed head, but for those that were
-  /// waited for in vain and have lagged ever since (a refill may take long).
-  private func isEven(refusingToo: Bool) -> Bool {
-    late.formIntersection(coordinator.laggards)
-    return (refusingToo ? lagging : lagging.subtracting(refusingServers)).isSubset(of: late)
+  /// waited for in vain and have lagged ever since (a transfer may take long).
+  private func isCaughtUp(refusingToo: Bool) -> Bool {
+    overdue.formIntersection(coordinator.lagging)
+    return (refusingToo ? lagging : lagging.subtracting(refusingServers)).isSubset(of: overdue)
   }
 
-  /// The servers that refused the last step, and that no refill is about to bring along.
+  /// The servers that refused the last step, and that no transfer is about to have catch up.
   private var refusingServers: ServerSet {
-    ServerSet(refusals.filter { $0.value.isOfTheDisk && !refills.contains($0.key) }.map(\.key))
+    ServerSet(refusals.filter { $0.value.isOfTheDisk && !transfers.contains($0.key) }.map(\.key))
   }
 
-  func wakeWhoIsEven() {
-    guard !evenWaiters.isEmpty else { return }
-    wakeEven { isEven(refusingToo: $0.refusingToo) }
+  func wakeCaughtUp() {
+    guard !catchUpWaiters.isEmpty else { return }
+    wakeWaiters { isCaughtUp(refusingToo: $0.refusingToo) }
   }
 
   /// A server that is lost sends no answer that would end the wait for it.
   private func tickEven() {
     lookForLaterView()
-    wakeWhoIsEven()
+    wakeCaughtUp()
     let now = ContinuousClock.now
-    guard evenWaiters.contains(where: { $0.deadline <= now }) else { return }
-    late.formUnion(lagging)
-    wakeEven { $0.deadline <= now }
+    guard catchUpWaiters.contains(where: { $0.deadline <= now }) else { return }
+    overdue.formUnion(lagging)
+    wakeWaiters { $0.deadline <= now }
   }
 
-  /// Who was displaced brings nobody along, and hears of it from a server that tells what changed.
+  /// A superseded client stops driving catch-up; it learns of the new view from the servers' notifications.
   private func lookForLaterView() {
-    if !coordinator.laggards.isEmpty { coordinator.saw(servers.cache.latestView) }
+    if !coordinator.lagging.isEmpty { coordinator.saw(servers.cache.latestView) }
   }
 
-  private func wakeEven(where isToWake: (EvenWaiter) -> Bool) {
-    let woken = evenWaiters.filter(isToWake)
-    evenWaiters.removeAll(where: isToWake)
+  private func wakeWaiters(where isToWake: (CatchUpWaiter) -> Bool) {
+    let woken = catchUpWaiters.filter(isToWake)
+    catchUpWaiters.removeAll(where: isToWake)
     for waiter in woken { waiter.continuation.resume() }
   }
 
@@ -334,42 +337,42 @@ actor NamespaceDriver {
     coordinator.phase == .leading ? ServerSet.all.subtracting(coordinator.lacking) : []
   }
 
-  private var lagging: ServerSet { coordinator.laggards.intersection(servers.reachable) }
+  private var lagging: ServerSet { coordinator.lagging.intersection(servers.reachable) }
 
   /// Waits, at most `patience`, until every server that can be reached is at the committed head: so
   /// long the copies that travel with a change may be on three servers only, and whoever leaves
   /// takes them along.
   ///
   /// - Parameter refusingToo: also for servers that are there and refuse, as long as they do.
-  nonisolated func even(within patience: Duration, refusingToo: Bool = true) async {
-    guard !stance.laggards.isEmpty else { return }
-    await waitUntilEven(within: patience, refusingToo: refusingToo)
+  nonisolated func catchUpIsOver(within patience: Duration, refusingToo: Bool = true) async {
+    guard !stance.lagging.isEmpty else { return }
+    await waitUntilCaughtUp(within: patience, refusingToo: refusingToo)
   }
 
-  private func waitUntilEven(within patience: Duration, refusingToo: Bool) async {
+  private func waitUntilCaughtUp(within patience: Duration, refusingToo: Bool) async {
     lookForLaterView()
-    guard !isEven(refusingToo: refusingToo) else { return }
+    guard !isCaughtUp(refusingToo: refusingToo) else { return }
     watch()
     let deadline = ContinuousClock.now + patience
     await withCheckedContinuation {
-      evenWaiters.append(
-        EvenWaiter(continuation: $0, refusingToo: refusingToo, deadline: deadline))
+      catchUpWaiters.append(
+        CatchUpWaiter(continuation: $0, refusingToo: refusingToo, deadline: deadline))
     }
   }
 
   /// While this client leads, servers that are not in its view or lack changes are tried again.
-  private func bringAlong() {
-    guard !isBringingAlong, !coordinator.laggards.isEmpty else { return }
-    isBringingAlong = true
+  private func catchUp() {
+    guard !isCatchingUp, !coordinator.lagging.isEmpty else { return }
+    isCatchingUp = true
     Task {
-      while coordinator.phase == .leading, !coordinator.laggards.isEmpty {
+      while coordinator.phase == .leading, !coordinator.lagging.isEmpty {
         try? await Task.sleep(for: .seconds(1))
-        let idle = notOwing(servers.reachable.intersection(coordinator.laggards))
+        let idle = withNothingInFlight(servers.reachable.intersection(coordinator.lagging))
         if coordinator.phase == .leading, !idle.isEmpty {
           perform(coordinator.retry(reachable: idle))
         }
       }
-      isBringingAlong = false
+      isCatchingUp = false
     }
   }
 }

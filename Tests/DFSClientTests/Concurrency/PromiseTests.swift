@@ -4,9 +4,9 @@ import Testing
 
 @testable import DFSClient
 
-@Suite struct SharedTests {
+@Suite struct PromiseTests {
   @Test func allWaitersGetTheFirstResult() async throws {
-    let shared = Shared<Int>()
+    let shared = Promise<Int>()
     try await withThrowingTaskGroup(of: Int.self) { group in
       for _ in 0..<10 { group.addTask { try await shared.value() } }
       shared.fulfil(.success(7))
@@ -17,7 +17,7 @@ import Testing
   }
 
   @Test func aCancelledWaiterLeavesTheOthers() async throws {
-    let shared = Shared<Int>()
+    let shared = Promise<Int>()
     let patient = Task { try await shared.value() }
     let cancelled = Task { try await shared.value() }
     cancelled.cancel()

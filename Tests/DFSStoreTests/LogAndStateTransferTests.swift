@@ -4,7 +4,7 @@ import Testing
 
 @testable import DFSStore
 
-@Suite struct LogAndRefillTests {
+@Suite struct LogAndStateTransferTests {
   private let place = TemporaryDirectory()
   private let other = TemporaryDirectory()
 

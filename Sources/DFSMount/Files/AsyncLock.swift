@@ -4,7 +4,7 @@ internal import Synchronization
 /// The order of what is done with one file's spool: steps that need it alone (make it from the old
 /// version, truncate, publish) come one after another, in the order of asking; quick writes share
 /// it as long as no such step is waiting or under way.
-final class Lane: Sendable {
+final class AsyncLock: Sendable {
   private struct Waiter {
     let continuation: CheckedContinuation<Void, Never>
     let progress: @Sendable () -> Void

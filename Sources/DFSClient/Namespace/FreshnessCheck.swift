@@ -6,16 +6,16 @@ internal import Synchronization
 ///
 /// Invariant: a round serves only calls that began before its pings were sent; calls that come while
 /// a round is under way share the next one.
-final class NamespacePings: Sendable {
+final class FreshnessCheck: Sendable {
   private struct State {
     var isUnderWay = false
     var waiting: [CheckedContinuation<Bool, Never>] = []
   }
 
-  private let servers: NamespaceServers
+  private let servers: ServerPool
   private let state = Mutex(State())
 
-  init(servers: NamespaceServers) { self.servers = servers }
+  init(servers: ServerPool) { self.servers = servers }
 
   /// Whether what is cached, and survives this call, is current: enough servers answered, all their
   /// pushes before.

@@ -1,9 +1,9 @@
 internal import DFSCore
 internal import DFSReplication
 
-/// Replaces rows of a server by those of another, as DFSClient's NamespaceRefill does: without its own
+/// Replaces rows of a server by those of another, as DFSClient's StateTransfer does: without its own
 /// latest changes, or all; while changes are appended and views are taken.
-final class SimulatedRefill {
+final class SimulatedStateTransfer {
   /// How long the end waits for this client to lead.
   private static let patience = 120_000
 
@@ -86,7 +86,7 @@ final class SimulatedRefill {
     client.world.lastRefill += 1
     (id, page) = (client.world.lastRefill, 0)
     deadline = client.world.now + Self.patience
-    ask(server, .refillBegin(refill: id, view, own: own)) { [self] reply in
+    ask(server, .refillBegin(transfer: id, view, own: own)) { [self] reply in
       switch reply {
       case .done: next()
       case .namespace(.installed(let head)): finish(head)
@@ -106,7 +106,7 @@ final class SimulatedRefill {
   }
 
   private func send(_ rows: [Row], _ next: @escaping () -> Void) {
-    add(.refillRows(refill: id, page: page, rows), next)
+    add(.refillRows(transfer: id, page: page, rows), next)
   }
 
   private func add(_ request: SimulatedRequest, _ next: @escaping () -> Void) {
@@ -130,7 +130,7 @@ final class SimulatedRefill {
       let bound = goal?.number ?? (theirs.number - min(1, theirs.number))
       let known = entries.filter { $0.number <= bound }
       guard let last = known.last else { return conclude(goal) }
-      add(.refillChanges(refill: id, page: page, known)) { [self] in
+      add(.refillChanges(transfer: id, page: page, known)) { [self] in
         self.at = (last.number, last.digest)
         conclude(goal)
       }
@@ -138,14 +138,14 @@ final class SimulatedRefill {
   }
 
   private func conclude(_ goal: Head?) {
-    let least = client.world.mistake == .refillGoesBack ? 0 : least.number
+    let least = client.world.mistake == .transferGoesBack ? 0 : least.number
     guard let goal, let at, at.number >= max(seen, least), at.number <= goal.number else {
       return pause()
     }
     let to = Head(view: goal.view, number: at.number, digest: at.digest)
     let archive = client.world.archive(upTo: at.number, at.digest, source)
     let request = SimulatedRequest.refillEnd(
-      refill: id, pages: page, goal.view, to: to, archive: archive)
+      transfer: id, pages: page, goal.view, to: to, archive: archive)
     ask(server, request) { [self] reply in
       switch reply {
       case .namespace(.installed(let head)): finish(head)
@@ -178,7 +178,7 @@ final class SimulatedRefill {
     }
   }
 
-  /// Asks, and ends the refill if no answer comes for long.
+  /// Asks, and ends the transfer if no answer comes for long.
   private func ask(
     _ server: ServerIndex, _ request: SimulatedRequest,
     _ answer: @escaping (SimulatedReply?) -> Void

@@ -7,7 +7,7 @@ import Testing
 @testable import DFSClient
 
 /// Bringing rows to a server whose own are no beginning of the committed ones.
-@Suite(.timeLimit(.minutes(2))) struct NamespaceRefillTests {
+@Suite(.timeLimit(.minutes(2))) struct StateTransferTests {
   @Test func aBlankServerIsRefilled() async throws {
     let cluster = MemoryCluster()
     let client = cluster.client { $0.policy = .quorum }
@@ -25,7 +25,7 @@ import Testing
     #expect(try await names(namespace).count == 60)
   }
 
-  /// It took a pause of all writing that was longer than the refill.
+  /// It took a pause of all writing that was longer than the transfer.
   @Test func aRefillEndsThoughChangesGoOn() async throws {
     let cluster = MemoryCluster()
     let client = cluster.client { $0.policy = .quorum }
@@ -58,7 +58,7 @@ import Testing
     #expect(try await names(namespace).count == 200 - min(50, count))
   }
 
-  /// Of a refill that two clients' views displace in turns.
+  /// Of a transfer that two clients' views supersede in turns.
   @Test func aRefillEndsThoughClientsTakeViewsInTurns() async throws {
     let cluster = MemoryCluster()
     let clients = (0..<2).map { _ in cluster.client { $0.policy = .quorum } }
@@ -116,7 +116,7 @@ import Testing
     try await eventually("DFS3 has all") { cluster[3].head == cluster[1].head }
     #expect(cluster[3].rows == cluster[1].rows)
     #expect(cluster[3].rows[entry] == nil)
-    #expect(cluster[3].refillPages == 1)
+    #expect(cluster[3].transferPages == 1)
     #expect(try await names(other).count == 110)
   }
 }

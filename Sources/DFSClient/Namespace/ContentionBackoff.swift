@@ -1,11 +1,11 @@
 internal import DFSCore
 internal import Synchronization
 
-/// How long a client needs for a view and a change. One that was displaced leaves that much to the
+/// How long a client needs for a view and a change. One that was superseded leaves that much to the
 /// other, whoever waits longer: were its pause to grow each time, it would wait ever longer for one
 /// that comes back at once after each change that succeeded (the capture effect of binary
 /// exponential backoff).
-final class NamespacePace: Sendable {
+final class ContentionBackoff: Sendable {
   private static let bounds = Duration.milliseconds(10)...Duration.milliseconds(200)
 
   private let typical = Mutex(Duration.milliseconds(25))
@@ -20,7 +20,7 @@ final class NamespacePace: Sendable {
   var pause: Pause { Pause(typical.withLock { $0 }) }
 }
 
-/// A random pause, so that two clients that displace each other do not go on doing so.
+/// A random pause, so that two clients that supersede each other do not go on doing so.
 struct Pause {
   private var typical: Duration
 

@@ -6,18 +6,18 @@ internal import Synchronization
 
 /// Replacing all rows by staged ones, in one transaction.
 extension Writer {
-  /// - Returns: nil if a refill for `view` may begin, else the answer.
-  func refusalOfRefill(_ view: View) async throws -> NamespaceReply? {
+  /// - Returns: nil if a transfer for `view` may begin, else the answer.
+  func refusalOfTransfer(_ view: View) async throws -> NamespaceReply? {
     try await exclusive { state, _ in
       guard let replica = state.ledger?.replica else { throw Self.unread }
       if let error = replica.leap(to: view) { throw error }
-      return replica.refusalOfRefill(view)
+      return replica.refusalOfTransfer(view)
     }
   }
 
   /// Puts what is right of the rows here into `stage`.
   /// - Returns: nil, or where they are if that is elsewhere.
-  func stage(_ own: OwnRows, in stage: RefillStage) async throws -> NamespaceReply? {
+  func stage(_ own: OwnRows, in stage: StagedState) async throws -> NamespaceReply? {
     try await exclusive { state, database in
       guard let head = state.ledger?.replica.head else { throw Self.unread }
       guard head.hasSameRows(as: own.head) else { return .behind(head) }
@@ -27,11 +27,11 @@ extension Writer {
   }
 
   /// Installs `view` on the staged rows if they have the digest of `to`.
-  func install(_ stage: RefillStage, _ view: View, to: Head) async throws -> NamespaceReply {
+  func install(_ stage: StagedState, _ view: View, to: Head) async throws -> NamespaceReply {
     try await exclusive { state, database in
       guard let ledger = state.ledger else { throw Self.unread }
       if let error = ledger.replica.leap(to: view) { throw error }
-      if let refusal = ledger.replica.refusalOfRefill(view) { return refusal }
+      if let refusal = ledger.replica.refusalOfTransfer(view) { return refusal }
       guard try stage.finish() == to.digest else { return .behind(ledger.replica.head) }
       return try self.guarding(&state) { state in
         let head = Head(view: view, number: to.number, digest: to.digest)
@@ -43,7 +43,7 @@ extension Writer {
   static let unread = DFSError(.inputOutput, "the state of the database was not read")
 
   func replaceRows(
-    _ stage: RefillStage, _ head: Head, _ before: Ledger, _ state: inout WriterState,
+    _ stage: StagedState, _ head: Head, _ before: Ledger, _ state: inout WriterState,
     _ database: NamespaceDatabase
   ) throws -> NamespaceReply {
     var ledger = before
@@ -52,11 +52,11 @@ extension Writer {
     ledger.committed = min(before.committed, head.number)
     try database.pool.writeWithoutTransaction { db in
       try database.setDurable(true, db)
-      try db.execute(sql: "ATTACH DATABASE ? AS refill", arguments: [stage.path])
-      defer { try? db.execute(sql: "DETACH DATABASE refill") }
+      try db.execute(sql: "ATTACH DATABASE ? AS transfer", arguments: [stage.path])
+      defer { try? db.execute(sql: "DETACH DATABASE transfer") }
       keepRows(database, db)
       try db.inTransaction(.immediate) {
-        let tables = CopyTables(db: db, duty: copies.duty)
+        let tables = CopyTables(db: db, required: copies.required)
         let differences = try Self.differences(db)
         // What these rows do not ask for may be asked for again by the next change (a publish that
         // was undone is tried again): that one must be known to be committed before it goes.
@@ -106,7 +106,7 @@ extension Writer {
     }
   }
 
-  /// The contents that the refill changes.
+  /// The contents that the transfer changes.
   private static func differences(
     _ db: Database
   ) throws -> [(InodeID, RowContent?, RowContent?)] {
@@ -114,10 +114,10 @@ extension Writer {
       db,
       sql: """
         SELECT i.id, i.version, i.copies, s.version, s.copies
-          FROM main.inode i LEFT JOIN refill.inode s ON s.id = i.id
+          FROM main.inode i LEFT JOIN transfer.inode s ON s.id = i.id
           WHERE i.version IS NOT s.version OR i.copies IS NOT s.copies
         UNION ALL SELECT s.id, NULL, NULL, s.version, s.copies
-          FROM refill.inode s LEFT JOIN main.inode i ON s.id = i.id
+          FROM transfer.inode s LEFT JOIN main.inode i ON s.id = i.id
           WHERE i.id IS NULL AND s.version IS NOT NULL
         """)
     var differences: [(InodeID, RowContent?, RowContent?)] = []
@@ -131,20 +131,20 @@ extension Writer {
   private static func replaceRows(_ db: Database) throws {
     try db.execute(
       sql: """
-        DELETE FROM main.inode WHERE id NOT IN (SELECT id FROM refill.inode);
-        INSERT OR REPLACE INTO main.inode SELECT s.* FROM refill.inode s
+        DELETE FROM main.inode WHERE id NOT IN (SELECT id FROM transfer.inode);
+        INSERT OR REPLACE INTO main.inode SELECT s.* FROM transfer.inode s
           LEFT JOIN main.inode i ON i.id = s.id
           WHERE i.id IS NULL OR i."change" <> s."change" OR i.version IS NOT s.version
             OR i.copies IS NOT s.copies OR i.value <> s.value;
-        DELETE FROM main.entry WHERE NOT EXISTS (SELECT 1 FROM refill.entry s
+        DELETE FROM main.entry WHERE NOT EXISTS (SELECT 1 FROM transfer.entry s
           WHERE s.parent = entry.parent AND s.name = entry.name);
-        INSERT OR REPLACE INTO main.entry SELECT s.* FROM refill.entry s
+        INSERT OR REPLACE INTO main.entry SELECT s.* FROM transfer.entry s
           LEFT JOIN main.entry e ON e.parent = s.parent AND e.name = s.name
           WHERE e.name IS NULL OR e."change" <> s."change" OR e.child IS NOT s.child
             OR e.value <> s.value;
-        DELETE FROM main.attribute WHERE NOT EXISTS (SELECT 1 FROM refill.attribute s
+        DELETE FROM main.attribute WHERE NOT EXISTS (SELECT 1 FROM transfer.attribute s
           WHERE s.inode = attribute.inode AND s.name = attribute.name);
-        INSERT OR REPLACE INTO main.attribute SELECT s.* FROM refill.attribute s
+        INSERT OR REPLACE INTO main.attribute SELECT s.* FROM transfer.attribute s
           LEFT JOIN main.attribute a ON a.inode = s.inode AND a.name = s.name
           WHERE a.name IS NULL OR a."change" <> s."change" OR a.value <> s.value;
         """)

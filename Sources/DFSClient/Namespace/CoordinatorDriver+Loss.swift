@@ -3,7 +3,7 @@ internal import DFSReplication
 internal import Logging
 
 /// What the driver does about a truth that one server alone tells and that would drop most of what others have.
-extension NamespaceDriver {
+extension CoordinatorDriver {
   /// What one server alone says is brought to the others from now on, whatever they lose.
   func acceptLoss() { acceptsLoss = true }
 
@@ -24,12 +24,12 @@ extension NamespaceDriver {
     Task { [dropped = dropped.count] in
       do throws(DFSError) {
         if let loss = try await lossGuard.loss(of: server, dropping: dropped) {
-          owing[server.value] -= messages.count
+          inFlight[server.value] -= messages.count
           return lossFound(loss)
         }
         send(messages, to: server)
       } catch {
-        owing[server.value] -= messages.count
+        inFlight[server.value] -= messages.count
         for (_, token) in messages { perform(coordinator.undelivered(token: token)) }
       }
     }

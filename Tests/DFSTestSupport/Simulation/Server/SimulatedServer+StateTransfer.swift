@@ -3,7 +3,7 @@ internal import DFSReplication
 
 /// Rows that are to replace those of a server.
 extension SimulatedServer {
-  struct Refill {
+  struct Staged {
     var rows: [RowKey: Row] = [:]
     var pages = 0
 
@@ -16,16 +16,16 @@ extension SimulatedServer {
     }
   }
 
-  func refill(_ request: SimulatedRequest) -> SimulatedReply {
+  func transfer(_ request: SimulatedRequest) -> SimulatedReply {
     switch request {
     case .everything(let last): return page(after: last)
-    case .refillBegin(let refill, let view, let own): return begin(refill, view, own)
-    case .refillRows(let refill, let page, let rows):
-      return add(to: refill, page) { staged in for row in rows { staged.rows[row.key] = row } }
-    case .refillChanges(let refill, let page, let entries):
-      return add(to: refill, page) { staged in for entry in entries { staged.perform(entry) } }
-    case .refillEnd(let refill, let pages, let view, let to, let archive):
-      return disk.isFull ? .failed : end(refill, pages, view, to, archive)
+    case .refillBegin(let transfer, let view, let own): return begin(transfer, view, own)
+    case .refillRows(let transfer, let page, let rows):
+      return add(to: transfer, page) { staged in for row in rows { staged.rows[row.key] = row } }
+    case .refillChanges(let transfer, let page, let entries):
+      return add(to: transfer, page) { staged in for entry in entries { staged.perform(entry) } }
+    case .refillEnd(let transfer, let pages, let view, let to, let archive):
+      return disk.isFull ? .failed : end(transfer, pages, view, to, archive)
     default: return .failed
     }
   }
@@ -37,36 +37,38 @@ extension SimulatedServer {
     return .page(Array(page), isLast: page.count == rest.count, head)
   }
 
-  private func begin(_ refill: Int, _ view: View, _ own: OwnRows?) -> SimulatedReply {
-    if let refusal = disk.current.replica.refusalOfRefill(view) { return .namespace(refusal) }
-    var staged = Refill()
+  private func begin(_ transfer: Int, _ view: View, _ own: OwnRows?) -> SimulatedReply {
+    if let refusal = disk.current.replica.refusalOfTransfer(view) { return .namespace(refusal) }
+    var staged = Staged()
     if let own {
       guard head.hasSameRows(as: own.head) else { return .namespace(.behind(head)) }
       staged.rows = disk.current.rows
       for key in own.without { staged.rows[key] = nil }
     }
-    refills[refill] = staged
+    transfers[transfer] = staged
     return .done
   }
 
   private func add(
-    to refill: Int, _ page: Int, _ body: (inout Refill) -> Void
+    to transfer: Int, _ page: Int, _ body: (inout Staged) -> Void
   ) -> SimulatedReply {
-    guard !disk.isFull, var staged = refills[refill], staged.pages == page else { return .failed }
+    guard !disk.isFull, var staged = transfers[transfer], staged.pages == page else {
+      return .failed
+    }
     body(&staged)
     staged.pages += 1
-    refills[refill] = staged
+    transfers[transfer] = staged
     return .done
   }
 
   private func end(
-    _ refill: Int, _ pages: Int, _ view: View, _ to: Head, _ archive: [Change]
+    _ transfer: Int, _ pages: Int, _ view: View, _ to: Head, _ archive: [Change]
   ) -> SimulatedReply {
-    if let refusal = disk.current.replica.refusalOfRefill(view) { return .namespace(refusal) }
-    guard let staged = refills.removeValue(forKey: refill), staged.pages == pages,
-      let head = disk.refill(view, rows: Array(staged.rows.values), to: to, archive: archive)
+    if let refusal = disk.current.replica.refusalOfTransfer(view) { return .namespace(refusal) }
+    guard let staged = transfers.removeValue(forKey: transfer), staged.pages == pages,
+      let head = disk.transfer(view, rows: Array(staged.rows.values), to: to, archive: archive)
     else { return .namespace(.behind(head)) }
-    world.counts.refills += 1
+    world.counts.transfers += 1
     changed(nil, author: nil)
     return .namespace(.installed(head))
   }
@@ -84,7 +86,7 @@ extension World {
 }
 
 extension RowKey {
-  /// The order of a refill.
+  /// The order of a transfer.
   var order: String {
     switch self {
     case .inode(let id): "1 \(id.value.bigEndianBytes.hexadecimal)"

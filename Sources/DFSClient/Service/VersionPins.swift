@@ -9,7 +9,7 @@ internal import Synchronization
 /// were read; so they are told together, a moment later, and only of what is still open then.
 ///
 /// Invariant: holds and releases reach each server in the order of calls.
-final class DFSClientHolds: Sendable {
+final class VersionPins: Sendable {
   static let timeout = Duration.seconds(2)
   static let delay = Duration.milliseconds(50)
 
@@ -80,7 +80,7 @@ final class DFSClientHolds: Sendable {
   }
 }
 
-extension DFSClientHolds.State {
+extension VersionPins.State {
   fileprivate mutating func tell(
     _ send: (Request, Task<Void, Never>?) -> Task<Void, Never>
   ) {

@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// What came and was not looked at yet, for one task that looks at it; who puts something in needs no
 /// task. The task is woken once there is enough to look at, or something that presses.
-final class Inbox<Event: Sendable>: Sendable {
+final class Mailbox<Event: Sendable>: Sendable {
   private struct State {
     var events: [Event] = []
     var isPressing = false
