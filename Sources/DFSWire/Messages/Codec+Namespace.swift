@@ -114,7 +114,7 @@ extension Query {
       case .everything(let after):
         $0.everything = ProtoQuery.Everything()
         if let after { $0.everything.after = after.wire }
-      case .substitutes(let after): $0.substitutes = after?.value ?? 0
+      case .substitutes(let after): $0.standIns = after?.value ?? 0
       }
     }
   }
@@ -130,7 +130,7 @@ extension Query {
     case .attributes(let id): self = .attributes(InodeID(id))
     case .everything(let asked):
       self = .everything(after: asked.hasAfter ? try RowKey(asked.after) : nil)
-    case .substitutes(let after): self = .substitutes(after: after == 0 ? nil : InodeID(after))
+    case .standIns(let after): self = .substitutes(after: after == 0 ? nil : InodeID(after))
     case nil: throw .violation("unknown message: a query of no known kind")
     }
   }

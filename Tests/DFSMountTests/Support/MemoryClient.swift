@@ -21,7 +21,7 @@ final class MemoryClient: FileService {
   init(_ files: MemoryFiles) {
     self.files = files
     (invalidations, tell) = AsyncStream.makeStream()
-    heard = Promise()
+    heard = Shared()
     files.observe(self) { [tell, heard] keys in
       heard.changes.withLock { $0 += 1 }
       tell.yield(.rows(keys))
