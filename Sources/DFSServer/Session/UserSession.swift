@@ -60,7 +60,9 @@ struct UserSession: Sendable {
       }
     case .getSmallParts(let ids):
       store.smallParts(ids) { done(Self.answer($0.map { .smallParts($0) })) }
-    default: return false
+    default:
+      // `answer` has every kind.
+      return false
     }
     return true
   }
@@ -78,79 +80,52 @@ struct UserSession: Sendable {
     return Answer(reply: .failed(error))
   }
 
+  /// Every kind of request, so that the compiler asks for a new one.
   private func answer(_ request: Request, body: ByteBuffer?) async throws -> Answer {
     switch request {
     case .ping: return Answer(reply: .pong(store.head()))
     case .namespace(let step, let parts, let held, let durable):
       let reply = try await store.namespace(step, parts: parts, held: held, durable: durable)
       return Answer(reply: .namespace(reply))
-    case .refillBegin, .refillRows, .refillChanges, .refillEnd:
-      return try await transfer(request)
+    case .refillBegin(let view, let own):
+      let refusal = try await store.refillBegin(session: session, view, own: own)
+      return Answer(reply: refusal.map { .namespace($0) } ?? .done)
+    case .refillRows(let rows): try await store.refillRows(session: session, rows)
+    case .refillChanges(let entries): try await store.refillChanges(session: session, entries)
+    case .refillEnd(let view, let head):
+      return Answer(
+        reply: .namespace(try await store.refillEnd(session: session, view, to: head)))
     case .putPart(let extent, let durable):
       let bytes = (body ?? ByteBuffer()).readableBytesView
       try await store.putPart(session: session, extent, bytes: bytes, durable: durable)
-      return Answer(reply: .done)
     case .getPart(let id, let range):
       let (extent, bytes) = try await store.getPart(id, range: range)
       return Answer(reply: .part(extent), body: ByteBuffer(bytes: bytes))
-    case .syncParts, .dropParts, .copies, .hold, .release, .space:
-      return Answer(reply: try await keep(request))
-    case .wanted, .health, .scrub: return Answer(reply: try await tend(request))
-    case .join(let cluster):
-      try await join(cluster)
-      return Answer(reply: .done)
+    case .syncParts(let parts): try await store.syncParts(parts)
+    case .dropParts(let parts): try await store.dropParts(parts)
+    case .copies(let versions): return Answer(reply: .copies(try await store.copies(versions)))
+    case .hold(let versions): store.hold(session: session, versions)
+    case .release(let versions): store.release(session: session, versions)
+    case .space: return Answer(reply: .space(try await store.space()))
+    case .wanted(let after, let limit, let claims):
+      let (copies, total) = try await store.wanted(
+        session: session, after: after, limit: limit, claims: claims)
+      return Answer(reply: .wanted(copies, total: total))
+    case .health: return Answer(reply: .health(try await health()))
+    case .scrub: store.beginScrub()
+    case .join(let cluster): try await join(cluster)
     case .hello, .loginBegin, .loginEnd:
       throw DFSError(.protocolViolation, "this connection is logged in already")
     case .query, .getSmallParts:
       throw DFSError(.protocolViolation, "this request is performed at once")
     }
+    return Answer(reply: .done)
   }
 
-  private func transfer(_ request: Request) async throws -> Answer {
-    switch request {
-    case .refillBegin(let view, let own):
-      let refusal = try await store.refillBegin(session: session, view, own: own)
-      return Answer(reply: refusal.map { .namespace($0) } ?? .done)
-    case .refillRows(let rows):
-      try await store.refillRows(session: session, rows)
-      return Answer(reply: .done)
-    case .refillChanges(let entries):
-      try await store.refillChanges(session: session, entries)
-      return Answer(reply: .done)
-    case .refillEnd(let view, let head):
-      return Answer(
-        reply: .namespace(try await store.refillEnd(session: session, view, to: head)))
-    default: throw DFSError(.protocolViolation, "no step of a transfer")
-    }
-  }
-
-  /// What healers ask.
-  private func tend(_ request: Request) async throws -> Reply {
-    switch request {
-    case .wanted(let after, let limit, let claims):
-      let (copies, total) = try await store.wanted(
-        session: session, after: after, limit: limit, claims: claims)
-      return .wanted(copies, total: total)
-    case .scrub:
-      store.beginScrub()
-      return .done
-    default:
-      var report = try await store.health()
-      report.software = "dfs \(Release.version)"
-      return .health(report)
-    }
-  }
-
-  private func keep(_ request: Request) async throws -> Reply {
-    switch request {
-    case .syncParts(let parts): try await store.syncParts(parts)
-    case .dropParts(let parts): try await store.dropParts(parts)
-    case .copies(let versions): return .copies(try await store.copies(versions))
-    case .hold(let versions): store.hold(session: session, versions)
-    case .release(let versions): store.release(session: session, versions)
-    default: return .space(try await store.space())
-    }
-    return .done
+  private func health() async throws -> HealthReport {
+    var report = try await store.health()
+    report.software = "dfs \(Release.version)"
+    return report
   }
 }
 
@@ -166,7 +141,9 @@ enum OrderKey: Hashable {
     case .namespace, .refillBegin, .refillRows, .refillChanges, .refillEnd: self = .namespace
     case .putPart(let extent, _): self = .part(extent.id)
     case .hold, .release: self = .holds
-    default: return nil
+    case .hello, .loginBegin, .loginEnd, .ping, .query, .getPart, .getSmallParts, .syncParts,
+      .dropParts, .copies, .space, .wanted, .health, .scrub, .join:
+      return nil
     }
   }
 }

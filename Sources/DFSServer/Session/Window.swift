@@ -95,7 +95,7 @@ extension Reply {
     switch self {
     case .query(let answers, _): answers.contains { $0.rows.count > 16 } || answers.count > 16
     case .smallParts, .copies, .wanted, .health, .namespace(.log): true
-    default: false
+    case .hello, .loginContinue, .loginDone, .done, .pong, .namespace, .part, .space, .failed: false
     }
   }
 }

@@ -1,7 +1,8 @@
 internal import DFSCore
 internal import SwiftProtobuf
 
-/// Requests as protobuf and back; what comes in is checked.
+/// Requests as protobuf and back; what comes in is checked. Neither direction has a case for the rest,
+/// so that the compiler asks for a new kind.
 extension Request {
   var wire: ProtoHeader.OneOf_Kind {
     switch self {
@@ -12,40 +13,28 @@ extension Request {
     case .namespace(let request, let parts, let held, let durable):
       .namespace(.with { $0.fill(request, parts: parts, held: held, durable: durable) })
     case .query(let queries): .query(.with { $0.queries = queries.map(\.wire) })
-    case .refillBegin(let view, let own):
-      .refillBegin(
-        .with {
-          $0.view = view.wire
-          guard let own else { return }
-          $0.own = own.head.wire
-          $0.without = own.without.map(\.wire)
-        })
+    case .refillBegin(let view, let own): .refillBegin(.with { $0.fill(view, own) })
     case .refillRows(let rows): .refillRows(.with { $0.rows = rows.map(\.wire) })
-    case .refillChanges(let entries):
-      .refillChanges(.with { $0.entries = entries.map(\.wire) })
-    case .refillEnd(let view, let to):
-      .refillEnd(
-        .with {
-          $0.view = view.wire
-          $0.to = to.wire
-        })
-    case .wanted(let after, let limit, let claims):
-      .wanted(
-        .with {
-          if let after { $0.after = after.wire }
-          $0.limit = UInt32(limit)
-          $0.claims = claims
-        })
+    case .refillChanges(let entries): .refillChanges(.with { $0.entries = entries.map(\.wire) })
+    case .refillEnd(let view, let to): .refillEnd(.with { ($0.view, $0.to) = (view.wire, to.wire) })
+    case .putPart(let extent, let durable):
+      .putPart(.with { ($0.extent, $0.durable) = (extent.wire, durable) })
+    case .getPart(let id, let range): .getPart(.with { $0.fill(id, range) })
+    case .getSmallParts(let ids): .getSmallParts(.with { $0.parts = ids.map(\.wire) })
+    case .syncParts(let ids): .syncParts(.with { $0.parts = ids.map(\.wire) })
+    case .dropParts(let ids): .dropParts(.with { $0.parts = ids.map(\.wire) })
+    case .copies(let versions): .copies(.with { $0.versions = versions.map(\.wire) })
+    case .hold(let versions): .hold(.with { $0.versions = versions.map(\.wire) })
+    case .release(let versions): .release(.with { $0.versions = versions.map(\.wire) })
+    case .space: .space(ProtoEmpty())
+    case .wanted(let after, let limit, let claims): .wanted(.with { $0.fill(after, limit, claims) })
     case .health: .health(ProtoEmpty())
     case .scrub: .scrub(ProtoEmpty())
     case .join(let cluster): .join(cluster.wire)
-    case .putPart, .getPart, .getSmallParts, .syncParts, .dropParts, .copies, .hold, .release,
-      .space:
-      wireOfParts
     }
   }
 
-  /// Nil if `kind` is no request.
+  /// Nil if `kind` is not a request.
   init?(_ kind: ProtoHeader.OneOf_Kind) throws(DFSError) {
     switch kind {
     case .hello(let hello): self = .hello(Hello(hello))
@@ -59,10 +48,7 @@ extension Request {
         held: try list(step.held, of: "parts", PartID.init), durable: step.durable)
     case .query(let asked):
       self = .query(try list(asked.queries, atMost: Limits.queries, of: "queries", Query.init))
-    case .refillBegin(let begin):
-      let without = try list(begin.without, atMost: Wire.listRows, of: "keys", RowKey.init)
-      let own = begin.hasOwn ? OwnRows(head: try Head(begin.own), without: without) : nil
-      self = .refillBegin(try View(named: begin.view), own: own)
+    case .refillBegin(let begin): self = try Self.refillBegin(begin)
     case .refillRows(let page):
       self = .refillRows(try list(page.rows, atMost: Wire.listRows, of: "rows", Row.init))
     case .refillChanges(let changes):
@@ -70,50 +56,6 @@ extension Request {
         try list(changes.entries, atMost: Wire.listRows, of: "changes", LogEntry.init))
     case .refillEnd(let end):
       self = .refillEnd(try View(named: end.view), to: try Head(end.to))
-    case .wanted(let asked):
-      let after = asked.hasAfter ? try PartID(asked.after) : nil
-      let limit = try asked.limit.bounded("wanted copies:", by: UInt64(Wire.listItems))
-      self = .wanted(after: after, limit: Int(limit), claims: asked.claims)
-    case .health: self = .health
-    case .scrub: self = .scrub
-    case .join(let id):
-      guard let cluster = ClusterID(id) else { throw .violation("a cluster without identity") }
-      self = .join(cluster)
-    default:
-      guard let request = try Request(ofParts: kind) else { return nil }
-      self = request
-    }
-  }
-}
-
-extension Request {
-  private var wireOfParts: ProtoHeader.OneOf_Kind {
-    switch self {
-    case .putPart(let extent, let durable):
-      .putPart(
-        .with {
-          $0.extent = extent.wire
-          $0.durable = durable
-        })
-    case .getPart(let id, let range):
-      .getPart(
-        .with {
-          $0.id = id.wire
-          $0.begin = range.lowerBound
-          $0.end = range.upperBound
-        })
-    case .getSmallParts(let ids): .getSmallParts(.with { $0.parts = ids.map(\.wire) })
-    case .syncParts(let ids): .syncParts(.with { $0.parts = ids.map(\.wire) })
-    case .dropParts(let ids): .dropParts(.with { $0.parts = ids.map(\.wire) })
-    case .copies(let versions): .copies(.with { $0.versions = versions.map(\.wire) })
-    case .hold(let versions): .hold(.with { $0.versions = versions.map(\.wire) })
-    case .release(let versions): .release(.with { $0.versions = versions.map(\.wire) })
-    default: .space(ProtoEmpty())
-    }
-  }
-
-  private init?(ofParts kind: ProtoHeader.OneOf_Kind) throws(DFSError) {
-    switch kind {
     case .putPart(let put): self = .putPart(try PartExtent(put.extent), durable: put.durable)
     case .getPart(let get):
       let range = try PartExtent.range(from: get.begin, to: get.end)
@@ -127,11 +69,60 @@ extension Request {
     case .hold(let asked): self = .hold(try Self.versions(asked))
     case .release(let asked): self = .release(try Self.versions(asked))
     case .space: self = .space
-    default: return nil
+    case .wanted(let asked): self = try Self.wanted(asked)
+    case .health: self = .health
+    case .scrub: self = .scrub
+    case .join(let id): self = .join(try Self.cluster(id))
+    case .greeting, .loginContinue, .loginDone, .done, .pong, .namespaceReply, .answers, .part,
+      .copyList, .spaceReport, .failed, .wantedList, .healthReport, .smallParts, .changed,
+      .everythingChanged, .goingAway:
+      return nil
     }
+  }
+
+  private static func refillBegin(_ begin: ProtoRefillBegin) throws(DFSError) -> Request {
+    let without = try list(begin.without, atMost: Wire.listRows, of: "keys", RowKey.init)
+    let own = begin.hasOwn ? OwnRows(head: try Head(begin.own), without: without) : nil
+    return .refillBegin(try View(named: begin.view), own: own)
+  }
+
+  private static func wanted(_ asked: ProtoWantedQuery) throws(DFSError) -> Request {
+    let after = asked.hasAfter ? try PartID(asked.after) : nil
+    let limit = try asked.limit.bounded("wanted copies:", by: UInt64(Wire.listItems))
+    return .wanted(after: after, limit: Int(limit), claims: asked.claims)
+  }
+
+  private static func cluster(_ id: ProtoIdentity) throws(DFSError) -> ClusterID {
+    guard let cluster = ClusterID(id) else { throw .violation("a cluster without identity") }
+    return cluster
   }
 
   private static func versions(_ asked: ProtoVersionList) throws(DFSError) -> [VersionID] {
     try list(asked.versions, of: "versions") { VersionID($0) }
+  }
+}
+
+extension ProtoRefillBegin {
+  fileprivate mutating func fill(_ view: View, _ own: OwnRows?) {
+    self.view = view.wire
+    guard let own else { return }
+    self.own = own.head.wire
+    without = own.without.map(\.wire)
+  }
+}
+
+extension ProtoGetPart {
+  fileprivate mutating func fill(_ id: PartID, _ range: Range<UInt64>) {
+    self.id = id.wire
+    begin = range.lowerBound
+    end = range.upperBound
+  }
+}
+
+extension ProtoWantedQuery {
+  fileprivate mutating func fill(_ after: PartID?, _ limit: Int, _ claims: Bool) {
+    if let after { self.after = after.wire }
+    self.limit = UInt32(limit)
+    self.claims = claims
   }
 }
