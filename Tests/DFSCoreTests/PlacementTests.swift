@@ -1,9 +1,9 @@
 import DFSCore
 import Testing
 
-/// The mission's rule: the table of DESIGN, and what survives which losses.
+/// The mission's rule: the table of docs/ARCHITECTURE.md, and what survives which losses.
 @Suite struct PlacementTests {
-  /// For each x, for each server the parts that it holds; copied from DESIGN.
+  /// For each x, for each server the parts that it holds; copied from it.
   private static let table: [[[Int]]] = [
     [[1, 2], [2, 3], [3, 4], [4, 1]],
     [[4, 1], [1, 2], [2, 3], [3, 4]],

@@ -3,13 +3,13 @@ import DFSTestSupport
 import Testing
 
 extension EndToEnd {
-  /// Servers that are down: exactly what DESIGN says is readable, listed and marked.
+  /// Servers that are down: exactly what docs/ARCHITECTURE.md says is readable, listed and marked.
   @Suite struct Availability {
     struct Sample: Sendable {
       let name: String
       let bytes: [UInt8]
 
-      /// What DESIGN's table says of this file when only `up` answer. A part without bytes needs no
+      /// What the table says of this file when only `up` answer. A part without bytes needs no
       /// server.
       func isReadable(with up: ServerSet) -> Bool {
         let split = Split(size: UInt64(bytes.count))

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The table of docs/RELIABILITY.md, "Crash points", written by the test that made them happen.
+/// The table of crash points, written (DFS_TEST_CRASH_TABLE) by the test that made them happen.
 struct CrashTable {
   private static let titles = ["operation", "who dies, and where", "it ended", "files"]
 

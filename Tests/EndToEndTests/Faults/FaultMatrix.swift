@@ -2,7 +2,7 @@ import DFSCore
 import Foundation
 import Testing
 
-/// The table of docs/RELIABILITY.md: what each fault did, written by the test that made it happen.
+/// What each fault did, as a table (DFS_TEST_MATRIX), written by the test that made it happen.
 struct FaultMatrix {
   struct Row {
     var fault = ""

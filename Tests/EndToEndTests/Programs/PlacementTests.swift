@@ -4,9 +4,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-  /// Which copies are where, read from the servers' disks and compared with DESIGN's table.
+  /// Which copies are where, read from the servers' disks and compared with the table of docs/ARCHITECTURE.md.
   @Suite struct PlacementOnDisk {
-    /// DESIGN's table, as it is written there: for x = MD5 mod 4 the parts of DFS1 … DFS4.
+    /// The table, as it is written there: for x = MD5 mod 4 the parts of DFS1 … DFS4.
     static let table: [[[Int]]] = [
       [[1, 2], [2, 3], [3, 4], [4, 1]],
       [[4, 1], [1, 2], [2, 3], [3, 4]],
