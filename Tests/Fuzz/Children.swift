@@ -5,25 +5,34 @@ final class Child {
   let name: String
   private let process = Process()
   private let files: String
+  private let lines: Lines?
 
-  /// - Parameter files: takes what it prints.
+  /// - Parameters:
+  ///   - input: all that it reads; nil: it reads what `say` tells it.
+  ///   - files: takes what it prints.
   init(
-    _ name: String, _ arguments: [String], input: String = "", files: String,
-    isBackground: Bool = false
+    _ name: String, _ arguments: [String], input: String? = "", files: String
   ) throws {
     self.name = name
     self.files = files
     process.executableURL = URL(fileURLWithPath: Self.program(name))
     process.arguments = arguments
     for file in ["input", "output", "errors"] {
-      try (file == "input" ? input : "").write(
+      try (file == "input" ? input ?? "" : "").write(
         toFile: "\(files)/\(name).\(file)", atomically: false, encoding: .utf8)
     }
-    process.standardInput = FileHandle(forReadingAtPath: "\(files)/\(name).input")
+    lines = input == nil ? try Lines() : nil
+    process.standardInput = lines?.end ?? FileHandle(forReadingAtPath: "\(files)/\(name).input")
     process.standardOutput = FileHandle(forWritingAtPath: "\(files)/\(name).output")
     process.standardError = FileHandle(forWritingAtPath: "\(files)/\(name).errors")
     try process.run()
   }
+
+  /// A line of its input.
+  func say(_ line: String) { lines?.write(line) }
+
+  /// Whether it has done what the lines say, and waits for the next one.
+  var isIdle: Bool { lines?.areDone ?? false }
 
   /// Beside this program.
   static func program(_ name: String) -> String {
@@ -64,6 +73,35 @@ final class Child {
       usleep(5_000)
     }
     return true
+  }
+}
+
+/// Standard input of a program that reads no line before it has done what the last one says.
+private final class Lines {
+  let end: FileHandle
+  private let start: Int32
+
+  init() throws {
+    var both: [Int32] = [-1, -1]
+    guard pipe(&both) == 0 else {
+      throw FuzzFailure("no pipe: \(String(cString: strerror(errno)))")
+    }
+    for descriptor in both { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    end = FileHandle(fileDescriptor: both[0], closeOnDealloc: true)
+    start = both[1]
+  }
+
+  deinit { close(start) }
+
+  /// An empty line follows, which is read when what the line says is done.
+  func write(_ line: String) {
+    let bytes = Array("\(line)\n\n".utf8)
+    _ = Foundation.write(start, bytes, bytes.count)
+  }
+
+  var areDone: Bool {
+    var unread: Int32 = 0
+    return ioctl(start, UInt(FIONREAD), &unread) == 0 && unread == 0
   }
 }
 

@@ -1,6 +1,7 @@
 import CLinux
 import DFSCore
 import DFSTestSupport
+import DFSWire
 import Foundation
 import Synchronization
 
@@ -12,6 +13,7 @@ import Synchronization
 struct Fuzz {
   static func main() async {
     signal(SIGPIPE, SIG_IGN)
+    openManyFiles()
     do {
       let options = try Options(Array(CommandLine.arguments.dropFirst()))
       guard options.target != .siege else { return try await siege(options.seconds) }
@@ -20,7 +22,7 @@ struct Fuzz {
       guard findings.isEmpty else {
         say(
           "again: scripts/fuzz \(options.target.rawValue) --inputs \(options.inputs) --seed "
-            + "\(options.seed) --from \(options.from)")
+            + "\(options.seed) \(findings.place?.options ?? "--from \(options.from)")")
         exit(1)
       }
     } catch {
@@ -32,8 +34,7 @@ struct Fuzz {
   private static func run(_ options: Options) async throws -> Findings {
     setenv("DFS_TEST_SERVER", Child.program("dfs"), 0)
     let names = ServerFuzz.users + [FourServers.user, ServerFuzz.watcher]
-    let users = Dictionary(uniqueKeysWithValues: names.map { ($0, FourServers.password) })
-    let servers = try await FourServers(users: users)
+    let servers = try await FourServers(users: try verifiers(of: names))
     let findings = Findings()
     let files = servers.directory + "/fuzz"
     try FileManager.default.createDirectory(atPath: files, withIntermediateDirectories: true)
@@ -52,6 +53,19 @@ struct Fuzz {
     }
     if findings.isEmpty { try await servers.remove() } else { say("files: \(servers.directory)") }
     return findings
+  }
+
+  private static func openManyFiles() {
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  }
+
+  /// Logins are not what takes the time: the users' passwords are hashed as seldom as a client accepts.
+  private static func verifiers(of names: [String]) throws -> [String: String] {
+    let verifier = try ScramVerifier(password: FourServers.password, iterations: 4096).text
+    return Dictionary(uniqueKeysWithValues: names.map { ($0, verifier) })
   }
 
   /// Ends with 1 if an honest user beside them met an error, or waited.
@@ -189,15 +203,29 @@ struct Options: Sendable {
 
 /// What was found; the first ends the run.
 final class Findings: Sendable {
-  private let state = Mutex((all: [String](), isCrashed: false))
+  /// Where a run that looks at it again begins.
+  struct Place: CustomStringConvertible {
+    let batch: UInt64
+    let hostile: Int
+    var description: String { "batch \(batch), \(hostile) hostile" }
+    var options: String { "--from \(batch) --hostile \(hostile)" }
+  }
+
+  private let state = Mutex((all: [String](), isCrashed: false, place: Place?.none))
 
   var all: [String] { state.withLock { $0.all } }
   var isEmpty: Bool { all.isEmpty }
   var isCrashed: Bool { state.withLock { $0.isCrashed } }
 
-  func add(_ finding: String) {
-    state.withLock { $0.all.append(finding) }
-    say("FOUND \(finding)")
+  /// Of the first one.
+  var place: Place? { state.withLock { $0.place } }
+
+  func add(_ finding: String, at place: Place? = nil) {
+    state.withLock { state in
+      if state.all.isEmpty { state.place = place }
+      state.all.append(finding)
+    }
+    say("FOUND \(place.map { "\($0): " } ?? "")\(finding)")
   }
 
   func crashed(_ finding: String) {

@@ -77,12 +77,13 @@ final class Line {
   }
 
   private func fill() {
-    var buffer = [UInt8](repeating: 0, count: 256 << 10)
-    let count = recv(descriptor, &buffer, buffer.count, 0)
-    if count > 0 {
-      received += buffer.prefix(count)
-    } else if count == 0 || errno != EAGAIN && errno != EINTR {
-      isAtEnd = true
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 64 << 10) { buffer in
+      let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
+      if count > 0 {
+        received += buffer.prefix(count)
+      } else if count == 0 || errno != EAGAIN && errno != EINTR {
+        isAtEnd = true
+      }
     }
   }
 

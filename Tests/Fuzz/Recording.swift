@@ -56,7 +56,7 @@ struct Recording {
     Set((requests + answers).map(\.kind)).sorted().map(String.init).joined(separator: " ")
   }
 
-  private static func dfc(_ conf: String, _ script: String, _ files: String) throws {
+  static func dfc(_ conf: String, _ script: String, _ files: String) throws {
     let dfc = try Child("dfc", [conf, "--quiet"], input: script, files: files)
     guard dfc.wait(seconds: 120) else { throw FuzzFailure("dfc did not end while it was recorded") }
   }
@@ -73,14 +73,15 @@ struct Recording {
   }
 
   static func configuration(
-    _ servers: FourServers, ports: [Int], _ files: String, _ name: String
+    _ servers: FourServers, ports: [Int], _ files: String, _ name: String,
+    user: String = FourServers.user
   ) throws -> String {
     let path = "\(files)/\(name).conf"
     let lines = zip(servers.addresses, ports).map { "Server \($0.name) 127.0.0.1:\($1)\n" }
     let rest = """
-      Username: \(FourServers.user)
+      Username: \(user)
       Password: \(FourServers.password)
-      Call-Timeout: 5s
+      Call-Timeout: 2s
       Cache-Directory: \(files)/\(name).cache
 
       """

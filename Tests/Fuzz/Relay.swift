@@ -2,8 +2,8 @@ import DFSTestSupport
 import Foundation
 import Synchronization
 
-/// Stands before one server: records what passes, or makes the server look hostile by changing its
-/// answers.
+/// Stands before one server: records what passes, or, while it is turned hostile, makes the server look
+/// so by changing its answers.
 final class Relay: Sendable {
   struct Hostility: Sendable {
     let seed: UInt64
@@ -18,11 +18,19 @@ final class Relay: Sendable {
     var hostility: Hostility?
     var requests: [RawFrame] = []
     var answers: [RawFrame] = []
-    /// Answers that came while it was hostile, and those of them that were changed.
+    /// Answers that came while it was hostile.
     var seen: UInt64 = 0
-    var changed: UInt64 = 0
     var lines: [ObjectIdentifier: @Sendable () -> Void] = [:]
+    /// Connections whose login is done.
+    var ready = 0
     var isStopped = false
+  }
+
+  /// What several relays changed together.
+  final class Tally: Sendable {
+    private let count = Atomic<UInt64>(0)
+    var changed: UInt64 { count.load(ordering: .relaxed) }
+    func add() { count.wrappingAdd(1, ordering: .relaxed) }
   }
 
   /// Frames of each direction that are kept.
@@ -31,10 +39,13 @@ final class Relay: Sendable {
   let port: Int
   private let listener: Int32
   private let target: Int
+  /// Nil: this one records.
+  private let tally: Tally?
   private let state = Mutex(State())
 
-  init(to target: Int) throws {
+  init(to target: Int, tally: Tally? = nil) throws {
     self.target = target
+    self.tally = tally
     listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     var address = Line.loopback(0)
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -52,7 +63,9 @@ final class Relay: Sendable {
 
   var requests: [RawFrame] { state.withLock { $0.requests } }
   var answers: [RawFrame] { state.withLock { $0.answers } }
-  var changed: UInt64 { state.withLock { $0.changed } }
+
+  /// Whether a client is logged in through it.
+  var isUsed: Bool { state.withLock { $0.ready > 0 } }
 
   /// Nil: nothing is changed any more.
   func turn(_ hostility: Hostility?) { state.withLock { $0.hostility = hostility } }
@@ -110,43 +123,54 @@ final class Relay: Sendable {
     let (from, to) = toServer ? (pair.client, pair.server) : (pair.server, pair.client)
     var waiting: [UInt8] = []
     var isLoggedIn = false
-    while !pair.isEnded {
+    passing: while !pair.isEnded {
       waiting += from.take()
       while let frame = RawFrame(from: &waiting) {
-        let bytes = toServer ? note(frame) : answer(frame, &isLoggedIn)
-        guard to.put(bytes) else { return pair.end() }
+        let (bytes, isChanged) =
+          toServer ? (note(frame), false) : answer(frame, &isLoggedIn)
+        guard to.put(bytes) else { break passing }
+        if isChanged { tally?.add() }
       }
       if from.isAtEnd { break }
     }
     pair.end()
-    state.withLock { $0.lines[ObjectIdentifier(pair)] = nil }
+    state.withLock { state in
+      state.lines[ObjectIdentifier(pair)] = nil
+      if isLoggedIn { state.ready -= 1 }
+    }
   }
 
   private func note(_ frame: RawFrame) -> [UInt8] {
-    state.withLock { if $0.requests.count < Self.kept { $0.requests.append(frame) } }
+    if tally == nil {
+      state.withLock { if $0.requests.count < Self.kept { $0.requests.append(frame) } }
+    }
     return frame.encoded
   }
 
-  private func answer(_ frame: RawFrame, _ isLoggedIn: inout Bool) -> [UInt8] {
+  /// - Returns: what is passed on, and whether that is another answer.
+  private func answer(_ frame: RawFrame, _ isLoggedIn: inout Bool) -> ([UInt8], Bool) {
     let wasLoggedIn = isLoggedIn
     if frame.kind == 42 { isLoggedIn = true }
+    let isNew = frame.kind == 42 && !wasLoggedIn
     let chosen = state.withLock { state -> (Hostility, UInt64)? in
+      if isNew { state.ready += 1 }
       guard let hostility = state.hostility else {
-        if state.answers.count < Self.kept { state.answers.append(frame) }
+        if tally == nil, state.answers.count < Self.kept { state.answers.append(frame) }
         return nil
       }
       state.seen += 1
       return (hostility, state.seen)
     }
-    guard let (hostility, number) = chosen else { return frame.encoded }
+    let honest = frame.encoded
+    guard let (hostility, number) = chosen else { return (honest, false) }
     var mutator = Mutator(seed: hostility.seed, number)
     let percent = wasLoggedIn ? hostility.percent : hostility.loginPercent
-    guard mutator.random.chance(percent) else { return frame.encoded }
-    state.withLock { $0.changed += 1 }
-    if mutator.random.chance(4) { return mutator.broken(frame) }
+    guard mutator.random.chance(percent) else { return (honest, false) }
+    if mutator.random.chance(4) { return (mutator.broken(frame), true) }
     var changed = mutator.mutated(frame, hostility.others)
     // Mostly an answer to the question that was asked, or it would only end the connection.
     if mutator.random.chance(90) { changed.id = frame.id }
-    return changed.encoded
+    let bytes = changed.encoded
+    return (bytes, bytes != honest)
   }
 }

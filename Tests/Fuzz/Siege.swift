@@ -26,10 +26,6 @@ final class Siege: Sendable {
 
   /// Attacks until `stop`. Every attacker goes from server to server.
   func start() {
-    var limit = rlimit()
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    limit.rlim_cur = limit.rlim_max
-    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     let inodes = Self.list((0..<512).map { [Field(number: 1, value: .fixed64(1 << 8 | $0))] })
     let versions = Self.list(
       (0..<4096).map {

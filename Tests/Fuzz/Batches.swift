@@ -1,0 +1,78 @@
+import DFSCore
+import DFSTestSupport
+import Foundation
+import Synchronization
+
+/// Batches on several threads, most of which wait for a dfc that waits for a server.
+final class Batches: Sendable {
+  /// Users of whom each has several clients at a time, that hear of each other's changes.
+  static let users = 16
+  /// With one hostile server fewer answers are changed, and more clients wait.
+  private static func workers(_ hostile: Int) -> Int { hostile == 1 ? 80 : 40 }
+  /// The first ones last as long as the run, to show whether memory grows.
+  private static let lasting = 4
+
+  private struct State {
+    var isStopped = false
+    var ended = 0
+    var report = Batch.Report()
+  }
+
+  private let setting: Batch.Setting
+  private let state = Mutex(State())
+  private let next: Atomic<UInt64>
+  private let group = DispatchGroup()
+
+  /// The files of all users, with honest servers.
+  static func prepare(_ servers: FourServers, _ files: String) throws {
+    for user in ServerFuzz.users.prefix(users) {
+      let conf = try Recording.configuration(
+        servers, ports: servers.addresses.map(\.port), files, "prepare", user: user)
+      try Recording.dfc(
+        conf, "mkdir a\nput \(files)/small \(files)/middle a/\nput \(files)/large\n", files)
+    }
+  }
+
+  init(_ setting: Batch.Setting, from: UInt64) {
+    self.setting = setting
+    next = Atomic(from)
+    for worker in 0..<Self.workers(setting.hostile) {
+      group.enter()
+      Thread.detachNewThread {
+        self.work("\(setting.files)/worker\(worker)", isLasting: worker < Self.lasting)
+        self.group.leave()
+      }
+    }
+  }
+
+  var summary: String {
+    let (ended, report) = state.withLock { ($0.ended, $0.report) }
+    return "\(ended) batches to \(next.load(ordering: .relaxed)), \(report.commands) commands in "
+      + "\(report.processes) processes of dfc, of which one had \(report.peak >> 20) MiB resident at "
+      + "most; the longest took \(Int(report.longest.seconds)) s ('\(report.longest.command)')"
+  }
+
+  func stop() {
+    state.withLock { $0.isStopped = true }
+    group.wait()
+  }
+
+  private var isStopped: Bool { state.withLock { $0.isStopped } }
+
+  private func work(_ own: String, isLasting: Bool) {
+    while !isStopped, setting.findings.isEmpty {
+      let number = next.wrappingAdd(1, ordering: .relaxed).oldValue
+      do {
+        var batch = try Batch(setting, number, own: own)
+        try batch.run(isLasting: isLasting) { isStopped }
+        let report = batch.report
+        state.withLock { state in
+          state.ended += 1
+          state.report.add(report)
+        }
+      } catch {
+        setting.findings.add("batch \(number): dfc could not be run: \(error)")
+      }
+    }
+  }
+}
