@@ -202,6 +202,9 @@ final class Sessions: Sendable {
     }
   }
 
+  /// About how many bytes of rows are staged.
+  var stagedBytes: UInt64 { state.withLock { $0.refills.values.reduce(0) { $0 + $1.bytes } } }
+
   func refill(_ session: UInt64) throws(DFSError) -> RefillStage {
     guard let stage = state.withLock({ $0.refills[session] }) else {
       throw DFSError(
