@@ -99,7 +99,7 @@ extension Coordinator {
     guard fateIsOpen, phase == .installing, let pending else { return [] }
     if outstanding.values.contains(where: { $0.purpose == .fate }) { return [] }
     let knowing = ServerIndex.all.filter {
-      isCurrent($0) || ($0 == source && peers[$0.value] != .unreachable)
+      isCurrent($0) || ($0 == source && ![.unreachable, .absurd].contains(peers[$0.value]))
     }
     if let next = knowing.first(where: { !fateAsked.contains($0) }) {
       fateAsked.insert(next)
