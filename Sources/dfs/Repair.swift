@@ -80,9 +80,15 @@ struct Repair: AsyncParsableCommand {
     var hasAbsurdRound = false
     var restoredChange: UInt64?
     var isLowered = false
+    /// Whether something was asked that is done to good databases only.
+    var isLeft = false
 
     var text: String {
       var text = ""
+      if isLeft {
+        text +=
+          "\n  nothing was restored or lowered: that is done to a good database only; see to this one first"
+      }
       if let restoredChange { text += "\n  restored, up to change \(restoredChange)" }
       if hasAbsurdRound {
         text +=
@@ -102,7 +108,10 @@ struct Repair: AsyncParsableCommand {
   {
     var more = More()
     more.kept = try repair.kept(finding.user)
-    if case .damaged = finding.verdict { return more }
+    if case .damaged = finding.verdict {
+      more.isLeft = restore != nil || lowerRounds
+      return more
+    }
     if let restore {
       more.restoredChange = try await repair.restore(
         finding.user, from: ByteText.plainPath(restore))

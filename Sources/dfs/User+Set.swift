@@ -20,7 +20,7 @@ extension User {
         let name = try User.existing(name, file)
         let text = try UsersDisk.change(file.path) { users throws(DFSError) in
           var all = users.bounds[name] ?? UserBounds()
-          for word in bounds { try all.set(word) }
+          try all.set(bounds)
           try users.set(name, bounds: all)
           return all.description
         }

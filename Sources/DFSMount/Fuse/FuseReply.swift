@@ -162,16 +162,16 @@ final class FuseAnswers: Sendable {
   }
 
   private func send(_ report: SpaceReport, to raw: fuse_req_t) -> Bool {
-    let block: UInt64 = 4096
+    let space = SpaceInBlocks(report)
     var statistics = statvfs()
-    statistics.f_bsize = UInt(block)
-    statistics.f_frsize = UInt(block)
-    statistics.f_blocks = UInt(report.total / block)
-    statistics.f_bfree = UInt(report.available / block)
-    statistics.f_bavail = UInt(report.available / block)
-    statistics.f_files = UInt(report.inodes + report.available / block)
-    statistics.f_ffree = UInt(report.available / block)
-    statistics.f_favail = UInt(report.available / block)
+    statistics.f_bsize = SpaceInBlocks.block
+    statistics.f_frsize = SpaceInBlocks.block
+    statistics.f_blocks = space.all
+    statistics.f_bfree = space.free
+    statistics.f_bavail = space.free
+    statistics.f_files = space.files
+    statistics.f_ffree = space.free
+    statistics.f_favail = space.free
     statistics.f_namemax = UInt(Limits.nameBytes)
     return fuse_reply_statfs(raw, &statistics) == 0
   }
@@ -217,5 +217,21 @@ final class FuseAnswers: Sendable {
     bytes.withUnsafeBytes {
       fuse_reply_buf(request.pointer, $0.bindMemory(to: CChar.self).baseAddress, $0.count) == 0
     }
+  }
+}
+
+/// What `df` shows. Servers told the numbers, so none is trusted, and what is free is a part of all.
+struct SpaceInBlocks: Hashable {
+  static let block: UInt = 4096
+
+  let all: UInt
+  let free: UInt
+  /// Each block that is free may become a file.
+  let files: UInt
+
+  init(_ report: SpaceReport) {
+    all = UInt(report.total) / Self.block
+    free = UInt(min(report.available, report.total)) / Self.block
+    files = UInt(min(report.inodes, Limits.number)) + free
   }
 }

@@ -142,6 +142,6 @@ extension Coordinator {
       return current
     }
     guard phase == .installing, let source, source != target else { return nil }
-    return peers[source.value] == .unreachable ? nil : source
+    return [.unreachable, .absurd].contains(peers[source.value]) ? nil : source
   }
 }

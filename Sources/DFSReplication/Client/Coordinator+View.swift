@@ -99,7 +99,7 @@ extension Coordinator {
     guard outcomeIsOpen, phase == .installing, let pending else { return [] }
     if outstanding.values.contains(where: { $0.purpose == .outcome }) { return [] }
     let knowing = ServerIndex.all.filter {
-      isCurrent($0) || ($0 == source && peers[$0.value] != .unreachable)
+      isCurrent($0) || ($0 == source && ![.unreachable, .absurd].contains(peers[$0.value]))
     }
     if let next = knowing.first(where: { !outcomeAsked.contains($0) }) {
       outcomeAsked.insert(next)

@@ -134,6 +134,7 @@ public struct Coordinator: Sendable {
   /// An answer to the message with `token`.
   public mutating func receive(_ reply: NamespaceReply, token: UInt64) -> [Action] {
     guard let (server, purpose) = outstanding.removeValue(forKey: token) else { return [] }
+    guard reply.isWithinBounds else { return lost(server, purpose, as: .absurd) }
     if case .refused(let other) = reply { return refused(by: server, in: other, purpose) }
     if case .foreign(let head) = reply { return foreign(server, head) }
     switch (purpose, reply) {
@@ -148,7 +149,7 @@ public struct Coordinator: Sendable {
       return bring(target, from: server, base: base, entries: entries)
     case (.outcome, .log(let base, let entries, _)):
       return learnOutcome(base: base, entries: entries)
-    default: return undelivered(server, purpose)
+    default: return lost(server, purpose, as: .unreachable)
     }
   }
 
@@ -156,11 +157,14 @@ public struct Coordinator: Sendable {
   /// failed to answer it.
   public mutating func undelivered(token: UInt64) -> [Action] {
     guard let (server, purpose) = outstanding.removeValue(forKey: token) else { return [] }
-    return undelivered(server, purpose)
+    return lost(server, purpose, as: .unreachable)
   }
 
-  private mutating func undelivered(_ server: ServerIndex, _ purpose: Purpose) -> [Action] {
-    peers[server.value] = .unreachable
+  /// There is no answer, or none that can be used.
+  private mutating func lost(
+    _ server: ServerIndex, _ purpose: Purpose, as peer: Peer
+  ) -> [Action] {
+    peers[server.value] = peer
     let lost = checkLoss()
     guard lost.isEmpty else { return lost }
     switch purpose {

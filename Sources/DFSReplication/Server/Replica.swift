@@ -91,7 +91,9 @@ public struct Replica: Hashable, Sendable {
     if view < promised { return .answer(.refused(promised)) }
     // A late copy of an install never undoes what was appended since.
     if head.view == view { return .answer(.installed(head)) }
-    guard head.hasSameRows(as: from), from.number + UInt64(changes.count) == to.number else {
+    guard head.hasSameRows(as: from), to.number >= from.number,
+      to.number - from.number == UInt64(changes.count)
+    else {
       return .answer(.behind(head))
     }
     return .install(view, changes: changes, to: to)
@@ -101,8 +103,11 @@ public struct Replica: Hashable, Sendable {
     _ view: View, number: UInt64, _ change: Change, logged: (UInt64) -> LogEntry?
   ) -> Decision {
     guard promised == view else { return .answer(.refused(promised)) }
-    guard head.view == view, number <= head.number + 1 else { return .answer(.behind(head)) }
-    if number == head.number + 1 { return .append(number: number, change) }
+    guard head.view == view else { return .answer(.behind(head)) }
+    if number > head.number {
+      return number - head.number == 1
+        ? .append(number: number, change) : .answer(.behind(head))
+    }
     guard let entry = logged(number), entry.change.id == change.id else {
       return .answer(.refused(promised))
     }

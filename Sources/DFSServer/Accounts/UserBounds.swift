@@ -13,7 +13,7 @@ public struct UserBounds: Hashable, Sendable {
   /// - Parameter words: `quota=SIZE` and `connections=NUMBER`; an empty value or `none` takes the bound
   ///   away.
   public init(_ words: some Sequence<Substring>) throws(DFSError) {
-    for word in words { try set(String(word)) }
+    try set(words.map(String.init))
   }
 
   /// As they are written in the file, in front of which there is a space each.
@@ -21,8 +21,20 @@ public struct UserBounds: Hashable, Sendable {
     (quotaBytes.map { " quota=\($0)" } ?? "") + (connections.map { " connections=\($0)" } ?? "")
   }
 
-  /// Sets one of them.
-  public mutating func set(_ word: String) throws(DFSError) {
+  /// Sets those that are named, each once.
+  public mutating func set(_ words: [String]) throws(DFSError) {
+    var named: Set<Substring> = []
+    for word in words {
+      try set(word)
+      let name = word.prefix { $0 != "=" }
+      guard named.insert(name).inserted else {
+        throw DFSError(
+          .configuration, "\(name)= is there twice; a bound is set once: remove all but one")
+      }
+    }
+  }
+
+  private mutating func set(_ word: String) throws(DFSError) {
     let pieces = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
     let value = pieces.count == 2 ? String(pieces[1]) : ""
     let isNone = value.isEmpty || value == "none"
@@ -32,30 +44,42 @@ public struct UserBounds: Hashable, Sendable {
     default:
       throw DFSError(
         .configuration,
-        "'\(word.printable)' is not a limit of a user; write quota=SIZE or connections=NUMBER")
+        "'\(word.shown(atMost: 64))' is not a limit of a user; write quota=SIZE or connections=NUMBER"
+      )
     }
   }
 
+  private static let shifts = [
+    "": 0, "b": 0, "k": 10, "kib": 10, "m": 20, "mib": 20, "g": 30, "gib": 30, "t": 40, "tib": 40,
+  ]
+
   private static func bytes(_ text: String) throws(DFSError) -> UInt64 {
     let digits = text.prefix { $0.isASCII && $0.isNumber }
-    var unit = text[digits.endIndex...].lowercased()
-    if unit.hasSuffix("ib") { unit.removeLast(2) }
-    let shifts = ["": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40]
-    guard let number = UInt64(digits), let shift = shifts[unit],
-      number <= Limits.storeBytes >> UInt64(shift)
-    else {
+    guard !digits.isEmpty, let shift = shifts[text[digits.endIndex...].lowercased()] else {
       throw DFSError(
         .configuration,
-        "quota=\(text.printable) is not a size; write bytes, or a number with K, M, G or T, such as 10G"
+        "quota=\(text.shown(atMost: 64)) is not a size; write bytes, or a number with K, M, G or T, such as 10G"
       )
+    }
+    // (Digits that are no number are too many.)
+    let number = UInt64(digits) ?? .max
+    guard number > 0, number <= Limits.storeBytes >> UInt64(shift) else {
+      throw DFSError(
+        .configuration,
+        "quota=\(text.shown(atMost: 64)) is out of bounds: 1 to \(Limits.storeBytes) bytes (\(Limits.storeBytes >> 40)T); "
+          + "for no quota write quota=none")
     }
     return number << UInt64(shift)
   }
 
+  private static let mostConnections = 1_000_000
+
   private static func count(_ text: String) throws(DFSError) -> Int {
-    guard let count = Int(text), (1...1_000_000).contains(count) else {
+    guard let count = Int(text), (1...mostConnections).contains(count) else {
       throw DFSError(
-        .configuration, "connections=\(text.printable) is out of bounds: 1 to 1000000")
+        .configuration,
+        "connections=\(text.shown(atMost: 64)) is out of bounds: a number from 1 to \(mostConnections); for the "
+          + "server's own bound write connections=none")
     }
     return count
   }

@@ -51,7 +51,7 @@ final class UserWatch: Sendable {
         let reason = DFSError(
           .loginFailed,
           account == nil
-            ? "the account '\(user)' was removed; ask whoever runs the servers"
+            ? "the account '\(user)' was removed, or cannot be read; ask whoever runs the servers"
             : "the password of '\(user)' was changed; log in with the new one")
         for member in ended { member.end(reason) }
         if let bounds = account?.bounds { load.quota?(bounds.quotaBytes) }

@@ -138,8 +138,15 @@ public struct UsersFile: Sendable {
   /// - Throws: `configuration` if the user's line has a readable password: bounds stand behind a
   ///   verifier.
   public mutating func set(_ name: UserName, bounds: UserBounds) throws(DFSError) {
-    guard let place = index(of: name), case .user(_, .verifier(let verifier), _) = lines[place]
-    else {
+    let place = index(of: name)
+    if let place, case .other = lines[place] {
+      let what = problems.first { $0.line == place + 1 }.map { "\($0)" } ?? "line \(place + 1)"
+      throw DFSError(
+        .configuration,
+        "the line of '\(name)' cannot be read (\(what)); mend it by hand, or run dfs user passwd \(name)"
+      )
+    }
+    guard let place, case .user(_, .verifier(let verifier), _) = lines[place] else {
       throw DFSError(
         .configuration,
         "the line of '\(name)' has no verifier; run dfs user convert first, or dfs user passwd \(name)"

@@ -76,6 +76,13 @@ extension Writer {
       guard try stage.finish() == head.digest else {
         throw DFSError(.damaged, "the rows are not as they were kept")
       }
+      // (Those of a release before 1.1 name none.)
+      if let here = ledger.replica.namespace, let kept = head.view.namespace, here != kept {
+        throw DFSError(
+          .configuration,
+          "these rows are of another namespace (\(kept)) than this user's (\(here)); name a file that "
+            + "'dfs repair DIR --user NAME' names")
+      }
       _ = try self.guarding(&state) { state in
         try self.replaceRows(stage, head, ledger, &state, database)
       }

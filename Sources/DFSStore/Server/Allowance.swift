@@ -71,4 +71,10 @@ extension UserStore {
       try copies.allowance.requireDisk(UInt64(count), at: copies.directory)
     }
   }
+
+  /// All that a user has staged at a time may be as much as the rows of one who has only rows.
+  func requireRoom(forStaged bytes: Int) throws(DFSError) {
+    let staged = sessions.stagedBytes
+    try copies.allowance.require(UInt64(bytes), used: staged - staged / 8)
+  }
 }

@@ -202,6 +202,9 @@ final class Sessions: Sendable {
     }
   }
 
+  /// About how many bytes of rows are staged.
+  var stagedBytes: UInt64 { state.withLock { $0.transfers.values.reduce(0) { $0 + $1.bytes } } }
+
   func transfer(_ session: UInt64) throws(DFSError) -> StagedState {
     guard let stage = state.withLock({ $0.transfers[session] }) else {
       throw DFSError(

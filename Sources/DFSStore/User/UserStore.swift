@@ -204,12 +204,19 @@ public final class UserStore: Sendable {
 
   public func refillRows(session: UInt64, _ rows: [DFSCore.Row]) async throws {
     let stage = try sessions.transfer(session)
+    try requireRoom(forStaged: rows.reduce(0) { $0 + $1.approximateBytes })
     try await queues.query.run { try stage.add(rows) }
   }
 
   /// Performs changes on the staged rows: those that came while they were read.
   public func refillChanges(session: UInt64, _ entries: [LogEntry]) async throws {
     let stage = try sessions.transfer(session)
+    let writes = entries.flatMap(\.change.writes)
+    try requireRoom(
+      forStaged: writes.reduce(0) { bytes, write in
+        let row = write.value.map { Row(key: write.key, change: 0, value: $0) }
+        return bytes + (row?.approximateBytes ?? 0)
+      })
     try await queues.query.run { try stage.perform(entries) }
   }
 

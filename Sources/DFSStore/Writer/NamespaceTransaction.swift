@@ -124,8 +124,10 @@ struct NamespaceTransaction {
 
   private mutating func install(_ view: View, _ changes: [Change], to: Head) throws -> Effect {
     let before = ledger.replica.head
+    let rowsBefore = rowBytes
     for change in changes { try write(change, number: ledger.replica.head.number + 1) }
     guard ledger.replica.head.digest == to.digest else { return Effect(reply: .behind(before)) }
+    try requireRoom(forRows: rowBytes - rowsBefore, over: 4)
     ledger.replica.head.view = view
     ledger.replica.promised = view
     let keys = changes.flatMap { $0.writes.map(\.key) }
@@ -194,7 +196,7 @@ struct NamespaceTransaction {
     }
   }
 
-  // MARK: Quota
+  // MARK: Quota, and the disk
 
   /// Small copies are refused like large ones, when there is no room for them. (What lags behind is
   /// brought without them.)
@@ -202,14 +204,16 @@ struct NamespaceTransaction {
     let bytes = parts.reduce(0) { $0 + $1.bytes.count }
     guard bytes > 0 else { return }
     try copies.allowance.require(UInt64(bytes), used: try usedBytes())
+    try copies.allowance.requireDisk(UInt64(bytes), at: copies.directory)
   }
 
-  /// Rows may go over the quota by an eighth: so a server that lags can be brought along, and whoever
-  /// has only rows does not fill the disk with them. Those that become fewer are never refused.
-  private func requireRoom(forRows bytes: Int) throws {
+  /// Rows may go over the quota by an eighth, and those that a server lacked by a fourth: so one that lags can
+  /// be brought along, and whoever has only rows does not fill the disk with them. Those that become fewer
+  /// are never refused.
+  private func requireRoom(forRows bytes: Int, over part: UInt64 = 8) throws {
     guard bytes > 0 else { return }
     let used = try usedBytes()
-    try copies.allowance.require(UInt64(bytes), used: used - used / 8)
+    try copies.allowance.require(UInt64(bytes), used: used - used / part)
   }
 
   /// Bytes of the copies and of what is used of the database; 0 where there is no quota.

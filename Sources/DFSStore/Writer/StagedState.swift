@@ -3,7 +3,7 @@ internal import GRDB
 internal import Synchronization
 
 /// The rows of a transfer on their way: a database of its own in `tmp/`, so that an unfinished transfer
-/// changes nothing and any number of rows fits. It need not survive a crash.
+/// changes nothing and any number of rows fits that the user's quota allows. It need not survive a crash.
 final class StagedState: Sendable {
   let path: String
   private let state: Mutex<State>
@@ -11,8 +11,29 @@ final class StagedState: Sendable {
   private struct State {
     /// nil once the rows were taken or dropped.
     var queue: DatabaseQueue?
-    var digest = RowDigest.empty
+    var rows = Rows()
   }
+
+  /// What all rows come to.
+  private struct Rows {
+    var digest = RowDigest.empty
+    var bytes: UInt64 = 0
+
+    static func += (sum: inout Rows, row: (DFSCore.Row, RowDigest)) {
+      sum.digest += row.1
+      sum.bytes += UInt64(row.0.approximateBytes)
+    }
+
+    static func -= (sum: inout Rows, row: DFSCore.Row) {
+      sum.digest -= RowDigest(of: row)
+      sum.bytes -= min(sum.bytes, UInt64(row.approximateBytes))
+    }
+  }
+
+  private let staged = Atomic<UInt64>(0)
+
+  /// About how many bytes the rows take; never waits.
+  var bytes: UInt64 { staged.load(ordering: .relaxed) }
 
   init(path: String) throws(DFSError) {
     self.path = path
@@ -37,7 +58,7 @@ final class StagedState: Sendable {
     do {
       try state.withLock { state in
         guard let queue = state.queue else { throw Self.ended }
-        var digest = digest
+        var rows = Rows(digest: digest)
         try queue.writeWithoutTransaction { db in
           try db.execute(sql: "ATTACH DATABASE ? AS own", arguments: [path])
           defer { try? db.execute(sql: "DETACH DATABASE own") }
@@ -48,11 +69,14 @@ final class StagedState: Sendable {
                 INSERT INTO main.entry SELECT * FROM own.entry;
                 INSERT INTO main.attribute SELECT * FROM own.attribute;
                 """)
-            for key in without { try Self.remove(key, &digest, db) }
+            let pages = try UInt64.fetchOne(db, sql: "PRAGMA main.page_count") ?? 0
+            rows.bytes = pages * 4096
+            for key in without { try Self.remove(key, &rows, db) }
             return .commit
           }
         }
-        state.digest = digest
+        state.rows = rows
+        staged.store(rows.bytes, ordering: .relaxed)
       }
     } catch {
       throw .database(error, path)
@@ -61,8 +85,8 @@ final class StagedState: Sendable {
 
   /// Adds a page; a row that comes again replaces the one before.
   func add(_ rows: [DFSCore.Row]) throws(DFSError) {
-    try change { digest, db in
-      for row in rows { try Self.add(row, &digest, db) }
+    try change { sum, db in
+      for row in rows { try Self.add(row, &sum, db) }
     }
     CrashPoint.reached(.rowsStaged)
   }
@@ -70,26 +94,27 @@ final class StagedState: Sendable {
   /// Performs changes in order. Rows that were read before or after one of them are in the end as all
   /// of them left them.
   func perform(_ entries: [LogEntry]) throws(DFSError) {
-    try change { digest, db in
+    try change { sum, db in
       for entry in entries {
         for write in entry.change.writes {
           if let value = write.value {
-            try Self.add(Row(key: write.key, change: entry.number, value: value), &digest, db)
+            try Self.add(Row(key: write.key, change: entry.number, value: value), &sum, db)
           } else {
-            try Self.remove(write.key, &digest, db)
+            try Self.remove(write.key, &sum, db)
           }
         }
       }
     }
   }
 
-  private func change(_ body: (inout RowDigest, Database) throws -> Void) throws(DFSError) {
+  private func change(_ body: (inout Rows, Database) throws -> Void) throws(DFSError) {
     do {
       try state.withLock { state in
         guard let queue = state.queue else { throw Self.ended }
-        var digest = state.digest
-        try queue.write { db in try body(&digest, db) }
-        state.digest = digest
+        var rows = state.rows
+        try queue.write { db in try body(&rows, db) }
+        state.rows = rows
+        staged.store(rows.bytes, ordering: .relaxed)
       }
     } catch {
       throw .database(error, path)
@@ -101,21 +126,21 @@ final class StagedState: Sendable {
   }
 
   private static func remove(
-    _ key: RowKey, _ digest: inout RowDigest, _ db: Database
+    _ key: RowKey, _ rows: inout Rows, _ db: Database
   ) throws {
     guard let old = try RowTables.row(key, db) else { return }
     try RowTables.delete(key, db)
-    digest -= RowDigest(of: old)
+    rows -= old
   }
 
   private static func add(
-    _ row: DFSCore.Row, _ digest: inout RowDigest, _ db: Database
+    _ row: DFSCore.Row, _ rows: inout Rows, _ db: Database
   ) throws {
     try RowTables.check(row.key, row.value)
-    if let old = try RowTables.row(row.key, db) { digest -= RowDigest(of: old) }
+    if let old = try RowTables.row(row.key, db) { rows -= old }
     let new = RowDigest(of: row)
     try RowTables.put(row, new, db)
-    digest += new
+    rows += (row, new)
   }
 
   /// Ends the adding and closes the file.
@@ -125,7 +150,7 @@ final class StagedState: Sendable {
       return try state.withLock { state in
         try state.queue?.close()
         state.queue = nil
-        return state.digest
+        return state.rows.digest
       }
     } catch {
       throw .database(error, path)

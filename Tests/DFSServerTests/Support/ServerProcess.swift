@@ -52,14 +52,19 @@ final class ServerProcess: Sendable {
     }
   }
 
-  /// Runs `dfs` to its end.
-  static func run(_ arguments: [String], input: String = "") async throws -> Result {
+  /// Runs `dfs`, or another program of this package, to its end.
+  static func run(
+    _ arguments: [String], input: String = "", program: String? = nil
+  ) async throws -> Result {
     let files = TestServer.temporaryDirectory()
     let process = try process(arguments, files)
+    if let program {
+      process.executableURL = URL(fileURLWithPath: BuiltProgram.path(program))
+    }
     try input.write(toFile: files + "/input", atomically: false, encoding: .utf8)
     process.standardInput = FileHandle(forReadingAtPath: files + "/input")
     try process.run()
-    try await eventually("dfs ends", within: .seconds(30)) { !process.isRunning }
+    try await eventually("\(program ?? "dfs") ends", within: .seconds(60)) { !process.isRunning }
     defer { try? FileManager.default.removeItem(atPath: files) }
     return Result(
       status: process.terminationStatus, output: text(files + "/output"),
