@@ -109,6 +109,34 @@ import Testing
     }
   }
 
+  /// A server that alone has the last change, and whose log is nonsense, is asked for it a few times for
+  /// the others, not for ever.
+  @Test func aSourceThatTellsExtremesIsNotAskedForEver() {
+    for number in Self.numbers where number > Limits.number {
+      var bench = Bench()
+      bench.takeView()
+      bench.append()
+      bench.silent = .of(1, 2, 3)
+      bench.append([.note("b", 1)])
+      var other = bench.other(2)
+      other.coordinator.saw(bench.coordinator.view)
+      // The hostile one is heard first.
+      var queue = Array(other.coordinator.takeView(reachable: .all).reversed())[...]
+      var asked = 0
+      for _ in 0..<1000 {
+        guard let action = queue.popFirst() else { break }
+        guard case .send(let server, let request, let token) = action else { continue }
+        var reply = other.answer(request, by: server)
+        if case .log = request, server == ServerIndex(3) {
+          asked += 1
+          reply = Self.lie(6, number, in: reply)
+        }
+        queue += other.coordinator.receive(reply, token: token)
+      }
+      #expect(queue.isEmpty && (1...8).contains(asked), "asked \(asked) times, \(number)")
+    }
+  }
+
   private static func lie(
     _ kind: Int, _ number: UInt64, in reply: NamespaceReply
   ) -> NamespaceReply {

@@ -12,14 +12,17 @@ import Testing
     Head(view: View(round: round, client: ClientID(66)), number: number, digest: .empty)
   }
 
-  /// Four servers with a change, of which the fourth lies to a new client.
-  private func bench(_ lie: @escaping (NamespaceReply) -> NamespaceReply) -> Bench {
+  /// Four servers with a change, of which one lies to a new client. (The first is heard before the truth is
+  /// decided, the last after that.)
+  private func bench(
+    liar: Int = 3, _ lie: @escaping (NamespaceReply) -> NamespaceReply
+  ) -> Bench {
     var bench = Bench()
     bench.takeView()
     bench.append()
     var other = bench.other(2)
     other.coordinator.saw(bench.coordinator.view)
-    other.lies[ServerIndex(3)] = lie
+    other.lies[ServerIndex(liar)] = lie
     return other
   }
 
@@ -34,32 +37,33 @@ import Testing
       #expect(bench.coordinator.head.number == number, comment)
       #expect(!bench.coordinator.needsNewView, comment)
     }
-    let promised = bench.disks.prefix(3).map(\.current.replica.promised.round)
+    let honest = (0..<4).filter { bench.lies[ServerIndex($0)] == nil }
+    let promised = honest.map { bench.disks[$0].current.replica.promised.round }
     #expect(promised.allSatisfy { $0 < 100 }, comment)
   }
 
   /// It was carried to the others, until no greater one was left.
   @Test func anAbsurdRoundIsNotCarriedOn() {
-    for round in absurd {
-      var refusing = bench { _ in .refused(View(round: round, client: ClientID(66))) }
-      expectWork(&refusing, "refused in round \(round)")
-      var promising = bench { reply in
+    for (round, liar) in absurd.flatMap({ round in (0..<4).map { (round, $0) } }) {
+      var refusing = bench(liar: liar) { _ in .refused(View(round: round, client: ClientID(66))) }
+      expectWork(&refusing, "DFS\(liar + 1) refused in round \(round)")
+      var promising = bench(liar: liar) { reply in
         if case .promised = reply { .promised(self.head(round, 1)) } else { reply }
       }
-      expectWork(&promising, "promised with a head of round \(round)")
+      expectWork(&promising, "DFS\(liar + 1) promised with a head of round \(round)")
     }
   }
 
   @Test func anAbsurdNumberOfChangesIsNotTheTruth() {
-    for number in absurd {
-      var lying = bench { reply in
+    for (number, liar) in absurd.flatMap({ number in (0..<4).map { (number, $0) } }) {
+      var lying = bench(liar: liar) { reply in
         if case .promised(let head) = reply {
           .promised(self.head(head.view.round, number))
         } else {
           reply
         }
       }
-      expectWork(&lying, "number \(number)")
+      expectWork(&lying, "DFS\(liar + 1) told number \(number)")
     }
   }
 

@@ -169,6 +169,36 @@ import Testing
     try FileManager.default.removeItem(atPath: directory)
   }
 
+  /// Nobody can be sent away for room, since there was none from the beginning.
+  @Test func withoutAnyDescriptorNothingSpins() async throws {
+    let directory = TestServer.temporaryDirectory()
+    try "Alice secret\n".write(toFile: directory + "/dfs.conf", atomically: true, encoding: .utf8)
+    let server = try await ServerProcess(directory + "/DFS1")
+    let alice = try await TestClient.loggedIn(port: server.port)
+    func limit(_ count: Int) throws {
+      let limiting = try Process.run(
+        URL(fileURLWithPath: "/usr/bin/prlimit"),
+        arguments: ["--pid", "\(server.pid)", "--nofile=\(count):1024"])
+      limiting.waitUntilExit()
+      #expect(limiting.terminationStatus == 0)
+    }
+    try limit(4)
+    let sockets = try (0..<5).map { _ in try Loopback.connect(port: server.port) }
+    try await eventually("it says so") {
+      server.errors.contains("no connection can be accepted for a moment")
+    }
+    let before = try processorSeconds(server.pid)
+    try await Task.sleep(for: .seconds(1))
+    let used = try processorSeconds(server.pid) - before
+    #expect(used < 0.4, "\(used) s of processor time in a second")
+    try await alice.ask(.ping)
+    try limit(1024)
+    try await TestClient.loggedIn(port: server.port).ask(.ping)
+    for socket in sockets { close(socket) }
+    #expect(try await server.end(SIGTERM) == 0)
+    try FileManager.default.removeItem(atPath: directory)
+  }
+
   private func processorSeconds(_ pid: Int32) throws -> Double {
     let text = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
     let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
