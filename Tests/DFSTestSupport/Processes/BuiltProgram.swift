@@ -15,5 +15,6 @@ public enum BuiltProgram {
   private static var root: URL {
     URL(fileURLWithPath: #filePath)
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
   }
 }
