@@ -1,5 +1,6 @@
 internal import DFSCore
 
+/// What the coordinator knows of each server and of each message, and which answers it believes.
 extension NamespaceReply {
   /// Whether its numbers are some that an honest server can have: the next one is one, too. (What comes from
   /// a server is within `Limits.number` once it is decoded; here nothing is calculated with the last.)
