@@ -12,9 +12,14 @@ public enum BuiltProgram {
     root.appendingPathComponent("scripts/\(name)").path
   }
 
+  /// The folder of Package.swift, in which this file is somewhere.
   private static var root: URL {
-    URL(fileURLWithPath: #filePath)
-      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
+    var folder = URL(fileURLWithPath: #filePath)
+    repeat {
+      folder.deleteLastPathComponent()
+    } while folder.path != "/"
+      && !FileManager.default.fileExists(
+        atPath: folder.appendingPathComponent("Package.swift").path)
+    return folder
   }
 }
