@@ -1,28 +1,5 @@
 internal import DFSCore
 
-/// What the coordinator knows of each server and of each message, and which answers it believes.
-extension NamespaceReply {
-  /// Whether its numbers are some that an honest server can have: the next one is one, too. (What comes from
-  /// a server is within `Limits.number` once it is decoded; here nothing is calculated with the last.)
-  var isWithinBounds: Bool {
-    switch self {
-    case .promised(let head), .installed(let head), .applied(let head), .behind(let head),
-      .head(let head), .foreign(let head):
-      head.isWithinBounds
-    case .refused(let view): view.round < Limits.number
-    case .log(_, let entries, let head):
-      head.isWithinBounds && entries.allSatisfy { $0.number < Limits.number }
-    case .missingParts: true
-    }
-  }
-}
-
-extension Head {
-  fileprivate var isWithinBounds: Bool {
-    number < Limits.number && view.round < Limits.number
-  }
-}
-
 /// What the coordinator knows of a server, of a message under way, and of the change under way.
 extension Coordinator {
   enum Peer: Hashable {
