@@ -23,11 +23,10 @@ struct Batch {
   static let commandSeconds = 120.0
   /// Of the last command, once all servers are honest.
   private static let lastSeconds = 60.0
-  private static let commands = 10
-  /// In which most clients try to connect again.
-  private static let reconnectSeconds = 2.5
+  private static let commands = 12
+  private static let singles = 6
   /// dfc keeps 8 MiB of contents, and a frame may have some more.
-  private static let memoryBound = 400 << 20
+  private static let memoryBound = 600 << 20
 
   let setting: Setting
   let number: UInt64
@@ -42,6 +41,7 @@ struct Batch {
   /// What was done.
   struct Report {
     var processes = 0
+    var seen: UInt64 = 0
     var commands = 0
     /// Resident, of any process.
     var peak = 0
@@ -49,6 +49,7 @@ struct Batch {
 
     mutating func add(_ other: Report) {
       processes += other.processes
+      seen += other.seen
       commands += other.commands
       peak = max(peak, other.peak)
       if other.longest.seconds > longest.seconds { longest = other.longest }
@@ -79,12 +80,13 @@ struct Batch {
 
   /// Most are several commands of one process; in the others each is a process, and more of the login's
   /// answers are changed.
-  private var isPrompt: Bool { number % 4 != 3 }
+  private var isPrompt: Bool { number % 8 != 7 }
 
   /// - Parameter isLasting: whether it goes on, as a prompt, until `isStopped`.
   mutating func run(isLasting: Bool, isStopped: () -> Bool) throws {
     // Few, so that commands come far, or many, so that several of one command are changed.
     let percent = random.pick([5, 15, 30, 50])
+    defer { report.seen += seen }
     for relay in relays {
       relay.turn(
         Relay.Hostility(
@@ -96,7 +98,7 @@ struct Batch {
     if isPrompt {
       repeat { try prompt(isLasting, isStopped) } while isLasting && goesOn(isStopped)
     } else {
-      for _ in 0..<Self.commands where goesOn(isStopped) { try single(isStopped) }
+      for _ in 0..<Self.singles where goesOn(isStopped) { try single(isStopped) }
     }
   }
 
@@ -128,9 +130,11 @@ struct Batch {
     while dfc.isRunning, isLasting || count < Self.commands, goesOn(isStopped) {
       command = Command(&random, setting.files, own)
       count += 1
-      waitForHostile()
+      let seen = seen
       dfc.say(command.line)
       watch(dfc, command, isStopped) { dfc.isIdle }
+      // A fresh client listens sooner than one that tries again only later, or uses that server no more.
+      guard isLasting || seen < self.seen && isConnected(within: 1) else { break }
     }
     // Only the first login may be the end of a prompt.
     let hasLeft = !dfc.isRunning && dfc.crash == nil && count > 0
@@ -140,10 +144,16 @@ struct Batch {
     end(dfc, command)
   }
 
-  /// Waits until the client is connected again to what would answer it wrongly, or tries that only later.
-  private func waitForHostile() {
-    let end = Date().addingTimeInterval(Self.reconnectSeconds)
-    while Date() < end, relays.count(where: \.isUsed) < min(relays.count, 3) { usleep(20_000) }
+  private var seen: UInt64 { relays.reduce(0) { $0 + $1.seen } }
+
+  /// Waits until the client is connected to what will answer it wrongly.
+  private func isConnected(within seconds: Double) -> Bool {
+    let end = Date().addingTimeInterval(seconds)
+    while relays.count(where: \.isUsed) < min(relays.count, 3) {
+      guard Date() < end else { return false }
+      usleep(10_000)
+    }
+    return true
   }
 
   private mutating func end(_ dfc: Child, _ command: Command) {
@@ -182,7 +192,7 @@ struct Batch {
         return dfc.kill()
       }
       usleep(UInt32(pause))
-      pause = min(pause * 1.3, 20_000)
+      pause = min(pause * 1.3, 50_000)
     }
     let seconds = -start.timeIntervalSinceNow
     if seconds > report.longest.seconds { report.longest = (seconds, command.line) }
@@ -214,23 +224,24 @@ struct Command {
     self.got = got
   }
 
-  /// Any of those that `Recording.script` has; of the large file seldom, since other answers are more.
+  /// Any of those that `Recording.script` has, those seldom that take long.
   init(_ random: inout SplitMix64, _ files: String, _ own: String) {
     let back = "\(own)/back"
     unlink(back)
     let lines = [
       "mkdir -p a/b", "put \(files)/small a/", "put \(files)/small \(files)/middle a/",
-      "put \(files)/middle a/b/", "list", "list a/ --json", "where large", "where a/small",
-      "get -r a \(own)/tree", "mv a/small a/b/moved", "mv a/b/moved a/small", "status",
-      "status --json", "verify a", "verify --all", "heal", "scrub", "rm -r a/b", "rm a/middle",
-      "put \(files)/large",
+      "put \(files)/middle a/b/", "list", "list", "list a/ --json", "list a/b/", "where large",
+      "where a/small a/middle", "mv a/small a/b/moved", "mv a/b/moved a/small", "mv a/middle a/b/",
+      "status", "status --json", "verify a/small", "verify a", "heal", "scrub", "rm -r a/b",
+      "rm a/middle",
     ]
+    let long = ["get -r a \(own)/tree", "verify --all", "put \(files)/large"]
     let gets = [("a/small", "small"), ("a/middle", "middle"), ("large", "large")]
-    let choice = random.below(lines.count + 8)
-    if choice < lines.count {
-      self.init(line: lines[choice], got: nil)
-    } else {
-      let (path, name) = gets[max(0, choice - lines.count - 5)]
+    switch random.below(100) {
+    case ..<75: self.init(line: random.pick(lines), got: nil)
+    case ..<80: self.init(line: random.pick(long), got: nil)
+    default:
+      let (path, name) = gets[random.pick([0, 0, 0, 1, 1, 1, 2])]
       self.init(line: "get \(path) \(back)", got: (back, "\(files)/\(name)"))
     }
   }

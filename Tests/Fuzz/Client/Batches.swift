@@ -6,7 +6,7 @@ import Synchronization
 /// Batches on several threads, most of which wait for a dfc that waits for a server.
 final class Batches: Sendable {
   /// Users of whom each has several clients at a time, that hear of each other's changes.
-  static let users = 16
+  static let users = 32
   /// With one hostile server fewer answers are changed, and more clients wait.
   private static func workers(_ hostile: Int) -> Int { hostile == 1 ? 80 : 40 }
   /// The first ones last as long as the run, to show whether memory grows.
@@ -25,11 +25,17 @@ final class Batches: Sendable {
 
   /// The files of all users, with honest servers.
   static func prepare(_ servers: FourServers, _ files: String) throws {
-    for user in ServerFuzz.users.prefix(users) {
+    let children = try ServerFuzz.users.prefix(users).map { user in
+      let own = "\(files)/\(user)"
+      try FileManager.default.createDirectory(atPath: own, withIntermediateDirectories: true)
       let conf = try Recording.configuration(
-        servers, ports: servers.addresses.map(\.port), files, "prepare", user: user)
-      try Recording.dfc(
-        conf, "mkdir a\nput \(files)/small \(files)/middle a/\nput \(files)/large\n", files)
+        servers, ports: servers.addresses.map(\.port), own, "prepare", user: user)
+      let lines = "mkdir a\nput \(files)/small \(files)/middle a/\nput \(files)/large\n"
+      return try Child("dfc", [conf, "--quiet", "--timeout", "60s"], input: lines, files: own)
+    }
+    for child in children where !child.wait(seconds: 120) || child.status != 0 {
+      child.kill()
+      throw FuzzFailure("the files of a user could not be put: \(child.errors)")
     }
   }
 
@@ -47,7 +53,8 @@ final class Batches: Sendable {
 
   var summary: String {
     let (ended, report) = state.withLock { ($0.ended, $0.report) }
-    return "\(ended) batches to \(next.load(ordering: .relaxed)), \(report.commands) commands in "
+    return
+      "\(ended) batches to \(next.load(ordering: .relaxed)), \(report.seen) answers, \(report.commands) commands in "
       + "\(report.processes) processes of dfc, of which one had \(report.peak >> 20) MiB resident at "
       + "most; the longest took \(Int(report.longest.seconds)) s ('\(report.longest.command)')"
   }

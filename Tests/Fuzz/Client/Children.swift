@@ -41,6 +41,8 @@ final class Child {
   }
 
   var id: Int32 { process.processIdentifier }
+  /// Of one that has ended.
+  var status: Int32 { process.terminationStatus }
   var isRunning: Bool { process.isRunning }
   var errors: String { text("errors") }
   var output: String { text("output") }

@@ -64,6 +64,9 @@ final class Relay: Sendable {
   var requests: [RawFrame] { state.withLock { $0.requests } }
   var answers: [RawFrame] { state.withLock { $0.answers } }
 
+  /// Answers that came while it was hostile.
+  var seen: UInt64 { state.withLock { $0.seen } }
+
   /// Whether a client is logged in through it.
   var isUsed: Bool { state.withLock { $0.ready > 0 } }
 
@@ -166,10 +169,12 @@ final class Relay: Sendable {
     var mutator = Mutator(seed: hostility.seed, number)
     let percent = wasLoggedIn ? hostility.percent : hostility.loginPercent
     guard mutator.random.chance(percent) else { return (honest, false) }
-    if mutator.random.chance(4) { return (mutator.broken(frame), true) }
-    var changed = mutator.mutated(frame, hostility.others)
-    // Mostly an answer to the question that was asked, or it would only end the connection.
-    if mutator.random.chance(90) { changed.id = frame.id }
+    // Most leave the connection as it is, or few would reach what comes after it was made.
+    if mutator.random.chance(2) { return (mutator.broken(frame), true) }
+    var changed =
+      mutator.random.chance(80)
+      ? mutator.plausible(frame, hostility.others) : mutator.mutated(frame, hostility.others)
+    if mutator.random.chance(97) { changed.id = frame.id }
     let bytes = changed.encoded
     return (bytes, bytes != honest)
   }

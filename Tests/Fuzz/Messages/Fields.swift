@@ -30,6 +30,16 @@ indirect enum Value: Hashable, Sendable {
     case .bytes, .message: break
     }
   }
+
+  mutating func move(by step: UInt64, isLess: Bool) {
+    switch self {
+    case .varint(let number), .fixed64(let number):
+      set(isLess ? number &- min(step, number) : number &+ step)
+    case .fixed32(let number):
+      set(isLess ? UInt64(number) - min(step, UInt64(number)) : UInt64(number) + step)
+    case .bytes, .message: break
+    }
+  }
 }
 
 extension [Field] {

@@ -109,6 +109,34 @@ struct Mutator {
     }
   }
 
+  /// What could be true: another answer to such a question, a number nearby, another bit. Unlike most of
+  /// what `mutated` makes it can be decoded, and so the connection stays.
+  mutating func plausible(_ frame: RawFrame, _ others: [RawFrame]) -> RawFrame {
+    var frame = frame
+    if !frame.body.isEmpty, random.chance(50) {
+      flip(&frame.body)
+    } else if random.chance(25) {
+      frame = random.pick([frame] + others.filter { $0.kind == frame.kind })
+    } else if random.chance(75) {
+      let step = UInt64(1 + random.below(random.chance(80) ? 2 : 5000))
+      let isLess = random.chance(50)
+      var place = random.below(frame.header.count(\.isNumber))
+      frame.header.edit(&place, \.isNumber) { $0[$1].value.move(by: step, isLess: isLess) }
+    } else {
+      var (place, copy) = (random.below(frame.header.count(\.isBytes)), random)
+      frame.header.edit(&place, \.isBytes) { fields, index in
+        guard case .bytes(var bytes) = fields[index].value, !bytes.isEmpty else { return }
+        bytes[copy.below(bytes.count)] ^= 1 << UInt8(copy.below(8))
+        fields[index].value = .bytes(bytes)
+      }
+    }
+    return frame
+  }
+
+  private mutating func flip(_ bytes: inout [UInt8]) {
+    bytes[random.below(bytes.count)] ^= 1 << UInt8(random.below(8))
+  }
+
   /// A whole session: some of its numbers are others wherever they are, and some frames are mutated.
   mutating func session(_ frames: [RawFrame]) -> [RawFrame] {
     var session = Array(frames.prefix(10 + random.below(90)))

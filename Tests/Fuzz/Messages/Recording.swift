@@ -56,7 +56,7 @@ struct Recording {
     Set((requests + answers).map(\.kind)).sorted().map(String.init).joined(separator: " ")
   }
 
-  static func dfc(_ conf: String, _ script: String, _ files: String) throws {
+  private static func dfc(_ conf: String, _ script: String, _ files: String) throws {
     let dfc = try Child("dfc", [conf, "--quiet"], input: script, files: files)
     guard dfc.wait(seconds: 120) else { throw FuzzFailure("dfc did not end while it was recorded") }
   }
