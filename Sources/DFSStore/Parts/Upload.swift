@@ -30,12 +30,15 @@ final class Upload: Sendable {
 
   let id: PartID
   let length: UInt64
+  /// Counts the uploads of the user.
+  let number: UInt64
   private let path: String
   private let state = Mutex(State())
 
-  init(id: PartID, length: UInt64, path: String) {
+  init(id: PartID, length: UInt64, number: UInt64 = 0, path: String) {
     self.id = id
     self.length = length
+    self.number = number
     self.path = path
   }
 
@@ -46,8 +49,11 @@ final class Upload: Sendable {
     state.withLock { $0.next == 0 && !$0.isBusy && $0.failure == nil }
   }
 
-  /// Bytes that have come.
-  var bytes: UInt64 { state.withLock { $0.next } }
+  /// Bytes that have come, and are here.
+  var bytes: UInt64 { state.withLock { $0.failure == nil ? $0.next : 0 } }
+
+  /// Nothing of it is here; its pieces that still come are refused.
+  var hasFailed: Bool { state.withLock { $0.failure != nil } }
 
   private enum Admission { case go, wait, fail(DFSError) }
 

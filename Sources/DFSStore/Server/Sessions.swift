@@ -34,6 +34,16 @@ final class Sessions: Sendable {
     var claims: [PartID: Claim] = [:]
     var counter: UInt64 = 0
     var ended = EndedSessions()
+
+    /// Those that failed count no more, and are forgotten after a while.
+    var hasRoomForUpload: Bool {
+      mutating get {
+        guard uploads.count >= Sessions.uploadBound else { return true }
+        let old = counter - min(counter, Sessions.failedBound)
+        uploads = uploads.filter { $0.value.number > old || !$0.value.hasFailed }
+        return uploads.values.count { !$0.hasFailed } < Sessions.uploadBound
+      }
+    }
   }
 
   /// The sessions that ended last, for requests that were under way when they did.
@@ -58,6 +68,8 @@ final class Sessions: Sendable {
 
   /// Copies of one user that may be on their way at once (each has a descriptor).
   static let uploadBound = 512
+  /// So many uploads later no piece of one that failed comes any more: a connection has fewer under way.
+  private static let failedBound: UInt64 = 4096
   /// Versions that one session may hold; more are not held.
   static let holdBound = 65_536
 
@@ -75,12 +87,13 @@ final class Sessions: Sendable {
       guard !state.ended.contains(session) else { return (nil, nil, true) }
       let present = state.uploads[key]
       if let present, extent.offset > 0 || present.isUntouched { return (present, nil, false) }
-      guard present != nil || state.uploads.count < Self.uploadBound else {
+      guard present != nil || state.hasRoomForUpload else {
         return (nil, nil, false)
       }
       state.counter += 1
       let path = "\(directory)/\(extent.id).\(session).\(state.counter)"
-      let upload = Upload(id: extent.id, length: extent.length, path: path)
+      let upload = Upload(
+        id: extent.id, length: extent.length, number: state.counter, path: path)
       state.uploads[key] = upload
       return (upload, present, false)
     }

@@ -10,17 +10,19 @@ extension UserStore {
   public func putPart(
     session: UInt64, _ extent: PartExtent, bytes: some Collection<UInt8> & Sendable, durable: Bool
   ) async throws {
-    try await requireRoom(for: extent, bytes.count)
     let upload = try sessions.upload(session, extent, directory: copies.temporaryDirectory)
     try await upload.takeTurn(extent)
     let durable = durable || options.syncAlways
-    let isComplete = try await queues.bulk.run {
-      do throws(DFSError) {
-        return try self.write(upload, extent, bytes, durable, session)
-      } catch {
-        upload.fail(error)
-        throw error
+    let isComplete: Bool
+    do {
+      try await requireRoom(for: extent, bytes.count)
+      isComplete = try await queues.bulk.run {
+        try self.write(upload, extent, bytes, durable, session)
       }
+    } catch {
+      // Those that come after it are answered, too.
+      upload.fail(error as? DFSError ?? DFSError(.inputOutput, "\(extent.id)", cause: error))
+      throw error
     }
     if isComplete {
       try await found(extent.id)

@@ -1,0 +1,61 @@
+import DFSCore
+import DFSTestSupport
+import Foundation
+import Synchronization
+import Testing
+
+@testable import DFSStore
+
+/// Uploads for which there is no room: each piece is answered, and nothing of them stays.
+@Suite struct UploadRefusalTests {
+  private let place = TemporaryDirectory()
+
+  private func user() async throws -> (ServerStore, UserStore) {
+    let store = try Fixture.open(place.path)
+    let user = try await store.user(Fixture.alice)
+    user.setQuota(4 << 20)
+    return (store, user)
+  }
+
+  private func put(
+    _ user: UserStore, _ id: PartID, _ piece: Int, of count: Int
+  ) async -> DFSError.Code? {
+    let bytes = Fixture.bytes(Limits.chunkBytes)
+    return await failure {
+      try await user.putPart(
+        session: 1,
+        UserStore.extent(id, bytes, piece * Limits.chunkBytes, count * Limits.chunkBytes),
+        bytes: bytes, durable: false)
+    }
+  }
+
+  /// The first piece is refused, since all is too much; those behind it waited for it for ever.
+  @Test func piecesBehindARefusedOneAreRefused() async throws {
+    let (store, user) = try await user()
+    let id = partID(VersionID.random(), 0)
+    let answers = Mutex<[DFSError.Code?]>([])
+    let task = Task {
+      for piece in 0..<8 {
+        let code = await put(user, id, piece, of: 8)
+        answers.withLock { $0.append(code) }
+      }
+    }
+    try await eventually("all pieces are answered") { answers.withLock { $0.count } == 8 }
+    await task.value
+    #expect(answers.withLock { $0 } == Array(repeating: .quotaExceeded, count: 8))
+    // It may be begun anew once there is room.
+    user.setQuota(20 << 20)
+    for piece in 0..<8 { #expect(await put(user, id, piece, of: 8) == nil) }
+    await store.close()
+  }
+
+  /// A connection that was refused often is not told that it has too many uploads under way.
+  @Test func refusedUploadsAreNotUnderWay() async throws {
+    let (store, user) = try await user()
+    for _ in 0..<Sessions.uploadBound + 10 {
+      #expect(await put(user, partID(VersionID.random(), 0), 0, of: 8) == .quotaExceeded)
+    }
+    #expect(await put(user, partID(VersionID.random(), 0), 0, of: 1) == nil)
+    await store.close()
+  }
+}
