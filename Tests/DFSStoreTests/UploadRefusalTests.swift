@@ -58,4 +58,47 @@ import Testing
     #expect(await put(user, partID(VersionID.random(), 0), 0, of: 1) == nil)
     await store.close()
   }
+
+  /// Three pieces have come, and the fourth is over the quota: the three take nothing any more.
+  @Test func whatFailedOnTheWayTakesNothing() async throws {
+    let (store, user) = try await user()
+    user.setQuota(20 << 20)
+    let id = partID(VersionID.random(), 0)
+    for piece in 0..<3 { #expect(await put(user, id, piece, of: 4) == nil) }
+    #expect(user.sessions.uploadedBytes == UInt64(3 * Limits.chunkBytes))
+    user.setQuota(2 << 20)
+    #expect(await put(user, id, 3, of: 4) == .quotaExceeded)
+    #expect(user.sessions.uploadedBytes == 0)
+    let folder = place.path + "/alice/tmp"
+    try await eventually("its file is gone") {
+      try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty
+    }
+    #expect(await put(user, partID(VersionID.random(), 0), 0, of: 1) == nil)
+    await store.close()
+  }
+
+  /// What the writer gave up takes nothing either, whole or on its way, and what still comes of it is
+  /// refused.
+  @Test func whatIsDroppedTakesNothing() async throws {
+    let (store, user) = try await user()
+    let version = VersionID.random()
+    let (whole, begun) = (partID(version, 0), partID(version, 1))
+    #expect(await put(user, whole, 0, of: 1) == nil)
+    #expect(await put(user, begun, 0, of: 2) == nil)
+    try await user.dropParts([whole, begun])
+    #expect(user.sessions.uploadedBytes == 0)
+    for name in ["tmp", "parts"] {
+      let folder = place.path + "/alice/" + name
+      let files = try #require(FileManager.default.enumerator(atPath: folder)).filter {
+        "\($0)".contains("\(version)")
+      }
+      #expect(files.isEmpty, "\(files)")
+    }
+    #expect(await put(user, begun, 1, of: 2) == .cancelled)
+    #expect(await put(user, whole, 0, of: 1) == .cancelled)
+    // All of the quota is there again.
+    let other = partID(VersionID.random(), 0)
+    for piece in 0..<3 { #expect(await put(user, other, piece, of: 3) == nil) }
+    await store.close()
+  }
 }

@@ -9,7 +9,9 @@ internal import Synchronization
 /// - What a session began ends with it, and a late request of an ended session begins nothing. The
 ///   number of a session is never used again.
 /// - A version that a session holds is not removed.
-/// - A complete copy that no row asks for is not removed while a session that uploaded it lives.
+/// - A complete copy that no row asks for is not removed while a session that uploaded it lives,
+///   unless it is dropped.
+/// - No piece of a dropped copy is taken any more, unless a row asks for the copy.
 final class Sessions: Sendable {
   private struct UploadKey: Hashable {
     let session: UInt64
@@ -33,7 +35,10 @@ final class Sessions: Sendable {
     var unclaimed: [PartID: Unclaimed] = [:]
     var claims: [PartID: Claim] = [:]
     var counter: UInt64 = 0
-    var ended = EndedSessions()
+    /// The sessions that ended last, for requests that were under way when they did.
+    var ended = RecentValues<UInt64>(limit: 4096)
+    /// The copies that were dropped last, for pieces that were under way when they were.
+    var dropped = RecentValues<PartID>(limit: 4096)
 
     /// Those that failed count no more, and are forgotten after a while.
     var hasRoomForUpload: Bool {
@@ -43,24 +48,6 @@ final class Sessions: Sendable {
         uploads = uploads.filter { $0.value.number > old || !$0.value.hasFailed }
         return uploads.values.count { !$0.hasFailed } < Sessions.uploadBound
       }
-    }
-  }
-
-  /// The sessions that ended last, for requests that were under way when they did.
-  private struct EndedSessions {
-    static let bound = 4096
-    private var set: Set<UInt64> = []
-    private var ring: [UInt64] = []
-    private var next = 0
-
-    func contains(_ session: UInt64) -> Bool { set.contains(session) }
-
-    mutating func insert(_ session: UInt64) {
-      guard set.insert(session).inserted else { return }
-      if ring.count < Self.bound { return ring.append(session) }
-      set.remove(ring[next])
-      ring[next] = session
-      next = (next + 1) % Self.bound
     }
   }
 
@@ -122,7 +109,32 @@ final class Sessions: Sendable {
 
   /// A change asks for these copies: they are no orphans.
   func asked(_ ids: some Sequence<PartID>) {
-    state.withLock { state in for id in ids { state.unclaimed[id] = nil } }
+    state.withLock { state in
+      for id in ids {
+        state.unclaimed[id] = nil
+        state.dropped.remove(id)
+      }
+    }
+  }
+
+  /// These copies, which no row asks for, are not wanted any more, whoever uploads them.
+  func drop(_ ids: [PartID]) {
+    let ids = Set(ids)
+    let uploads = state.withLock { state -> [Upload] in
+      for id in ids {
+        state.unclaimed[id] = nil
+        state.dropped.insert(id)
+      }
+      let keys = state.uploads.keys.filter { ids.contains($0.id) }
+      return keys.compactMap { state.uploads.removeValue(forKey: $0) }
+    }
+    for upload in uploads { upload.fail(Self.wasDropped(upload.id)) }
+  }
+
+  func isDropped(_ id: PartID) -> Bool { state.withLock { $0.dropped.contains(id) } }
+
+  static func wasDropped(_ id: PartID) -> DFSError {
+    DFSError(.cancelled, "part \(id) was dropped by its writer")
   }
 
   /// Copies that were completed before `seconds` and that no change asked for since.
@@ -245,4 +257,26 @@ final class Sessions: Sendable {
       transfer?.discard()
     }
   }
+}
+
+/// The last values of many, as many as the limit says.
+private struct RecentValues<Value: Hashable> {
+  private let limit: Int
+  private var set: Set<Value> = []
+  private var ring: [Value] = []
+  private var next = 0
+
+  init(limit: Int) { self.limit = limit }
+
+  func contains(_ value: Value) -> Bool { set.contains(value) }
+
+  mutating func insert(_ value: Value) {
+    guard set.insert(value).inserted else { return }
+    if ring.count < limit { return ring.append(value) }
+    set.remove(ring[next])
+    ring[next] = value
+    next = (next + 1) % limit
+  }
+
+  mutating func remove(_ value: Value) { set.remove(value) }
 }

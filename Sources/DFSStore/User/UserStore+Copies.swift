@@ -10,6 +10,7 @@ extension UserStore {
   public func putPart(
     session: UInt64, _ extent: PartExtent, bytes: some Collection<UInt8> & Sendable, durable: Bool
   ) async throws {
+    if sessions.isDropped(extent.id) { try await requireAsked(extent.id) }
     let upload = try sessions.upload(session, extent, directory: copies.temporaryDirectory)
     try await upload.takeTurn(extent)
     let durable = durable || options.syncAlways
@@ -28,6 +29,15 @@ extension UserStore {
       try await found(extent.id)
       CrashPoint.reached(.copyNoted)
     }
+  }
+
+  /// A dropped copy is taken again if a row asks for it after all.
+  private func requireAsked(_ id: PartID) async throws {
+    let required = copies.required
+    guard try await read({ try CopyTables(db: $0, required: required).isAsked(id) }) else {
+      throw Sessions.wasDropped(id)
+    }
+    sessions.asked([id])
   }
 
   private func write(
@@ -54,6 +64,10 @@ extension UserStore {
       // Before the name is there, so that the collector never takes the copy for an orphan.
       sessions.completed(session, extent.id, nowSeconds: WallClock.seconds)
       try copies.complete(file, layout, checksums: checksums, durable: durable)
+      if sessions.isDropped(extent.id) {
+        try copies.remove([extent.id])
+        throw Sessions.wasDropped(extent.id)
+      }
       if !durable { writer.flushSoon() }
     }
     upload.endTurn(at: extent.offset + UInt64(bytes.count))
@@ -122,14 +136,15 @@ extension UserStore {
     try await writer.exclusive { state, database in try writer.syncCommits(&state, database) }
   }
 
-  /// Forgets uploaded copies that no row asks for.
+  /// Forgets uploaded copies that no row asks for, and what is under way of them.
   public func dropParts(_ ids: [PartID]) async throws {
-    let copies = copies
+    let (copies, sessions) = (copies, sessions)
     try await writer.exclusive { _, database in
       let unclaimed = try database.pool.read { db in
         let tables = CopyTables(db: db, required: copies.required)
         return try ids.filter { try !tables.isAsked($0) && !tables.isGarbage($0) }
       }
+      sessions.drop(unclaimed)
       try copies.remove(unclaimed)
     }
   }
