@@ -7,8 +7,12 @@ import Synchronization
 final class Batches: Sendable {
   /// Users of whom each has several clients at a time, that hear of each other's changes.
   static let users = 32
-  /// With one hostile server fewer answers are changed, and more clients wait.
-  private static func workers(_ hostile: Int) -> Int { hostile == 1 ? 80 : 40 }
+  /// With one hostile server fewer answers are changed, and more clients wait. A short run ends before
+  /// many have begun.
+  private static func workers(_ hostile: Int, _ inputs: UInt64) -> Int {
+    if hostile > 1 { return 40 }
+    return inputs < 1000 ? 80 : 160
+  }
   /// The first ones last as long as the run, to show whether memory grows.
   private static let lasting = 4
 
@@ -39,10 +43,11 @@ final class Batches: Sendable {
     }
   }
 
-  init(_ setting: Batch.Setting, from: UInt64) {
+  /// - Parameter inputs: answers that are to be changed.
+  init(_ setting: Batch.Setting, from: UInt64, inputs: UInt64) {
     self.setting = setting
     next = Atomic(from)
-    for worker in 0..<Self.workers(setting.hostile) {
+    for worker in 0..<Self.workers(setting.hostile, inputs) {
       group.enter()
       Thread.detachNewThread {
         self.work("\(setting.files)/worker\(worker)", isLasting: worker < Self.lasting)

@@ -37,7 +37,7 @@ struct ClientFuzz {
       others: recording.answers, tally: tally, findings: findings)
     let mount = try MountFuzz(batches, from: options.from)
     if mount == nil { say("no /dev/fuse: dfs-mount is left out") }
-    let commands = Batches(batches, from: options.from)
+    let commands = Batches(batches, from: options.from, inputs: inputs)
     func changed() -> UInt64 { tally.changed + (mount?.changed ?? 0) }
     func summary() -> String {
       "\(changed()) answers changed; \(commands.summary); \(mount?.summary ?? "no mount")"
