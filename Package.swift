@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 // The package: modules, executables and their tests. docs/ARCHITECTURE.md says which module may use
 // which; Tests/RepositoryRules enforces it.
 import PackageDescription
@@ -8,7 +8,7 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("MemberImportVisibility"),
   .enableUpcomingFeature("InternalImportsByDefault"),
-  .unsafeFlags(["-warnings-as-errors"]),
+  .treatAllWarnings(as: .error),
 ]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
@@ -43,16 +43,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-/// What people use is linked with Swift's own libraries in it, so that it runs where no Swift is.
-let selfContained: [LinkerSetting] = [
-  .unsafeFlags(["-static-stdlib"], .when(configuration: .release))
-]
-
 func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .executableTarget(
-    name: name, dependencies: dependencies,
-    swiftSettings: settings + [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))],
-    linkerSettings: selfContained)
+  .executableTarget(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -118,19 +110,24 @@ let package = Package(
       [
         "DFSCore", "DFSReplication", "DFSWire", nioCore, nioPosix, nioConcurrency, crypto, logging,
       ]),
-    module("DFSMount", ["DFSCore", "DFSClient", "CFuse", "CLinux", nioPosix, logging]),
+    module(
+      "DFSMount", ["DFSCore", "DFSClient", "CFuse", "CLinux", nioPosix, logging, unixSignals]),
+    module("DFSCommandLine", ["DFSCore", arguments, logging]),
 
     executable(
-      "dfs", ["DFSCore", "DFSServer", "DFSStore", arguments, logging, lifecycle, unixSignals]),
-    executable("dfc", ["DFSCore", "DFSClient", "CEdit", arguments, logging]),
-    executable("dfs-mount", ["DFSCore", "DFSClient", "DFSMount", arguments, logging]),
+      "dfs",
+      [
+        "DFSCore", "DFSServer", "DFSStore", "DFSCommandLine", arguments, logging, lifecycle,
+        unixSignals,
+      ]),
+    executable("dfc", ["DFSCore", "DFSClient", "DFSCommandLine", "CEdit", arguments, logging]),
+    executable(
+      "dfs-mount", ["DFSCore", "DFSClient", "DFSMount", "DFSCommandLine", arguments, logging]),
 
     .target(
       name: "DFSTestSupport",
       dependencies: ["DFSCore", "DFSReplication"],
-      path: "Tests/DFSTestSupport",
-      // The simulation runs thousands of worlds, in debug builds too.
-      swiftSettings: settings + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+      path: "Tests/DFSTestSupport", swiftSettings: settings),
     .executableTarget(
       name: "dfs-simulate", dependencies: ["DFSTestSupport"], path: "Tests/Simulate",
       swiftSettings: settings),
@@ -155,6 +152,7 @@ let package = Package(
     tests(
       "DFSClientTests",
       ["DFSCore", "DFSClient", "DFSReplication", "DFSWire", "DFSTestSupport", nioCore, logging]),
+    tests("DFSCommandLineTests", ["DFSCore", "DFSCommandLine", arguments, logging]),
     tests("DFSMountTests", ["DFSCore", "DFSClient", "DFSMount", "DFSTestSupport", logging]),
     // It names what only other packages use, since SwiftPM warns of what nobody names.
     tests("RepositoryRules", ["DFSCore"] + pinned),

@@ -1,29 +1,12 @@
-public import ArgumentParser
+internal import ArgumentParser
+internal import DFSCommandLine
 internal import DFSCore
 internal import DFSMount
-internal import Foundation
-public import Logging
+internal import Glibc
+internal import Logging
 
-/// Where dfs-mount begins: words of the command line keep bytes that are not UTF-8 (`ByteText`).
 @main enum Main {
-  static func main() async {
-    do {
-      var command = try DfsMount.parseAsRoot(ByteText.commandLine)
-      if var command = command as? any AsyncParsableCommand {
-        try await command.run()
-      } else {
-        try command.run()
-      }
-    } catch {
-      let (code, text) = (DfsMount.exitCode(for: error), DfsMount.fullMessage(for: error))
-      if code == .success, !text.isEmpty {
-        print(text)
-      } else if !text.isEmpty {
-        FileHandle.standardError.write(Data((text.printableLines + "\n").utf8))
-      }
-      exit(code.rawValue)
-    }
-  }
+  static func main() async { await Program.run(DfsMount.self) }
 }
 
 /// The executable of the mount: arguments in, exit status out.
@@ -32,10 +15,12 @@ struct DfsMount: AsyncParsableCommand {
     commandName: "dfs-mount",
     abstract: "Mounts a user's files, which four servers keep.",
     usage: """
-      dfs-mount CONF MOUNTPOINT [-f] [-o OPTION[,OPTION]…] …
+      dfs-mount [CONF] MOUNTPOINT [-f] [-o OPTION[,OPTION]…] …
       dfs-mount --unmount MOUNTPOINT [--lazy]
       """,
     discussion: """
+      Without CONF it is the file that DFS_CONF names, else ~/.config/dfs/dfc.conf, else /etc/dfs/dfc.conf.
+
       Goes to the background once the mount answers; what hinders it is said within 10 seconds. A \
       mount that a killed process left is replaced. SIGTERM and SIGINT unmount.
 
@@ -97,8 +82,8 @@ struct DfsMount: AsyncParsableCommand {
   var lazy = false
 
   func validate() throws {
-    if unmount == nil, conf == nil || mountpoint == nil {
-      throw ValidationError("give the configuration and the directory to mount on")
+    if unmount == nil, conf == nil {
+      throw ValidationError("give the directory to mount on, after the configuration if need be")
     }
     if unmount != nil, conf != nil {
       throw ValidationError("--unmount takes one directory, and no configuration")
@@ -109,11 +94,12 @@ struct DfsMount: AsyncParsableCommand {
     do {
       if let unmount {
         try await Unmounting.run(Mountpoint.resolve(unmount), lazily: lazy)
-      } else if let conf, let mountpoint {
-        try await mount(ByteText.absolute(conf), on: Mountpoint.resolve(mountpoint))
+      } else if let first = conf {
+        let conf = try mountpoint == nil ? ClientConfiguration.standardPath() : first
+        try await mount(ByteText.absolute(conf), on: Mountpoint.resolve(mountpoint ?? first))
       }
     } catch let error as DFSError {
-      try end(ExitStatus.of(error), "\(error)")
+      try end(ExitStatus(of: error).rawValue, "\(error)")
     }
   }
 
@@ -141,7 +127,9 @@ struct DfsMount: AsyncParsableCommand {
     _ client: ClientConfiguration, _ configuration: MountConfiguration,
     _ credentials: RenewableCredentials
   ) async throws {
-    let logger = try LogFile.logger(to: logFile, level: logLevel)
+    let logger = LogOutput(
+      level: logLevel, descriptor: try logFile.map(LogFile.open)
+    ).logger(label: "dfs-mount")
     let report = statusFd.map { StatusPipe(descriptor: $0) }
     do {
       try await MountProcess(client, configuration, logger: logger).run(credentials) { state in
@@ -151,7 +139,7 @@ struct DfsMount: AsyncParsableCommand {
     } catch {
       let error = error as? DFSError ?? DFSError(.inputOutput, "\(error)")
       logger.error("\(error)")
-      report?.report(ExitStatus.of(error), "\(error)")
+      report?.report(ExitStatus(of: error).rawValue, "\(error)")
       throw error
     }
   }
@@ -189,9 +177,14 @@ struct DfsMount: AsyncParsableCommand {
   }
 
   private func end(_ status: Int32, _ message: String) throws -> Never {
-    FileHandle.standardError.write(Data("dfs-mount: \(message.printableLines)\n".utf8))
+    StandardError.write("dfs-mount: \(message.printableLines)\n")
     throw ExitCode(status)
   }
 }
 
-extension Logger.Level: @retroactive ExpressibleByArgument {}
+extension ExitStatus {
+  fileprivate static let help = """
+    EXIT STATUS: 0 mounted (or unmounted); 1 failed; 3 wrong user name or password; 5 fewer than two \
+    servers answered; 64 usage error or configuration. The message says why.
+    """
+}

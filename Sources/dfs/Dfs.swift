@@ -1,6 +1,6 @@
 internal import ArgumentParser
+internal import DFSCommandLine
 internal import DFSCore
-internal import Glibc
 
 /// The executable of the server: arguments in, exit status out.
 struct Dfs: AsyncParsableCommand {
@@ -27,38 +27,15 @@ struct Dfs: AsyncParsableCommand {
     defaultSubcommand: Serve.self)
 }
 
-/// The exit statuses of this program.
-enum ExitStatus {
-  static let failed = ExitCode(1)
-  /// Of `dfs rescue`: not everything could be rebuilt.
-  static let incomplete = ExitCode(4)
-  static let interrupted = ExitCode(130)
+extension ExitStatus {
   static let help = """
     EXIT STATUS: 0 stopped as asked, or done; 1 failed (the message says why: the port is in use, \
     the directory is locked or belongs to another server, …); 64 usage error.
     """
 }
 
-/// Where dfs begins: words of the command line keep bytes that are not UTF-8 (`ByteText`).
 @main enum Main {
-  static func main() async {
-    do {
-      var command = try Dfs.parseAsRoot(ByteText.commandLine)
-      if var command = command as? any AsyncParsableCommand {
-        try await command.run()
-      } else {
-        try command.run()
-      }
-    } catch {
-      let (code, text) = (Dfs.exitCode(for: error), Dfs.fullMessage(for: error))
-      if code == .success, !text.isEmpty {
-        print(text)
-      } else if !text.isEmpty {
-        StandardError.write(text.printableLines + "\n")
-      }
-      exit(code.rawValue)
-    }
-  }
+  static func main() async { await Program.run(Dfs.self) }
 }
 
 extension ParsableCommand {
@@ -70,14 +47,7 @@ extension ParsableCommand {
       throw error
     } catch {
       StandardError.write("dfs: \("\(error)".printableLines)\n")
-      throw ExitStatus.failed
+      throw ExitStatus.failed.exitCode
     }
-  }
-}
-
-enum StandardError {
-  static func write(_ text: String) {
-    let bytes = Array(text.utf8)
-    _ = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
   }
 }

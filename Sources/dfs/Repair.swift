@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import DFSCommandLine
 internal import DFSCore
 internal import DFSStore
 internal import Foundation
@@ -71,7 +72,7 @@ struct Repair: AsyncParsableCommand {
       if users.isEmpty, !json { print("no user has anything in \(directory.printable)") }
       return isDamaged
     }
-    if isDamaged { throw ExitStatus.failed }
+    if isDamaged { throw ExitStatus.failed.exitCode }
   }
 
   /// What is said of a good database besides.
@@ -175,12 +176,5 @@ struct Repair: AsyncParsableCommand {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     return String(decoding: try encoder.encode(record), as: UTF8.self)
-  }
-}
-
-extension StandardError {
-  /// Takes a line of progress off a terminal.
-  fileprivate static func eraseLine() {
-    if isatty(STDERR_FILENO) == 1 { write("\r\u{1b}[K") }
   }
 }

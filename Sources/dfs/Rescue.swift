@@ -1,8 +1,10 @@
 internal import ArgumentParser
+internal import DFSCommandLine
 internal import DFSCore
 internal import DFSStore
 internal import Dispatch
 internal import Glibc
+internal import UnixSignals
 
 /// `dfs rescue DIR … --to OUT`: a user's files from servers' directories, with no server running.
 struct RescueCommand: AsyncParsableCommand {
@@ -67,7 +69,7 @@ struct RescueCommand: AsyncParsableCommand {
         try await offload { try rescue.run(request) { output.tell($0) } }
       }
       output.finish(summary, request, place: to)
-      if !summary.isComplete { throw ExitStatus.incomplete }
+      if !summary.isComplete { throw ExitStatus.incomplete.exitCode }
     }
   }
 
@@ -95,24 +97,19 @@ struct RescueCommand: AsyncParsableCommand {
   private func watching(
     _ rescue: Rescue, _ output: RescueOutput, _ body: () async throws -> RescueSummary
   ) async throws -> RescueSummary {
-    let sources = [SIGINT, SIGTERM, SIGHUP].map { number in
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { rescue.progress.interrupt() }
-      source.resume()
-      return source
-    }
+    let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm, .sighup)
+    let interruption = Task { for await _ in signals { rescue.progress.interrupt() } }
     output.show(rescue.progress)
     defer {
       output.hideProgress()
-      sources.forEach { $0.cancel() }
+      interruption.cancel()
     }
     do {
       return try await body()
     } catch let error as DFSError where error.code == .cancelled {
       output.hideProgress()
       StandardError.write("dfs: \(error)\n")
-      throw ExitStatus.interrupted
+      throw ExitStatus.interrupted.exitCode
     }
   }
 }

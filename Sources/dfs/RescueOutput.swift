@@ -1,3 +1,4 @@
+internal import DFSCommandLine
 internal import DFSCore
 internal import DFSStore
 internal import Dispatch

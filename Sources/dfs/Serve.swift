@@ -1,9 +1,10 @@
-public import ArgumentParser
+internal import ArgumentParser
+internal import DFSCommandLine
 internal import DFSCore
 internal import DFSServer
 internal import DFSStore
 internal import Glibc
-public import Logging
+internal import Logging
 internal import ServiceLifecycle
 internal import UnixSignals
 
@@ -12,7 +13,6 @@ internal import UnixSignals
 /// `dfs DIR PORT`
 struct Serve: AsyncParsableCommand {
   enum Sync: String, ExpressibleByArgument, CaseIterable { case close, always }
-  enum LogFormat: String, ExpressibleByArgument, CaseIterable { case text, json }
 
   static let configuration = CommandConfiguration(
     commandName: "serve",
@@ -83,7 +83,7 @@ struct Serve: AsyncParsableCommand {
   var logLevel = Logger.Level.info
 
   @Option(help: "text or json: one line an event, on standard error.")
-  var logFormat = LogFormat.text
+  var logFormat = LogOutput.Format.text
 
   func validate() throws {
     try check("--connections", connections, 1...1_000_000)
@@ -107,7 +107,7 @@ struct Serve: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let logger = LogOutput.logger(level: logLevel, isJSON: logFormat == .json)
+    let logger = LogOutput(level: logLevel, format: logFormat).logger(label: "dfs")
     signal(SIGPIPE, SIG_IGN)
     raiseDescriptorLimit()
     try await reporting {
@@ -177,5 +177,3 @@ private struct Announced: ServiceLifecycle.Service {
     do throws(DFSError) { try body() } catch { logger.warning("\(error)") }
   }
 }
-
-extension Logger.Level: @retroactive ExpressibleByArgument {}

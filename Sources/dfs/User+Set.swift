@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import DFSCommandLine
 internal import DFSCore
 internal import DFSServer
 

@@ -10,7 +10,9 @@ import Testing
   private static let nio: Set<String> = [
     "NIOCore", "NIOPosix", "NIOConcurrencyHelpers", "NIOFoundationCompat",
   ]
-  private static let executable: Set<String> = ["DFSCore", "ArgumentParser", "Logging"]
+  private static let executable: Set<String> = [
+    "DFSCore", "DFSCommandLine", "ArgumentParser", "Logging",
+  ]
 
   /// For each module all that it may import.
   private static let mayImport: [String: Set<String>] = [
@@ -32,8 +34,9 @@ import Testing
       "DFSCore", "DFSReplication", "DFSWire", "Crypto", "Logging",
     ]),
     "DFSMount": system.union([
-      "DFSCore", "DFSClient", "CFuse", "CLinux", "Logging", "NIOPosix",
+      "DFSCore", "DFSClient", "CFuse", "CLinux", "Logging", "NIOPosix", "UnixSignals",
     ]),
+    "DFSCommandLine": system.union(["DFSCore", "ArgumentParser", "Logging"]),
     "dfs": system.union(executable).union([
       "DFSServer", "DFSStore", "ServiceLifecycle", "UnixSignals",
     ]),

@@ -1,5 +1,4 @@
 internal import DFSCore
-internal import Glibc
 
 /// Two clients that had one file open and wrote it: the last close wins, and what the other one had
 /// closed is kept beside it. One that wrote it and one that removed or replaced it: the name is as the
@@ -68,14 +67,6 @@ extension OpenedVersion {
   func conflictName(at time: Timestamp, number: Int = 1) throws(DFSError) -> FileName {
     let host = String(self.host.filter { $0.isASCII && $0 != "/" && !$0.isWhitespace }.prefix(64))
     let count = number == 1 ? "" : " \(number)"
-    return try name.appending(" (conflict \(host) \(Self.text(time))\(count))")
-  }
-
-  private static func text(_ time: Timestamp) -> String {
-    var (seconds, parts) = (time_t(time.nanoseconds / 1_000_000_000), tm())
-    localtime_r(&seconds, &parts)
-    var buffer = [CChar](repeating: 0, count: 32)
-    let count = strftime(&buffer, buffer.count, "%Y-%m-%d %H.%M.%S", &parts)
-    return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return try name.appending(" (conflict \(host) \(time.local("%Y-%m-%d %H.%M.%S"))\(count))")
   }
 }

@@ -1,5 +1,4 @@
 internal import DFSCore
-internal import Glibc
 
 /// One change while it is computed: reads rows of one committed state, collects row writes.
 ///
@@ -146,14 +145,5 @@ struct Transaction: Sendable {
       indexes[write.key] = writes.count
       writes.append(write)
     }
-  }
-}
-
-extension Timestamp {
-  /// The clock of this machine.
-  static var now: Timestamp {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Timestamp(seconds: time.tv_sec, nanoseconds: time.tv_nsec)
   }
 }

@@ -5,13 +5,6 @@ internal import Glibc
 // Swift sees C's `timespec` through libfuse's headers, so it stays in this folder.
 
 extension Timestamp {
-  /// The time of the wall clock.
-  static var now: Timestamp {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Timestamp(time)
-  }
-
   init(_ time: timespec) { self.init(seconds: time.tv_sec, nanoseconds: time.tv_nsec) }
 }
 

@@ -4,7 +4,7 @@ public import DFSCore
 internal import Dispatch
 internal import Glibc
 public import Logging
-internal import Synchronization
+internal import UnixSignals
 
 /// A process that serves one mount: connects, mounts, and serves until it is unmounted or told to
 /// end.
@@ -36,7 +36,7 @@ public struct MountProcess: Sendable {
     _ credentials: RenewableCredentials, tell: @Sendable (State) -> Void
   ) async throws {
     prepare()
-    let signals = Signals([SIGTERM, SIGINT])
+    let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
     let service = try await DFSClient.connect(
       client, credentials: credentials, minimumServers: Self.minimumServers, logger: logger)
     let mounted: Mount
@@ -77,23 +77,29 @@ public struct MountProcess: Sendable {
     }
   }
 
-  private func serve(_ mounted: Mount, _ signals: Signals, ending: () -> Void) async {
+  /// Serves until the kernel says that nothing is mounted any more, or a signal comes.
+  private func serve(
+    _ mounted: Mount, _ signals: UnixSignalsSequence, ending: () -> Void
+  ) async {
     let bound = Duration.seconds(mount.callTimeoutSeconds)
-    let unmounted = Task {
-      await mounted.untilUnmounted()
-      signals.add(0)
+    let (events, event) = AsyncStream.makeStream(of: UnixSignal?.self)
+    let tasks = [
+      Task {
+        await mounted.untilUnmounted()
+        event.yield(nil)
+      },
+      // Until the end, so that a second signal does not interrupt what is being stored.
+      Task { for await signal in signals { event.yield(signal) } },
+    ]
+    defer { for task in tasks { task.cancel() } }
+    let signal = await events.first { _ in true } ?? nil
+    ending()
+    if let signal {
+      logger.notice("\(signal): unmounting \(mounted.mountpoint)")
+      await mounted.stop(within: bound)
+    } else {
+      await mounted.finish(within: bound)
     }
-    for await number in signals.stream {
-      ending()
-      if number == 0 {
-        await mounted.finish(within: bound)
-      } else {
-        logger.notice("signal \(number): unmounting \(mounted.mountpoint)")
-        await mounted.stop(within: bound)
-      }
-      break
-    }
-    unmounted.cancel()
   }
 }
 
@@ -116,27 +122,4 @@ private struct MemoryReturn {
   }
 
   func stop() { timer.cancel() }
-}
-
-/// Signals as a stream.
-private final class Signals: Sendable {
-  let stream: AsyncStream<Int32>
-  private let continuation: AsyncStream<Int32>.Continuation
-  private let sources: Mutex<[any DispatchSourceSignal]>
-
-  init(_ numbers: [Int32]) {
-    let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
-    self.stream = stream
-    self.continuation = continuation
-    let sources = numbers.map { number in
-      signal(number, SIG_IGN)
-      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-      source.setEventHandler { continuation.yield(number) }
-      source.resume()
-      return source
-    }
-    self.sources = Mutex(sources)
-  }
-
-  func add(_ number: Int32) { continuation.yield(number) }
 }

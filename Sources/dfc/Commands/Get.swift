@@ -28,6 +28,8 @@ struct Get: SessionCommand {
       \(AccountWords.explanation)
       """)
 
+  static let operands: [Operand] = [.remote, .local]
+
   @Flag(name: [.short, .long], help: "Fetch directories with all that is in them.")
   var recursive = false
 
@@ -36,7 +38,9 @@ struct Get: SessionCommand {
 
   @OptionGroup var results: ResultOptions
 
-  @Argument(help: ArgumentHelp("Files of the servers, then the destination.", valueName: "word"))
+  @Argument(
+    help: ArgumentHelp("Files of the servers, then the destination.", valueName: "word"),
+    completion: .file())
   var words: [String]
 
   static func mayBeKept(_ words: [String]) -> Bool { !AccountWords.mayHoldPassword(words) }

@@ -10,7 +10,9 @@ struct List: SessionCommand {
     discussion: """
       A file whose parts cannot all be found on the servers that are up is marked ' [incomplete]'. \
       Names of directories end with a slash.
-      """)
+      """, aliases: ["ls"])
+
+  static let operands: [Operand] = [.remote]
 
   @Flag(name: .short, help: "Kind and permissions, bytes and time of change of each.")
   var long = false

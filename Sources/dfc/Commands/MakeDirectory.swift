@@ -8,6 +8,8 @@ struct MakeDirectory: SessionCommand {
   static let configuration = CommandConfiguration(
     commandName: "mkdir", abstract: "Make directories.", usage: "mkdir [-p] DIR…")
 
+  static let operands: [Operand] = [.remote]
+
   @Flag(name: [.short, .long], help: "Make those above too; one that exists is not an error.")
   var parents = false
 

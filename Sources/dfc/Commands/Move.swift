@@ -12,6 +12,8 @@ struct Move: SessionCommand {
       """,
     discussion: "A file that has the new name is replaced, in one step.")
 
+  static let operands: [Operand] = [.remote]
+
   @Argument(help: ArgumentHelp("What to move, then where to.", valueName: "path"))
   var paths: [String]
 

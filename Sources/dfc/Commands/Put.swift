@@ -21,12 +21,15 @@ struct Put: SessionCommand {
       \(AccountWords.explanation)
       """)
 
+  static let operands: [Operand] = [.local, .remote]
+
   @Flag(name: [.short, .long], help: "Store directories with all that is in them.")
   var recursive = false
 
   @OptionGroup var results: ResultOptions
 
-  @Argument(help: ArgumentHelp("Local files, then the directory.", valueName: "word"))
+  @Argument(
+    help: ArgumentHelp("Local files, then the directory.", valueName: "word"), completion: .file())
   var words: [String]
 
   func validate() throws {

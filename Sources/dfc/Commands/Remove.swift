@@ -7,6 +7,8 @@ struct Remove: SessionCommand {
   static let configuration = CommandConfiguration(
     commandName: "rm", abstract: "Remove files; -r directories.", usage: "rm [-r] [-f] PATH…")
 
+  static let operands: [Operand] = [.remote]
+
   /// Names of a directory that are removed at once.
   private static let width = 8
 

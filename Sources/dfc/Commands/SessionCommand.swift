@@ -1,4 +1,5 @@
 import ArgumentParser
+import DFSCommandLine
 import DFSCore
 
 /// A command of dfc: the words after dfc.conf, or a line of the prompt.
@@ -6,10 +7,16 @@ protocol SessionCommand: ParsableCommand, Sendable {
   func run(in session: Session) async throws
   /// Whether a line with these words may be kept in the history: it holds no password.
   static func mayBeKept(_ words: [String]) -> Bool
+  /// What its words name, for the TAB key; the first place that has something is taken.
+  static var operands: [Operand] { get }
 }
+
+/// What a word of a command may name.
+enum Operand { case remote, local, command }
 
 extension SessionCommand {
   static func mayBeKept(_ words: [String]) -> Bool { true }
+  static var operands: [Operand] { [] }
 }
 
 enum Commands {
@@ -20,27 +27,46 @@ enum Commands {
     MakeDirectory.self, Remove.self, Move.self, Exit.self, Help.self,
   ]
 
+  /// The names that help shows.
+  static let words = all.compactMap { $0.configuration.commandName }
+  static let names = words.joined(separator: ", ")
+
+  static func isName(_ word: String) -> Bool { find(word) != nil }
+
+  static func find(_ word: String) -> (any SessionCommand.Type)? {
+    let word = word.lowercased()
+    return all.first {
+      $0.configuration.commandName == word || $0.configuration.aliases.contains(word)
+    }
+  }
+
   static func named(_ word: String) throws -> any SessionCommand.Type {
-    let names = ["quit": "exit", "ls": "list"]
-    let name = names[word.lowercased()] ?? word.lowercased()
-    if let command = all.first(where: { $0.configuration.commandName == name }) { return command }
-    let known = all.compactMap { $0.configuration.commandName }.joined(separator: ", ")
+    if let command = find(word) { return command }
     throw DFSError(
-      .configuration, "there is no command '\(word.printable)'; the commands are \(known)")
+      .configuration, "there is no command '\(word.printable)'; the commands are \(names)")
   }
 
   /// Runs the command that `words` are; the first names it.
   static func run(_ words: [String], in session: Session) async throws {
-    guard let word = words.first else { return }
+    try await parse(words, on: session.console)?.run(in: session)
+  }
+
+  /// - Returns: nil if there are no words.
+  /// - Throws: `Reported` for help that was asked for, and for words that are not right.
+  static func parse(
+    _ words: [String], on console: Console
+  ) async throws -> (any SessionCommand)? {
+    guard let word = words.first else { return nil }
     let type = try named(word)
-    let command: any ParsableCommand
     do {
-      command = try type.parseAsRoot(Array(words.dropFirst()))
+      var command = try type.parseAsRoot(Array(words.dropFirst()))
+      if let command = command as? any SessionCommand { return command }
+      // Help that was asked for throws it.
+      try command.run()
+      return nil
     } catch {
-      throw await show(error, of: type, on: session.console)
+      throw await show(error, of: type, on: console)
     }
-    guard let command = command as? any SessionCommand else { return }
-    try await command.run(in: session)
   }
 
   /// Shows the help that was asked for, or what is wrong with the words.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DFSClient
+import DFSCommandLine
 import DFSCore
 
 /// Shows the servers, and how the user's files and copies are.

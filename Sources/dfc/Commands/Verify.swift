@@ -1,5 +1,6 @@
 import ArgumentParser
 import DFSClient
+import DFSCommandLine
 import DFSCore
 
 /// Reads copies back from all servers and says what is wrong with them.
@@ -17,6 +18,8 @@ struct Verify: SessionCommand {
       The exit status is 0 if all is good, 1 if every file is readable but a copy is missing or \
       damaged, 4 if a file has a part without a good copy, 5 if too few servers are up.
       """)
+
+  static let operands: [Operand] = [.remote]
 
   @Flag(help: "Read every copy of each part, not only one.")
   var all = false

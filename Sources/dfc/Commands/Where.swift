@@ -12,6 +12,8 @@ struct Where: SessionCommand {
       should be on a server that does not answer. x is the MD5 modulo 4, which places the parts.
       """)
 
+  static let operands: [Operand] = [.remote]
+
   @OptionGroup var results: ResultOptions
 
   @Argument(help: ArgumentHelp("Files of the servers.", valueName: "file"))

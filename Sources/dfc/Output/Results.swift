@@ -1,6 +1,5 @@
 import DFSCore
 import Foundation
-import Glibc
 
 /// One object of `--json`: a line of JSON with its keys in order.
 struct JSONObject: Encodable {
@@ -49,34 +48,6 @@ extension JSONObject {
     object["error"] = (error as? DFSError)?.code.rawValue ?? "failed"
     object["message"] = "\(error)"
     return object
-  }
-}
-
-extension Timestamp {
-  /// `2026-11-23 05:54`, in the time zone of the process.
-  var local: String {
-    var (seconds, parts) = (time_t(seconds), tm())
-    localtime_r(&seconds, &parts)
-    return Self.format("%Y-%m-%d %H:%M", parts)
-  }
-
-  /// `2026-11-23T05:54:12Z`
-  var universal: String {
-    var (seconds, parts) = (time_t(seconds), tm())
-    gmtime_r(&seconds, &parts)
-    return Self.format("%Y-%m-%dT%H:%M:%SZ", parts)
-  }
-
-  static var now: Timestamp {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Timestamp(seconds: time.tv_sec, nanoseconds: time.tv_nsec)
-  }
-
-  private static func format(_ format: String, _ parts: tm) -> String {
-    var (parts, buffer) = (parts, [CChar](repeating: 0, count: 64))
-    let count = strftime(&buffer, buffer.count, format, &parts)
-    return String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 }
 

@@ -1,36 +1,45 @@
 import ArgumentParser
 import DFSClient
+import DFSCommandLine
 import DFSCore
 import Glibc
 import Logging
 
-/// `dfc CONF [COMMAND …]`: one command, or a prompt.
-struct Dfc: AsyncParsableCommand {
+/// What dfc says of itself: help, the manual and completion scripts. What runs is `Runner`, since CONF
+/// stands before the command.
+struct Dfc: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dfc", abstract: "Keep files on four servers.",
     usage: """
-      dfc CONF [OPTIONS] COMMAND [WORD…]
-      dfc CONF [OPTIONS]
+      dfc [CONF] [OPTIONS] COMMAND [WORD…]
+      dfc [CONF] [OPTIONS]
       """,
     discussion: """
       Runs one command. Without one it shows a prompt, or, if standard input is no terminal, reads \
-      commands from it, one a line. CONF names the servers and the account (conf/dfc.conf documents \
-      it). Paths on the servers are relative to the user's root.
+      commands from it, one a line. Commands are read in any case of letters. Paths on the servers are \
+      relative to the user's root.
 
-      \(Commands.overview)
+      CONF names the servers and the account (conf/dfc.conf documents it). Without one it is the file \
+      that DFS_CONF names, else ~/.config/dfs/dfc.conf, else /etc/dfs/dfc.conf. A file that is called like \
+      a command is named with its directory: ./list.
 
       \(ExitStatus.explanation)
       """,
-    version: "dfc \(Release.version)")
+    version: "dfc \(Release.version)", subcommands: Commands.all)
+
+  @OptionGroup var options: GlobalOptions
+}
+
+/// `dfc [CONF] [COMMAND …]`: one command, or a prompt.
+struct Runner: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "dfc", usage: Dfc.configuration.usage)
 
   @OptionGroup var options: GlobalOptions
 
-  @Argument(help: ArgumentHelp("The configuration, such as dfc.conf.", valueName: "conf"))
-  var path: String
-
   @Argument(
     parsing: .captureForPassthrough,
-    help: ArgumentHelp("A command and its words.", valueName: "command"))
+    help: ArgumentHelp("The configuration, then a command and its words.", visibility: .hidden))
   var words: [String] = []
 
   /// Bytes of contents kept in memory: dfc reads everything once, with several reads under way.
@@ -39,61 +48,49 @@ struct Dfc: AsyncParsableCommand {
   func run() async throws {
     let console = Console()
     do {
-      let (options, words) = try allOptions()
-      var configuration = try ClientConfiguration.read(path: path)
-      configuration.readCacheBytes = min(configuration.readCacheBytes, Self.readCacheBytes)
-      if let timeout = options.timeout { configuration.callTimeoutSeconds = timeout }
-      let session = Session(
-        configuration, options, console: console, inputIsCommands: words.isEmpty,
-        logger: Self.logger(options.logLevel.level))
-      let status = await Self.perform(words, in: session)
+      let invocation = try Invocation(words, options)
+      let command = try await Commands.parse(invocation.command, on: console)
+      if let help = command as? Help { return try await help.show(on: console) }
+      let session = try Self.session(invocation, console)
+      let status = await Self.perform(command, in: session)
       await session.close()
-      throw ExitCode(status.rawValue)
+      throw status.exitCode
+    } catch let error as Reported {
+      throw error.status.exitCode
     } catch let error as DFSError {
       for line in error.description.split(separator: "\n") { console.problem("dfc: \(line)") }
-      throw ExitCode(ExitStatus(of: error).rawValue)
+      throw ExitStatus(of: error).exitCode
     }
   }
 
-  private static func perform(_ words: [String], in session: Session) async -> ExitStatus {
-    guard words.isEmpty else { return await once(words, in: session) }
+  private static func session(_ invocation: Invocation, _ console: Console) throws -> Session {
+    let options = invocation.options
+    var configuration = try invocation.configuration()
+    configuration.readCacheBytes = min(configuration.readCacheBytes, readCacheBytes)
+    if let timeout = options.timeout { configuration.callTimeoutSeconds = timeout }
+    return Session(
+      configuration, options, console: console, inputIsCommands: invocation.command.isEmpty,
+      logger: LogOutput(level: options.logLevel).logger(label: "dfc"))
+  }
+
+  private static func perform(
+    _ command: (any SessionCommand)?, in session: Session
+  ) async -> ExitStatus {
+    if let command { return await once(command, in: session) }
     if isatty(STDIN_FILENO) == 1 { return await Prompt(session: session).run() }
     return await Script(session: session).run()
   }
 
-  private static func once(_ words: [String], in session: Session) async -> ExitStatus {
+  private static func once(
+    _ command: any SessionCommand, in session: Session
+  ) async -> ExitStatus {
     do {
-      try await Commands.run(words, in: session)
+      try await command.run(in: session)
       return .success
     } catch is Exit.Left {
       return .success
     } catch {
       return session.report(error)
     }
-  }
-
-  /// Options may stand before and after CONF; those after it came with the words.
-  private func allOptions() throws -> (GlobalOptions, [String]) {
-    guard let first = words.first, first.hasPrefix("-"), first != "-" else {
-      return (options, words)
-    }
-    let all = ByteText.commandLine
-    let before = all.dropLast(words.count + 1)
-    let rest = try Rest.parse(before + words)
-    return (rest.options, rest.words)
-  }
-
-  private struct Rest: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      commandName: "dfc", usage: Dfc.configuration.usage)
-    @OptionGroup var options: GlobalOptions
-    @Argument(parsing: .captureForPassthrough) var words: [String] = []
-  }
-
-  private static func logger(_ level: Logger.Level) -> Logger {
-    LoggingSystem.bootstrap { _ in LogOutput() }
-    var logger = Logger(label: "dfc")
-    logger.logLevel = level
-    return logger
   }
 }

@@ -1,27 +1,23 @@
-import ArgumentParser
+import DFSCommandLine
 import DFSCore
-import Foundation
 
 /// Where dfc begins.
 @main enum Main {
   static func main() async {
     Interrupts.shared.begin()
-    do {
-      var command = try Dfc.parseAsRoot(ByteText.commandLine)
-      if var command = command as? any AsyncParsableCommand {
-        try await command.run()
-      } else {
-        try command.run()
-      }
-    } catch {
-      let (code, text) = (Dfc.exitCode(for: error), Dfc.fullMessage(for: error))
-      let console = Console()
-      if code != .success, !text.isEmpty {
-        console.problem(text.printableLines)
-      } else if !text.isEmpty {
-        try? await console.line(text)
-      }
-      exit(code.rawValue)
+    if asksForItself { await Program.run(Dfc.self) }
+    await Program.run(Runner.self)
+  }
+
+  /// Whether an option of ArgumentParser comes before any command; among the words of a command it is
+  /// the command's.
+  private static var asksForItself: Bool {
+    let options = ByteText.commandLine.prefix { $0.hasPrefix("-") && $0 != "-" }
+    return options.contains { option in
+      ["-h", "--help", "--version"].contains(option)
+        || ["--generate-completion-script", "--experimental-dump-help", "---completion"].contains {
+          option.hasPrefix($0)
+        }
     }
   }
 }

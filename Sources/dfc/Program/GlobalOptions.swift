@@ -1,4 +1,5 @@
 import ArgumentParser
+import DFSCommandLine
 import DFSCore
 import Logging
 
@@ -13,7 +14,8 @@ struct GlobalOptions: ParsableArguments, Sendable {
   @Option(
     help: ArgumentHelp(
       "The password is the first line of this file, which only its owner can read.",
-      valueName: "file"))
+      valueName: "file"),
+    completion: .file())
   var passwordFile: String?
 
   @Option(
@@ -40,7 +42,7 @@ struct GlobalOptions: ParsableArguments, Sendable {
   @Option(
     help: ArgumentHelp(
       "What to log on standard error.", valueName: "level"))
-  var logLevel = LogLevel.error
+  var logLevel = Logger.Level.error
 
   func validate() throws {
     guard passwordFile == nil || passwordDescriptor == nil else {
@@ -51,13 +53,6 @@ struct GlobalOptions: ParsableArguments, Sendable {
   var passwordSource: PasswordSource? {
     passwordFile.map(PasswordSource.file) ?? passwordDescriptor.map(PasswordSource.descriptor)
   }
-}
-
-/// The levels of swift-log, as words of the command line.
-enum LogLevel: String, ExpressibleByArgument, CaseIterable {
-  case trace, debug, info, notice, warning, error, critical
-
-  var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .error }
 }
 
 /// The message of an error as ArgumentParser shows it.

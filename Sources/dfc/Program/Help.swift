@@ -1,4 +1,5 @@
 import ArgumentParser
+import DFSCommandLine
 import DFSCore
 
 /// Says what the commands are.
@@ -7,13 +8,17 @@ struct Help: SessionCommand {
     commandName: "help", abstract: "Say what there is, or what COMMAND does.",
     usage: "help [COMMAND]")
 
+  static let operands: [Operand] = [.command]
+
   @Argument(help: "A command.")
   var command: String?
 
-  func run(in session: Session) async throws {
+  func run(in session: Session) async throws { try await show(on: session.console) }
+
+  func show(on console: Console) async throws {
     guard let command else {
-      return try await session.console.line(Commands.overview + "\n\n" + ExitStatus.explanation)
+      return try await console.line(Commands.overview + "\n\n" + ExitStatus.explanation)
     }
-    try await session.console.line(Commands.named(command).helpMessage())
+    try await console.line(Commands.named(command).helpMessage())
   }
 }

@@ -1,4 +1,5 @@
 import DFSClient
+import DFSCommandLine
 import DFSCore
 import Logging
 
@@ -113,7 +114,7 @@ actor Session {
 
   /// Shows an error, as every command does.
   nonisolated func report(_ error: any Error, about subject: String? = nil) -> ExitStatus {
-    let status = ExitStatus(of: error)
+    let status = ExitStatus(ofCommand: error)
     if error is Reported { return status }
     let code = (error as? DFSError)?.code
     if code == .loginFailed {

@@ -1,5 +1,6 @@
 import CEdit
 import DFSClient
+import DFSCommandLine
 import DFSCore
 import Glibc
 import Synchronization
@@ -12,10 +13,14 @@ struct Prompt {
   /// Control-C was pressed in the line.
   private static let isDropped = Atomic(false)
 
+  /// Whose names the TAB key completes.
+  private static let completing = Mutex<Session?>(nil)
+
   let session: Session
 
   func run() async -> ExitStatus {
     let history = History()
+    Self.completing.withLock { $0 = session }
     try? await offload { Self.begin(history.load()) }
     if let status = await greet() { return status }
     while true {
@@ -98,6 +103,12 @@ struct Prompt {
           dfs_edit_finish()
           return 0
         }, controlC)
+      rl_add_defun(
+        "dfc-complete",
+        { _, _ in
+          Prompt.complete()
+          return 0
+        }, Int32(UInt8(ascii: "\t")))
     }
     for line in lines { add_history(line) }
   }
@@ -114,6 +125,19 @@ struct Prompt {
       return .end
     }
     return .line(String(cString: line))
+  }
+
+  /// The TAB key.
+  private static func complete() {
+    guard let session = completing.withLock({ $0 }), let line = dfs_edit_line() else { return }
+    let start = UnsafeRawBufferPointer(start: line, count: Int(dfs_edit_cursor()))
+    let completion = Completion(String(decoding: start, as: UTF8.self), in: session)
+    // The editor shows its line from the beginning of a line of the terminal on.
+    let names = completion.names.joined(separator: "  ")
+    print(names.isEmpty ? "\r\u{1b}[K" : "\n\(names)\n", terminator: "")
+    fflush(nil)
+    if !completion.text.isEmpty { dfs_edit_insert(completion.text) }
+    dfs_edit_show()
   }
 
   private static let controlC: Int32 = 3

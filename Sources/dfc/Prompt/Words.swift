@@ -8,6 +8,8 @@ struct Words {
   private var words: [String] = []
   /// Of the word that has begun.
   private var bytes: [UInt8]?
+  /// The quote that is open, with `$` for `$'…'`.
+  private var quote: Unicode.Scalar?
 
   /// - Parameter line: all its bytes, as `ByteText` has them.
   /// - Returns: no words for an empty line and for a comment (its first word begins with `#`). The
@@ -15,7 +17,40 @@ struct Words {
   static func split(_ line: String) throws(DFSError) -> [String] {
     var words = Words(rest: Array(line.unicodeScalars)[...])
     try words.split()
+    words.finish()
     return words.words
+  }
+
+  /// A line that is still being typed.
+  struct Unfinished {
+    /// Those before the last one.
+    let words: [String]
+    /// As far as it was typed, without its quotes.
+    let last: [UInt8]
+    let quote: Unicode.Scalar?
+
+    /// What is to be typed for these bytes, which go on with the last word.
+    func quoted(_ more: ArraySlice<UInt8>) -> String {
+      let special = quote == nil ? " \t\\'\"#$" : quote == "\"" ? "\\\"" : ""
+      return ByteText.text(of: more).unicodeScalars.map { scalar in
+        special.unicodeScalars.contains(scalar) ? "\\\(scalar)" : "\(scalar)"
+      }.joined()
+    }
+
+    /// What ends the word.
+    var end: String { (quote.map { $0 == "$" ? "'" : "\($0)" } ?? "") + " " }
+  }
+
+  /// - Returns: nil if nothing can go on there: the line is a comment, or ends with a backslash.
+  static func unfinished(_ line: String) -> Unfinished? {
+    var words = Words(rest: Array(line.unicodeScalars)[...])
+    do throws(DFSError) {
+      try words.split()
+    } catch {
+      guard words.quote != nil, line.last != "\\" else { return nil }
+    }
+    guard words.rest.isEmpty else { return nil }
+    return Unfinished(words: words.words, last: words.bytes ?? [], quote: words.quote)
   }
 
   private init(rest: ArraySlice<Unicode.Scalar>) { self.rest = rest }
@@ -33,7 +68,6 @@ struct Words {
       default: append(scalar)
       }
     }
-    finish()
   }
 
   private mutating func append(_ scalar: Unicode.Scalar) { append(ByteText.bytes(of: "\(scalar)")) }
@@ -53,10 +87,11 @@ struct Words {
 
   private mutating func take(until quote: Unicode.Scalar) throws(DFSError) {
     append([])
+    self.quote = quote
     let problem = "the line has a \(quote) without its partner"
     while true {
       let scalar = try next(problem)
-      if scalar == quote { return }
+      if scalar == quote { return self.quote = nil }
       guard quote == "\"", scalar == "\\" else {
         append(scalar)
         continue
@@ -76,10 +111,11 @@ struct Words {
   /// What stands between `$'` and `'`.
   private mutating func takeEscaped() throws(DFSError) {
     append([])
+    quote = "$"
     let problem = "the line has a $' without its partner"
     while true {
       let scalar = try next(problem)
-      if scalar == "'" { return }
+      if scalar == "'" { return quote = nil }
       guard scalar == "\\" else {
         append(scalar)
         continue

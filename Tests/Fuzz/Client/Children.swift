@@ -22,9 +22,13 @@ final class Child {
         toFile: "\(files)/\(name).\(file)", atomically: false, encoding: .utf8)
     }
     lines = input == nil ? try Lines() : nil
-    process.standardInput = lines?.end ?? FileHandle(forReadingAtPath: "\(files)/\(name).input")
-    process.standardOutput = FileHandle(forWritingAtPath: "\(files)/\(name).output")
-    process.standardError = FileHandle(forWritingAtPath: "\(files)/\(name).errors")
+    let input = lines?.end ?? FileHandle(forReadingAtPath: "\(files)/\(name).input")
+    let output = FileHandle(forWritingAtPath: "\(files)/\(name).output")
+    let errors = FileHandle(forWritingAtPath: "\(files)/\(name).errors")
+    // The process has them; a run has many thousands.
+    defer { for handle in [input, output, errors] { try? handle?.close() } }
+    (process.standardInput, process.standardOutput) = (input, output)
+    process.standardError = errors
     try process.run()
   }
 

@@ -1,0 +1,26 @@
+internal import Glibc
+
+/// Standard error, for what people read: problems, notes, progress.
+public enum StandardError {
+  public static func write(_ text: String) { writeAll(text, to: STDERR_FILENO) }
+
+  /// Takes a line of progress off a terminal.
+  public static func eraseLine() {
+    if isatty(STDERR_FILENO) == 1 { write("\r\u{1b}[K") }
+  }
+}
+
+/// Writes every byte. Nobody is left to be told of a stream that cannot be written.
+func writeAll(_ text: String, to descriptor: Int32) {
+  let bytes = Array(text.utf8)
+  bytes.withUnsafeBytes { bytes in
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = Glibc.write(
+        descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return }
+      rest = rest.dropFirst(count)
+    }
+  }
+}

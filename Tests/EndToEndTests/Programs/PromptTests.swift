@@ -1,0 +1,88 @@
+import DFSCore
+import DFSTestSupport
+import Testing
+
+extension EndToEnd {
+  /// dfc without words that say where, and what its keys do on a terminal.
+  @Suite struct PromptOfDfc {
+    /// A terminal that types lines to dfc, and sees what it shows.
+    private static let terminal = """
+      import os, pty, select, sys, time
+      def until(text):
+          seen, end = b"", time.monotonic() + 20
+          while text not in seen:
+              assert time.monotonic() < end, seen
+              if select.select([terminal], [], [], 0.1)[0]: seen += os.read(terminal, 4096)
+          return seen
+      def typed(line):
+          os.write(terminal, line)
+          return until(b"\\ndfc> ")
+      pid, terminal = pty.fork()
+      if pid == 0: os.execvp("dfc", ["dfc"])
+      until(b"dfc> ")
+
+      """
+
+    @Test(.needsFuse) func theTabKeyCompletesCommandsAndNames() async throws {
+      try await MountedCluster.run { cluster in
+        try await cluster.shell.succeed(
+          """
+          cd $LOCAL; echo here > 'local file'
+          mkdir "$M/my dir" $M/other; echo 1 > "$M/my dir/alpha1"; echo 2 > "$M/my dir/alpha2"
+          cat > prompt.py <<'END'
+          \(Self.terminal)
+          assert b"no command" not in typed(b"li\\tm\\t\\n"), "a command, a directory"
+          shown = typed(b"where my\\\\ dir/al\\t1\\n")
+          assert b"my dir/alpha1: 2 bytes" in shown, shown
+          shown = typed(b"rm 'my dir/al\\t2'\\n")
+          assert b"there is no" not in shown, shown
+          shown = typed(b"put \\"loc\\t\\n")
+          assert b"local file: 5 B stored" in shown, shown
+          os.write(terminal, b"list o\\t")
+          until(b"list other/")
+          os.write(terminal, b"\\x15rm \\t\\t")
+          until(b"local file  my dir/  other/")
+          os.write(terminal, b"\\x15exit\\n")
+          assert os.waitpid(pid, 0)[1] == 0
+          END
+          export HOME=$LOCAL DFS_CONF=$CONF; python3 prompt.py
+          [ -e "$M/my dir/alpha1" ]; [ ! -e "$M/my dir/alpha2" ]; cmp 'local file' "$M/local file"
+          """)
+      }
+    }
+
+    @Test func theConfigurationIsFoundWithoutBeingNamed() async throws {
+      try await MountedCluster.run { cluster in
+        let shell = cluster.shell
+        try await shell.succeed(
+          """
+          export HOME=$LOCAL; cd $LOCAL; echo x > x
+          DFS_CONF=$CONF dfc put x; DFS_CONF=$CONF dfc --quiet LIST | grep -qx x
+          mkdir -p .config/dfs; cp -p $CONF .config/dfs/dfc.conf
+          dfc list | grep -qx x; echo list | dfc | grep -qx x; dfc --json ls | grep -q '"name":"x"'
+          """)
+        let none = try await shell.fail("HOME=/nowhere dfc list", status: 64)
+        #expect(none.errors.contains("DFS_CONF"), "\(none)")
+        let unknown = try await shell.fail("dfc lst", status: 64)
+        #expect(unknown.errors.contains("there is no command 'lst'"), "\(unknown)")
+        // Help needs neither configuration nor servers.
+        for words in [
+          "--help", "help put", "put --help", "--version", "--generate-completion-script bash",
+        ] {
+          try await shell.succeed("HOME=/nowhere dfc \(words) | grep -q .")
+        }
+      }
+    }
+
+    @Test(.needsFuse) func aMountFindsItsConfigurationToo() async throws {
+      try await MountedCluster.run { cluster in
+        try await cluster.shell.succeed(
+          """
+          echo x > $M/x; mkdir $LOCAL/second
+          DFS_CONF=$CONF dfs-mount $LOCAL/second; cmp $M/x $LOCAL/second/x
+          dfs-mount --unmount $LOCAL/second
+          """)
+      }
+    }
+  }
+}
