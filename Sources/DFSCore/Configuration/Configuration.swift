@@ -1,16 +1,19 @@
 /// What dfc.conf says (conf/dfc.conf documents every key with its unit, default and bound). Its
 /// text is read by ConfigurationReader.swift.
 
+/// Where one server is, and how it is known: a `Server` line of dfc.conf.
 public struct ServerAddress: Hashable, Sendable {
   /// DFS1 … DFS4.
   public let name: String
   /// A host name, an IPv4 address, or an IPv6 address without brackets.
   public let host: String
+  /// The TCP port: 1 to 65535.
   public let port: Int
   /// The only certificate that is accepted from this server; nil for any, since the login is bound
   /// to whichever it is.
   public let fingerprint: CertificateFingerprint?
 
+  /// Nothing is checked here; what a file says was checked when it was read.
   public init(
     name: String, host: String, port: Int, fingerprint: CertificateFingerprint? = nil
   ) {
@@ -30,6 +33,7 @@ public enum Encryption: String, Sendable, Hashable, CaseIterable {
   case off
 }
 
+/// How many servers a write needs (key `Writes`, mount option `writes=`).
 public enum WritePolicy: String, Sendable, Hashable, CaseIterable {
   /// All four servers must be up, else a write is refused at once.
   case all
@@ -37,24 +41,34 @@ public enum WritePolicy: String, Sendable, Hashable, CaseIterable {
   case quorum
 }
 
+/// The values of a setting that is on or off, such as `Heal`.
 public enum Switch: String, Sendable, Hashable, CaseIterable { case on, off }
 
+/// What a client logs in with.
 public struct Credentials: Hashable, Sendable {
+  /// The account, and so the namespace.
   public let user: UserName
+  /// In clear; it is never sent (`ScramClient`).
   public let password: String
 
+  /// Credentials that somebody gives; `of` finds them where the configuration says.
   public init(user: UserName, password: String) {
     self.user = user
     self.password = password
   }
 }
 
+/// What dfc.conf says, and the defaults of what it does not say.
 public struct ClientConfiguration: Hashable, Sendable {
   /// The four servers, DFS1 first.
   public var servers: [ServerAddress]
+  /// The name of the cluster; servers of another one refuse the client.
   public var cluster = "default"
+  /// Which connections are encrypted.
   public var encryption = Encryption.auto
+  /// Who logs in; nil if the file names nobody.
   public var user: UserName?
+  /// As it stands in the file; nil if it does not.
   public var password: String?
   /// Read the password from the first line of this file.
   public var passwordFile: String?
@@ -87,6 +101,8 @@ public struct ClientConfiguration: Hashable, Sendable {
   /// Bytes a second that healing in the background may move; nil for no bound.
   public var healBytesPerSecond: Int? = 64 << 20
 
+  /// The defaults.
+  /// - Parameter servers: four, DFS1 first.
   public init(servers: [ServerAddress]) { self.servers = servers }
 }
 

@@ -9,6 +9,7 @@ internal import Glibc
 /// - What is made is new. Only `replace` takes the place of what has a name, and of a link itself, not of
 ///   what it leads to.
 public final class OutputDirectory: Sendable {
+  /// The open directory, for reading; it is closed when this object goes.
   public let descriptor: Int32
   /// As `ByteText` has it; for messages.
   public let path: String
@@ -87,6 +88,8 @@ public final class OutputDirectory: Sendable {
     return try check("making", name) { openat(descriptor, $0, flags, mode) }
   }
 
+  /// Makes a symbolic link with the bytes of `target`, wherever they lead (symlinkat(2)).
+  /// - Throws: `damaged` if `target` is empty or has a NUL, `unsupported` if the name is taken.
   public func makeSymlink(_ name: FileName, target: [UInt8]) throws(DFSError) {
     guard !target.isEmpty, !target.contains(0) else {
       throw DFSError(.damaged, "its target of \(target.count) bytes is none that a link can have")
@@ -115,10 +118,12 @@ public final class OutputDirectory: Sendable {
     _ = try check("linking", name) { linkat(other.descriptor, source, descriptor, $0, 0) }
   }
 
+  /// Removes a name, though not that of a directory (unlinkat(2)).
   public func remove(_ name: FileName) throws(DFSError) {
     _ = try check("removing", name) { unlinkat(descriptor, $0, 0) }
   }
 
+  /// Removes a directory, which must be empty.
   public func removeDirectory(_ name: FileName) throws(DFSError) {
     _ = try check("removing", name) { unlinkat(descriptor, $0, AT_REMOVEDIR) }
   }
@@ -134,6 +139,7 @@ public final class OutputDirectory: Sendable {
     case special
   }
 
+  /// What has the name, without following a link; nil if the name is free.
   public func occupant(_ name: FileName) throws(DFSError) -> Occupant? {
     var status = stat()
     let result = fstatat(descriptor, name.text.systemPath, &status, AT_SYMLINK_NOFOLLOW)

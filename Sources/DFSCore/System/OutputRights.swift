@@ -24,6 +24,7 @@ public struct OutputRights: Hashable, Sendable {
   /// Whether it gets fewer permission bits than it has.
   public func dropsBits(of inode: Inode) -> Bool { mode(of: inode) != inode.mode }
 
+  /// Whether the tree may get an object of this kind: devices only where it is trusted.
   public func mayMake(_ kind: FileKind) -> Bool {
     isPrivileged || kind != .characterDevice && kind != .blockDevice
   }

@@ -86,9 +86,11 @@ extension Credentials {
 
 /// Who logs in, and where the password may be read again after a server refused it.
 public struct RenewableCredentials: Sendable {
+  /// What to log in with first.
   public let credentials: Credentials
   private let reread: @Sendable () throws(DFSError) -> Credentials?
 
+  /// A password that no file says: there is nothing to be read again.
   public init(_ credentials: Credentials) {
     self.credentials = credentials
     reread = { () throws(DFSError) in nil }

@@ -1,18 +1,26 @@
 /// How far a command is, and the line that says so.
 public struct Progress: Sendable {
+  /// Bytes that are to move, as far as it is known.
   public var total: UInt64 = 0
+  /// Bytes that have moved.
   public var done: UInt64 = 0
+  /// Files that are to move, as far as it is known.
   public var files = 0
+  /// Files that have moved.
   public var finishedFiles = 0
+  /// The file that `line` names, where it is the only one.
   public var name = ""
+  /// What is done, as a word for people: `storing`.
   public var phase = ""
   /// When, and how many bytes were done then: the last seconds, for the rate.
   public var samples: [(time: ContinuousClock.Instant, done: UInt64)] = []
 
   private static let window = 25
 
+  /// Nothing is known yet.
   public init() {}
 
+  /// Notes for the rate how many bytes are done at `time`; the last 25 samples are kept.
   public mutating func sample(at time: ContinuousClock.Instant) {
     samples.append((time, done))
     if samples.count > Self.window { samples.removeFirst() }
@@ -73,10 +81,12 @@ public struct Progress: Sendable {
 }
 
 extension String {
+  /// The text with `character` in front up to `width` characters; longer text as it is.
   public func leftPadded(to width: Int, with character: Character = " ") -> String {
     String(repeating: character, count: max(0, width - count)) + self
   }
 
+  /// The text with blanks behind it up to `width` characters; longer text as it is.
   public func rightPadded(to width: Int) -> String {
     self + String(repeating: " ", count: max(0, width - count))
   }

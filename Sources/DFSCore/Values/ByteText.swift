@@ -15,6 +15,7 @@ public enum ByteText {
   private static let first: UInt32 = 0x10fe00
   private static let escapes: ClosedRange<UInt32> = first + 0x80...first + 0xff
 
+  /// The text that stands for these bytes; `bytes(of:)` gives them back.
   public static func text(of bytes: some Collection<UInt8>) -> String {
     let bytes = Array(bytes)
     if let text = String(validating: bytes, as: UTF8.self), !hasEscapes(text) { return text }
@@ -41,6 +42,7 @@ public enum ByteText {
     text(of: UnsafeRawBufferPointer(start: string, count: strlen(string)))
   }
 
+  /// The bytes that a text stands for, which need not be UTF-8.
   public static func bytes(of text: some StringProtocol) -> [UInt8] {
     guard hasEscapes(text) else { return Array(text.utf8) }
     var bytes: [UInt8] = []
@@ -83,6 +85,7 @@ public enum ByteText {
     }
   }
 
+  /// A variable of the environment; nil if it is unset or empty.
   public static func environment(_ name: String) -> String? {
     guard let value = getenv(name), value.pointee != 0 else { return nil }
     return text(of: UnsafePointer(value))

@@ -6,8 +6,10 @@ internal import Crypto
 
 /// The MD5 of a whole content: 16 bytes.
 public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
+  /// The 16 bytes in the order in which RFC 1321 writes them.
   public let bytes: [UInt8]
 
+  /// - Returns: nil if `bytes` are not 16.
   public init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 16 else { return nil }
     self.bytes = Array(bytes)
@@ -17,6 +19,7 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
   public var modulo4: Int { Int(bytes[15] & 3) }
   public var description: String { bytes.hexadecimal }
 
+  /// The MD5 of a content that is in memory as a whole.
   public static func of(_ content: some Collection<UInt8>) -> MD5Digest {
     var hasher = MD5Hasher()
     Array(content).withUnsafeBytes { hasher.update($0) }
@@ -30,8 +33,10 @@ public struct MD5Hasher: Sendable {
   /// Bytes taken so far.
   public private(set) var count: UInt64 = 0
 
+  /// A hasher that has taken no bytes yet.
   public init() {}
 
+  /// Takes the next bytes of the content.
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
     hasher.update(bufferPointer: bytes)
     count += UInt64(bytes.count)
@@ -48,13 +53,17 @@ public struct MD5Hasher: Sendable {
 
 /// The 64-bit XXH3 of one block of a part, or of a list of such checksums.
 public struct BlockChecksum: Hashable, Sendable {
+  /// The XXH3 as a number, with seed 0.
   public let value: UInt64
+  /// A checksum that was computed before.
   public init(_ value: UInt64) { self.value = value }
 
+  /// The XXH3 of the bytes, however many they are.
   public static func of(_ bytes: UnsafeRawBufferPointer) -> BlockChecksum {
     BlockChecksum(XXH3_64bits(bytes.baseAddress, bytes.count))
   }
 
+  /// The XXH3 of the bytes, however many they are.
   public static func of(_ bytes: [UInt8]) -> BlockChecksum { bytes.withUnsafeBytes { of($0) } }
 
   /// The checksums of consecutive blocks of `Limits.blockBytes`; the last block may be shorter.
@@ -77,6 +86,7 @@ public struct BlockChecksum: Hashable, Sendable {
 public struct BlockChecksumsHasher: ~Copyable {
   private let state: OpaquePointer
 
+  /// A hasher that has taken no checksums yet.
   public init() {
     guard let state = XXH3_createState(), XXH3_64bits_reset(state) == XXH_OK else {
       preconditionFailure("no memory for the state of a checksum")
@@ -89,24 +99,30 @@ public struct BlockChecksumsHasher: ~Copyable {
   /// Takes checksums as 8 big-endian bytes each.
   public mutating func update(_ bytes: [UInt8]) { XXH3_64bits_update(state, bytes, bytes.count) }
 
+  /// Takes the next checksums of the list.
   public mutating func update(_ blocks: [BlockChecksum]) {
     update(blocks.flatMap { $0.value.bigEndianBytes })
   }
 
+  /// The digest of what was taken; it ends the hasher.
   public consuming func finish() -> BlockChecksum { BlockChecksum(XXH3_64bits_digest(state)) }
 }
 
 /// The digest of a set of rows: the sum, in two 64-bit lanes that wrap, of the XXH3-128 of each
 /// row. Adding and removing rows in any order gives the same sum for the same set.
 public struct RowDigest: Hashable, Sendable, CustomStringConvertible {
+  /// The lane of the upper 64 bits of each hash.
   public var high: UInt64
+  /// The lane of the lower 64 bits of each hash.
   public var low: UInt64
 
+  /// A sum that was stored; without arguments that of no rows.
   public init(high: UInt64 = 0, low: UInt64 = 0) {
     self.high = high
     self.low = low
   }
 
+  /// The digest of no rows.
   public static let empty = RowDigest()
 
   /// The digest of one row.
@@ -115,11 +131,13 @@ public struct RowDigest: Hashable, Sendable, CustomStringConvertible {
     self.init(high: hash.high64, low: hash.low64)
   }
 
+  /// Adds the digest of rows that come into the set.
   public static func += (left: inout RowDigest, right: RowDigest) {
     left.high &+= right.high
     left.low &+= right.low
   }
 
+  /// Takes away the digest of rows that go from the set.
   public static func -= (left: inout RowDigest, right: RowDigest) {
     left.high &-= right.high
     left.low &-= right.low

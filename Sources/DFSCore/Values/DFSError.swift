@@ -2,6 +2,7 @@
 ///
 /// The kind is mapped once to an errno, in DFSMount, and once to an exit status, in the executables.
 public struct DFSError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The kind of an error. The raw values travel on the wire (`failed`), so none ever changes.
   public enum Code: String, Sendable, CaseIterable, Hashable {
     // What a file system answers.
     case notFound, exists, notDirectory, isDirectory, notEmpty, invalidArgument, nameTooLong
@@ -31,10 +32,14 @@ public struct DFSError: Error, Hashable, Sendable, CustomStringConvertible {
     case inputOutput
   }
 
+  /// The kind, which errno and exit status follow from.
   public let code: Code
+  /// What people read: the fact, the bound that was broken, what to do.
   public let message: String
+  /// The error below this one, as text; nil if there is none.
   public let cause: String?
 
+  /// - Parameter cause: the error below, of which the text is kept.
   public init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
     self.code = code
     self.message = message

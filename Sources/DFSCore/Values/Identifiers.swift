@@ -3,6 +3,7 @@
 
 /// One of the four servers, by its place in the configuration: 0 is DFS1 … 3 is DFS4.
 public struct ServerIndex: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// The place in the configuration: 0 to 3.
   public let value: Int
 
   /// Traps if `value` is not in 0..<4; use `init(checking:)` for values from outside.
@@ -11,6 +12,7 @@ public struct ServerIndex: Hashable, Sendable, Comparable, CustomStringConvertib
     self.value = value
   }
 
+  /// - Returns: nil if `value` is not 0 to 3.
   public init?(checking value: Int) {
     guard (0..<Limits.serverCount).contains(value) else { return nil }
     self.value = value
@@ -24,6 +26,7 @@ public struct ServerIndex: Hashable, Sendable, Comparable, CustomStringConvertib
     self = server
   }
 
+  /// DFS1 to DFS4, in this order.
   public static let all: [ServerIndex] = (0..<Limits.serverCount).map { ServerIndex($0) }
   public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
   public var description: String { "DFS\(value + 1)" }
@@ -31,6 +34,7 @@ public struct ServerIndex: Hashable, Sendable, Comparable, CustomStringConvertib
 
 /// One of the four parts of a version; people count them from 1, the code from 0.
 public struct PartIndex: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// The place in the content: 0 to 3. People see `number`.
   public let value: Int
 
   /// Traps if `value` is not in 0..<4; use `init(checking:)` for values from outside.
@@ -39,11 +43,13 @@ public struct PartIndex: Hashable, Sendable, Comparable, CustomStringConvertible
     self.value = value
   }
 
+  /// - Returns: nil if `value` is not 0 to 3.
   public init?(checking value: Int) {
     guard (0..<Limits.partCount).contains(value) else { return nil }
     self.value = value
   }
 
+  /// Parts 1 to 4, in this order.
   public static let all: [PartIndex] = (0..<Limits.partCount).map { PartIndex($0) }
   public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 
@@ -54,7 +60,9 @@ public struct PartIndex: Hashable, Sendable, Comparable, CustomStringConvertible
 
 /// The number of an inode. It is derived from the change that made it, so it is never used twice.
 public struct InodeID: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// 1 is the root's; there is no inode of number 0.
   public let value: UInt64
+  /// A number from a row or a message; whether there is such an inode is not checked.
   public init(_ value: UInt64) { self.value = value }
 
   /// The root directory of every namespace; it exists without a row.
@@ -72,9 +80,12 @@ public struct InodeID: Hashable, Sendable, Comparable, CustomStringConvertible {
 
 /// The identity of one immutable content of a file: 128 random bits, chosen by who publishes it.
 public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// The first 8 of the 16 bytes, big-endian.
   public let high: UInt64
+  /// The last 8 of the 16 bytes, big-endian.
   public let low: UInt64
 
+  /// An identity that was chosen before, by its two halves.
   public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
@@ -84,6 +95,7 @@ public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible
     (left.high, left.low) < (right.high, right.low)
   }
 
+  /// A new identity; two are the same with a probability of 2^-128.
   public static func random() -> VersionID {
     VersionID(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
   }
@@ -91,6 +103,7 @@ public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible
   /// 16 bytes, big-endian.
   public var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
 
+  /// - Returns: nil if `bytes` are not 16.
   public init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 16 else { return nil }
     high = UInt64(bigEndian: bytes.prefix(8))
@@ -103,9 +116,12 @@ public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible
 
 /// A part of a version: what a copy is a copy of.
 public struct PartID: Hashable, Sendable, CustomStringConvertible {
+  /// The content that was split.
   public let version: VersionID
+  /// Which quarter of it.
   public let part: PartIndex
 
+  /// Part `part` of `version`; that may have no bytes.
   public init(version: VersionID, part: PartIndex) {
     self.version = version
     self.part = part
@@ -116,8 +132,11 @@ public struct PartID: Hashable, Sendable, CustomStringConvertible {
 
 /// One client process; random, so that no two views are the same.
 public struct ClientID: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// The client's number; 0 is nobody's, as in `View.none`.
   public let value: UInt64
+  /// An identity from a row or a message; 0 is allowed.
   public init(_ value: UInt64) { self.value = value }
+  /// A new identity, never 0.
   public static func random() -> ClientID { ClientID(.random(in: 1 ... .max)) }
   public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
   public var description: String { value.bigEndianBytes.hexadecimal }
@@ -126,8 +145,10 @@ public struct ClientID: Hashable, Sendable, Comparable, CustomStringConvertible 
 /// The name of an account: 1 to 64 of `A–Z a–z 0–9 . _ @ -`, not beginning with a dot.
 /// It names a directory on the servers, hence the narrow alphabet.
 public struct UserName: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// The name as it was given; upper and lower case differ.
   public let text: String
 
+  /// - Throws: `invalidArgument` if `text` is no such name.
   public init(_ text: String) throws(DFSError) {
     let allowed = text.utf8.allSatisfy { byte in
       switch byte {
@@ -154,8 +175,11 @@ public struct UserName: Hashable, Sendable, Comparable, CustomStringConvertible 
 
 /// The name of a directory entry: 1 to 255 bytes, any but NUL and '/', not `.` or `..`.
 public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// 1 to 255 bytes in whatever encoding.
   public let bytes: [UInt8]
 
+  /// - Throws: `nameTooLong` above 255 bytes; `invalidArgument` for no bytes, `.`, `..`, NUL and
+  ///   '/'.
   public init(_ bytes: some Collection<UInt8>) throws(DFSError) {
     let bytes = Array(bytes)
     guard bytes.count <= Limits.nameBytes else {
@@ -170,6 +194,7 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
     self.bytes = bytes
   }
 
+  /// The UTF-8 of `text`, which is not read as `ByteText`; throws as the other does.
   public init(_ text: String) throws(DFSError) { try self.init(Array(text.utf8)) }
 
   public static func < (left: Self, right: Self) -> Bool {
@@ -199,8 +224,10 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
 /// The name of an extended attribute, with its name space: 1 to 255 bytes, any but NUL
 /// (<https://man7.org/linux/man-pages/man7/xattr.7.html>).
 public struct AttributeName: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// 1 to 255 bytes in whatever encoding, such as those of `user.comment`.
   public let bytes: [UInt8]
 
+  /// - Throws: `outOfRange` above 255 bytes; `invalidArgument` for no bytes and for NUL.
   public init(_ bytes: some Collection<UInt8>) throws(DFSError) {
     let bytes = Array(bytes)
     guard bytes.count <= Limits.attributeNameBytes else {
@@ -216,6 +243,7 @@ public struct AttributeName: Hashable, Sendable, Comparable, CustomStringConvert
     self.bytes = bytes
   }
 
+  /// The UTF-8 of `text`, which is not read as `ByteText`; throws as the other does.
   public init(_ text: String) throws(DFSError) { try self.init(Array(text.utf8)) }
 
   public static func < (left: Self, right: Self) -> Bool {

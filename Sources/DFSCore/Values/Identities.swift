@@ -5,7 +5,9 @@ internal import Crypto
 
 /// 128 random bits that name one thing of a kind for ever.
 public struct RandomID<Kind>: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// The first 8 of the 16 bytes, big-endian.
   public let high: UInt64
+  /// The last 8 of the 16 bytes, big-endian.
   public let low: UInt64
 
   /// - Returns: nil for zero, which names nothing: it is what a missing field reads as.
@@ -27,6 +29,7 @@ public struct RandomID<Kind>: Hashable, Sendable, Comparable, CustomStringConver
     self.init(bytes: bytes)
   }
 
+  /// A new identity, never zero.
   public static func random() -> Self {
     while true {
       if let id = Self(high: .random(in: .min ... .max), low: .random(in: .min ... .max)) {
@@ -47,7 +50,9 @@ public struct RandomID<Kind>: Hashable, Sendable, Comparable, CustomStringConver
   public var brief: String { "\(description.prefix(8))…" }
 }
 
+/// What makes `ClusterID` a type of its own; it has no values.
 public enum ClusterKind {}
+/// What makes `NamespaceID` a type of its own; it has no values.
 public enum NamespaceKind {}
 
 /// Four servers that keep files together. It is made once, when their first namespace is.

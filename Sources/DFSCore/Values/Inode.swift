@@ -1,5 +1,6 @@
 /// What an inode's row says, and its bytes (docs/FORMATS.md, "Inode rows").
 
+/// The kinds of inodes; the raw value is the byte in an inode's row.
 public enum FileKind: UInt8, Sendable, Hashable, CaseIterable {
   case regular = 1
   case directory, symlink, fifo, socket, characterDevice, blockDevice
@@ -7,9 +8,12 @@ public enum FileKind: UInt8, Sendable, Hashable, CaseIterable {
 
 /// Nanoseconds since 1970-01-01 UTC; may be negative.
 public struct Timestamp: Hashable, Sendable, Comparable {
+  /// Since 1970; 64 bits reach from the year 1677 to 2262.
   public var nanoseconds: Int64
+  /// The time so many nanoseconds after 1970, or before it.
   public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
+  /// The sum of both; out of range, the earliest or the latest time that there is.
   public init(seconds: Int, nanoseconds: Int) {
     let (product, overflow) = Int64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
     let (sum, carry) = product.addingReportingOverflow(Int64(nanoseconds))
@@ -36,16 +40,20 @@ extension Int64 {
 
 /// One immutable content of a file.
 public struct Version: Hashable, Sendable {
+  /// The random identity, by which the servers know the copies.
   public let id: VersionID
   /// Bytes.
   public let size: UInt64
+  /// The MD5 of the whole content, by which the rule places the parts.
   public let md5: MD5Digest
+  /// Which servers hold each part now.
   public var placement: Placement
   /// The number of the server list that the version was placed under; 1 is the first.
   public let serverList: UInt32
   /// For each part the digest of its block checksums.
   public let partDigests: [BlockChecksum]
 
+  /// - Parameter partDigests: four, or it traps.
   public init(
     id: VersionID, size: UInt64, md5: MD5Digest, placement: Placement, serverList: UInt32 = 1,
     partDigests: [BlockChecksum]
@@ -59,20 +67,29 @@ public struct Version: Hashable, Sendable {
     self.partDigests = partDigests
   }
 
+  /// Which bytes are in which part.
   public var split: Split { Split(size: size) }
 }
 
 /// A file, directory or other object of a namespace.
 public struct Inode: Hashable, Sendable {
+  /// Never used twice in a namespace.
   public var id: InodeID
+  /// File, directory, symbolic link, or one of the others.
   public var kind: FileKind
   /// The permission bits: 0 to 0o7777.
   public var mode: UInt32
+  /// A user id.
   public var owner: UInt32
+  /// A group id.
   public var group: UInt32
+  /// The names that lead here; of a directory, two and one for each directory in it.
   public var links: UInt32
+  /// When it was read last, as far as that is noted (`st_atime`, inode(7)).
   public var accessed: Timestamp
+  /// When the content or the entries changed last (`st_mtime`).
   public var modified: Timestamp
+  /// When the inode changed last (`st_ctime`).
   public var changed: Timestamp
   /// The device number of a device file.
   public var device: UInt64
@@ -83,6 +100,8 @@ public struct Inode: Hashable, Sendable {
   /// The content of a regular file; nil as long as none was published.
   public var version: Version?
 
+  /// A new object, with `time` as all three times; of `mode` the permission bits count.
+  /// - Parameter parent: of a directory; nil for the inode's own id.
   public init(
     id: InodeID, kind: FileKind, mode: UInt32, owner: UInt32, group: UInt32, links: UInt32 = 1,
     time: Timestamp, device: UInt64 = 0, parent: InodeID? = nil, target: [UInt8] = [],

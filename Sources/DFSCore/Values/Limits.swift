@@ -1,17 +1,24 @@
 /// The bounds of the system. Whatever comes from outside is compared with one of these before
 /// memory is taken for it.
 public enum Limits {
+  /// DFS1 to DFS4.
   public static let serverCount = 4
+  /// Parts of a content, each a contiguous quarter.
   public static let partCount = 4
   /// Servers that must accept a change, of four; any two such sets share at least two.
   public static let quorum = 3
 
+  /// The name of a directory entry (`NAME_MAX`, limits.h(0p)).
   public static let nameBytes = 255
+  /// A path without the NUL at its end (`PATH_MAX` less one).
   public static let pathBytes = 4095
+  /// The target of a symbolic link (`PATH_MAX` less one, symlink(2)).
   public static let symlinkBytes = 4095
+  /// The name of a user, which is a directory's on the servers.
   public static let userNameBytes = 64
   /// As on ext4: <https://man7.org/linux/man-pages/man7/xattr.7.html>.
   public static let attributeNameBytes = 255
+  /// The value of an extended attribute: 64 KiB (`XATTR_SIZE_MAX`, xattr(7)).
   public static let attributeValueBytes = 64 << 10
 
   /// The largest file: 2^53 bytes (8 PiB), exact in every language's numbers.

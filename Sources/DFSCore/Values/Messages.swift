@@ -12,6 +12,7 @@ public enum NamespaceRequest: Hashable, Sendable {
   case apply(View, number: UInt64, Change)
   /// Your log after number `after`.
   case log(after: UInt64)
+  /// Your head.
   case head
 
   /// The view that a step which may change something names.
@@ -23,6 +24,7 @@ public enum NamespaceRequest: Hashable, Sendable {
   }
 }
 
+/// What a server answers to a `NamespaceRequest`.
 public enum NamespaceReply: Hashable, Sendable {
   /// To prepare: promised; this is my head.
   case promised(Head)
@@ -39,6 +41,7 @@ public enum NamespaceReply: Hashable, Sendable {
   /// To log: the changes after `after`, as many as fit, the digest of my rows at `after`, and my
   /// head. `base` is nil where my log does not reach back that far.
   case log(base: RowDigest?, entries: [LogEntry], head: Head)
+  /// To head: this is mine.
   case head(Head)
   /// To prepare, install and apply: my rows are of another namespace; this is my head.
   case foreign(Head)
@@ -63,11 +66,14 @@ public enum Query: Hashable, Sendable {
   case substitutes(after: InodeID?)
 }
 
+/// What a server answers to a `Query`.
 public struct QueryAnswer: Hashable, Sendable {
+  /// As the query orders them; none if there is nothing.
   public let rows: [Row]
   /// There are more than fit; ask again after the last row's key.
   public let isPartial: Bool
 
+  /// The rows that fit, and whether more follow them.
   public init(rows: [Row], isPartial: Bool) {
     self.rows = rows
     self.isPartial = isPartial
@@ -77,9 +83,12 @@ public struct QueryAnswer: Hashable, Sendable {
 /// What a transfer begins with: the rows that the server has itself at `head`, but for those that only
 /// it has.
 public struct OwnRows: Hashable, Sendable {
+  /// Where the server must be; elsewhere the transfer does not begin so.
   public let head: Head
+  /// The keys of rows that only this server has.
   public let without: [RowKey]
 
+  /// The rows at `head` but those under `without`.
   public init(head: Head, without: [RowKey]) {
     self.head = head
     self.without = without
@@ -88,11 +97,14 @@ public struct OwnRows: Hashable, Sendable {
 
 /// A copy of a small part, as it travels inside a change and is kept in the database.
 public struct InlinePart: Hashable, Sendable {
+  /// The part that it is a copy of.
   public let id: PartID
+  /// All bytes of the part: at most `Limits.inlinePartBytes`.
   public let bytes: [UInt8]
   /// Of `bytes`; verified by the server before it accepts.
   public let checksum: BlockChecksum
 
+  /// Nothing is checked here; the server compares `bytes` with `checksum` and the bound.
   public init(id: PartID, bytes: [UInt8], checksum: BlockChecksum) {
     self.id = id
     self.bytes = bytes
@@ -102,13 +114,16 @@ public struct InlinePart: Hashable, Sendable {
 
 /// A piece of a copy: whole blocks (the last block of a part may be short) and their checksums.
 public struct PartExtent: Hashable, Sendable {
+  /// The part that it is a piece of.
   public let id: PartID
   /// The length of the whole part in bytes.
   public let length: UInt64
   /// Where the piece begins: a multiple of `Limits.blockBytes`.
   public let offset: UInt64
+  /// One for each block of the piece, in order.
   public let checksums: [BlockChecksum]
 
+  /// A piece that begins at `offset` and has a block for each checksum; nothing is checked here.
   public init(id: PartID, length: UInt64, offset: UInt64, checksums: [BlockChecksum]) {
     self.id = id
     self.length = length
@@ -119,13 +134,16 @@ public struct PartExtent: Hashable, Sendable {
 
 /// The space of a server, as one user sees it. Bytes.
 public struct SpaceReport: Hashable, Sendable {
+  /// The size of the disk, or the user's quota if that is less.
   public let total: UInt64
   /// What this user can still write to this server.
   public let available: UInt64
   /// What this user's copies and tables take.
   public let used: UInt64
+  /// How many inodes the user's namespace has.
   public let inodes: UInt64
 
+  /// All in bytes but `inodes`.
   public init(total: UInt64, available: UInt64, used: UInt64, inodes: UInt64) {
     self.total = total
     self.available = available
@@ -136,12 +154,14 @@ public struct SpaceReport: Hashable, Sendable {
 
 /// A copy that a server should have and has not.
 public struct WantedCopy: Hashable, Sendable {
+  /// The part that it is a copy of.
   public let id: PartID
   /// The inode whose content it is of.
   public let inode: InodeID
   /// Where the copies of that content belong.
   public let content: RowContent
 
+  /// Part `id` of the content of `inode`.
   public init(id: PartID, inode: InodeID, content: RowContent) {
     self.id = id
     self.inode = inode
@@ -151,6 +171,7 @@ public struct WantedCopy: Hashable, Sendable {
 
 /// How one user's copies are on one server.
 public struct HealthReport: Hashable, Sendable {
+  /// The head of the rows that ask for the copies.
   public var head: Head
   /// Counts of the files that have a content, by `RowContent.copies`.
   public var placements: [UInt32: UInt64] = [:]
@@ -162,23 +183,30 @@ public struct HealthReport: Hashable, Sendable {
   public var wantedBytes: UInt64 = 0
   /// Copies that were quarantined because their bytes were wrong.
   public var damaged: UInt64 = 0
+  /// How far the last scrub of these copies came.
   public var scrub = ScrubReport()
+  /// What the user takes of the server, and may take yet.
   public var space = SpaceReport(total: 0, available: 0, used: 0, inodes: 0)
   /// The release of the server's program, for people.
   public var software = ""
 
+  /// A report at `head` of a user without files.
   public init(head: Head) { self.head = head }
 }
 
 /// Where the reading back of all copies is.
 public struct ScrubReport: Hashable, Sendable {
+  /// Whether a round is under way.
   public var isRunning = false
+  /// Bytes of part files that the last round, or the one that is running, has read.
   public var checkedBytes: UInt64 = 0
+  /// Bytes of all part files as that round began.
   public var totalBytes: UInt64 = 0
   /// When the last round ended, in seconds since 1970; 0 if none has.
   public var lastEndSeconds: Int64 = 0
   /// Copies that the last round (or the one that is running) found damaged or missing.
   public var damaged: UInt64 = 0
 
+  /// No round was ever run.
   public init() {}
 }

@@ -6,6 +6,7 @@ internal import CXXHash
 public final class PartDigester {
   private let state: OpaquePointer
 
+  /// A digester that has taken no blocks yet.
   public init() {
     guard let state = XXH3_createState() else { preconditionFailure("no memory for a digest") }
     self.state = state

@@ -3,16 +3,24 @@
 /// A set of servers, one bit each (bit 0 is DFS1).
 public struct ServerSet: OptionSet, Hashable, Sendable, CustomStringConvertible {
   public let rawValue: UInt8
+  /// The set that the lowest four bits of `rawValue` say; the others stand for no server.
   public init(rawValue: UInt8) { self.rawValue = rawValue & 0x0f }
+  /// The set of `servers`; one that comes twice counts once.
   public init(_ servers: some Sequence<ServerIndex>) {
     self.init(rawValue: servers.reduce(0) { $0 | 1 << UInt8($1.value) })
   }
 
+  /// All four servers.
   public static let all = ServerSet(rawValue: 0x0f)
+  /// The servers of the set, in the order of their numbers.
   public var servers: [ServerIndex] { ServerIndex.all.filter(contains) }
+  /// The number of servers in the set: 0 to 4.
   public var count: Int { rawValue.nonzeroBitCount }
+  /// Whether `server` is in the set.
   public func contains(_ server: ServerIndex) -> Bool { rawValue & 1 << UInt8(server.value) != 0 }
+  /// Adds a server, unless it is there already.
   public mutating func insert(_ server: ServerIndex) { formUnion(ServerSet([server])) }
+  /// Takes a server out, if it is there.
   public mutating func remove(_ server: ServerIndex) { subtract(ServerSet([server])) }
   /// `DFS1, DFS3`
   public var description: String { servers.map(\.description).joined(separator: ", ") }
@@ -21,7 +29,9 @@ public struct ServerSet: OptionSet, Hashable, Sendable, CustomStringConvertible 
 /// The four contiguous parts of a content of `size` bytes: parts 1–3 have ⌊size/4⌋ bytes, part 4
 /// has the rest.
 public struct Split: Hashable, Sendable {
+  /// Bytes of the whole content.
   public let size: UInt64
+  /// The split of a content of `size` bytes, which may be 0.
   public init(size: UInt64) { self.size = size }
 
   /// The bytes of the content that are in `part`.
@@ -36,10 +46,12 @@ public struct Split: Hashable, Sendable {
 
   /// A piece of one part.
   public struct Piece: Hashable, Sendable {
+    /// The part that it is a piece of.
     public let part: PartIndex
     /// Bytes within the part.
     public let range: Range<UInt64>
 
+    /// The bytes `range` of a part, which is not checked to be that long.
     public init(part: PartIndex, range: Range<UInt64>) {
       self.part = part
       self.range = range
@@ -97,11 +109,13 @@ public struct Placement: Hashable, Sendable {
   /// In 16 bits: the holders of part 1 in the lowest four, those of part 4 in the highest.
   public var packed: UInt16 { holders.reversed().reduce(0) { $0 << 4 | UInt16($1.rawValue) } }
 
+  /// Reads what `packed` gives.
   public init(packed: UInt16) {
     self.init(
       holders: PartIndex.all.map { ServerSet(rawValue: UInt8(packed >> (4 * $0.value) & 15)) })
   }
 
+  /// The servers that hold a copy of `part`.
   public func holders(of part: PartIndex) -> ServerSet { holders[part.value] }
 
   /// The placement with one more holder of a part.

@@ -4,6 +4,7 @@
 /// can be answered with its inodes) and the content of an inode (so that a server knows which copies
 /// are asked of it, which it lacks and which nobody needs any more).
 
+/// What a row is found by. Each of the three kinds has a table of its own on the servers.
 public enum RowKey: Hashable, Sendable {
   case inode(InodeID)
   case entry(parent: InodeID, name: FileName)
@@ -34,10 +35,14 @@ extension RowKey: Comparable {
 
 /// A row: its key, the number of the change that wrote it, and its value.
 public struct Row: Hashable, Sendable {
+  /// What the row is found by; no other row of the namespace has it.
   public let key: RowKey
+  /// The number of the change that wrote the row.
   public let change: UInt64
+  /// What the change wrote.
   public let value: RowValue
 
+  /// A row as change `change` left it.
   public init(key: RowKey, change: UInt64, value: RowValue) {
     self.key = key
     self.change = change
@@ -67,6 +72,7 @@ public struct Row: Hashable, Sendable {
 
 /// What a row holds.
 public struct RowValue: Hashable, Sendable {
+  /// An inode as docs/FORMATS.md says ("Inode rows"), or an attribute's value; empty for an entry.
   public let bytes: [UInt8]
   /// The inode that an entry names; nil for other rows.
   public let child: InodeID?
@@ -76,6 +82,8 @@ public struct RowValue: Hashable, Sendable {
   /// The version that an inode's row names.
   public var version: VersionID? { content?.version }
 
+  /// The value of a row: of an entry with its `child`, of an inode with its `content` if it has
+  /// one.
   public init(bytes: [UInt8], child: InodeID? = nil, content: RowContent? = nil) {
     self.bytes = bytes
     self.child = child
@@ -85,6 +93,7 @@ public struct RowValue: Hashable, Sendable {
 
 /// A version, and where its copies belong.
 public struct RowContent: Hashable, Sendable {
+  /// The version whose copies are placed.
   public let version: VersionID
   /// The holders now.
   public let placement: Placement
@@ -92,6 +101,7 @@ public struct RowContent: Hashable, Sendable {
   /// was away when the version was published.
   public let home: Placement
 
+  /// Copies that are at `placement` and belong at `home`.
   public init(version: VersionID, placement: Placement, home: Placement) {
     self.version = version
     self.placement = placement
@@ -101,6 +111,7 @@ public struct RowContent: Hashable, Sendable {
   /// Both placements in 32 bits: `home` in the high half, each as `Placement.packed`.
   public var copies: UInt32 { UInt32(home.packed) << 16 | UInt32(placement.packed) }
 
+  /// - Parameter copies: both placements, as the property of that name gives them.
   public init(version: VersionID, copies: UInt32) {
     self.init(
       version: version, placement: Placement(packed: UInt16(truncatingIfNeeded: copies)),
@@ -113,9 +124,12 @@ public struct RowContent: Hashable, Sendable {
 
 /// One write of a change: the row's new value, or nil to delete it.
 public struct RowWrite: Hashable, Sendable {
+  /// The row that is written or deleted.
   public let key: RowKey
+  /// Nil deletes the row; that there is none is no error.
   public let value: RowValue?
 
+  /// The write of one row; without a value, its deletion.
   public init(_ key: RowKey, _ value: RowValue?) {
     self.key = key
     self.value = value
@@ -124,9 +138,12 @@ public struct RowWrite: Hashable, Sendable {
 
 /// The identity of a change: who made it, and the how-manieth of its changes it is.
 public struct ChangeID: Hashable, Sendable {
+  /// Who made the change.
   public let client: ClientID
+  /// From 1; one more with each change of this client.
   public let sequence: UInt64
 
+  /// The change of `client` with this number of its own.
   public init(client: ClientID, sequence: UInt64) {
     self.client = client
     self.sequence = sequence
@@ -135,9 +152,12 @@ public struct ChangeID: Hashable, Sendable {
 
 /// One atomic step of a namespace.
 public struct Change: Hashable, Sendable {
+  /// Tells a server whether a change that comes again is the same one.
   public let id: ChangeID
+  /// At most `Limits.changeWrites`, performed together in this order.
   public let writes: [RowWrite]
 
+  /// Nothing is checked here; servers refuse a change of too many writes.
   public init(id: ChangeID, writes: [RowWrite]) {
     self.id = id
     self.writes = writes
@@ -149,11 +169,14 @@ public struct Change: Hashable, Sendable {
 /// As every head has a view and every step that may change rows names one, servers and clients notice by
 /// it that they are of different namespaces.
 public struct View: Hashable, Sendable, Comparable, CustomStringConvertible {
+  /// From 1 on; 0 is the round of no view.
   public let round: UInt64
+  /// Who may append changes in it.
   public let client: ClientID
   /// Nil on a blank server, and in what releases before 1.1 wrote.
   public let namespace: NamespaceID?
 
+  /// A view of `namespace`, nil where that has no identity.
   public init(round: UInt64, client: ClientID, namespace: NamespaceID? = nil) {
     self.round = round
     self.client = client
@@ -173,16 +196,21 @@ public struct View: Hashable, Sendable, Comparable, CustomStringConvertible {
 
 /// The last change that a server has applied, and the digest of all its rows after it.
 public struct Head: Hashable, Sendable, CustomStringConvertible {
+  /// The view that was installed last.
   public var view: View
+  /// The number of the last change; 0 if there was none.
   public var number: UInt64
+  /// The digest of all rows after that change.
   public var digest: RowDigest
 
+  /// The state after change `number`, as a server in `view` has it.
   public init(view: View, number: UInt64, digest: RowDigest) {
     self.view = view
     self.number = number
     self.digest = digest
   }
 
+  /// The head of a server without rows that is in no view.
   public static let blank = Head(view: .none, number: 0, digest: .empty)
 
   /// Whether two servers have the same rows, whatever view they were told last.
@@ -195,10 +223,14 @@ public struct Head: Hashable, Sendable, CustomStringConvertible {
 
 /// A change in a server's log, with the digest of the rows after it.
 public struct LogEntry: Hashable, Sendable {
+  /// The change's place in the order of changes.
   public let number: UInt64
+  /// The change itself, with its identity.
   public let change: Change
+  /// The digest of all rows after the change.
   public let digest: RowDigest
 
+  /// Change `number`, after which the rows have this digest.
   public init(number: UInt64, change: Change, digest: RowDigest) {
     self.number = number
     self.change = change
