@@ -2,7 +2,9 @@ public import DFSCore
 
 /// What the coordinator asks of its driver, and what it tells.
 extension Coordinator {
+  /// What the driver has to do, or is told; the actions of one event come in order.
   public enum Action: Hashable, Sendable {
+    /// Send the request; what comes of it goes to `receive` or `undelivered`, with `token`.
     case send(ServerIndex, NamespaceRequest, token: UInt64)
     /// Bring `server` the rows of `source`, up to the head of this client's view or a later one, and
     /// have it install the view, or a later one that this client leads by then; report the end with
@@ -28,6 +30,7 @@ extension Coordinator {
     case unknown
   }
 
+  /// Why no view can be taken, or a change not be committed, and which servers are in the way.
   public enum Obstacle: Hashable, Sendable {
     /// Fewer than three servers answered.
     case silent(ServerSet)
@@ -46,5 +49,6 @@ extension Coordinator {
     case missingParts(ServerSet)
   }
 
+  /// How far a view is: none, promises asked for, being installed, or led.
   public enum Phase: Hashable, Sendable { case idle, preparing, installing, leading }
 }

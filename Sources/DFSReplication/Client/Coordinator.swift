@@ -4,8 +4,8 @@ public import DFSCore
 /// (Liskov and Cowling, "Viewstamped Replication Revisited", 2012), as a state machine without I/O.
 ///
 /// The driver (DFSClient, or the simulation) calls an event and performs the actions it returns, in
-/// order. One change is under way at a time. The view change is in CoordinatorView.swift, bringing
-/// servers along in CoordinatorCatchUp.swift, appending in CoordinatorAppend.swift.
+/// order. One change is under way at a time. The view change is in Coordinator+View.swift,
+/// bringing servers along in Coordinator+CatchUp.swift, appending in Coordinator+Append.swift.
 ///
 /// Invariants:
 /// - While `phase` is `leading`, `head` is committed and three servers had `view` installed at it.
@@ -15,8 +15,11 @@ public import DFSCore
 /// - A namespace gets its identity with its first view, which all four servers promise while none of them
 ///   has one: so no two clients can make two.
 public struct Coordinator: Sendable {
+  /// Who takes the views and makes the changes.
   public let client: ClientID
+  /// How far `view` is.
   public internal(set) var phase: Phase = .idle
+  /// The view that is being taken or led, or was last; `none` before the first.
   public internal(set) var view: View = .none
   /// The committed head, while leading.
   public internal(set) var head: Head = .blank

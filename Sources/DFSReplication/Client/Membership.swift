@@ -14,8 +14,10 @@ public struct Membership<Kind>: Sendable {
   /// What is known for good.
   public private(set) var known: RandomID<Kind>?
 
+  /// Nothing was heard of any server.
   public init() {}
 
+  /// Notes what a server says that it is of; nil if it has nothing yet.
   public mutating func heard(_ id: RandomID<Kind>?, from server: ServerIndex) {
     claims[server] = id
     if id == nil { blank.insert(server) } else { blank.remove(server) }
@@ -38,6 +40,7 @@ public struct Membership<Kind>: Sendable {
     ServerSet(claims.filter { $0.value != trusted }.map(\.key))
   }
 
+  /// The servers that say what is trusted; none as long as nothing is.
   public var members: ServerSet {
     ServerSet(claims.filter { $0.value == trusted }.map(\.key))
   }
@@ -45,10 +48,12 @@ public struct Membership<Kind>: Sendable {
 
 /// The clusters that servers say they are of, and which identity those get that have none.
 public struct ClusterMembership: Sendable {
+  /// The clusters that servers say they are of.
   public private(set) var membership = Membership<ClusterKind>()
   /// The servers' own identities.
   private var servers: [ServerIndex: String] = [:]
 
+  /// Nothing was heard of any server.
   public init() {}
 
   /// A server's greeting.

@@ -16,6 +16,7 @@ public struct Rounds: Hashable, Sendable {
   /// The greatest round that counts.
   public private(set) var highest: UInt64 = 0
 
+  /// No round was told or used yet.
   public init() {}
 
   /// The round of a view that is to be later than all others.

@@ -2,6 +2,7 @@ public import DFSCore
 
 /// Quorum is arithmetic, not networking (after etcd raft's `quorum/majority.go`).
 public enum Quorum {
+  /// Whether a vote has its quorum, may get it yet, or cannot any more.
   public enum Outcome: Hashable, Sendable { case won, pending, lost }
 
   /// The vote of servers for something that needs `Limits.quorum` of them.

@@ -6,8 +6,10 @@ public import DFSCore
 /// A copy is *asked for* while some inode's row places it on this server. A copy that is asked for
 /// and is not here is *wanted*; one that is here and is not asked for is *garbage*.
 public struct RequiredReplicas: Hashable, Sendable {
+  /// The server whose copies are meant.
   public let server: ServerIndex
 
+  /// The rule for the copies of `server`.
   public init(server: ServerIndex) { self.server = server }
 
   /// The copies that a content asks of this server.
@@ -23,12 +25,14 @@ public struct RequiredReplicas: Hashable, Sendable {
     /// No longer asked for by this inode: garbage, unless another inode asks for them.
     public var dropped: [PartID] = []
 
+    /// No difference, but for what is given.
     public init(added: [PartID] = [], dropped: [PartID] = []) {
       self.added = added
       self.dropped = dropped
     }
   }
 
+  /// What changes for this server as the content of an inode becomes `new`; nil is no content.
   public func difference(from old: RowContent?, to new: RowContent?) -> Difference {
     if old == new { return Difference() }
     let (before, after) = (copies(of: old), copies(of: new))
@@ -46,11 +50,13 @@ public struct RequiredReplicas: Hashable, Sendable {
 public struct CopyRelease: Hashable, Sendable {
   /// The number of the change that let go of the copy, and when that was, in seconds.
   public let number: UInt64
+  /// Seconds since 1970.
   public let sinceSeconds: Int64
   /// Whether it was let go of as all rows were replaced, by what one client brought: such a copy is kept
   /// longer.
   public let isTransferred: Bool
 
+  /// A copy that change `number` let go of.
   public init(number: UInt64, sinceSeconds: Int64, isTransferred: Bool = false) {
     self.number = number
     self.sinceSeconds = sinceSeconds

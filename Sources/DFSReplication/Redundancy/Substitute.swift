@@ -5,6 +5,7 @@ public import DFSCore
 
 /// The copies of one lost server, moved to the server opposite, so that each part still has two.
 public struct Substitute: Hashable, Sendable {
+  /// The server whose copies go to the opposite one.
   public let lost: ServerIndex
   /// Where the copies are once those of the substitute are stored.
   public let placement: Placement

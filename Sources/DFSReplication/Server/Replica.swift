@@ -13,9 +13,12 @@ public import DFSCore
 ///   whose view it installs; rows without a namespace (of a release before 1.1) are taken over as they
 ///   are, never replaced.
 public struct Replica: Hashable, Sendable {
+  /// The greatest view that was promised; nothing of an earlier one is accepted.
   public var promised: View
+  /// The head of the rows that it has.
   public var head: Head
 
+  /// What a server has on disk; without arguments a blank one.
   public init(promised: View = .none, head: Head = .blank) {
     self.promised = promised
     self.head = head

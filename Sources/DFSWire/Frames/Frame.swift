@@ -18,9 +18,12 @@ public enum Message: Hashable, Sendable {
 
 /// A message, and the raw bytes that come with `putPart` and `part` (nil where there are none).
 public struct Frame: Hashable, Sendable {
+  /// What the header says.
   public let message: Message
+  /// The raw bytes, at most `Limits.chunkBytes`.
   public let body: ByteBuffer?
 
+  /// A message with its raw bytes; a body of no bytes is none.
   public init(_ message: Message, body: ByteBuffer? = nil) {
     self.message = message
     self.body = body.flatMap { $0.readableBytes == 0 ? nil : $0 }

@@ -7,9 +7,12 @@ internal import Synchronization
 public final class FrameBound: Sendable {
   private let raised: Atomic<Bool>
 
+  /// The bound of a connection before its login, or, with `isLoggedIn`, after it.
   public init(isLoggedIn: Bool = false) { raised = Atomic(isLoggedIn) }
 
+  /// Whether frames may be large: 4 MiB of header and 1 MiB of body.
   public var isLoggedIn: Bool { raised.load(ordering: .relaxed) }
+  /// Lets frames be large from now on; there is no way back.
   public func raise() { raised.store(true, ordering: .relaxed) }
 
   /// Bytes of a frame after its first length field.

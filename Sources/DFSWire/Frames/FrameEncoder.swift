@@ -10,6 +10,7 @@ public final class FrameEncoder: ChannelOutboundHandler {
   public typealias OutboundIn = Frame
   public typealias OutboundOut = ByteBuffer
 
+  /// An encoder for one connection; it keeps nothing from frame to frame.
   public init() {}
 
   public func write(

@@ -3,6 +3,7 @@ public import DFSCore
 /// What travels in frames: a request from a client, its one reply, or a push from a server.
 /// `Codec.swift` maps these to protobuf and checks every value that comes in.
 
+/// What a client asks of a server; each request gets one `Reply`, in any order.
 public enum Request: Hashable, Sendable {
   // Before login.
   case hello(Hello)
@@ -46,11 +47,14 @@ public enum Request: Hashable, Sendable {
   case copies([VersionID])
   /// The versions that this connection has open: their copies are kept as long as it lives.
   case hold([VersionID])
+  /// Let go of versions that this connection holds.
   case release([VersionID])
+  /// The space that the server has for this user.
   case space
   /// Up to `limit` copies that this server lacks, in order, after one of them. With `claims` the
   /// client is about to bring them, and is told of none that another has claimed lately.
   case wanted(after: PartID?, limit: Int, claims: Bool)
+  /// How this user's copies are on the server.
   case health
   /// Begin to read back all copies, unless that is under way.
   case scrub
@@ -58,13 +62,16 @@ public enum Request: Hashable, Sendable {
   case join(ClusterID)
 }
 
+/// What a server answers to a request.
 public enum Reply: Hashable, Sendable {
   case hello(ServerGreeting)
   /// The SCRAM server-first message.
   case loginContinue(scram: String)
   /// The SCRAM server-final message: logged in; and which namespace the server has of the user.
   case loginDone(scram: String, namespace: NamespaceID?)
+  /// What was asked for is done; there is nothing to say about it.
   case done
+  /// The server lives, and its head is this.
   case pong(Head)
   case namespace(NamespaceReply)
   case query([QueryAnswer], head: Head)
@@ -78,6 +85,7 @@ public enum Reply: Hashable, Sendable {
   /// `total` counts all that the server lacks.
   case wanted([WantedCopy], total: UInt64)
   case health(HealthReport)
+  /// The request was refused or failed, with this error of the server.
   case failed(DFSError)
 }
 
@@ -91,18 +99,22 @@ public enum Push: Hashable, Sendable {
   case goingAway
 }
 
+/// What a client says first: whom it means to reach, and who it is.
 public struct Hello: Hashable, Sendable {
   /// The version of the wire that the client speaks: `Wire.version`.
   public let version: UInt32
+  /// The cluster's name in dfc.conf.
   public let cluster: String
   /// The server that the client believes it has reached.
   public let server: String
+  /// The client process; all its connections say the same.
   public let client: ClientID
   /// Whether this connection is to receive pushes.
   public let wantsPushes: Bool
   /// The cluster that the client has worked with, if it has.
   public var clusterID: ClusterID?
 
+  /// A greeting to `server` of `cluster`; nothing is checked here.
   public init(
     version: UInt32, cluster: String, server: String, client: ClientID, wantsPushes: Bool,
     clusterID: ClusterID? = nil
@@ -116,9 +128,13 @@ public struct Hello: Hashable, Sendable {
   }
 }
 
+/// What a server answers to `Hello`, if it is the one that is meant.
 public struct ServerGreeting: Hashable, Sendable {
+  /// The version of the wire that the server speaks: its `Wire.version`.
   public let version: UInt32
+  /// The name of its cluster.
   public let cluster: String
+  /// Its name: DFS1 to DFS4.
   public let server: String
   /// The server's persistent identity: 32 hexadecimal digits.
   public let identity: String
@@ -127,6 +143,7 @@ public struct ServerGreeting: Hashable, Sendable {
   /// Nil while the server is of no cluster.
   public let clusterID: ClusterID?
 
+  /// The answer of `server` of `cluster`; nothing is checked here.
   public init(
     version: UInt32, cluster: String, server: String, identity: String, software: String,
     clusterID: ClusterID? = nil
@@ -140,6 +157,8 @@ public struct ServerGreeting: Hashable, Sendable {
   }
 }
 
+/// What both sides agree on (docs/FORMATS.md, "Wire").
 public enum Wire {
+  /// The version of the protocol; a server refuses a client of another one.
   public static let version: UInt32 = 2
 }

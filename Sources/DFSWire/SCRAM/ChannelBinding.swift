@@ -8,6 +8,7 @@ internal import SwiftASN1
 public struct ChannelBinding: Hashable, Sendable {
   static let name = "tls-server-end-point"
 
+  /// A hash of the server's certificate: 32, 48 or 64 bytes.
   public let bytes: [UInt8]
 
   init(bytes: [UInt8]) { self.bytes = bytes }

@@ -93,6 +93,7 @@ public final class ScramCache: Sendable {
   private static let entriesBound = 16
   private let entries = Mutex<[Key: [UInt8]]>([:])
 
+  /// An empty cache; it gets an entry with each password that is hashed, 16 at most.
   public init() {}
 
   func salted(password: String, salt: [UInt8], iterations: Int) throws(DFSError) -> [UInt8] {

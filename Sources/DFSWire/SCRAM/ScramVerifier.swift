@@ -16,7 +16,9 @@ public struct ScramVerifier: Hashable, Sendable {
   /// More would let a peer keep a processor busy for more than a second or so.
   public static let iterationsBound = 1_000_000
 
+  /// Rounds of PBKDF2 (RFC 8018): 1 to `iterationsBound`.
   public let iterations: Int
+  /// At least one byte; 16 for new passwords.
   public let salt: [UInt8]
   let storedKey: [UInt8]
   let serverKey: [UInt8]
@@ -64,11 +66,13 @@ public struct ScramVerifier: Hashable, Sendable {
     self.serverKey = serverKey
   }
 
+  /// The verifier as PostgreSQL writes it; `init(text:)` reads it.
   public var text: String {
     "\(Scram.mechanism)$\(iterations):\(Scram.base64(salt))"
       + "$\(Scram.base64(storedKey)):\(Scram.base64(serverKey))"
   }
 
+  /// 16 random bytes.
   public static func randomSalt() -> [UInt8] { Scram.random(bytes: 16) }
 
   /// A number from 0 to below 1 that belongs to a name under a secret; the same one each time.

@@ -25,6 +25,8 @@ public final class ServerSecurity: ChannelDuplexHandler, RemovableChannelHandler
   private var mayBePlain = false
   private var state = State.silent(held: [])
 
+  /// - Parameter allowsPlaintext: whether other machines may connect unencrypted; this one always
+  ///   may.
   public init(_ identity: TLSIdentity, allowsPlaintext: Bool) {
     self.identity = identity
     self.allowsPlaintext = allowsPlaintext

@@ -6,6 +6,7 @@ internal import NIOSSL
 public struct TLSIdentity: Sendable {
   let context: NIOSSLContext
   let binding: ChannelBinding
+  /// The fingerprint of the server's own certificate, the first of the chain.
   public let fingerprint: CertificateFingerprint
 
   /// - Parameters:
