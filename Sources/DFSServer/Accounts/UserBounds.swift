@@ -8,6 +8,7 @@ public struct UserBounds: Hashable, Sendable {
   /// Connections at the same time; nil: as many as the server allows everybody.
   public var connections: Int?
 
+  /// No bounds of the user's own.
   public init() {}
 
   /// - Parameter words: `quota=SIZE` and `connections=NUMBER`; an empty value or `none` takes the bound

@@ -16,9 +16,11 @@ public struct UsersFile: Sendable {
     case password(String)
   }
 
+  /// A line that cannot be read, or that is a second one for its user.
   public struct Problem: Hashable, Sendable, CustomStringConvertible {
     /// From 1.
     public let line: Int
+    /// What is wrong, and what to do about it.
     public let message: String
     public var description: String { "line \(line): \(message)" }
   }
@@ -48,11 +50,13 @@ public struct UsersFile: Sendable {
   private static let secretPrefix = "# secret: "
 
   private var lines: [Line] = []
+  /// What was found as the text was read, in the order of its lines.
   public private(set) var problems: [Problem] = []
 
   /// An empty file.
   public init() {}
 
+  /// Reads a whole file; what is wrong with its lines is in `problems`.
   public init(text: String) {
     var seen: Set<UserName> = []
     var rows = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
@@ -71,6 +75,7 @@ public struct UsersFile: Sendable {
     }
   }
 
+  /// The whole file as it is now, for writing.
   public var text: String { lines.map { $0.text + "\n" }.joined() }
 
   /// In the order of the file.

@@ -17,6 +17,7 @@ public final class Server: ServiceLifecycle.Service {
 
   /// The name in the cluster: the directory's last component.
   public var name: String { service.store.identity.name }
+  /// The IP address that was bound.
   public var address: String { listener.localAddress?.ipAddress ?? service.options.address }
   /// The port that was bound.
   public var port: Int { listener.localAddress?.port ?? service.options.port }
@@ -68,6 +69,7 @@ public final class Server: ServiceLifecycle.Service {
     await stop()
   }
 
+  /// Stops as the class says; when it returns, the directory is unlocked.
   public func stop() async {
     service.logger.info("stopping")
     service.watch.end()

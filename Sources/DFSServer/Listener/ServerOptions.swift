@@ -7,9 +7,11 @@ public struct ServerOptions: Sendable {
   public var directory: String
   /// 0 takes a free port.
   public var port: Int
+  /// The address to listen on: by default loopback, where no other machine can connect.
   public var address = "127.0.0.1"
   /// Nil: `dfs.conf` beside the directory, else in it.
   public var usersFile: String?
+  /// The name of the cluster, which the directory keeps for good.
   public var cluster = "default"
   /// PEM: the server's certificate and those that follow it in its chain. Nil, with `tlsKey`: the one
   /// that the server made itself, `.dfs/tls.pem` in its directory.
@@ -18,6 +20,7 @@ public struct ServerOptions: Sendable {
   public var tlsKey: String?
   /// Whether connections from other machines may be unencrypted; those of this machine may always.
   public var allowsPlaintext = false
+  /// The settings of what is on disk.
   public var store = StoreOptions()
 
   /// Connections that are logged in; one more is refused.
@@ -41,6 +44,7 @@ public struct ServerOptions: Sendable {
   /// How long a stop waits for what is under way.
   public var drainSeconds = 10
 
+  /// The defaults, for a directory and a port; 0 takes a free port.
   public init(directory: String, port: Int) {
     self.directory = directory
     self.port = port

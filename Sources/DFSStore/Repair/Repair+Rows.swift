@@ -8,7 +8,9 @@ internal import Logging
 extension Repair {
   /// A promise of a view that no client can have got to, or rows of one.
   public struct Rounds: Hashable, Sendable {
+    /// The round of the view that was promised last.
     public let promised: UInt64
+    /// The round of the view that the head is of.
     public let view: UInt64
 
     /// Whether nobody could make a view change any more, or soon.

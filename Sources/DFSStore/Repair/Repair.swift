@@ -4,6 +4,7 @@ internal import Glibc
 /// What an operator does about damaged databases while no server uses the directory: finding them,
 /// and moving them out of the way. Nothing is ever deleted, and part files stay where they are.
 public struct Repair: Sendable {
+  /// What an examination of a user's database showed.
   public enum Verdict: Hashable, Sendable {
     /// Everything is what was written; so many rows.
     case good(rows: UInt64)
@@ -14,12 +15,15 @@ public struct Repair: Sendable {
 
   /// What was found about one user.
   public struct Finding: Hashable, Sendable {
+    /// Whose database was examined.
     public let user: UserName
+    /// What it was like before anything was moved.
     public let verdict: Verdict
     /// Where the database and what belongs to it were moved.
     public let quarantined: [String]
   }
 
+  /// The server's directory, which is locked as long as this value lives.
   public let directory: String
   private let lock: DirectoryLock
 

@@ -7,12 +7,15 @@ internal import Glibc
 /// Nothing in the directories is changed. Everything that is written was proven: rows by their
 /// checksums and the digest of all, bytes by the checksums that the rows name.
 public final class Rescue: Sendable {
+  /// What to rebuild, where, and how far the tree is trusted.
   public struct Request: Sendable {
+    /// Whose tree it is.
     public let user: UserName
     /// An empty directory, or one that is not there yet.
     public let output: String
     /// Whether files of which parts are missing are written, with zeros there.
     public let keepsPartial: Bool
+    /// The owners, permission bits and devices that the tree may get.
     public let rights: OutputRights
 
     /// - Parameter privileged: whether the tree is trusted with set-user-ID bits and devices.
@@ -26,6 +29,7 @@ public final class Rescue: Sendable {
     }
   }
 
+  /// How far `run` is, for another thread, which can also end it.
   public let progress = RescueProgress()
   private let directories: [OfflineDirectory]
 

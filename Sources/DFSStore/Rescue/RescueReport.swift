@@ -32,6 +32,7 @@ public struct RescueLoss: Sendable, Hashable {
   }
 }
 
+/// What a rescue tells while it runs.
 public enum RescueEvent: Sendable {
   /// Something that is not as it should be; the rescue goes on.
   case note(String)
@@ -42,8 +43,11 @@ public enum RescueEvent: Sendable {
 public struct RescueSummary: Sendable, Hashable {
   /// Regular files, and the bytes in them.
   public internal(set) var files = 0
+  /// The bytes of those files.
   public internal(set) var bytes: UInt64 = 0
+  /// Directories that were made.
   public internal(set) var directories = 0
+  /// Symbolic links that were made.
   public internal(set) var symlinks = 0
   /// Fifos, sockets and devices.
   public internal(set) var specials = 0
@@ -53,6 +57,7 @@ public struct RescueSummary: Sendable, Hashable {
   public internal(set) var nameless = 0
   /// Paths that were not, or not wholly, rebuilt.
   public internal(set) var incomplete = 0
+  /// Servers' directories of which the user's database cannot be read or is not proven.
   public internal(set) var damagedDatabases = 0
   /// Damaged copies that were met; not every copy is read.
   public internal(set) var damagedCopies = 0

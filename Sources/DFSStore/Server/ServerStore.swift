@@ -25,6 +25,7 @@ public final class ServerStore: Sendable {
   private let known: Mutex<StoreIdentity>
   /// One at a time, and nobody else waits for the disk.
   private let joining = Mutex(())
+  /// `DIR`, as it was given to `open`.
   public let directory: String
   let options: StoreOptions
   private let required: RequiredReplicas
@@ -135,6 +136,7 @@ public final class ServerStore: Sendable {
 
   // MARK: Identity
 
+  /// Whose directory it is; with the cluster's identity once the server has joined one.
   public var identity: StoreIdentity { known.withLock { $0 } }
 
   /// Makes the server one of a cluster, for good and on stable storage. Blocks.

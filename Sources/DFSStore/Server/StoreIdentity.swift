@@ -6,9 +6,11 @@ public struct StoreIdentity: Hashable, Sendable {
   /// The format of the directory that this program writes. The first one knows no clusters.
   public static let currentFormat = 2
 
+  /// The format of the file that was read, or `currentFormat`.
   public let format: Int
   /// The server's name, as DFS1.
   public let name: String
+  /// The cluster's name; the directory is refused under another one.
   public let cluster: String
   /// 32 hexadecimal digits, random, never changed.
   public let id: String

@@ -26,8 +26,11 @@ public struct StoreOptions: Sendable, Hashable {
   public var scrubBytesPerSecond: UInt64 = 8 << 20
   /// Threads for part files, for tables that are read, and for tables that are written.
   public var bulkThreads = 6
+  /// Threads for tables that are read.
   public var queryThreads = 4
+  /// Threads for tables that are written.
   public var writerThreads = 8
 
+  /// The defaults, as without options of `dfs`.
   public init() {}
 }

@@ -147,8 +147,10 @@ public final class SessionLife: Sendable {
 
   private let isOver = Atomic(false)
 
+  /// The life of a connection that has just been made.
   public init() {}
 
+  /// Ends it: work that waits for the connection fails with `cancelled`.
   public func end() { isOver.store(true, ordering: .relaxed) }
 
   func check() throws(DFSError) {

@@ -37,6 +37,7 @@ struct StoreQueues: Sendable {
 /// - Namespace requests are performed in the order in which `namespace` or `submit` was called.
 /// - What is acknowledged as durable is on stable storage; the rest is there within a second.
 public final class UserStore: Sendable {
+  /// Whose namespace and copies they are.
   public let name: UserName
   let copies: PartStore
   let sessions = Sessions()
@@ -202,6 +203,9 @@ public final class UserStore: Sendable {
     return nil
   }
 
+  /// Adds rows to the staged ones; one that comes again replaces the one before.
+  /// - Throws: `protocolViolation` if the session has begun no transfer, `quotaExceeded` if the
+  ///   staged rows are over the user's quota.
   public func refillRows(session: UInt64, _ rows: [DFSCore.Row]) async throws {
     let stage = try sessions.transfer(session)
     try requireRoom(forStaged: rows.reduce(0) { $0 + $1.approximateBytes })
@@ -247,6 +251,7 @@ public final class UserStore: Sendable {
   /// Keeps the versions' copies until they are released or the session ends.
   public func hold(session: UInt64, _ versions: [VersionID]) { sessions.hold(session, versions) }
 
+  /// Lets go of versions once; a version that was held more often stays.
   public func release(session: UInt64, _ versions: [VersionID]) {
     sessions.release(session, versions)
   }
