@@ -11,15 +11,18 @@ public struct ClusterHealth: Hashable, Sendable {
     /// Some part has no good copy on the servers that are up.
     public var incomplete: UInt64 = 0
 
+    /// All files that have a content.
     public var count: UInt64 { complete + reduced + incomplete }
   }
 
+  /// What each server that is up told; nothing of the others.
   public var reports: [ServerIndex: HealthReport]
   /// What each server lacks, as far as it was asked.
   public var wanted: [ServerIndex: [WantedCopy]]
   /// Whether the servers lack more than `wanted` names: then `files` is too hopeful.
   public var isPartial: Bool
 
+  /// Health from what servers told; without arguments none told anything.
   public init(
     reports: [ServerIndex: HealthReport] = [:], wanted: [ServerIndex: [WantedCopy]] = [:],
     isPartial: Bool = false

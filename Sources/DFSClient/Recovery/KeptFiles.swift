@@ -13,16 +13,21 @@ public struct KeptFile: Hashable, Sendable, Codable {
   public var namespace: String?
   /// Where the file was, as far as the mount knew; all bytes (`ByteText`).
   public var path: String
+  /// The inode number of the directory that the file was in.
   public var parent: UInt64
   /// The name's bytes.
   public var name: [UInt8]
+  /// The inode number of the file.
   public var inode: UInt64
   /// The version that the content was to replace, in hexadecimal; nil for a new file.
   public var base: String?
   /// Bytes.
   public var size: UInt64
+  /// The permission bits: 0 to 0o7777.
   public var mode: UInt32
+  /// The user id of the owner.
   public var ownerUser: UInt32
+  /// The group id of the file.
   public var ownerGroup: UInt32
   /// Nanoseconds since 1970.
   public var modified: Int64
@@ -31,6 +36,10 @@ public struct KeptFile: Hashable, Sendable, Codable {
   /// Why it could not be stored.
   public var reason: String
 
+  /// A content to be kept; its `id` is the second of `kept` and four random hexadecimal digits.
+  /// - Parameters:
+  ///   - inode: tells number, permission bits, owner and group, and the version that is the base.
+  ///   - size: bytes of the content, which may be others than those of `inode`.
   public init(
     owner: String, namespace: NamespaceID?, path: String, parent: InodeID, name: FileName,
     _ inode: Inode, size: UInt64,
@@ -67,6 +76,7 @@ public struct KeptFile: Hashable, Sendable, Codable {
 /// The directory where mounts keep what they could not store, until `dfc recover` brings it back:
 /// `ID.data` is a content, `ID.json` says whose. What has no `ID.json` was not kept to the end.
 public struct KeptFiles: Sendable {
+  /// `recover` in the cache directory; it need not be there yet.
   public let directory: String
   /// Bytes that all contents there may have together.
   private let bound: UInt64

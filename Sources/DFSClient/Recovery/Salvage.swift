@@ -9,13 +9,16 @@ internal import Synchronization
 public final class Salvage: Sendable {
   /// Consecutive bytes of the content, and either what they are or why nobody gives them.
   public struct Run: Sendable {
+    /// What there is of a run.
     public enum Content: Sendable {
       case bytes([UInt8])
+      /// Why each holder of the part does not give them.
       case missing([ServerIndex: DFSError])
     }
 
     /// Bytes of the content.
     public let range: Range<UInt64>
+    /// The bytes, as many as `range` has, unless they are missing.
     public let content: Content
   }
 
@@ -26,6 +29,7 @@ public final class Salvage: Sendable {
   /// Holders that do not have their copy of a part at all: they are asked once.
   private let absent = Mutex<[PartIndex: Problems]>([:])
 
+  /// A reader of `version`; it asks for nothing before `read`.
   public init(_ version: Version, on service: any FileService) {
     self.version = version
     self.service = service
@@ -102,7 +106,9 @@ public final class Salvage: Sendable {
 
 /// What is missing of a version, in ranges as long as possible.
 public struct Gaps: Sendable {
+  /// Consecutive bytes of one part that no server gives.
   public struct Gap: Sendable {
+    /// The part that the bytes are of.
     public let part: PartIndex
     /// Bytes of the content.
     public fileprivate(set) var range: Range<UInt64>
@@ -118,11 +124,14 @@ public struct Gaps: Sendable {
 
   private var byPart: [[Gap]] = Array(repeating: [], count: Limits.partCount)
 
+  /// No gaps, until `add` finds some.
   public init() {}
 
   /// In the order of the content.
   public var all: [Gap] { Array(byPart.joined()) }
+  /// Whether nothing is missing.
   public var isEmpty: Bool { byPart.allSatisfy(\.isEmpty) }
+  /// The number of bytes that are missing.
   public var bytes: UInt64 { byPart.joined().reduce(0) { $0 + UInt64($1.range.count) } }
 
   /// Adds what is missing of the piece that these runs are; pieces of one part come in order.

@@ -5,6 +5,7 @@ internal import Synchronization
 public struct HealReport: Hashable, Sendable {
   /// Copies and bytes that were brought to servers that lacked them.
   public var copies = 0
+  /// The bytes of those copies.
   public var bytes: UInt64 = 0
   /// Files whose copies are where the rule puts them again.
   public var filesSettled = 0
@@ -17,6 +18,7 @@ public struct HealReport: Hashable, Sendable {
 
   static let reasonsBound = 20
 
+  /// A pass that has done nothing yet and knows of nothing to do.
   public init() {}
 
   /// Whether everything is as it should be.

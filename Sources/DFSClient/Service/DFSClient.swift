@@ -23,6 +23,7 @@ public final class DFSClient: FileService {
   let configuration: ClientConfiguration
   let feed: InvalidationFeed
 
+  /// What to forget, since it was told last; more than 10,000 rows come as `everything`.
   public let invalidations: AsyncStream<Invalidation>
   public var changes: UInt64? { namespace.cache.changes }
 

@@ -23,28 +23,41 @@ public protocol FileService: Sendable {
   /// - Returns: the inode as it was before.
   @discardableResult
   func unlink(_ parent: InodeID, _ name: FileName) async throws -> Inode
+  /// Removes an empty directory.
+  /// - Returns: the inode as it was before.
+  /// - Throws: `notDirectory` if the name is another object's, `notEmpty` if there are entries.
   @discardableResult
   func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Inode
   /// Takes back a file that was made here and never got a content: also where the write policy asks
   /// for more servers than answer, since it only undoes. Does nothing if the name means another file
   /// by now, or the file has a content.
   func discard(_ parent: InodeID, _ name: FileName, _ inode: InodeID) async throws
+  /// Moves a name, within a directory or across (renameat2(2)).
+  /// - Throws: `notFound` if there is no such name, `invalidArgument` if a directory would come
+  ///   below itself.
   @discardableResult
   func rename(
     _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName,
     _ mode: RenameMode
   ) async throws -> Renamed
+  /// Gives an object one more name.
+  /// - Throws: `exists` if the name is taken, `notPermitted` for a directory.
   func link(_ inode: InodeID, to parent: InodeID, _ name: FileName) async throws -> Inode
   /// A number that no other inode gets, for one that is named later (`PublishTarget.nameless`).
   func reserveInode() async throws -> InodeID
+  /// - Returns: the inode after the change.
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode
 
+  /// All extended attributes of an inode, as fresh as `Freshness.pushed` says.
   func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]]
   /// The inode will not be asked for soon: the kernel has let go of it.
   func forget(_ id: InodeID)
+  /// - Throws: `exists` or `noAttribute` as `mode` asks; `outOfRange` if the value has more than 64
+  ///   KiB; `noSpace` if all attributes of the inode together are too large.
   func setExtendedAttribute(
     _ inode: InodeID, _ name: AttributeName, _ value: [UInt8], _ mode: AttributeSetMode)
     async throws
+  /// - Throws: `noAttribute` if there is none of that name.
   func removeExtendedAttribute(_ inode: InodeID, _ name: AttributeName) async throws
 
   // MARK: Contents
@@ -80,6 +93,7 @@ public protocol FileService: Sendable {
   /// Keeps the copies of a version for as long as it is open here, even if it is replaced: soon, or
   /// once `untilHeld` returned.
   func hold(_ version: VersionID)
+  /// Lets go of a version once; each `hold` needs a `release`.
   func release(_ version: VersionID)
   /// Returns when the servers know what is held.
   func untilHeld() async
@@ -88,6 +102,8 @@ public protocol FileService: Sendable {
   /// the servers that have it.
   func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement]
 
+  /// The space for contents over all servers, each byte of which is stored twice.
+  /// - Throws: `serversMissing` if no server tells its own.
   func space() async throws -> SpaceReport
 
   // MARK: Servers
@@ -156,16 +172,20 @@ extension FileService {
 public struct CopyExtent: Hashable, Sendable {
   /// Each of `Limits.blockBytes`; the last of a part may be shorter.
   public let blocks: [[UInt8]]
+  /// One for each of `blocks`, in the same order.
   public let checksums: [BlockChecksum]
 
+  /// Blocks with their checksums; whoever read them has compared them.
   public init(blocks: [[UInt8]], checksums: [BlockChecksum]) {
     self.blocks = blocks
     self.checksums = checksums
   }
 
+  /// The bytes of all blocks.
   public var byteCount: Int { blocks.reduce(0) { $0 + $1.count } }
 }
 
+/// How old the answer to a question about the namespace may be.
 public enum Freshness: Sendable, Hashable {
   /// A cached answer is good as long as servers push changes.
   case pushed
@@ -175,10 +195,14 @@ public enum Freshness: Sendable, Hashable {
   case current
 }
 
+/// An entry of a directory with the inode that it leads to.
 public struct DirectoryItem: Hashable, Sendable {
+  /// The entry's name in the directory.
   public let name: FileName
+  /// The inode as it was when the directory was listed.
   public let inode: Inode
 
+  /// The entry `name` that leads to `inode`.
   public init(name: FileName, inode: Inode) {
     self.name = name
     self.inode = inode
@@ -187,13 +211,20 @@ public struct DirectoryItem: Hashable, Sendable {
 
 /// The attributes of an object to be made.
 public struct NewInode: Hashable, Sendable {
+  /// What is to be made; a regular file begins without a content.
   public var kind: FileKind
+  /// The permission bits; other bits are dropped.
   public var mode: UInt32
+  /// The user id of the owner.
   public var owner: UInt32
+  /// The group id of the object.
   public var group: UInt32
+  /// The device number of a device file; 0 for others.
   public var device: UInt64 = 0
+  /// The target of a symbolic link, 1 to 4,095 bytes; empty for others.
   public var target: [UInt8] = []
 
+  /// An object that is neither a device nor a symbolic link, until those fields are set.
   public init(kind: FileKind, mode: UInt32, owner: UInt32, group: UInt32) {
     self.kind = kind
     self.mode = mode
@@ -202,38 +233,49 @@ public struct NewInode: Hashable, Sendable {
   }
 }
 
+/// What a rename does where the new name is taken, or must be.
 public enum RenameMode: Hashable, Sendable {
   /// Replaces what has the new name.
   case replace
   /// Fails with `exists` if the new name is taken.
   case noReplace
+  /// Both names change places; fails with `notFound` if the new name is free.
   case exchange
 }
 
 /// What a rename found, each as it was before.
 public struct Renamed: Hashable, Sendable {
+  /// What had the old name.
   public let moved: Inode
   /// What had the new name: it lost it, or has the old one (`exchange`).
   public let other: Inode?
 
+  /// What a rename moved, and what it found; `other` is nil if the new name was free.
   public init(moved: Inode, other: Inode?) {
     self.moved = moved
     self.other = other
   }
 }
 
+/// Sets an extended attribute in any case, only if it is new, or only if it is there (setxattr(2)).
 public enum AttributeSetMode: Hashable, Sendable { case set, create, replace }
 
 /// What to change of an inode; nil leaves a field alone.
 public struct AttributeChange: Hashable, Sendable {
+  /// The permission bits; other bits are dropped.
   public var mode: UInt32?
+  /// The user id of the owner.
   public var owner: UInt32?
+  /// The group id of the object.
   public var group: UInt32?
+  /// The time of access.
   public var accessed: Timestamp?
+  /// The time of modification.
   public var modified: Timestamp?
   /// By reading: `accessed` is set only if the time of access is still this one, and the time of
   /// change stays.
   public var accessedBefore: Timestamp?
+  /// A change of no field: it moves the time of change and nothing else.
   public init() {}
 }
 
@@ -270,13 +312,16 @@ public enum PublishTarget: Sendable {
 public struct OpenedVersion: Hashable, Sendable {
   /// Nil if the file had none.
   public let version: VersionID?
+  /// The directory of the conflict copy; the root, if it is gone by then.
   public let parent: InodeID
+  /// The name that the conflict copy's begins with.
   public let name: FileName
   /// The machine that publishes.
   public let host: String
   /// As what the content is kept if there is no such file any more; nil: then it is not.
   public let attributes: NewInode?
 
+  /// A file `name` in `parent` that was opened with this version.
   public init(
     version: VersionID?, parent: InodeID, name: FileName, host: String,
     attributes: NewInode? = nil
@@ -299,15 +344,20 @@ public protocol ContentSource: Sendable {
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws
 }
 
+/// Whether one server can be used at the moment, and why not.
 public struct ServerState: Hashable, Sendable {
+  /// Which of the four it is.
   public let server: ServerIndex
+  /// Where the configuration says that it is.
   public let address: ServerAddress
+  /// Connected, logged in and answering, and of the same cluster and namespace as the others.
   public let isUp: Bool
   /// Why it is not up, for people.
   public let problem: DFSError?
   /// It is not up and was up a moment ago: it may be starting again, or the net may come back.
   public let mayReturn: Bool
 
+  /// The state of `server`; `problem` says why it is not up, if it is not.
   public init(
     server: ServerIndex, address: ServerAddress, isUp: Bool, problem: DFSError?,
     mayReturn: Bool = false
@@ -325,6 +375,7 @@ public struct ServerState: Hashable, Sendable {
   }
 }
 
+/// What a listener must not believe any more.
 public enum Invalidation: Hashable, Sendable {
   /// Rows that another client wrote.
   case rows([RowKey])

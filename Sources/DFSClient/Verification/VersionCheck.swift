@@ -12,6 +12,7 @@ public struct VersionCheck: Sendable {
     public fileprivate(set) var copies = 0
     /// Those of which every byte was asked for.
     public fileprivate(set) var copiesRead = 0
+    /// Bytes of good blocks that were read, of all copies together.
     public fileprivate(set) var bytesRead: UInt64 = 0
     /// In the order of parts, then of servers.
     public fileprivate(set) var bad: [BadCopy] = []
@@ -23,19 +24,25 @@ public struct VersionCheck: Sendable {
     /// Of a file that has no version yet: nothing is wrong with it.
     public init() {}
 
+    /// Whether nothing is wrong with any copy that was looked at, or with the MD5.
     public var isGood: Bool { bad.isEmpty && lostParts.isEmpty && wrongMD5 == nil }
+    /// Whether each part has a good copy, and together they have the right MD5.
     public var isReadable: Bool { lostParts.isEmpty && wrongMD5 == nil }
   }
 
   /// A copy that is not what it should be.
   public struct BadCopy: Hashable, Sendable {
+    /// The part that it is a copy of.
     public let part: PartIndex
+    /// The server that should have it.
     public let server: ServerIndex
+    /// What is wrong with it.
     public let fault: CopyFault
     /// The first bad byte of the file; nil if nothing of the copy can be had.
     public let offset: UInt64?
     /// Bytes of damaged blocks, as far as they were read.
     public let badBytes: UInt64
+    /// The error that told so, for people.
     public let problem: DFSError
   }
 
