@@ -6,6 +6,7 @@ public import Logging
 /// Log lines on standard error, or in a file: text for display, or one JSON object a line. Each line is
 /// one write, and what came from outside has its control characters escaped.
 public struct LogOutput: LogHandler {
+  /// How an event becomes a line: a time, a level and words, or a JSON object (RFC 8259).
   public enum Format: String, ExpressibleByArgument, CaseIterable, Sendable { case text, json }
 
   public var logLevel: Logger.Level

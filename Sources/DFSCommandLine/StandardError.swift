@@ -2,6 +2,7 @@ internal import Glibc
 
 /// Standard error, for what people read: problems, notes, progress.
 public enum StandardError {
+  /// Writes the text as it is, without a line feed of its own; a failure is ignored.
   public static func write(_ text: String) { writeAll(text, to: STDERR_FILENO) }
 
   /// Takes a line of progress off a terminal.

@@ -11,6 +11,7 @@ public struct Background: Sendable {
   private static let bound = Duration.seconds(10)
   /// The descriptors that the new process finds: where it reports to, and reads the password from.
   public static let statusDescriptor: Int32 = 3
+  /// Where the new process reads the password from: one line.
   public static let passwordDescriptor: Int32 = 4
 
   /// The program's arguments (`ByteText`), without its name.
@@ -18,6 +19,10 @@ public struct Background: Sendable {
   private let mountpoint: String
   private let logFile: String
 
+  /// - Parameters:
+  ///   - arguments: of the new process, without the program's name (`ByteText`).
+  ///   - mountpoint: named in messages, and unmounted if the mount does not answer in time.
+  ///   - logFile: what the new process writes to standard output and error is added to it.
   public init(arguments: [String], mountpoint: String, logFile: String) {
     self.arguments = arguments
     self.mountpoint = mountpoint

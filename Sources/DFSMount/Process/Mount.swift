@@ -7,6 +7,7 @@ internal import Synchronization
 
 /// A mounted file system: from mounting to the end of its draining.
 public final class Mount: Sendable {
+  /// Where it is mounted, as `MountConfiguration` has it.
   public let mountpoint: String
   private let session: FuseSession
   let fileSystem: FileSystem

@@ -9,10 +9,15 @@ public struct MountConfiguration: Sendable {
   public let cacheDirectory: String
   /// The same directory, as it is named; the log is there, unless it is elsewhere.
   private let logDirectory: String
+  /// Bytes of disk that all spools may take, and as many for contents that are kept.
   public var spoolBytes: UInt64
+  /// Bytes up to which one spool stays in memory.
   public var spoolMemoryBytes: Int
+  /// How many servers a write needs: three, unless dfc.conf or an option says otherwise.
   public var writes: WritePolicy
+  /// Seconds that a call may take without progress.
   public var callTimeoutSeconds: Int
+  /// What the `-o` options say.
   public var options = MountOptions()
 
   /// Makes the cache directory if it is not there.

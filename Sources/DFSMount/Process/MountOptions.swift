@@ -5,17 +5,22 @@ internal import Glibc
 public struct MountOptions: Hashable, Sendable {
   /// Others than who mounted may use the mount. Mounted by root, the stored owners count then.
   public var allowOther = false
+  /// `ro`: nothing can be written through the mount.
   public var isReadOnly = false
   /// Whom all files seem to belong to.
   public var user: UInt32?
+  /// Which group all files seem to belong to; nil: the process's, unless the stored ones count.
   public var group: UInt32?
   /// Permission bits that are hidden.
   public var mask: UInt32 = 0
+  /// What `df` shows as the file system; nil: `USER@CLUSTER`.
   public var sourceName: String?
+  /// What follows `fuse.` in the type of the file system (mount.fuse3(8)).
   public var subtype = "dfs"
   /// Seconds for which the kernel may answer from its own memory, as long as servers push changes,
   /// of which it is told; where they may not be heard of, and of what is open, a second at the most.
   public var entryTimeoutSeconds = 60.0
+  /// The same for attributes (`attr_timeout`).
   public var attributeTimeoutSeconds = 60.0
   /// The holes of one file may take so many bytes of its size together.
   public var holeBytes: UInt64 = 64 << 30
@@ -28,6 +33,7 @@ public struct MountOptions: Hashable, Sendable {
   /// What mount(8) itself understands.
   public var flags: [String] = []
 
+  /// The options of a mount without `-o`.
   public init() {}
 
   private static let knownFlags: Set<String> = [

@@ -16,6 +16,7 @@ public struct MountProcess: Sendable {
   private let mount: MountConfiguration
   private let logger: Logger
 
+  /// A process to be run; write policy and healing are those of `mount`, the latter if it says so.
   public init(_ client: ClientConfiguration, _ mount: MountConfiguration, logger: Logger) {
     self.client = client
     self.client.writes = mount.writes
@@ -24,6 +25,7 @@ public struct MountProcess: Sendable {
     self.logger = logger
   }
 
+  /// What is told of a mount, in this order.
   public enum State: Hashable, Sendable {
     /// The mount answers.
     case mounted

@@ -6,6 +6,7 @@ internal import Glibc
 public struct StatusPipe: Sendable {
   private let descriptor: Int32
 
+  /// Takes over a descriptor that is open for writing; no process that is started inherits it.
   public init(descriptor: Int32) {
     self.descriptor = descriptor
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
