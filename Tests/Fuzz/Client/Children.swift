@@ -1,9 +1,12 @@
+import DFSTestSupport
 import Foundation
 
 /// A program of this build that runs under watch.
 final class Child {
   let name: String
-  private let process = Process()
+  private let process: ChildProcess
+  /// Of one that has ended: its exit status; 128 and the signal's number if one ended it.
+  private var end: Int32?
   private let files: String
   private let lines: Lines?
 
@@ -15,21 +18,18 @@ final class Child {
   ) throws {
     self.name = name
     self.files = files
-    process.executableURL = URL(fileURLWithPath: Self.program(name))
-    process.arguments = arguments
     for file in ["input", "output", "errors"] {
       try (file == "input" ? input ?? "" : "").write(
         toFile: "\(files)/\(name).\(file)", atomically: false, encoding: .utf8)
     }
-    lines = input == nil ? try Lines() : nil
-    let input = lines?.end ?? FileHandle(forReadingAtPath: "\(files)/\(name).input")
-    let output = FileHandle(forWritingAtPath: "\(files)/\(name).output")
-    let errors = FileHandle(forWritingAtPath: "\(files)/\(name).errors")
-    // The process has them; a run has many thousands.
-    defer { for handle in [input, output, errors] { try? handle?.close() } }
-    (process.standardInput, process.standardOutput) = (input, output)
-    process.standardError = errors
-    try process.run()
+    let lines = input == nil ? try Lines() : nil
+    self.lines = lines
+    let text = open("\(files)/\(name).input", O_RDONLY | O_CLOEXEC)
+    defer { close(text) }
+    process = try ChildProcess.start(
+      Self.program(name), arguments, input: .descriptor(lines?.end ?? text),
+      output: .file("\(files)/\(name).output"), errors: .file("\(files)/\(name).errors"))
+    lines?.isTaken()
   }
 
   /// A line of its input.
@@ -44,10 +44,13 @@ final class Child {
     return own.deletingLastPathComponent().appendingPathComponent(name).path
   }
 
-  var id: Int32 { process.processIdentifier }
+  var id: Int32 { process.id }
   /// Of one that has ended.
-  var status: Int32 { process.terminationStatus }
-  var isRunning: Bool { process.isRunning }
+  var status: Int32? { isRunning ? nil : end }
+  var isRunning: Bool {
+    if end == nil { end = process.endIfEnded() }
+    return end == nil
+  }
   var errors: String { text("errors") }
   var output: String { text("output") }
 
@@ -57,23 +60,22 @@ final class Child {
 
   /// What ended it, if that was a fault of the program: a signal that nobody sent.
   var crash: String? {
-    guard !process.isRunning, process.terminationReason == .uncaughtSignal else { return nil }
+    // 130 is also how dfc ends after an answer that something was cancelled.
+    guard !isRunning, let end, end > 128, end != 130 else { return nil }
     let all = errors.split(separator: "\n")
     let telling = all.filter { line in
       ["Fatal error", "Program crashed", ".swift:"].contains { line.contains($0) }
     }
     let lines = (telling.isEmpty ? all.suffix(12) : telling.prefix(12)).joined(separator: "\n")
-    return "\(name) was ended by signal \(process.terminationStatus)\n\(lines)"
+    return "\(name) was ended by signal \(end - 128)\n\(lines)"
   }
 
-  func kill(_ signal: Int32 = SIGKILL) {
-    if process.isRunning { Foundation.kill(process.processIdentifier, signal) }
-  }
+  func kill(_ signal: Int32 = SIGKILL) { if isRunning { process.kill(signal) } }
 
   /// - Returns: whether it ended in time.
   func wait(seconds: Double, _ meanwhile: () -> Void = {}) -> Bool {
     let end = Date().addingTimeInterval(seconds)
-    while process.isRunning {
+    while isRunning {
       guard Date() < end else { return false }
       meanwhile()
       usleep(5_000)
@@ -84,7 +86,7 @@ final class Child {
 
 /// Standard input of a program that reads no line before it has done what the last one says.
 private final class Lines {
-  let end: FileHandle
+  private(set) var end: Int32
   private let start: Int32
 
   init() throws {
@@ -93,11 +95,19 @@ private final class Lines {
       throw FuzzFailure("no pipe: \(String(cString: strerror(errno)))")
     }
     for descriptor in both { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-    end = FileHandle(fileDescriptor: both[0], closeOnDealloc: true)
-    start = both[1]
+    (end, start) = (both[0], both[1])
   }
 
-  deinit { close(start) }
+  deinit {
+    isTaken()
+    close(start)
+  }
+
+  /// The program has its end.
+  func isTaken() {
+    if end >= 0 { close(end) }
+    end = -1
+  }
 
   /// An empty line follows, which is read when what the line says is done.
   func write(_ line: String) {

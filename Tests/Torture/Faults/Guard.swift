@@ -1,3 +1,4 @@
+import DFSTestSupport
 import Foundation
 import Glibc
 

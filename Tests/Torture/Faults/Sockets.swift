@@ -1,3 +1,4 @@
+import DFSTestSupport
 import Glibc
 
 /// The few socket calls of the relay. Descriptors do not block and are not inherited.

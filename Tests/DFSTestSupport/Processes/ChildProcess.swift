@@ -1,21 +1,20 @@
-import DFSTestSupport
-import Glibc
-import Synchronization
+public import Glibc
+internal import Synchronization
 
-/// A process started by the torture. It is in a group of its own: what a terminal sends to stop the
-/// run reaches the torture alone, which then ends the others.
-struct ChildProcess: Sendable {
-  let id: pid_t
+/// A process that a program of the tests starts (posix_spawn(3)). It is in a group of its own: what a
+/// terminal sends to stop the run reaches that program alone, which then ends the others.
+public struct ChildProcess: Sendable {
+  public let id: pid_t
 
   /// What a process reads or writes.
-  enum Stream {
+  public enum Stream {
     case null
     case descriptor(Int32)
     /// Made, or appended to.
     case file(String)
   }
 
-  static func start(
+  public static func start(
     _ program: String, _ arguments: [String], environment: [String: String] = [:],
     input: Stream = .null, output: Stream = .null, errors: Stream = .null
   ) throws -> ChildProcess {
@@ -42,7 +41,7 @@ struct ChildProcess: Sendable {
       posix_spawn(&id, program, &actions, &attributes, words, variables)
     }
     guard status == 0 else {
-      throw TortureFailure("cannot start \(program): \(String(cString: strerror(status)))")
+      throw StartFailure(description: "cannot start \(program): \(String(cString: strerror(status)))")
     }
     return ChildProcess(id: id)
   }
@@ -74,28 +73,28 @@ struct ChildProcess: Sendable {
   private static let starting = Mutex(())
 
   /// Runs `body` while no process is being started, which would inherit what is half made.
-  static func withoutStarts<Value>(_ body: () -> Value) -> Value {
+  public static func withoutStarts<Value>(_ body: () -> Value) -> Value {
     starting.withLock { _ in body() }
   }
 
   // MARK: Its end
 
-  func kill(_ signal: Int32 = SIGKILL) { _ = Glibc.kill(id, signal) }
+  public func kill(_ signal: Int32 = SIGKILL) { _ = Glibc.kill(id, signal) }
 
   /// With all that it has started, as far as that stayed in its group.
-  func killGroup() { _ = Glibc.kill(-id, SIGKILL) }
+  public func killGroup() { _ = Glibc.kill(-id, SIGKILL) }
 
   /// Waits for the end.
   /// - Returns: the exit status; 128 and the signal's number if one ended it.
   @discardableResult
-  func wait() -> Int32 {
+  public func wait() -> Int32 {
     var status: Int32 = 0
     while waitpid(id, &status, 0) < 0, errno == EINTR {}
     return Self.meaning(status)
   }
 
   /// - Returns: nil while it runs.
-  func endIfEnded() -> Int32? {
+  public func endIfEnded() -> Int32? {
     var status: Int32 = 0
     return waitpid(id, &status, WNOHANG) == id ? Self.meaning(status) : nil
   }
@@ -106,8 +105,7 @@ struct ChildProcess: Sendable {
   }
 }
 
-/// Why a run could not be made; no fault of the system under test.
-struct TortureFailure: Error, CustomStringConvertible {
+/// Why a process could not be started.
+struct StartFailure: Error, CustomStringConvertible {
   let description: String
-  init(_ description: String) { self.description = description }
 }
