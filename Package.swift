@@ -57,6 +57,7 @@ let package = Package(
     .executable(name: "dfs", targets: ["dfs"]),
     .executable(name: "dfc", targets: ["dfc"]),
     .executable(name: "dfs-mount", targets: ["dfs-mount"]),
+    .library(name: "DFSClient", targets: ["DFSClient", "DFSCore"]),
     // For tests: LD_PRELOAD makes chosen files of a program fail.
     .library(name: "FailingFiles", type: .dynamic, targets: ["FailingFiles"]),
   ],
@@ -138,6 +139,9 @@ let package = Package(
     .executableTarget(
       name: "dfs-fuzz", dependencies: ["CLinux", "DFSCore", "DFSWire", "DFSTestSupport"],
       path: "Tests/Fuzz",
+      swiftSettings: settings),
+    .executableTarget(
+      name: "dfs-example", dependencies: ["DFSCore", "DFSClient", logging], path: "Tests/Example",
       swiftSettings: settings),
     .target(name: "FailingFiles", path: "Tests/FailingFiles"),
     tests("DFSCoreTests", ["DFSCore", "DFSTestSupport"]),

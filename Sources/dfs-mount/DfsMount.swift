@@ -5,6 +5,7 @@ internal import DFSMount
 internal import Glibc
 internal import Logging
 
+/// Where dfs-mount begins.
 @main enum Main {
   static func main() async { await Program.run(DfsMount.self) }
 }

@@ -34,6 +34,7 @@ extension ExitStatus {
     """
 }
 
+/// Where dfs begins.
 @main enum Main {
   static func main() async { await Program.run(Dfs.self) }
 }

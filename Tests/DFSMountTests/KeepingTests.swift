@@ -7,22 +7,50 @@ import Testing
 extension OnAMount {
   /// What cannot be stored is kept, within a bound, and its file gets it back.
   @Suite struct Keeping {
-    private struct Data: ContentSource {
-      let bytes: [UInt8]
-      var size: UInt64 { UInt64(bytes.count) }
-      var md5: MD5Digest? { nil }
-
-      func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
-        buffer.copyBytes(from: bytes[Int(offset)..<Int(offset) + buffer.count])
-      }
-    }
-
     private func until(_ condition: () throws -> Bool) async throws {
       let end = ContinuousClock.now + .seconds(10)
       while try !condition() {
         try #require(ContinuousClock.now < end)
         try await Task.sleep(for: .milliseconds(20))
       }
+    }
+
+    /// Many may be kept in one second, whose identifiers then differ in 16 random bits.
+    @Test func anIdentifierThatIsTakenIsLeftToItsFile() throws {
+      let cache = NSTemporaryDirectory() + "dfs-keep-\(VersionID.random())"
+      try FileManager.default.createDirectory(atPath: cache, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(atPath: cache) }
+      let keeping = KeptFiles(cache: cache, bound: 1 << 20)
+      let inode = Inode(
+        id: InodeID(7), kind: .regular, mode: 0o644, owner: 0, group: 0, time: .now)
+      var file = KeptFile(
+        owner: "a@default", namespace: nil, path: "a", parent: .root, name: try FileName("a"),
+        inode,
+        size: 1, modified: .now, kept: .now, reason: "a test")
+      func keep(_ text: String) throws -> KeptFile {
+        try keeping.keep(file) { path throws(DFSError) in
+          let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+          guard descriptor >= 0 else { throw DFSError(.exists, path) }
+          _ = write(descriptor, text, text.utf8.count)
+          close(descriptor)
+        }
+      }
+      let first = try keep("1")
+      #expect(first.id == file.id)
+      let second = try keep("2")
+      #expect(second.id != first.id)
+      #expect(try String(contentsOfFile: keeping.dataPath(of: first), encoding: .utf8) == "1")
+      #expect(try String(contentsOfFile: keeping.dataPath(of: second), encoding: .utf8) == "2")
+      #expect(try Set(keeping.list().map(\.id)) == [first.id, second.id])
+      // What cannot be written leaves nothing of its own, and all of the others.
+      file.id = "1-full"
+      #expect(throws: DFSError.self) {
+        _ = try keeping.keep(file) { path throws(DFSError) in
+          _ = FileManager.default.createFile(atPath: path, contents: nil)
+          throw DFSError(.noSpace, "a test")
+        }
+      }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: keeping.directory).count == 4)
     }
 
     @Test(.needsFuse) func whatCannotBeStoredIsKept() async throws {
@@ -60,7 +88,7 @@ extension OnAMount {
         let bytes = [UInt8](
           try #require(FileManager.default.contents(atPath: keeping.dataPath(of: small))))
         let restored = try await keeping.restore(
-          small, Data(bytes: bytes), on: MemoryClient(mounted.files), date: "now", progress: nil)
+          small, BytesContent(bytes), on: MemoryClient(mounted.files), date: "now", progress: nil)
         #expect(!restored.isBeside)
         try keeping.remove(small)
         #expect(try keeping.list().count == 1)

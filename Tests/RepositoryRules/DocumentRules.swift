@@ -27,6 +27,20 @@ import Testing
     }
   }
 
+  /// The library's first example is a program of this package, which `theExampleStoresAndReads` runs.
+  @Test func theExampleOfTheLibraryIsCompiled() throws {
+    func text(_ path: String) throws -> String {
+      try String(contentsOf: Repository.root.appending(path: path), encoding: .utf8)
+    }
+    let page = try text("Sources/DFSClient/DFSClient.docc/DFSClient.md")
+    let example = page.components(separatedBy: "```swift\n").dropFirst().first?
+      .components(separatedBy: "```").first
+    let program = try text("Tests/Example/main.swift")
+    #expect(example.map(program.hasSuffix) == true)
+    let lines = (example ?? "").split(separator: "\n")
+    #expect(lines.count <= 20, "\(lines.count) lines")
+  }
+
   @Test func theReadMeIsShort() {
     let count = Repository.file("README.md")?.lines.count ?? 0
     #expect(count <= 121, "README.md has \(count - 1) lines; the bound is 120")

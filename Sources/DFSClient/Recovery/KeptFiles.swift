@@ -67,6 +67,9 @@ public struct KeptFile: Hashable, Sendable, Codable {
     self.namespace.map { $0 == namespace?.description }
   }
 
+  /// Another identifier, of the same second.
+  mutating func renew() { id = Self.newID(Timestamp(nanoseconds: kept)) }
+
   private static func newID(_ time: Timestamp) -> String {
     let salt = UInt16.random(in: .min ... .max).bigEndianBytes.hexadecimal
     return "\(UInt64(max(0, time.seconds)))-\(salt)"
@@ -89,12 +92,16 @@ public struct KeptFiles: Sendable {
 
   // MARK: Keeping
 
+  /// Identifiers that are tried if they are taken.
+  private static let attempts = 1000
+
   /// Keeps a content, on stable storage.
-  /// - Parameter save: writes the content to a path where nothing is, with mode 0600.
+  /// - Parameter save: writes the content to a path, with mode 0600; throws `exists` if something is there.
+  /// - Returns: the file under the identifier that it got: another one if its own was taken.
   /// - Throws: `noSpace` if the directory has no room for it.
   public func keep(
     _ file: KeptFile, save: (String) throws(DFSError) -> Void
-  ) throws(DFSError) {
+  ) throws(DFSError) -> KeptFile {
     let used = try list().reduce(UInt64(0)) { $0 + min($1.size, bound) }
     guard file.size <= bound, used <= bound - file.size else {
       throw DFSError(
@@ -103,13 +110,24 @@ public struct KeptFiles: Sendable {
           + "'dfc recover' brings them back")
     }
     if mkdir(directory, 0o700) != 0, errno != EEXIST { throw problem("making", directory) }
-    let (data, record) = (path(file, "data"), path(file, "json"))
-    do throws(DFSError) {
-      try save(data)
-      try write(file, to: record)
-    } catch {
-      unlink(data)
-      throw error
+    var file = file
+    var left = Self.attempts
+    while true {
+      let data = path(file, "data")
+      do throws(DFSError) {
+        try save(data)
+        try write(file, to: path(file, "json"))
+        return file
+      } catch {
+        // What is there is of another file that is kept.
+        guard error.code == .exists else {
+          unlink(data)
+          throw error
+        }
+        left -= 1
+        guard left > 0 else { throw error }
+        file.renew()
+      }
     }
   }
 

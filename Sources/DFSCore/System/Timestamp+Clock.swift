@@ -1,5 +1,6 @@
 internal import Glibc
 
+/// Times of this machine, and as text.
 extension Timestamp {
   /// The wall clock of this machine (clock_gettime(2)).
   public static var now: Timestamp {

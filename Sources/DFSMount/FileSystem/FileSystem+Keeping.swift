@@ -24,7 +24,7 @@ extension FileSystem {
       size: spool.size, modified: modified, kept: .now, reason: "\(reason)")
     do {
       let keeping = keeping
-      try await DiskQueue.run { () throws(DFSError) in
+      let kept = try await DiskQueue.run { () throws(DFSError) in
         try keeping.keep(kept) { path throws(DFSError) in try spool.save(to: path) }
       }
       keepLog.log(

@@ -14,6 +14,7 @@ enum FuseCallbacks {
       FuseCallbacks.negotiate(&connection.pointee)
     }
     addNames(&table)
+    addLinks(&table)
     addAttributes(&table)
     addFiles(&table)
     addRanges(&table)
@@ -107,6 +108,10 @@ extension FuseCallbacks {
         try await files.makeLink(InodeID(parent), name.get(), target: target, request.caller)
       }
     }
+  }
+
+  /// Calls about names of what is there.
+  fileprivate static func addLinks(_ table: inout fuse_lowlevel_ops) {
     table.link = { request, id, parent, name in
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(

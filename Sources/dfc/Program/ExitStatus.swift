@@ -1,5 +1,6 @@
 import DFSCommandLine
 
+/// What the exit statuses mean in dfc.
 extension ExitStatus {
   static let explanation = """
     EXIT STATUS

@@ -9,17 +9,6 @@ import Testing
 
 /// The whole client over four real servers.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct FourServerTests {
-  private struct Bytes: ContentSource {
-    let bytes: [UInt8]
-    var size: UInt64 { UInt64(bytes.count) }
-    var md5: MD5Digest? { nil }
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) {
-      bytes.withUnsafeBytes {
-        buffer.copyMemory(from: .init(rebasing: $0[Int(offset)..<Int(offset) + buffer.count]))
-      }
-    }
-  }
-
   private let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
 
   private func connect(
@@ -58,7 +47,7 @@ import Testing
     _ client: DFSClient, _ name: String, _ bytes: [UInt8]
   ) async throws -> Inode {
     try await client.publish(
-      Bytes(bytes: bytes), to: .name(parent: .root, FileName(name), new), durable: true,
+      BytesContent(bytes), to: .name(parent: .root, FileName(name), new), durable: true,
       progress: nil)
   }
 
@@ -107,13 +96,13 @@ import Testing
           inode, [try AttributeName("user.x/y"): [1]], modified: Timestamp(nanoseconds: 4),
           parent: .root, name)
         let made = try await one.publish(
-          Bytes(bytes: bytes), to: target, durable: false, progress: nil)
+          BytesContent(bytes), to: target, durable: false, progress: nil)
         let seen = try await two.lookup(.root, name, .current)
         #expect(seen == made && seen.id == inode.id && seen.links == 1)
         #expect(try await get(two, seen) == bytes)
         #expect(try await two.extendedAttributes(seen.id).count == 1)
         await #expect(throws: DFSError.self) {
-          try await one.publish(Bytes(bytes: bytes), to: target, durable: false, progress: nil)
+          try await one.publish(BytesContent(bytes), to: target, durable: false, progress: nil)
         }
       }
       await one.close()

@@ -10,17 +10,6 @@ import Testing
 /// A client that dies when one server has its change: the next one finishes it or drops it, and the
 /// file is whole either way.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct HalfDoneTests {
-  private struct Bytes: ContentSource {
-    let bytes: [UInt8]
-    var size: UInt64 { UInt64(bytes.count) }
-    var md5: MD5Digest? { nil }
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) {
-      bytes.withUnsafeBytes {
-        buffer.copyMemory(from: .init(rebasing: $0[Int(offset)..<Int(offset) + buffer.count]))
-      }
-    }
-  }
-
   private static let old = Array("the old content, of some length".utf8)
   private static let new = Array("the new content, which is longer than the old one".utf8)
   private static let file = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
@@ -35,7 +24,7 @@ import Testing
 
   private func put(_ client: DFSClient, _ name: String, _ bytes: [UInt8]) async throws -> Inode {
     try await client.publish(
-      Bytes(bytes: bytes), to: .name(parent: .root, FileName(name), Self.file), durable: true,
+      BytesContent(bytes), to: .name(parent: .root, FileName(name), Self.file), durable: true,
       progress: nil)
   }
 
@@ -59,7 +48,7 @@ import Testing
     }
     let md5 = MD5Digest.of(Self.new)
     let (parts, digests) = try await client.transfer.inlineParts(
-      Bytes(bytes: Self.new), version: .random())
+      BytesContent(Self.new), version: .random())
     let version = Version(
       id: parts[0].id.version, size: UInt64(Self.new.count), md5: md5,
       placement: Placement(md5: md5), partDigests: digests)

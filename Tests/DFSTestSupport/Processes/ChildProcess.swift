@@ -41,7 +41,8 @@ public struct ChildProcess: Sendable {
       posix_spawn(&id, program, &actions, &attributes, words, variables)
     }
     guard status == 0 else {
-      throw StartFailure(description: "cannot start \(program): \(String(cString: strerror(status)))")
+      throw StartFailure(
+        description: "cannot start \(program): \(String(cString: strerror(status)))")
     }
     return ChildProcess(id: id)
   }

@@ -74,6 +74,17 @@ extension EndToEnd {
       }
     }
 
+    /// The one of the library's page.
+    @Test(.needsFuse) func theExampleStoresAndReads() async throws {
+      try await MountedCluster.run { cluster in
+        try await cluster.shell.succeed(
+          """
+          DFS_CONF=$CONF dfs-example | grep -qx 'Hello, four servers!'
+          [ "$(cat $M/hello)" = 'Hello, four servers!' ]
+          """)
+      }
+    }
+
     @Test(.needsFuse) func aMountFindsItsConfigurationToo() async throws {
       try await MountedCluster.run { cluster in
         try await cluster.shell.succeed(

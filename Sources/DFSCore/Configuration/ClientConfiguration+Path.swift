@@ -1,5 +1,6 @@
 internal import Glibc
 
+/// Where dfc.conf is.
 extension ClientConfiguration {
   /// The configuration if none is named: the file that DFS_CONF names, else the first that is there of
   /// ~/.config/dfs/dfc.conf and /etc/dfs/dfc.conf.
