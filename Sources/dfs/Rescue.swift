@@ -2,7 +2,6 @@ internal import ArgumentParser
 internal import DFSCommandLine
 internal import DFSCore
 internal import DFSStore
-internal import Dispatch
 internal import Glibc
 internal import UnixSignals
 
@@ -111,14 +110,5 @@ struct RescueCommand: AsyncParsableCommand {
       StandardError.write("dfs: \(error)\n")
       throw ExitStatus.interrupted.exitCode
     }
-  }
-}
-
-/// Runs `work` on a thread that may block.
-private func offload<Value: Sendable>(
-  _ work: @escaping @Sendable () throws -> Value
-) async throws -> Value {
-  try await withCheckedThrowingContinuation { continuation in
-    DispatchQueue.global().async { continuation.resume(with: Result { try work() }) }
   }
 }

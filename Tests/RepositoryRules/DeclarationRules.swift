@@ -127,6 +127,46 @@ import Testing
     }
   }
 
+  // MARK: Uses
+
+  private static let words = uses(in: Repository.sources + Repository.tests)
+
+  /// How often each word stands in the code, without comments.
+  private static func uses(in files: [Repository.File]) -> [Substring: Int] {
+    files.reduce(into: [:]) { words, file in
+      for line in file.lines {
+        let code = line.range(of: "//").map { line[..<$0.lowerBound] } ?? line[...]
+        for word in code.split(whereSeparator: { !($0.isLetter || $0.isNumber || $0 == "_") }) {
+          words[word, default: 0] += 1
+        }
+      }
+    }
+  }
+
+  /// The names that a file declares, each with its line.
+  private static func declarations(_ file: Repository.File) -> [(line: Int, name: String)] {
+    let all = modifiers.union(["indirect", "lazy", "weak", "unowned"])
+    return file.lines.enumerated().compactMap { index, line in
+      let words = line.split { " (<:{?=,!".contains($0) }.map(String.init)
+      guard let start = words.firstIndex(where: { kinds.union(["case"]).contains($0) }),
+        words[..<start].allSatisfy({ $0.hasPrefix("@") || all.contains($0) }),
+        start + 1 < words.count, !["init", "subscript"].contains(words[start])
+      else { return nil }
+      let name = words[start + 1]
+      // A pattern of a switch, or an operator.
+      guard name.allSatisfy({ $0.isLetter || $0.isNumber }), name.first?.isLowercase == true
+      else { return nil }
+      return (index + 1, name)
+    }
+  }
+
+  @Test(arguments: Repository.sources) func everythingIsUsed(_ file: Repository.File) {
+    for (line, name) in Self.declarations(file)
+    where Self.words[Substring(name)] == 1 && !Self.foreign.contains(name) {
+      Issue.record("\(file.path):\(line): nobody uses '\(name)'")
+    }
+  }
+
   // MARK: The rules themselves
 
   @Test func theRulesBite() {
@@ -148,6 +188,9 @@ import Testing
         }
         """)
     #expect(Self.functions(of: file).map(\.lines) == [63])
+    #expect(Self.declarations(file).map(\.name) == ["b", "c", "d"])
+    #expect(Self.uses(in: [file])["b"] == 1)
+    #expect(Self.uses(in: [file])["work"] == 59)
     #expect(Self.undocumented(file).map(\.name) == ["b", "d"])
   }
 }

@@ -153,10 +153,7 @@ public struct KeptFiles: Sendable {
   }
 
   private func problem(_ verb: String, _ path: String) -> DFSError {
-    let code = errno
-    return DFSError(
-      code == ENOSPC ? .noSpace : .inputOutput,
-      "\(verb) \(path): \(String(cString: strerror(code)))")
+    .system("\(verb) \(path)")
   }
 
   // MARK: What is kept

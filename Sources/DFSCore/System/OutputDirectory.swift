@@ -196,24 +196,6 @@ public final class OutputDirectory: Sendable {
   }
 }
 
-extension DFSError.Code {
-  /// What an errno says of files and directories.
-  public init(systemError number: Int32) {
-    self =
-      switch number {
-      case ENOSPC: .noSpace
-      case EDQUOT: .quotaExceeded
-      case EROFS: .readOnly
-      case EACCES, EPERM: .accessDenied
-      case EFBIG: .fileTooLarge
-      case ENOENT: .notFound
-      // The process lacks something for the moment, which says nothing of the disk.
-      case EMFILE, ENFILE, ENOMEM, EAGAIN: .busy
-      default: .inputOutput
-      }
-  }
-}
-
 extension Timestamp {
   fileprivate var system: timespec { timespec(tv_sec: seconds, tv_nsec: fraction) }
 

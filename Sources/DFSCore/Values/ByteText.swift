@@ -126,23 +126,9 @@ public enum ByteText {
       guard end == bytes.count || bytes[end] == UInt8(ascii: "/") else { continue }
       let above = bytes[..<end].map(CChar.init(bitPattern:)) + [0]
       if mkdir(above, 0o700) != 0, errno != EEXIST, errno != EISDIR {
-        throw failure("cannot make the directory", path)
+        throw DFSError.system("cannot make the directory \(path.printable)")
       }
     }
-  }
-
-  private static func failure(_ what: String, _ path: String) -> DFSError {
-    let number = errno
-    let code: DFSError.Code =
-      switch number {
-      case ENOENT: .notFound
-      case ENOTDIR: .notDirectory
-      case ENOSPC: .noSpace
-      case EROFS: .readOnly
-      case EACCES, EPERM: .accessDenied
-      default: .inputOutput
-      }
-    return DFSError(code, "\(what) \(path.printable): \(String(cString: strerror(number)))")
   }
 
   // MARK: Paths for what takes UTF-8 only
@@ -165,7 +151,7 @@ public enum ByteText {
     }
     let name = String(directory)
     let descriptor = open(name.systemPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw failure("cannot open the directory", name) }
+    guard descriptor >= 0 else { throw DFSError.system("cannot open the directory \(name.printable)") }
     let alias = "/proc/self/fd/\(descriptor)"
     aliases.withLock { $0.append((alias, name)) }
     hasAliases.store(true, ordering: .releasing)

@@ -47,23 +47,6 @@ extension DFSError.Code {
 }
 
 extension DFSError {
-  /// What the operating system refused, with its own words.
-  static func system(_ action: String, _ number: Int32 = Glibc.errno) -> DFSError {
-    let code: Code =
-      switch number {
-      case ENOSPC: .noSpace
-      case EDQUOT: .quotaExceeded
-      case EACCES: .accessDenied
-      case EPERM: .notPermitted
-      case ENOENT: .notFound
-      case EROFS: .readOnly
-      case EFBIG: .fileTooLarge
-      case EBUSY: .busy
-      default: .inputOutput
-      }
-    return DFSError(code, "\(action): \(String(cString: strerror(number)))")
-  }
-
   /// Whether it says that an inode or entry is not there (any more).
   var isAbsence: Bool { code == .notFound || code == .staleHandle }
 

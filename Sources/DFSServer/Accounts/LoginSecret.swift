@@ -41,9 +41,6 @@ enum LoginSecret {
   }
 
   private static func failure(_ what: String, _ path: String) -> DFSError {
-    let code = errno
-    let kind: DFSError.Code = code == ENOSPC ? .noSpace : code == EROFS ? .readOnly : .inputOutput
-    return DFSError(
-      kind, "cannot \(what) \(path.printable): \(String(cString: strerror(code))); see to the disk")
+    .system("cannot \(what) \(path.printable)", remedy: "; see to the disk")
   }
 }

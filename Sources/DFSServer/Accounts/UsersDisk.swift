@@ -141,15 +141,6 @@ public enum UsersDisk {
   private static func failure(
     _ what: String, _ path: String, _ remedy: String = ""
   ) -> DFSError {
-    let code = errno
-    let kind: DFSError.Code =
-      switch code {
-      case ENOSPC: .noSpace
-      case EDQUOT: .quotaExceeded
-      case EROFS: .readOnly
-      case EACCES, EPERM: .accessDenied
-      default: .inputOutput
-      }
-    return DFSError(kind, "\(what) \(path.printable): \(String(cString: strerror(code)))\(remedy)")
+    .system("\(what) \(path.printable)", remedy: remedy)
   }
 }

@@ -60,15 +60,13 @@ enum ServerCertificate {
     try UsersDisk.write(
       Array(pem.utf8), to: path + ".new", owner: (user: geteuid(), group: getegid()))
     guard rename((path + ".new").systemPath, path.systemPath) == 0 else {
-      throw DFSError(
-        .inputOutput, "cannot make \(path.printable): \(String(cString: strerror(errno)))")
+      throw .system("cannot make \(path.printable)")
     }
     let directory = open(
       UsersDisk.directory(of: path).systemPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     defer { close(directory) }
     guard directory >= 0, fsync(directory) == 0 else {
-      throw DFSError(
-        .inputOutput, "cannot sync \(path.printable): \(String(cString: strerror(errno)))")
+      throw .system("cannot sync \(path.printable)")
     }
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DFSClient
+import DFSCommandLine
 import DFSCore
 import Glibc
 

@@ -1,3 +1,4 @@
+import DFSCommandLine
 import DFSCore
 import Glibc
 import Synchronization

@@ -130,16 +130,3 @@ struct ByteSink: Sendable {
     try writeAll(bytes, to: descriptor, named: file?.path.description ?? "standard output")
   }
 }
-
-extension DFSError {
-  /// What the system refused, from `errno`.
-  static func system(_ fact: String, _ number: Int32 = errno) -> DFSError {
-    let codes: [Int32: Code] = [
-      ENOENT: .notFound, EEXIST: .exists, ENOTDIR: .notDirectory, EISDIR: .isDirectory,
-      ENOTEMPTY: .notEmpty, ENAMETOOLONG: .nameTooLong, ENOSPC: .noSpace, EDQUOT: .quotaExceeded,
-      EROFS: .readOnly, EACCES: .accessDenied, EPERM: .notPermitted, ELOOP: .loop,
-    ]
-    return DFSError(
-      codes[number] ?? .inputOutput, "\(fact): \(String(cString: strerror(number)))")
-  }
-}

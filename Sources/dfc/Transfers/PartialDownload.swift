@@ -1,4 +1,5 @@
 import DFSClient
+import DFSCommandLine
 import DFSCore
 import Glibc
 
