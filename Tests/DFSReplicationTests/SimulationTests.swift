@@ -1,9 +1,9 @@
 import DFSTestSupport
 import Testing
 
-/// Seeds of the simulation; `scripts/simulate` runs more of them, faster.
+/// Some seeds of the simulation; `scripts/test` runs two thousand with the release build.
 @Suite struct SimulationTests {
-  @Test(arguments: 0..<21) func seedsKeepAllRules(_ part: UInt64) {
+  @Test(arguments: 0..<3) func seedsKeepAllRules(_ part: UInt64) {
     for seed in part * 100..<(part + 1) * 100 {
       let report = Simulation.run(seed: seed)
       #expect(
