@@ -4,7 +4,7 @@ internal import Glibc
 /// Where a new password comes from: a file, a terminal (twice, without echo), or standard input.
 enum PasswordInput {
   static func read(file: String?, user: UserName) throws(DFSError) -> String {
-    if let file { return try PasswordSource.file(file).read() }
+    if let file { return try PasswordSource.sharedFile(file).read() }
     guard isatty(STDIN_FILENO) == 1 else {
       return try PasswordSource.descriptor(STDIN_FILENO).read()
     }

@@ -4,6 +4,8 @@ internal import Glibc
 public enum PasswordSource: Hashable, Sendable {
   /// The first line of a file, which only its owner can read.
   case file(String)
+  /// The first line of a file, whoever can read it: of a password that is about to be given to somebody.
+  case sharedFile(String)
   /// The first line of an open file descriptor; what follows it is left there.
   case descriptor(Int32)
   /// Asked for on the terminal of the process, without echo.
@@ -19,14 +21,20 @@ public enum PasswordSource: Hashable, Sendable {
     case .file(let path):
       let (bytes, exposure) = try SecretFile.read(path, bound: 64 << 10)
       guard exposure == 0 else { throw SecretFile.exposed(path, "holds a password") }
-      let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
-      return try Self.password(Array(line), from: path.printable)
+      return try Self.password(Self.firstLine(bytes), from: path.printable)
+    case .sharedFile(let path):
+      let (bytes, _) = try SecretFile.read(path, bound: 64 << 10)
+      return try Self.password(Self.firstLine(bytes), from: path.printable)
     case .descriptor(let descriptor):
       let line = try Self.line(of: descriptor)
       return try Self.password(line, from: "file descriptor \(descriptor)")
     case .terminal(let prompt):
       return try Self.password(try PasswordPrompt().ask(prompt), from: "the terminal")
     }
+  }
+
+  private static func firstLine(_ bytes: [UInt8]) -> [UInt8] {
+    Array(bytes.prefix { $0 != UInt8(ascii: "\n") })
   }
 
   private static func password(_ line: [UInt8], from place: String) throws(DFSError) -> String {
