@@ -151,7 +151,9 @@ public enum ByteText {
     }
     let name = String(directory)
     let descriptor = open(name.systemPath, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw DFSError.system("cannot open the directory \(name.printable)") }
+    guard descriptor >= 0 else {
+      throw DFSError.system("cannot open the directory \(name.printable)")
+    }
     let alias = "/proc/self/fd/\(descriptor)"
     aliases.withLock { $0.append((alias, name)) }
     hasAliases.store(true, ordering: .releasing)
