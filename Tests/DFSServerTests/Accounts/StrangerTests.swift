@@ -118,8 +118,9 @@ import Testing
       try await eventually("all have come") { sockets.count { Loopback.isAtEnd($0) } >= 184 }
       try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other").ask(.ping)
       try await alice.ask(.ping)
-      #expect(Loopback.isAtEnd(sockets[0]))
-      #expect(!Loopback.isAtEnd(sockets[199]))
+      // They come on several event loops, in about their order.
+      #expect(sockets.prefix(100).allSatisfy { Loopback.isAtEnd($0) })
+      #expect(sockets.suffix(100).contains { !Loopback.isAtEnd($0) })
       #expect(server.log.lines.filter { $0.contains("refused") }.count <= StrangerLog.burst + 20)
     }
   }
