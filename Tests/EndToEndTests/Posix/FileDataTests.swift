@@ -155,7 +155,14 @@ extension EndToEnd {
           END
           cd $LOCAL; python3 $LOCAL/errors.py
           kill -KILL $(server_pid DFS2)
-          refused() { ! "$@" 2> $LOCAL/said && grep -q 'Read-only' $LOCAL/said; }
+          # What began before the mount knew that the server is gone, three servers may still take.
+          refused() {
+            for try in $(seq 100); do
+              if ! "$@" 2> $LOCAL/said && grep -q 'Read-only' $LOCAL/said; then return; fi
+              sleep 0.1
+            done
+            cat $LOCAL/said >&2; return 1
+          }
           refused cp $LOCAL/errors.py $M/no
           refused dd if=/dev/zero of=$M/f count=1 conv=notrunc
           """, seconds: 120)
