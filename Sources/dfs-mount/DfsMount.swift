@@ -186,6 +186,6 @@ struct DfsMount: AsyncParsableCommand {
 extension ExitStatus {
   fileprivate static let help = """
     EXIT STATUS: 0 mounted (or unmounted); 1 failed; 3 wrong user name or password; 5 fewer than two \
-    servers answered; 64 usage error or configuration. The message says why.
+    servers answered; 64 usage error or configuration; 130 interrupted. The message says why.
     """
 }

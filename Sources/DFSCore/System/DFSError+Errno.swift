@@ -14,6 +14,13 @@ extension DFSError {
     return DFSError(
       Code(localError: number), "\(fact): \(String(cString: strerror(number)))\(remedy)")
   }
+
+  /// What it refused of a file whose name nobody gave, such as a server's or a mount's own: only what it
+  /// says of the disk counts.
+  public static func disk(_ fact: String, _ number: Int32? = nil) -> DFSError {
+    let number = number ?? errno
+    return DFSError(Code(systemError: number), "\(fact): \(String(cString: strerror(number)))")
+  }
 }
 
 extension DFSError.Code {

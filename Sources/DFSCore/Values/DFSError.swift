@@ -1,6 +1,6 @@
 /// The one error shape: what kind, what happened (fact, bound, remedy), and what caused it.
 ///
-/// The kind is mapped once to an errno, in DFSMount, and once to an exit status, in the executables.
+/// The kind is mapped once to an errno, in DFSMount, and once to an exit status, in DFSCommandLine.
 public struct DFSError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The kind of an error. The raw values travel on the wire (`failed`), so none ever changes.
   public enum Code: String, Sendable, CaseIterable, Hashable {

@@ -26,7 +26,7 @@ extension Spool {
       offset += UInt64(bytes.count)
     }
     guard ftruncate(copy, off_t(size)) == 0, fsync(copy) == 0 else {
-      throw .system("cannot write \(path)")
+      throw .disk("cannot write \(path)")
     }
   }
 
@@ -41,7 +41,7 @@ extension Spool {
           : pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
       }
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw .system("cannot write \(path)") }
+      guard count > 0 else { throw .disk("cannot write \(path)") }
       done += count
     }
   }
@@ -54,7 +54,7 @@ extension SpoolFile {
     // AT_SYMLINK_FOLLOW: the file, not the link to it in /proc.
     let own = "/proc/self/fd/\(descriptor)"
     guard linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 else { return false }
-    guard fsync(descriptor) == 0 else { throw .system("cannot write \(path)") }
+    guard fsync(descriptor) == 0 else { throw .disk("cannot write \(path)") }
     return true
   }
 }

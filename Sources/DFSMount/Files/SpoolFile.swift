@@ -18,7 +18,7 @@ final class SpoolFile: Sendable {
       descriptor = Self.makeAndUnlink(in: directory)
     }
     guard descriptor >= 0 else {
-      throw .system("cannot make a spool file in the cache directory \(directory)")
+      throw .disk("cannot make a spool file in the cache directory \(directory)")
     }
     self.descriptor = descriptor
   }
@@ -44,7 +44,7 @@ final class SpoolFile: Sendable {
       let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
       let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw .system("cannot write to the spool") }
+      guard count > 0 else { throw .disk("cannot write to the spool") }
       done += count
     }
   }
@@ -57,7 +57,7 @@ final class SpoolFile: Sendable {
       let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
       let count = pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
       if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw .system("cannot read the spool") }
+      guard count >= 0 else { throw .disk("cannot read the spool") }
       if count == 0 { break }
       done += count
     }
@@ -66,7 +66,7 @@ final class SpoolFile: Sendable {
 
   func truncate(to size: UInt64) throws(DFSError) {
     guard ftruncate(descriptor, off_t(size)) == 0 else {
-      throw .system("cannot change the size of a spool file to \(size) bytes")
+      throw .disk("cannot change the size of a spool file to \(size) bytes")
     }
   }
 
@@ -87,7 +87,7 @@ final class SpoolFile: Sendable {
     guard fallocate(descriptor, flags, off_t(range.lowerBound), off_t(range.count)) != 0 else {
       return
     }
-    guard errno == EOPNOTSUPP || errno == ENOSYS else { throw .system("cannot make a hole") }
+    guard errno == EOPNOTSUPP || errno == ENOSYS else { throw .disk("cannot make a hole") }
     let zeros = [UInt8](repeating: 0, count: min(range.count, 1 << 20))
     var offset = range.lowerBound
     while offset < range.upperBound {
@@ -107,7 +107,7 @@ final class SpoolFile: Sendable {
         descriptor, Self.keepSize, off_t(range.lowerBound), off_t(range.count))
       if code != 0, errno == EINTR { continue }
       guard code != 0, errno != EOPNOTSUPP, errno != ENOSYS else { return }
-      throw .system("cannot take \(range.count) bytes for the spool")
+      throw .disk("cannot take \(range.count) bytes for the spool")
     }
   }
 
@@ -118,7 +118,7 @@ final class SpoolFile: Sendable {
       descriptor, off_t(offset),
       Int32(sought == .data ? DFS_SEEK_DATA : DFS_SEEK_HOLE))
     if found >= 0 { return UInt64(found) }
-    guard errno == ENXIO else { throw .system("cannot look for holes in the spool") }
+    guard errno == ENXIO else { throw .disk("cannot look for holes in the spool") }
     return nil
   }
 }

@@ -209,7 +209,6 @@ private func retrying<Result: SignedInteger>(_ call: () -> Result) -> Result {
 extension DFSError {
   /// What errno says about `verb` (as "writing") a path.
   static func system(_ verb: String, _ path: String, errno code: Int32 = errno) -> DFSError {
-    DFSError(
-      Code(systemError: code), "\(verb) \(path): \(String(cString: strerror(code)))")
+    .disk("\(verb) \(path)", code)
   }
 }

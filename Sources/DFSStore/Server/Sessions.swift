@@ -278,5 +278,9 @@ private struct RecentValues<Value: Hashable> {
     next = (next + 1) % limit
   }
 
-  mutating func remove(_ value: Value) { set.remove(value) }
+  mutating func remove(_ value: Value) {
+    guard set.remove(value) != nil, let index = ring.firstIndex(of: value) else { return }
+    ring.remove(at: index)
+    if index < next { next -= 1 }
+  }
 }

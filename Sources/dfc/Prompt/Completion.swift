@@ -33,7 +33,8 @@ struct Completion: Sendable {
     // Not into the middle of a character.
     let isOnly = candidates.count == 1
     let whole = isOnly ? common : common[..<Self.characters(common)]
-    text = unfinished.quoted(whole.dropFirst(unfinished.last.count))
+    guard let more = unfinished.quoted(whole.dropFirst(unfinished.last.count)) else { return }
+    text = more
     if isOnly, common.last != UInt8(ascii: "/") { text += unfinished.end }
     guard !isOnly, text.isEmpty else { return }
     names = candidates.prefix(Self.shownNames).map { candidate in

@@ -30,12 +30,23 @@ struct Words {
     let quote: Unicode.Scalar?
 
     /// What is to be typed for these bytes, which go on with the last word.
-    func quoted(_ more: ArraySlice<UInt8>) -> String {
-      let special = quote == nil ? " \t\\'\"#$" : quote == "\"" ? "\\\"" : ""
-      return ByteText.text(of: more).unicodeScalars.map { scalar in
-        special.unicodeScalars.contains(scalar) ? "\\\(scalar)" : "\(scalar)"
-      }.joined()
+    /// - Returns: nil if they cannot be typed there: a control character, or the end of the quote.
+    func quoted(_ more: ArraySlice<UInt8>) -> String? {
+      let special = Self.special[quote ?? " "] ?? ""
+      var text = ""
+      for scalar in ByteText.text(of: more).unicodeScalars {
+        guard scalar.properties.generalCategory != .control, quote != "'" || scalar != "'" else {
+          return nil
+        }
+        text += special.unicodeScalars.contains(scalar) ? "\\\(scalar)" : "\(scalar)"
+      }
+      return text
     }
+
+    /// What takes a backslash in each quote; a blank is for none.
+    private static let special: [Unicode.Scalar: String] = [
+      " ": " \t\\'\"#$", "\"": "\\\"", "$": "\\'",
+    ]
 
     /// What ends the word.
     var end: String { (quote.map { $0 == "$" ? "'" : "\($0)" } ?? "") + " " }

@@ -102,19 +102,9 @@ extension EndToEnd {
           printf 'rm x\\xff\\nmkdir new\\xff\\n' | dfc $CONF
           [ ! -e $M/$X ]; [ -e $M/$Y ]; [ -d $M/$'new\\xff' ]
           cat > prompt.py <<'END'
-          import os, pty, select, sys, time
-          def until(text):
-              seen, end = b"", time.monotonic() + 20
-              while text not in seen:
-                  assert time.monotonic() < end, seen
-                  if select.select([terminal], [], [], 0.1)[0]: seen += os.read(terminal, 4096)
-              return seen
-          pid, terminal = pty.fork()
-          if pid == 0: os.execvp("dfc", ["dfc", os.environ["CONF"]])
-          until(b"dfc> ")
+          \(Terminal.script)
           for line in [b"rm y\\xff", "rm yé".encode(), b"mv x\\xef\\xbf\\xbd $'z\\\\xfe'", b"list"]:
-              os.write(terminal, line + b"\\n")
-              seen = until(b"\\ndfc> ")
+              seen = typed(line + b"\\n")
               assert b"there is no" not in seen, seen
           assert b"z\\\\xfe" in seen, seen
           os.write(terminal, b"exit\\n")

@@ -5,32 +5,14 @@ import Testing
 extension EndToEnd {
   /// dfc without words that say where, and what its keys do on a terminal.
   @Suite struct PromptOfDfc {
-    /// A terminal that types lines to dfc, and sees what it shows.
-    private static let terminal = """
-      import os, pty, select, sys, time
-      def until(text):
-          seen, end = b"", time.monotonic() + 20
-          while text not in seen:
-              assert time.monotonic() < end, seen
-              if select.select([terminal], [], [], 0.1)[0]: seen += os.read(terminal, 4096)
-          return seen
-      def typed(line):
-          os.write(terminal, line)
-          return until(b"\\ndfc> ")
-      pid, terminal = pty.fork()
-      if pid == 0: os.execvp("dfc", ["dfc"])
-      until(b"dfc> ")
-
-      """
-
     @Test(.needsFuse) func theTabKeyCompletesCommandsAndNames() async throws {
       try await MountedCluster.run { cluster in
         try await cluster.shell.succeed(
           """
           cd $LOCAL; echo here > 'local file'
-          mkdir "$M/my dir" $M/other; echo 1 > "$M/my dir/alpha1"; echo 2 > "$M/my dir/alpha2"
+          mkdir "$M/my dir" $M/other; echo 3 > "$M/it's"; echo 4 > $M/$'line\\nfeed'; echo 1 > "$M/my dir/alpha1"; echo 2 > "$M/my dir/alpha2"
           cat > prompt.py <<'END'
-          \(Self.terminal)
+          \(Terminal.script)
           assert b"no command" not in typed(b"li\\tm\\t\\n"), "a command, a directory"
           shown = typed(b"where my\\\\ dir/al\\t1\\n")
           assert b"my dir/alpha1: 2 bytes" in shown, shown
@@ -38,10 +20,15 @@ extension EndToEnd {
           assert b"there is no" not in shown, shown
           shown = typed(b"put \\"loc\\t\\n")
           assert b"local file: 5 B stored" in shown, shown
+          # What cannot be typed is not.
+          assert b"it's: 2 bytes" in typed(b"where it\\t\\n")
+          assert b"there is no 'it'" in typed(b"where 'it\\t'\\n")
+          assert b"there is no 'li'" in typed(b"where li\\t\\n")
           os.write(terminal, b"list o\\t")
           until(b"list other/")
           os.write(terminal, b"\\x15rm \\t\\t")
-          until(b"local file  my dir/  other/")
+          shown = until(b"local file  my dir/  other/")
+          assert b"it's  line" in shown and not any(b + b"feed" in shown for b in [b"\\n", b"\\r"]), shown
           os.write(terminal, b"\\x15exit\\n")
           assert os.waitpid(pid, 0)[1] == 0
           END
@@ -51,7 +38,7 @@ extension EndToEnd {
       }
     }
 
-    @Test func theConfigurationIsFoundWithoutBeingNamed() async throws {
+    @Test(.needsFuse) func theConfigurationIsFoundWithoutBeingNamed() async throws {
       try await MountedCluster.run { cluster in
         let shell = cluster.shell
         try await shell.succeed(
