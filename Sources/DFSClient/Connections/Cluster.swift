@@ -117,7 +117,7 @@ final class Cluster: Sendable {
 
   private func wait(for links: [ServerLink], within patience: Duration) async {
     let deadline = ContinuousClock.now + patience
-    while links.contains(where: \.isConnecting), ContinuousClock.now < deadline {
+    while links.contains(where: \.isConnecting), ContinuousClock.now < deadline, !Task.isCancelled {
       try? await Task.sleep(for: .milliseconds(5))
     }
   }
