@@ -23,7 +23,7 @@ import Testing
 
   // MARK: Functions
 
-  /// Functions stand for themselves, so the words before `func` are those of Swift.
+  /// Whether a line begins a function: nothing but attributes and modifiers stands before `func`.
   private static func isFunction(_ text: Substring) -> Bool {
     let words = text.split(separator: " ", omittingEmptySubsequences: true)
     guard
