@@ -62,18 +62,15 @@ import Testing
   }
 
   private func head(_ client: TestClient) async throws -> Head {
-    guard case .pong(let head) = try await client.ask(.ping).reply else {
-      throw DFSError(.protocolViolation, "no pong")
-    }
-    return head
+    try await client.ask(Request.Ping()).head
   }
 
   /// Replaces all rows by none, as a client may that was told so by a hostile server.
   private func empty(_ client: TestClient, _ view: View, number: UInt64) async throws {
-    try await client.ask(.refillBegin(view, own: nil))
+    try await client.ask(Request.RefillBegin(view, own: nil))
     let to = Head(view: view, number: number, digest: .empty)
-    let answer = try await client.ask(.refillEnd(view, to: to))
-    #expect(answer.reply == .namespace(.installed(to)))
+    let answer = try await client.ask(Request.RefillEnd(view, to: to))
+    #expect(answer == .installed(to))
   }
 
   private func expectTree(_ four: FourServers, _ tree: String, _ comment: Comment) async throws {
@@ -210,7 +207,7 @@ import Testing
       let hostile = try await client(four, 3)
       let before = try await head(hostile)
       let far = View(round: 1 << 30, client: ClientID(66), namespace: before.view.namespace)
-      try await hostile.ask(.namespace(.prepare(far), parts: [], held: [], durable: true))
+      try await hostile.ask(Request.Namespace(.prepare(far), durable: true))
       // The three others go on without it.
       let policy = "Writes quorum\n"
       try addConfiguration(four, policy)
@@ -244,13 +241,13 @@ import Testing
         for step in 1...258 as ClosedRange<UInt64> {
           view = View(
             round: step * Limits.roundsAhead, client: ClientID(66), namespace: head.view.namespace)
-          try await hostile.ask(.namespace(.prepare(view), parts: [], held: [], durable: false))
+          try await hostile.ask(Request.Namespace(.prepare(view)))
         }
         let to = Head(view: view, number: head.number, digest: head.digest)
         let install = NamespaceRequest.install(view, from: head, changes: [], to: to)
         let answer = try await hostile.ask(
-          .namespace(install, parts: [], held: [], durable: true))
-        #expect(answer.reply == .namespace(.installed(to)))
+          Request.Namespace(install, durable: true))
+        #expect(answer == .installed(to))
       }
       for server in ServerIndex.all { try await four.stop(server) }
       for server in 0..<4 {

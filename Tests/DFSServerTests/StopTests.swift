@@ -17,15 +17,13 @@ import Testing
     await server.server.stop()
     try await eventually("the connection ends") { alice.isClosed }
     // Pushes of changes that were under way may still follow it.
-    #expect(alice.pushes.contains(.goingAway))
+    #expect(alice.pushes.contains(.goingAway(.init())))
     let acknowledged = try await Self.acknowledged(alice, ids)
     #expect(acknowledged >= 1)
 
     let again = try await TestServer.start(in: server.directory)
     let client = try await TestClient.loggedIn(port: again.port)
-    guard case .pong(let head) = try await client.ask(.ping).reply else {
-      throw DFSError(.protocolViolation, "no pong")
-    }
+    let head = try await client.ask(Request.Ping()).head
     #expect(head.number >= acknowledged)
     try await again.remove()
   }
@@ -36,7 +34,7 @@ import Testing
     let part = PartID(version: .random(), part: PartIndex(0))
     try await client.put(part, [UInt8](repeating: 7, count: 1 << 20), durable: false)
     try await client.pause()
-    for _ in 0..<100 { client.send(.getPart(part, range: 0..<1 << 20)) }
+    for _ in 0..<100 { client.send(Request.GetPart(part, range: 0..<1 << 20)) }
     try await eventually("the window is full") { server.server.bytesInUse > 6 << 20 }
     let clock = ContinuousClock()
     let time = await clock.measure { await server.server.stop() }
@@ -96,7 +94,7 @@ import Testing
     var count: UInt64 = 0
     for id in ids {
       guard let answer = try? await client.answer(to: id),
-        case .namespace(.applied) = answer.reply
+        case .namespaceReply(.applied) = answer.reply
       else { break }
       count += 1
     }

@@ -123,11 +123,10 @@ import Testing
       RowValue(bytes: [UInt8](repeating: 1, count: 16)))
     let change = Change(id: ChangeID(client: ClientID(1), sequence: 1), writes: [write, identity])
     let count = 3 * Limits.answerBytes / 111
-    let request = Request.namespace(
-      .install(
-        Samples.view, from: Samples.head, changes: .init(repeating: change, count: count),
-        to: Samples.head), parts: [], held: [], durable: false)
-    let frame = Frame(.request(id: 1, request))
+    let install = NamespaceRequest.install(
+      Samples.view, from: Samples.head, changes: .init(repeating: change, count: count),
+      to: Samples.head)
+    let frame = Frame(.request(id: 1, .namespace(.init(install))))
     let header = try frame.encodedHeader()
     #expect(header.count <= Limits.headerBytes)
     #expect(try HeaderScan(header).excess == nil)

@@ -43,7 +43,7 @@ import Testing
           (2, "durable: true"), (5, "body: Hello"),
         ]),
       Step(
-        title: "← done", frame: Frame(.reply(id: 4, .done)),
+        title: "← done", frame: Frame(.reply(id: 4, .done(.init()))),
         pieces: [(8, "lengths"), (2, "id: 4"), (3, "field 43, done, which is empty")]),
     ]
   }
@@ -52,14 +52,15 @@ import Testing
     let id = PartID(version: VersionID(high: 1, low: 2), part: PartIndex(0))
     let bytes = Array("Hello".utf8)
     let extent = PartExtent(id: id, length: 5, offset: 0, checksums: [BlockChecksum.of(bytes)])
-    return Frame(.request(id: 4, .putPart(extent, durable: true)), body: ByteBuffer(bytes: bytes))
+    return Frame(
+      .request(id: 4, .putPart(.init(extent, durable: true))), body: ByteBuffer(bytes: bytes))
   }
 
   private static func login() throws -> [Step] {
-    let hello = Hello(
+    let hello = Request.Hello(
       version: 2, cluster: "default", server: "DFS1", client: ClientID(0x0102_0304_0506_0708),
       wantsPushes: true)
-    let greeting = ServerGreeting(
+    let greeting = Reply.Greeting(
       version: 2, cluster: "default", server: "DFS1",
       identity: "00112233445566778899aabbccddeeff", software: "dfs 1.1",
       clusterID: ClusterID(high: 0x3f9c, low: 1))
@@ -83,18 +84,20 @@ import Testing
           (2, "field 5, wants_pushes: true"),
         ]),
       Step(
-        title: "← greeting", frame: Frame(.reply(id: 1, .hello(greeting))),
+        title: "← greeting", frame: Frame(.reply(id: 1, .greeting(greeting))),
         pieces: [
           (8, "lengths"), (2, "id: 1"), (3, "field 40, greeting: 80 bytes"), (2, "version: 2"),
           (9, "cluster: default"), (6, "server: DFS1"),
           (34, "identity: 00112233445566778899aabbccddeeff"), (9, "software: dfs 1.1"),
           (20, "field 6, cluster_identity: its two halves, little-endian"),
         ]),
-      scram("→ login_begin", .request(id: 2, .loginBegin(scram: clientFirst)), clientFirst),
-      scram("← login_continue", .reply(id: 2, .loginContinue(scram: serverFirst)), serverFirst),
-      scram("→ login_end", .request(id: 3, .loginEnd(scram: clientFinal)), clientFinal),
+      scram("→ login_begin", .request(id: 2, .loginBegin(.init(scram: clientFirst))), clientFirst),
       scram(
-        "← login_done", .reply(id: 3, .loginDone(scram: serverFinal, namespace: nil)), serverFinal),
+        "← login_continue", .reply(id: 2, .loginContinue(.init(scram: serverFirst))), serverFirst),
+      scram("→ login_end", .request(id: 3, .loginEnd(.init(scram: clientFinal))), clientFinal),
+      scram(
+        "← login_done", .reply(id: 3, .loginDone(.init(scram: serverFinal, namespace: nil))),
+        serverFinal),
     ]
   }
 

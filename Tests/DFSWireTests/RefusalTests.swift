@@ -34,7 +34,8 @@ import Testing
       try Stream.frames(of: buffer, isLoggedIn: false)
     }
     #expect(error?.message == "a frame of 4097 bytes; the bound before login is 4096")
-    let largest = Frame(.request(id: 1, .loginBegin(scram: String(repeating: "a", count: 4084))))
+    let largest = Frame(
+      .request(id: 1, .loginBegin(.init(scram: String(repeating: "a", count: 4084)))))
     let bytes = try Stream.bytes(of: largest)
     #expect(bytes.readableBytes == 4 + 4096)
     #expect(try Stream.frames(of: bytes, isLoggedIn: false) == [largest])

@@ -27,10 +27,10 @@ enum Samples {
     writes: zip(keys, values).map { RowWrite($0, $1) } + [RowWrite(keys[0], nil)])
   static let entry = LogEntry(number: 42, change: change, digest: head.digest)
   static let inline = InlinePart(id: part, bytes: [5, 6, 7], checksum: BlockChecksum(.max))
-  static let hello = Hello(
+  static let hello = Request.Hello(
     version: Wire.version, cluster: "default", server: "DFS1", client: view.client,
     wantsPushes: true, clusterID: ClusterID(high: 5, low: 6))
-  static let greeting = ServerGreeting(
+  static let greeting = Reply.Greeting(
     version: 1, cluster: "default", server: "DFS1",
     identity: "00112233445566778899aabbccddeeff", software: "dfs 1",
     clusterID: ClusterID(high: .max, low: 0))
@@ -91,50 +91,27 @@ enum Samples {
     return report
   }
 
-  static var requests: [Request] {
-    let namespace: [Request] =
-      namespaceRequests.map { .namespace($0, parts: [], held: [], durable: false) } + [
-        .namespace(namespaceRequests[4], parts: [inline], held: [part, part], durable: true)
-      ]
-    return namespace + [
-      .hello(hello), .loginBegin(scram: "n,,n=a,r=b"), .loginEnd(scram: ""), .ping,
-      .query(queries), .query([]), .refillBegin(view, own: nil),
-      .refillBegin(view, own: OwnRows(head: head, without: rows.map(\.key))),
-      .refillBegin(view, own: OwnRows(head: head, without: [])), .refillRows(rows),
-      .refillChanges([entry]),
-      .refillEnd(view, to: head), .getPart(part, range: 0..<0), .getPart(part, range: 100..<65537),
-      .getPart(part, range: 65536..<65536 + UInt64(Limits.chunkBytes)), .syncParts([part]),
-      .getSmallParts([part, part]),
-      .dropParts([part, part]), .copies([version]), .hold([version]), .release([]), .space,
-      .wanted(after: part, limit: 100, claims: true),
-      .wanted(after: nil, limit: 0, claims: false), .health, .scrub,
-      .join(ClusterID.random()),
-    ]
-  }
+  static var requests: [Request] { exchanges.map(\.request) }
 
   static var replies: [Reply] {
-    namespaceReplies.map { .namespace($0) } + [
-      .hello(greeting), .loginContinue(scram: "r=b"),
-      .loginDone(scram: "v=c", namespace: NamespaceID(high: 0, low: 1)),
-      .loginDone(scram: "", namespace: nil), .done, .pong(head),
-      .query(answers, head: head), .copies([PartIndex.all, [], [PartIndex(2)]]),
-      .smallParts([inline]), .smallParts([]),
-      .space(SpaceReport(total: Limits.storeBytes, available: 1, used: 2, inodes: 3)),
-      .wanted([wanted], total: 3), .wanted([], total: 0), .health(health),
-      .failed(DFSError(.noSpace, "full")),
-      .failed(DFSError(.damaged, "a", cause: CancellationError())),
-    ] + DFSError.Code.allCases.map { .failed(DFSError($0, "")) }
+    exchanges.flatMap(\.replies)
+      + [
+        Reply.Failed(DFSError(.noSpace, "full")),
+        Reply.Failed(DFSError(.damaged, "a", cause: CancellationError())),
+      ].map(\.reply) + DFSError.Code.allCases.map { .failed(.init(DFSError($0, ""))) }
   }
 
   static let pushes: [Push] = [
-    .changed(keys, head: head), .changed([], head: .blank), .everythingChanged(head: head),
-    .goingAway,
+    .changed(.init(keys, head: head)), .changed(.init([], head: .blank)),
+    .everythingChanged(.init(head: head)), .goingAway(.init()),
   ]
 
   static var frames: [Frame] {
     requests.map { Frame(.request(id: 1, $0)) } + replies.map { Frame(.reply(id: .max, $0)) }
       + pushes.map { Frame(.push($0)) }
-      + pieces.map { Frame(.request(id: 300, .putPart($0.0, durable: true)), body: $0.1) }
+      + pieces.map { Frame(.request(id: 300, put($0.0)), body: $0.1) }
       + pieces.map { Frame(.reply(id: 300, .part($0.0)), body: $0.1) }
   }
+
+  static func put(_ extent: PartExtent) -> Request { .putPart(.init(extent, durable: true)) }
 }

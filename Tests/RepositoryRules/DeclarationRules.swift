@@ -108,8 +108,8 @@ import Testing
       let words = line.split { " (<:".contains($0) }.map(String.init)
       if !line.hasPrefix(" "), words.contains("protocol") { isProtocol = true }
       if line.hasPrefix("}") { isProtocol = false }
-      guard isProtocol, let index = words.firstIndex(where: { ["func", "var"].contains($0) }),
-        index + 1 < words.count
+      let kinds = ["func", "var", "associatedtype"]
+      guard isProtocol, let index = words.firstIndex(where: kinds.contains), index + 1 < words.count
       else { continue }
       names.insert(words[index + 1])
     }
@@ -119,9 +119,8 @@ import Testing
     let lines = file.lines
     return lines.enumerated().compactMap { index, line in
       guard let (kind, name) = declared(line) else { return nil }
-      if foreign.contains(name) || ["func", "var"].contains(kind) && required.contains(name) {
-        return nil
-      }
+      let mayBeRequired = ["func", "var", "typealias"].contains(kind)
+      if foreign.contains(name) || mayBeRequired && required.contains(name) { return nil }
       let above = lines[..<index].last { !$0.drop { $0 == " " }.hasPrefix("@") } ?? ""
       return above.drop { $0 == " " }.hasPrefix("///") ? nil : (index + 1, name)
     }

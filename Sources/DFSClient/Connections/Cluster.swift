@@ -19,15 +19,6 @@ final class Cluster: Sendable {
     case disconnected
   }
 
-  enum ConnectionKind: Sendable, Hashable {
-    /// The control connection: small messages, and answered in the order of pushes.
-    case control
-    /// A bulk connection, whichever has less to do.
-    case bulk
-    /// The same bulk connection for the same number: the pieces of one part.
-    case stream(UInt64)
-  }
-
   typealias Observer = @Sendable (ServerIndex, Event) -> Void
 
   let configuration: ClientConfiguration
@@ -143,41 +134,27 @@ final class Cluster: Sendable {
   /// Bytes asked of a server's bulk connections and not answered.
   func load(of server: ServerIndex) -> Int { links[server.value].load }
 
-  /// Asks one server and waits for its answer.
+  /// Asks one server, on the bulk connection that has less to do, for what has a body.
   /// - Throws: what the server refused with; `disconnected` if it is not reachable or was lost
   ///   before it answered; `timedOut`; `cancelled` if the task was.
-  func request(
-    _ server: ServerIndex, _ request: Request, body: ByteBuffer? = nil, on kind: ConnectionKind,
-    timeout: Duration
-  ) async throws(DFSError) -> (Reply, ByteBuffer?) {
-    let connection = try await connection(server, kind)
-    let submission = connection.submit(
-      request, body: body, weight: Self.weight(request, body), timeout: timeout)
-    let answer = try await submission.answer()
-    return (answer.reply, answer.body)
+  func askForBytes<Message: RequestMessage>(
+    _ server: ServerIndex, _ message: Message, timeout: Duration
+  ) async throws(DFSError) -> (answer: Message.Answer, body: ByteBuffer?) {
+    let connection = try await connection(server, .any)
+    return try await connection.submit(message, timeout: timeout).answer()
   }
 
-  /// The connection that `request` would use, for who sends a sequence on it.
-  func connection(_ server: ServerIndex, _ kind: ConnectionKind) async throws(DFSError)
-    -> Connection
-  {
-    let link = links[server.value]
+  /// A bulk connection, for who sends a sequence on it.
+  func connection(
+    _ server: ServerIndex, _ use: BulkConnections.Use
+  ) async throws(DFSError) -> Connection {
     if let problem = identities.problem(of: server) { throw problem }
-    switch kind {
-    case .control: return try link.control()
-    case .bulk: return try await link.bulk(.any)
-    case .stream(let number): return try await link.bulk(.stream(number))
-    }
+    return try await links[server.value].bulk(use)
   }
 
   func control(_ server: ServerIndex) throws(DFSError) -> Connection {
     if let problem = identities.problem(of: server) { throw problem }
     return try links[server.value].control()
-  }
-
-  private static func weight(_ request: Request, _ body: ByteBuffer?) -> Int {
-    if case .getPart(_, let range) = request { return range.count + Limits.blockBytes }
-    return body?.readableBytes ?? 0
   }
 
   /// Disconnects; what is under way fails with `cancelled`.

@@ -46,11 +46,14 @@ struct ConnectionSettings: Sendable {
 final class Connection: Sendable {
   private let handler: NIOLoopBound<ConnectionHandler>
   private let use: ConnectionUse
+  private let server: String
   private let nextID = Atomic<UInt64>(ConnectionState<Call>.firstRequestID)
 
-  private init(handler: NIOLoopBound<ConnectionHandler>, use: ConnectionUse) {
+  /// - Parameter server: its name.
+  private init(handler: NIOLoopBound<ConnectionHandler>, use: ConnectionUse, server: String) {
     self.handler = handler
     self.use = use
+    self.server = server
   }
 
   private var eventLoop: any EventLoop { handler.eventLoop }
@@ -92,7 +95,9 @@ final class Connection: Sendable {
       .flatMapThrowing { channel in
         let handler = try channel.pipeline.syncOperations.handler(type: ConnectionHandler.self)
         handler.signal = signal
-        return Connection(handler: NIOLoopBound(handler, eventLoop: loop), use: handler.use)
+        return Connection(
+          handler: NIOLoopBound(handler, eventLoop: loop), use: handler.use,
+          server: settings.address.name)
       }
   }
 
@@ -116,10 +121,46 @@ final class Connection: Sendable {
   }
 
   /// Sends a request; calls from one task are written in their order.
+  func submit<Message: RequestMessage>(
+    _ message: Message, body: ByteBuffer? = nil, timeout: Duration
+  ) -> Submission<Message> {
+    let weight = message.answerBodyBytes + (body?.readableBytes ?? 0)
+    return Submission(
+      call: begin(message.request, body: body, weight: weight, timeout: timeout), server: server)
+  }
+
+  /// A request on its way.
+  struct Submission<Message: RequestMessage>: Sendable {
+    fileprivate let call: OpenCall
+    fileprivate let server: String
+
+    /// Waits for the answer; a cancelled task stops waiting.
+    func answer() async throws(DFSError) -> (answer: Message.Answer, body: ByteBuffer?) {
+      let answer = try await call.answer()
+      return (try Message.answer(in: answer.reply, by: server), answer.body)
+    }
+  }
+
+  /// Sends a request without bulk and waits for its reply, whatever it says.
+  func exchange(_ request: Request, timeout: Duration) async throws(DFSError) -> Reply {
+    try await begin(request, timeout: timeout).answer().reply
+  }
+
+  /// As the other, without a task.
+  /// - Parameter answer: called once, on the event loop, after this returned; must be quick.
+  func exchange(
+    _ request: Request, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
+  ) {
+    begin(request, timeout: timeout).future.whenComplete { result in
+      answer(result.map(\.reply).mapError { DFSError($0, else: .disconnected) })
+    }
+  }
+
   /// - Parameter weight: bytes of bulk in the request and its answer.
-  func submit(
+  private func begin(
     _ request: Request, body: ByteBuffer? = nil, weight: Int = 0, timeout: Duration
-  ) -> Submission {
+  ) -> OpenCall {
     let id = nextID.wrappingAdd(1, ordering: .relaxed).oldValue
     let promise = eventLoop.makePromise(of: Answer.self)
     let call = Call(request: request, body: body, promise: promise)
@@ -130,27 +171,15 @@ final class Connection: Sendable {
     eventLoop.execute {
       self.handler.value.submit(call, id: id, bytes: weight, deadline: deadline)
     }
-    return Submission(connection: self, id: id, future: promise.futureResult)
+    return OpenCall(connection: self, id: id, future: promise.futureResult)
   }
 
-  /// Sends a request without bulk.
-  /// - Parameter answer: called once, on the event loop, after this returned; must be quick.
-  func submit(
-    _ request: Request, timeout: Duration,
-    _ answer: @escaping @Sendable (Result<Answer, DFSError>) -> Void
-  ) {
-    submit(request, timeout: timeout).future.whenComplete { result in
-      answer(result.mapError { DFSError($0, else: .disconnected) })
-    }
-  }
+  /// A call that has no answer yet.
+  fileprivate struct OpenCall: Sendable {
+    let connection: Connection
+    let id: UInt64
+    let future: EventLoopFuture<Answer>
 
-  /// A request on its way.
-  struct Submission: Sendable {
-    fileprivate let connection: Connection
-    fileprivate let id: UInt64
-    fileprivate let future: EventLoopFuture<Answer>
-
-    /// Waits for the answer; a cancelled task stops waiting.
     func answer() async throws(DFSError) -> Answer {
       do {
         return try await withTaskCancellationHandler {

@@ -18,7 +18,7 @@ struct Answer: Sendable {
 /// What a connection tells its owner, on the event loop, in the order of the connection.
 enum ConnectionSignal: Sendable {
   /// Logged in on this server, which has this namespace of the user.
-  case ready(ServerGreeting, NamespaceID?)
+  case ready(Reply.Greeting, NamespaceID?)
   case push(Push)
   /// The server leaves questions unanswered.
   case silent
@@ -87,8 +87,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     if state.heard(now: .now()) { signal(.answering) }
     switch frame.message {
     case .push(let push): signal(.push(push))
-    case .reply(let id, let reply): replied(id: id, reply.withShownText, frame.body)
-    case .unreadable(let id, let error): replied(id: id, .failed(error.ofServer), nil)
+    case .reply(let id, let reply): replied(id: id, reply.showing(ServerText.shown), frame.body)
+    case .unreadable(let id, let error):
+      replied(id: id, .failed(Reply.Failed(error).showing(ServerText.shown)), nil)
     case .request, .large:
       end(DFSError(.protocolViolation, "\(settings.login.peer) asked instead of answering"))
     }
@@ -115,11 +116,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     case .none: break
     case .login(let action): perform(action)
     case .deliver(let call):
-      if case .failed(let error) = reply {
-        call.promise.fail(error)
-      } else {
-        call.promise.succeed(Answer(reply: reply, body: body))
-      }
+      call.promise.succeed(Answer(reply: reply, body: body))
       writeWhatMayBe()
     case .close(let error): end(.refusal(by: settings.login.peer, error))
     }
@@ -186,7 +183,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     switch tick.liveness {
     case .nothing: closeIfIdle()
     case .ping:
-      write(.request(id: ConnectionState<Call>.pingID, .ping), body: nil)
+      write(.request(id: ConnectionState<Call>.pingID, .ping(Request.Ping())), body: nil)
       context?.flush()
     case .silent: fallSilent(DFSError(.disconnected, "\(peer) does not answer"))
     case .close: end(DFSError(.disconnected, "\(peer) does not answer"))

@@ -19,21 +19,21 @@ struct ConnectionLogin {
   enum Action {
     case send(Request)
     case prove(ScramClient, challenge: String)
-    case ready(ServerGreeting, NamespaceID?)
+    case ready(Reply.Greeting, NamespaceID?)
     case fail(DFSError)
   }
 
   /// How the server is called in messages: `DFS2 (127.0.0.1:10002)`.
   let peer: String
-  let hello: Hello
+  let hello: Request.Hello
   let credentials: Credentials
   let cache: ScramCache
   private(set) var phase = Phase.greeting
-  private var greeting: ServerGreeting?
+  private var greeting: Reply.Greeting?
   /// Nil on a connection that is not encrypted.
   var binding: ChannelBinding?
 
-  init(peer: String, hello: Hello, credentials: Credentials, cache: ScramCache) {
+  init(peer: String, hello: Request.Hello, credentials: Credentials, cache: ScramCache) {
     self.peer = peer
     self.hello = hello
     self.credentials = credentials
@@ -42,13 +42,13 @@ struct ConnectionLogin {
 
   mutating func replied(_ reply: Reply) -> Action {
     switch (phase, reply) {
-    case (_, .failed(let error)): return refused(error)
-    case (.greeting, .hello(let greeting)): return greeted(greeting)
+    case (_, .failed(let failed)): return refused(failed.error)
+    case (.greeting, .greeting(let greeting)): return greeted(greeting)
     case (.challenge(let scram), .loginContinue(let challenge)):
       phase = .proving
-      return .prove(scram, challenge: challenge)
-    case (.verdict(let scram), .loginDone(let message, let namespace)):
-      return verified(scram, message, namespace)
+      return .prove(scram, challenge: challenge.scram)
+    case (.verdict(let scram), .loginDone(let done)):
+      return verified(scram, done.scram, done.namespace)
     default:
       return end(DFSError(.protocolViolation, "\(peer) answered out of turn while logging in"))
     }
@@ -59,12 +59,12 @@ struct ConnectionLogin {
     switch proof {
     case .success(let (scram, message)):
       phase = .verdict(scram)
-      return .send(.loginEnd(scram: message))
+      return .send(.loginEnd(Request.LoginEnd(scram: message)))
     case .failure(let error): return end(error)
     }
   }
 
-  private mutating func greeted(_ greeting: ServerGreeting) -> Action {
+  private mutating func greeted(_ greeting: Reply.Greeting) -> Action {
     if let problem = mismatch(greeting) { return end(DFSError(.configuration, problem)) }
     self.greeting = greeting
     var scram = ScramClient(
@@ -72,10 +72,10 @@ struct ConnectionLogin {
       binding: binding)
     let first = scram.first()
     phase = .challenge(scram)
-    return .send(.loginBegin(scram: first))
+    return .send(.loginBegin(Request.LoginBegin(scram: first)))
   }
 
-  private func mismatch(_ greeting: ServerGreeting) -> String? {
+  private func mismatch(_ greeting: Reply.Greeting) -> String? {
     if greeting.version != hello.version {
       return "\(peer) speaks version \(greeting.version) of the protocol; this program speaks "
         + "\(hello.version)"

@@ -36,7 +36,7 @@ struct ConnectionState<Waiter> {
     case none
     case send(Request, id: UInt64)
     case prove(ScramClient, challenge: String)
-    case ready(ServerGreeting, NamespaceID?)
+    case ready(Reply.Greeting, NamespaceID?)
     case close(DFSError)
   }
 
@@ -125,7 +125,7 @@ struct ConnectionState<Waiter> {
   }
 
   private static func failure(_ reply: Reply) -> DFSError {
-    if case .failed(let error) = reply { return error }
+    if case .failed(let failed) = reply { return failed.error }
     return unknown(0)
   }
 

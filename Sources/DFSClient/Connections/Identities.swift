@@ -29,7 +29,7 @@ final class Identities: Sendable {
   // MARK: What servers say
 
   /// A server has logged the user in.
-  func greeted(by server: ServerIndex, _ greeting: ServerGreeting, _ namespace: NamespaceID?) {
+  func greeted(by server: ServerIndex, _ greeting: Reply.Greeting, _ namespace: NamespaceID?) {
     change {
       $0.cluster.heard(greeting.clusterID, from: server, identity: greeting.identity)
       $0.namespace.heard(namespace, from: server)

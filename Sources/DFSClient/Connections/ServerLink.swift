@@ -257,7 +257,7 @@ final class ServerLink: Sendable {
   private static func settings(
     _ address: ServerAddress, _ peer: String, _ common: Common, isControl: Bool
   ) -> ConnectionSettings {
-    let hello = Hello(
+    let hello = Request.Hello(
       version: Wire.version, cluster: common.configuration.cluster, server: address.name,
       client: common.client, wantsPushes: isControl, clusterID: common.identities.knownCluster)
     let login = ConnectionLogin(

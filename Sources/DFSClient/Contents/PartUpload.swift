@@ -37,7 +37,7 @@ struct PartUpload: Sendable {
 
   private struct Sent {
     let count: Int
-    let submissions: [(server: ServerIndex, submission: Connection.Submission)]
+    let submissions: [(server: ServerIndex, submission: Connection.Submission<Request.PutPart>)]
   }
 
   private var length: UInt64 { UInt64(range.count) }
@@ -103,7 +103,7 @@ struct PartUpload: Sendable {
     let isLast = piece.offset + UInt64(count) == length
     let submissions = routes.map { route in
       let submission = route.connection.submit(
-        .putPart(extent, durable: durable && isLast), body: piece.bytes, weight: count,
+        Request.PutPart(extent, durable: durable && isLast), body: piece.bytes,
         timeout: timeout(isLast: isLast))
       return (route.server, submission)
     }
@@ -121,10 +121,7 @@ struct PartUpload: Sendable {
     for (server, submission) in sent.submissions
     where routes.contains(where: { $0.server == server }) {
       do throws(DFSError) {
-        let answer = try await submission.answer()
-        guard case .done = answer.reply else {
-          throw DFSError(.protocolViolation, "an answer that does not fit the question")
-        }
+        _ = try await submission.answer()
       } catch {
         try lose(server, error)
         routes.removeAll { $0.server == server }

@@ -71,9 +71,8 @@ struct SmallFetch: Sendable {
       within: transfer.hedge
     ) { (server: ServerIndex, note: @escaping @Sendable ([InlinePart]?) -> Void) in
       let ids = (asked[server] ?? []).map { PartID(version: version.id, part: $0) }
-      cluster.ask(server, .getSmallParts(ids), timeout: transfer.callTimeout) { reply in
-        guard case .success(.smallParts(let parts)) = reply else { return note([]) }
-        note(parts)
+      cluster.ask(server, Request.GetSmallParts(ids), timeout: transfer.callTimeout) { answer in
+        note((try? answer.get().parts) ?? [])
       }
     }
     var found: [PartIndex: [UInt8]] = [:]

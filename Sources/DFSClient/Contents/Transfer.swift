@@ -57,10 +57,10 @@ struct Transfer: Sendable {
     var found: [VersionID: [PartIndex]] = [:]
     for start in stride(from: 0, to: versions.count, by: Wire.listItems) {
       let page = Array(versions[start..<min(start + Wire.listItems, versions.count)])
-      let answer = try? await cluster.request(
-        server, .copies(page), on: .control, timeout: callTimeout)
-      guard case .copies(let parts) = answer?.0, parts.count == page.count else { continue }
-      for (version, parts) in zip(page, parts) { found[version] = parts }
+      guard let list = try? await cluster.ask(server, Request.Copies(page), timeout: callTimeout),
+        list.parts.count == page.count
+      else { continue }
+      for (version, parts) in zip(page, list.parts) { found[version] = parts }
     }
     return found
   }
@@ -71,8 +71,7 @@ struct Transfer: Sendable {
     await withTaskGroup(of: Void.self) { group in
       for server in servers.intersection(cluster.reachable).servers {
         group.addTask {
-          _ = try? await cluster.request(
-            server, .dropParts(parts), on: .control, timeout: .seconds(5))
+          _ = try? await cluster.ask(server, Request.DropParts(parts), timeout: .seconds(5))
         }
       }
     }

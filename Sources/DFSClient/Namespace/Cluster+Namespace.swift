@@ -4,10 +4,10 @@ internal import NIOCore
 
 /// The namespace uses the control connections only.
 extension Cluster: ServerRequests {
-  func ask(
+  func exchange(
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply {
-    try await self.request(server, request, on: .control, timeout: timeout).0
+    try await control(server).exchange(request, timeout: timeout)
   }
 
   var loop: any EventLoop { controlLoop }
@@ -21,12 +21,12 @@ extension Cluster: ServerRequests {
     if let problem = identities.problem(of: server) { throw problem }
   }
 
-  func ask(
+  func exchange(
     _ server: ServerIndex, _ request: Request, timeout: Duration,
     _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
   ) {
     do throws(DFSError) {
-      try control(server).submit(request, timeout: timeout) { answer($0.map(\.reply)) }
+      try control(server).exchange(request, timeout: timeout, answer)
     } catch {
       controlLoop.execute { answer(.failure(error)) }
     }

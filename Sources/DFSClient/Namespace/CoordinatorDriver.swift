@@ -206,7 +206,7 @@ actor CoordinatorDriver {
 
   func send(_ messages: ArraySlice<(NamespaceRequest, UInt64)>, to server: ServerIndex) {
     guard let (request, token) = messages.first else { return }
-    servers.ask(server, wire(request, for: server), timeout: Self.requestTimeout) { answer in
+    servers.ask(server, message(request, for: server), timeout: Self.requestTimeout) { answer in
       self.onLoop {
         $0.answered(answer, to: request, by: server, token)
         $0.deliver(messages.dropFirst(), to: server)
@@ -221,20 +221,14 @@ actor CoordinatorDriver {
   }
 
   private func answered(
-    _ answer: Result<Reply, DFSError>, to request: NamespaceRequest, by server: ServerIndex,
-    _ token: UInt64
+    _ answer: Result<NamespaceReply, DFSError>, to request: NamespaceRequest,
+    by server: ServerIndex, _ token: UInt64
   ) {
     inFlight[server.value] -= 1
-    let step = answer.flatMap { reply -> Result<NamespaceReply, DFSError> in
-      if case .namespace(let reply) = reply { return .success(reply) }
-      return .failure(
-        DFSError(
-          .protocolViolation, "\(server) answered a step of the namespace with something else"))
-    }
-    if case .apply(_, _, let change) = request, case .success(let reply) = step {
+    if case .apply(_, _, let change) = request, case .success(let reply) = answer {
       parts.last { $0.change == change.id }?.parts.receipt?.note(reply, of: server)
     }
-    receive(step, from: server, token)
+    receive(answer, from: server, token)
   }
 
   private func receive(
@@ -257,13 +251,15 @@ actor CoordinatorDriver {
     wakeCaughtUp()
   }
 
-  private func wire(_ request: NamespaceRequest, for server: ServerIndex) -> Request {
+  private func message(
+    _ request: NamespaceRequest, for server: ServerIndex
+  ) -> Request.Namespace {
     guard case .apply(_, let number, let change) = request,
       let parts = parts.last(where: { $0.change == change.id })?.parts
-    else { return .namespace(request, parts: [], held: [], durable: false) }
+    else { return Request.Namespace(request) }
     // What is committed is not refused by a server that lost its copies.
     let held = number > coordinator.head.number ? parts.held[server] ?? [] : []
-    return .namespace(
+    return Request.Namespace(
       request, parts: parts.inline, held: held, durable: parts.durable)
   }
 

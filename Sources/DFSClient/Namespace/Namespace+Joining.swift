@@ -15,9 +15,10 @@ extension Namespace {
     guard let adoption = identities.adoption(together: await driver.current) else { return }
     for server in adoption.servers.servers {
       // Who cannot be told now is told with the next view.
-      let reply = try? await servers.ask(
-        server, .join(adoption.cluster), timeout: ServerPool.pingTimeout)
-      if case .done = reply { identities.joined(adoption.cluster, server) }
+      let join = Request.Join(adoption.cluster)
+      if (try? await servers.ask(server, join, timeout: ServerPool.pingTimeout)) != nil {
+        identities.joined(adoption.cluster, server)
+      }
     }
   }
 }

@@ -15,8 +15,9 @@ protocol ServerRequests: Sendable {
   /// Servers that refused the login are tried again, since they may not refuse it now, and waited for
   /// for a moment. Those that are away are not: a read need not wait for them.
   func retryRefused() async
-  /// - Throws: what the server said (`Reply.failed`), `disconnected` or `timedOut`.
-  func ask(
+  /// What the server replies, whatever it is; `ask` knows what the reply says.
+  /// - Throws: `disconnected` or `timedOut`.
+  func exchange(
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply
   /// The event loop on which answers come in, if there is one; else any.
@@ -24,7 +25,7 @@ protocol ServerRequests: Sendable {
   /// As the other, without a task.
   /// - Parameter answer: called once, later, and on the loop on which answers come in, if there is
   ///   one; must be quick.
-  func ask(
+  func exchange(
     _ server: ServerIndex, _ request: Request, timeout: Duration,
     _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void)
   /// The namespace that servers say this is; nil as long as none has one.
@@ -45,16 +46,41 @@ extension ServerRequests {
   func agreed(on namespace: NamespaceID?) {}
   func heard(_ head: Head, of server: ServerIndex) throws(DFSError) {}
 
-  func ask(
+  func exchange(
     _ server: ServerIndex, _ request: Request, timeout: Duration,
     _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
   ) {
     Task {
       do throws(DFSError) {
-        answer(.success(try await ask(server, request, timeout: timeout)))
+        answer(.success(try await exchange(server, request, timeout: timeout)))
       } catch {
         answer(.failure(error))
       }
+    }
+  }
+}
+
+extension ServerRequests {
+  /// - Throws: what the server failed with, `disconnected` or `timedOut`; `protocolViolation` if it gives an
+  ///   answer to something else.
+  func ask<Message: RequestMessage>(
+    _ server: ServerIndex, _ message: Message, timeout: Duration
+  ) async throws(DFSError) -> Message.Answer {
+    let reply = try await exchange(server, message.request, timeout: timeout)
+    return try Message.answer(in: reply, by: server)
+  }
+
+  /// - Parameter answer: called once, later, and on the loop on which answers come in, if there is
+  ///   one; must be quick.
+  func ask<Message: RequestMessage>(
+    _ server: ServerIndex, _ message: Message, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Message.Answer, DFSError>) -> Void
+  ) {
+    exchange(server, message.request, timeout: timeout) { result in
+      answer(
+        result.flatMap { reply in
+          Result { () throws(DFSError) in try Message.answer(in: reply, by: server) }
+        })
     }
   }
 }
@@ -88,76 +114,66 @@ final class ServerPool: Sendable {
 
   var reachable: ServerSet { requests.reachable }
 
-  func ask(
-    _ server: ServerIndex, _ request: Request, timeout: Duration
-  ) async throws(DFSError) -> Reply {
+  func ask<Message: RequestMessage>(
+    _ server: ServerIndex, _ message: Message, timeout: Duration
+  ) async throws(DFSError) -> Message.Answer {
     let generation = cache.generation(of: server)
-    let reply = try await requests.ask(server, request, timeout: timeout)
-    try heard(reply, of: server, generation)
-    return reply
+    let reply = try await requests.exchange(server, message.request, timeout: timeout)
+    return try heard(reply, to: Message.self, by: server, generation)
   }
 
   /// - Parameter answer: called once, later; must be quick.
-  func ask(
-    _ server: ServerIndex, _ request: Request, timeout: Duration,
-    _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
+  func ask<Message: RequestMessage>(
+    _ server: ServerIndex, _ message: Message, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Message.Answer, DFSError>) -> Void
   ) {
     let generation = cache.generation(of: server)
-    requests.ask(server, request, timeout: timeout) { result in
+    requests.exchange(server, message.request, timeout: timeout) { result in
       answer(
         result.flatMap { reply in
           Result { () throws(DFSError) in
-            try self.heard(reply, of: server, generation)
-            return reply
+            try self.heard(reply, to: Message.self, by: server, generation)
           }
         })
     }
   }
 
-  private func heard(
-    _ reply: Reply, of server: ServerIndex, _ generation: UInt64
-  ) throws(DFSError) {
-    if let head = reply.head {
+  private func heard<Message: RequestMessage>(
+    _ reply: Reply, to message: Message.Type, by server: ServerIndex, _ generation: UInt64
+  ) throws(DFSError) -> Message.Answer {
+    let answer = try Message.answer(in: reply, by: server)
+    if let head = reply.toldHead {
       try requests.heard(head, of: server)
       cache.told(head, by: server, generation: generation)
     }
     notes.withLock { $0[server.value].heard = clock.now }
+    return answer
   }
 
   /// The head of a server, and all its pushes up to it delivered.
   func ping(_ server: ServerIndex) async throws(DFSError) -> Head {
     let began = clock.now
-    let reply = try await ask(server, .ping, timeout: Self.pingTimeout)
-    return try head(of: reply, by: server, began)
+    let pong = try await ask(server, Request.Ping(), timeout: Self.pingTimeout)
+    note(server, began)
+    return pong.head
   }
 
   /// - Parameter answer: called once, later, with the head or nil; must be quick.
   func ping(_ server: ServerIndex, _ answer: @escaping @Sendable (Head?) -> Void) {
     let began = clock.now
-    ask(server, .ping, timeout: Self.pingTimeout) { result in
-      let head = Result { () throws(DFSError) in
-        try self.head(of: result.get(), by: server, began)
-      }
-      answer(try? head.get())
+    ask(server, Request.Ping(), timeout: Self.pingTimeout) { result in
+      guard case .success(let pong) = result else { return answer(nil) }
+      self.note(server, began)
+      answer(pong.head)
     }
-  }
-
-  private func head(
-    of pong: Reply, by server: ServerIndex, _ began: ContinuousClock.Instant
-  ) throws(DFSError) -> Head {
-    guard case .pong(let head) = pong else {
-      throw DFSError(.protocolViolation, "\(server) answered a ping with something else")
-    }
-    note(server, latency: (clock.now - began) / .seconds(1))
-    return head
   }
 
   /// The rows that one server has, and its head.
   func query(
     _ queries: [Query], of server: ServerIndex, timeout: Duration
   ) async throws(DFSError) -> QuorumRead.Rows {
-    let reply = try await ask(server, .query(queries), timeout: timeout)
-    return try Self.rows(of: reply, to: queries, by: server)
+    let answers = try await ask(server, Request.Query(queries), timeout: timeout)
+    return try Self.rows(of: answers, to: queries, by: server)
   }
 
   /// - Parameter answer: called once, later; must be quick.
@@ -165,26 +181,30 @@ final class ServerPool: Sendable {
     _ queries: [Query], of server: ServerIndex, timeout: Duration,
     _ answer: @escaping @Sendable (Result<QuorumRead.Rows, DFSError>) -> Void
   ) {
-    ask(server, .query(queries), timeout: timeout) { result in
+    ask(server, Request.Query(queries), timeout: timeout) { result in
       answer(
-        result.flatMap { reply in
+        result.flatMap { answers in
           Result { () throws(DFSError) in
-            try Self.rows(of: reply, to: queries, by: server)
+            try Self.rows(of: answers, to: queries, by: server)
           }
         })
     }
   }
 
   private static func rows(
-    of reply: Reply, to queries: [Query], by server: ServerIndex
+    of told: Reply.Answers, to queries: [Query], by server: ServerIndex
   ) throws(DFSError) -> QuorumRead.Rows {
-    guard case .query(let answers, let head) = reply, answers.count == queries.count else {
-      throw DFSError(.protocolViolation, "\(server) answered a query with something else")
+    guard told.answers.count == queries.count else {
+      throw DFSError(
+        .protocolViolation,
+        "\(server) gave \(told.answers.count) answers to \(queries.count) queries")
     }
-    return QuorumRead.Rows(answers: answers, head: head)
+    return QuorumRead.Rows(answers: told.answers, head: told.head)
   }
 
-  private func note(_ server: ServerIndex, latency: Double) {
+  /// A ping was answered.
+  private func note(_ server: ServerIndex, _ began: ContinuousClock.Instant) {
+    let latency = (clock.now - began) / .seconds(1)
     notes.withLock {
       let mean = $0[server.value].latency
       $0[server.value].latency = mean == 0 ? latency : mean * 0.9 + latency * 0.1
@@ -265,22 +285,5 @@ final class ServerPool: Sendable {
     }
     let facts = ["\(answering.count) of \(Limits.serverCount) servers answer"] + causes + [need]
     return DFSError(.serversMissing, facts.joined(separator: "; "))
-  }
-}
-
-extension Reply {
-  /// The head that the server has as it answers, where the answer tells it.
-  fileprivate var head: Head? {
-    switch self {
-    case .pong(let head), .query(_, let head): head
-    case .namespace(let reply):
-      switch reply {
-      case .promised(let head), .installed(let head), .applied(let head), .behind(let head),
-        .log(_, _, let head), .head(let head), .foreign(let head):
-        head
-      case .refused, .missingParts: nil
-      }
-    default: nil
-    }
   }
 }

@@ -22,11 +22,8 @@ struct CopyFetch: Sendable {
 
   func fetch(from server: ServerIndex) async throws(DFSError) -> CopyExtent {
     do throws(DFSError) {
-      let (reply, body) = try await transfer.cluster.request(
-        server, .getPart(id, range: range), on: .bulk, timeout: transfer.callTimeout)
-      guard case .part(let extent) = reply else {
-        throw DFSError(.protocolViolation, "\(server) gave an answer that does not fit")
-      }
+      let (extent, body) = try await transfer.cluster.askForBytes(
+        server, Request.GetPart(id, range: range), timeout: transfer.callTimeout)
       return try verified(extent, body ?? ByteBuffer())
     } catch {
       switch error.code {

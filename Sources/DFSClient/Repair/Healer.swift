@@ -79,24 +79,25 @@ actor Healer {
 
   /// Notes how much a server lacks, so that whoever watches knows how much is ahead.
   private func survey(_ server: ServerIndex, _ tally: HealTally) async {
-    let reply = try? await namespace.servers.ask(server, .health, timeout: Self.requestTimeout)
-    if case .health(let report) = reply {
-      tally.left(report.wanted, report.wantedBytes, on: server)
-    }
+    let health = Request.Health()
+    guard
+      let report = try? await namespace.servers.ask(server, health, timeout: Self.requestTimeout)
+    else { return }
+    tally.left(report.wanted, report.wantedBytes, on: server)
   }
 
   private func fill(_ server: ServerIndex, _ tally: HealTally) async throws {
     var seen: Set<PartID> = []
     var vain = 0
     while !Task.isCancelled {
-      let claim = Request.wanted(after: nil, limit: Self.batch, claims: true)
+      let claim = Request.Wanted(after: nil, limit: Self.batch, claims: true)
       guard
-        case .wanted(let copies, let total) = try? await namespace.servers.ask(
+        let wanted = try? await namespace.servers.ask(
           server, claim, timeout: Self.requestTimeout)
       else { return tally.blocked("\(server) does not say which copies it lacks") }
-      tally.left(total, on: server)
-      guard !copies.isEmpty else { return }
-      let new = copies.filter { seen.insert($0.id).inserted }
+      tally.left(wanted.total, on: server)
+      guard !wanted.copies.isEmpty else { return }
+      let new = wanted.copies.filter { seen.insert($0.id).inserted }
       vain = new.isEmpty ? vain + 1 : 0
       guard vain < Self.bounds.vain, seen.count < Self.bounds.copies else {
         return tally.blocked(
@@ -136,12 +137,12 @@ actor Healer {
   }
 
   private func completeSmallCopies(of server: ServerIndex) async {
-    let claim = Request.wanted(after: nil, limit: Self.batch, claims: false)
+    let claim = Request.Wanted(after: nil, limit: Self.batch, claims: false)
     guard
-      case .wanted(let copies, _) = try? await namespace.servers.ask(
+      let wanted = try? await namespace.servers.ask(
         server, claim, timeout: ServerPool.pingTimeout)
     else { return }
-    for copy in copies {
+    for copy in wanted.copies {
       // Its own row says what the bytes must be.
       guard
         let rows = try? await namespace.servers.query(

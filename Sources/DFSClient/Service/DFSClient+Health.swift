@@ -19,9 +19,7 @@ extension DFSClient {
   private static let wantedBound = 20_000
 
   public func health() async -> ClusterHealth {
-    let reports = await ask(.health) { reply in
-      if case .health(let report) = reply { report } else { nil }
-    }
+    let reports = await ask(Request.Health())
     var health = ClusterHealth(reports: reports)
     for (server, report) in reports where report.wanted > 0 {
       let wanted = await wanted(of: server)
@@ -34,27 +32,27 @@ extension DFSClient {
   private func wanted(of server: ServerIndex) async -> [WantedCopy] {
     var copies: [WantedCopy] = []
     while copies.count < Self.wantedBound {
-      let request = Request.wanted(after: copies.last?.id, limit: Wire.listItems, claims: false)
-      let reply = try? await cluster.ask(server, request, timeout: Self.healthTimeout)
-      guard case .wanted(let page, _) = reply, !page.isEmpty else { break }
-      copies += page
+      let request = Request.Wanted(after: copies.last?.id, limit: Wire.listItems, claims: false)
+      guard let page = try? await cluster.ask(server, request, timeout: Self.healthTimeout),
+        !page.copies.isEmpty
+      else { break }
+      copies += page.copies
     }
     return copies
   }
 
   public func scrub() async -> ServerSet {
-    let began: [ServerIndex: Bool] = await ask(.scrub) { $0 == .done ? true : nil }
-    return ServerSet(began.keys)
+    ServerSet(await ask(Request.Scrub()).keys)
   }
 
-  private func ask<Value: Sendable>(
-    _ request: Request, _ value: @escaping @Sendable (Reply) -> Value?
-  ) async -> [ServerIndex: Value] {
-    await withTaskGroup(of: (ServerIndex, Value?).self) { group in
+  /// The answers of the servers that can be reached and give one.
+  private func ask<Message: RequestMessage>(
+    _ message: Message
+  ) async -> [ServerIndex: Message.Answer] {
+    await withTaskGroup(of: (ServerIndex, Message.Answer?).self) { group in
       for server in cluster.reachable.servers {
         group.addTask { [cluster] in
-          let reply = try? await cluster.ask(server, request, timeout: Self.healthTimeout)
-          return (server, reply.flatMap(value))
+          (server, try? await cluster.ask(server, message, timeout: Self.healthTimeout))
         }
       }
       return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }

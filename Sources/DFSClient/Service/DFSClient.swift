@@ -125,9 +125,7 @@ public final class DFSClient: FileService {
     let reports: [SpaceReport] = await withTaskGroup(of: SpaceReport?.self) { group in
       for server in cluster.reachable.servers {
         group.addTask { [cluster] in
-          let reply = try? await cluster.ask(server, .space, timeout: .seconds(5))
-          guard case .space(let report) = reply else { return nil }
-          return report
+          try? await cluster.ask(server, Request.Space(), timeout: .seconds(5))
         }
       }
       return await group.reduce(into: []) { if let report = $1 { $0.append(report) } }
@@ -166,8 +164,8 @@ extension RowCache {
     switch event {
     case .connected: connected(server)
     case .disconnected: disconnected(server)
-    case .push(.changed(let keys, let head)): pushed(keys, head: head, by: server)
-    case .push(.everythingChanged(let head)): pushed(nil, head: head, by: server)
+    case .push(.changed(let push)): pushed(push.keys, head: push.head, by: server)
+    case .push(.everythingChanged(let push)): pushed(nil, head: push.head, by: server)
     case .push(.goingAway): break
     }
   }
@@ -177,7 +175,8 @@ extension Cluster.Event {
   /// The head that a push tells.
   fileprivate var head: Head? {
     switch self {
-    case .push(.changed(_, let head)), .push(.everythingChanged(let head)): head
+    case .push(.changed(let push)): push.head
+    case .push(.everythingChanged(let push)): push.head
     case .push(.goingAway), .connected, .disconnected: nil
     }
   }
@@ -187,7 +186,7 @@ extension InvalidationFeed {
   fileprivate func note(_ event: Cluster.Event) {
     switch event {
     case .connected, .disconnected, .push(.everythingChanged): addEverything()
-    case .push(.changed(let keys, _)): add(keys)
+    case .push(.changed(let push)): add(push.keys)
     case .push(.goingAway): break
     }
   }

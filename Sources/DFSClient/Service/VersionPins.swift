@@ -36,12 +36,9 @@ final class VersionPins: Sendable {
   /// nobody waiting.
   func tell() async {
     let last = state.withLock { state in
-      state.tell { request, last in
-        Task { [requests] in
-          await last?.value
-          await Self.tell(request, requests)
-        }
-      }
+      let (new, gone) = state.takeChanges()
+      for page in new.pages { state.last = tell(Request.Hold(page), after: state.last) }
+      for page in gone.pages { state.last = tell(Request.Release(page), after: state.last) }
       return state.last
     }
     await last?.value
@@ -50,7 +47,7 @@ final class VersionPins: Sendable {
   func renew(on server: ServerIndex) async {
     let versions = state.withLock { Array($0.counts.keys) }
     for page in versions.pages {
-      _ = try? await requests.ask(server, .hold(page), timeout: Self.timeout)
+      _ = try? await requests.ask(server, Request.Hold(page), timeout: Self.timeout)
     }
   }
 
@@ -70,27 +67,30 @@ final class VersionPins: Sendable {
     }
   }
 
-  private static func tell(_ request: Request, _ requests: any ServerRequests) async {
-    let servers = requests.reachable.servers
-    _ = await gather(
-      from: servers, on: requests.loop, until: { $0.count >= servers.count - 1 }
-    ) { server, note in
-      requests.ask(server, request, timeout: timeout) { note($0) }
+  private func tell<Message: RequestMessage>(
+    _ message: Message, after last: Task<Void, Never>?
+  ) -> Task<Void, Never> {
+    Task { [requests] in
+      await last?.value
+      let servers = requests.reachable.servers
+      _ = await gather(
+        from: servers, on: requests.loop, until: { $0.count >= servers.count - 1 }
+      ) { server, note in
+        requests.ask(server, message, timeout: Self.timeout) { note($0) }
+      }
     }
   }
 }
 
 extension VersionPins.State {
-  fileprivate mutating func tell(
-    _ send: (Request, Task<Void, Never>?) -> Task<Void, Never>
-  ) {
+  /// What the servers are to be told now.
+  fileprivate mutating func takeChanges() -> (new: [VersionID], gone: [VersionID]) {
     let new = changed.filter { counts[$0] != nil && !told.contains($0) }
     let gone = changed.filter { counts[$0] == nil && told.contains($0) }
     changed = []
     told.formUnion(new)
     told.subtract(gone)
-    for page in Array(new).pages { last = send(.hold(page), last) }
-    for page in Array(gone).pages { last = send(.release(page), last) }
+    return (Array(new), Array(gone))
   }
 }
 

@@ -109,17 +109,17 @@ struct StateTransfer: Sendable {
 
   /// - Returns: nil if it may go on; else where the server is, in the view.
   private func begin(_ own: OwnRows?) async throws(DFSError) -> Head? {
-    switch try await servers.ask(server, .refillBegin(view, own: own), timeout: Self.pageTimeout) {
-    case .done: return nil
-    case .namespace(.installed(let head)): return head
-    case let other: throw refused(other)
+    let begin = Request.RefillBegin(view, own: own)
+    switch try await servers.ask(server, begin, timeout: Self.pageTimeout) {
+    case .begun: return nil
+    case .refused(.installed(let head)): return head
+    case .refused(let other): throw refused(other)
     }
   }
 
   private func send(_ rows: [Row]) async throws(DFSError) {
     guard !rows.isEmpty else { return }
-    guard case .done = try await servers.ask(server, .refillRows(rows), timeout: Self.pageTimeout)
-    else { throw refused(nil) }
+    _ = try await servers.ask(server, Request.RefillRows(rows), timeout: Self.pageTimeout)
     CrashPoint.reached(.transferPageSent)
   }
 
@@ -203,11 +203,11 @@ struct StateTransfer: Sendable {
         try await refuseLoss(staged)
         let to = Head(view: head.view, number: staged.number, digest: staged.digest)
         let reply = try await servers.ask(
-          server, .refillEnd(head.view, to: to), timeout: Self.pageTimeout)
+          server, Request.RefillEnd(head.view, to: to), timeout: Self.pageTimeout)
         switch reply {
-        case .namespace(.installed(let head)): return head
-        case .namespace(.refused): pause = .milliseconds(100)
-        case .namespace(.behind): return nil
+        case .installed(let head): return head
+        case .refused: pause = .milliseconds(100)
+        case .behind: return nil
         default: throw refused(reply)
         }
       case .unknown:
@@ -244,9 +244,7 @@ struct StateTransfer: Sendable {
     let bound = head?.number ?? (log.head.number - min(1, log.head.number))
     let entries = log.entries.filter { $0.number <= bound }
     guard let last = entries.last else { return true }
-    guard
-      case .done = try await servers.ask(server, .refillChanges(entries), timeout: Self.pageTimeout)
-    else { throw refused(nil) }
+    _ = try await servers.ask(server, Request.RefillChanges(entries), timeout: Self.pageTimeout)
     (staged.number, staged.digest) = (last.number, last.digest)
     if lossGuard != nil { for entry in entries { staged.dropped.perform(entry.change.writes) } }
     return true
@@ -256,10 +254,9 @@ struct StateTransfer: Sendable {
   private func log(
     of server: ServerIndex, after number: UInt64
   ) async throws(DFSError) -> (base: RowDigest?, entries: [LogEntry], head: Head) {
-    let request = Request.namespace(.log(after: number), parts: [], held: [], durable: false)
     guard
-      case .namespace(.log(let base, let entries, let head)) = try await servers.ask(
-        server, request, timeout: Self.pageTimeout)
+      case .log(let base, let entries, let head) = try await servers.ask(
+        server, Request.Namespace(.log(after: number)), timeout: Self.pageTimeout)
     else {
       throw DFSError(.protocolViolation, "\(server) answered a question for its log otherwise")
     }
@@ -271,8 +268,8 @@ struct StateTransfer: Sendable {
       .superseded, "the rows that \(server) was sent are not the beginning of others any more")
   }
 
-  private func refused(_ reply: Reply?) -> DFSError {
-    if case .namespace(.refused(let later)) = reply {
+  private func refused(_ reply: NamespaceReply) -> DFSError {
+    if case .refused(let later) = reply {
       return DFSError(.superseded, "\(server) has promised view \(later)")
     }
     return DFSError(.protocolViolation, "\(server) did not take a transfer")

@@ -29,35 +29,35 @@ struct Login {
     case done
   }
 
-  private let greeting: ServerGreeting
+  private let greeting: Reply.Greeting
   private var phase = Phase.greeting
-  private(set) var hello: Hello?
+  private(set) var hello: Request.Hello?
   /// What a login is to be bound to; nil on a connection that is not encrypted.
   var binding: ChannelBinding?
   /// What the password is checked against.
   private(set) var verifier: ScramVerifier?
 
-  init(greeting: ServerGreeting) { self.greeting = greeting }
+  init(greeting: Reply.Greeting) { self.greeting = greeting }
 
   /// A request that came before login.
   mutating func receive(_ request: Request) -> Action {
     switch (phase, request) {
     case (.greeting, .hello(let hello)): receive(hello)
-    case (.naming, .loginBegin(let text)): begin(text)
-    case (.proving(let scram, let user), .loginEnd(let text)): end(scram, user, text)
+    case (.naming, .loginBegin(let begun)): begin(begun.scram)
+    case (.proving(let scram, let user), .loginEnd(let ended)): end(scram, user, ended.scram)
     default:
       .refuse(DFSError(.protocolViolation, "say hello, then log in, then ask"))
     }
   }
 
-  private mutating func receive(_ hello: Hello) -> Action {
+  private mutating func receive(_ hello: Request.Hello) -> Action {
     if let refusal = refusal(of: hello) { return .refuse(refusal) }
     self.hello = hello
     phase = .naming
-    return .answer(.hello(greeting))
+    return .answer(.greeting(greeting))
   }
 
-  private func refusal(of hello: Hello) -> DFSError? {
+  private func refusal(of hello: Request.Hello) -> DFSError? {
     guard hello.version == greeting.version else {
       return DFSError(
         .protocolViolation,
@@ -99,7 +99,7 @@ struct Login {
     do {
       let answer = try scram.first(clientFirst)
       phase = .proving(scram, user)
-      return .answer(.loginContinue(scram: answer))
+      return .answer(.loginContinue(Reply.LoginContinue(scram: answer)))
     } catch {
       return .refuse(error)
     }

@@ -43,9 +43,9 @@ final class Service: Sendable {
     loads = UserLoads(bound: options.bytesPerUser)
   }
 
-  var greeting: ServerGreeting {
+  var greeting: Reply.Greeting {
     let identity = store.identity
-    return ServerGreeting(
+    return Reply.Greeting(
       version: Wire.version, cluster: identity.cluster, server: identity.name,
       identity: identity.id, software: "dfs \(Release.version)", clusterID: identity.clusterID)
   }
@@ -119,7 +119,8 @@ final class Service: Sendable {
 
   /// Logs a user in on a connection: opens the store, and joins the audience if pushes are wanted.
   func logIn(
-    _ user: UserName, session: SessionID, hello: Hello?, pushes: PushQueue, member: UserLoad.Member
+    _ user: UserName, session: SessionID, hello: Request.Hello?, pushes: PushQueue,
+    member: UserLoad.Member
   ) async throws -> LoggedIn {
     let load = loads.load(of: user)
     let bounds = users.account(of: user)?.bounds ?? UserBounds()

@@ -45,7 +45,8 @@ final class PushQueue: Sendable {
       guard let head = state.head else { return nil }
       defer { state = State() }
       return state.isEverything
-        ? .everythingChanged(head: head) : .changed(state.keys, head: head)
+        ? .everythingChanged(Push.EverythingChanged(head: head))
+        : .changed(Push.Changed(state.keys, head: head))
     }
   }
 }

@@ -27,17 +27,17 @@ extension SessionHandler {
   /// What a request did, if it is one of those that replace a namespace's state.
   func audit(_ request: Request, _ reply: Reply) {
     let outcome: Logger.Metadata
-    if case .failed(let error) = reply {
-      outcome = ["refused": "\(error.code.rawValue)"]
+    if case .failed(let failed) = reply {
+      outcome = ["refused": "\(failed.error.code.rawValue)"]
     } else {
       outcome = [:]
     }
     switch request {
     case .refillBegin: audit("transfer-begin", "a state transfer begins", outcome)
-    case .refillEnd(_, let head):
+    case .refillEnd(let end):
       audit(
         "transfer-end", "a state transfer ends",
-        outcome.merging(["number": "\(head.number)"]) { $1 })
+        outcome.merging(["number": "\(end.to.number)"]) { $1 })
     default: break
     }
   }

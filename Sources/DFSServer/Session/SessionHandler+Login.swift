@@ -93,7 +93,7 @@ extension SessionHandler {
     bound.raise()
     auditLogin(login)
     let namespace = logged.session.store.head().view.namespace
-    send(.loginDone(scram: scram, namespace: namespace), to: ticket)
+    send(.loginDone(Reply.LoginDone(scram: scram, namespace: namespace)), to: ticket)
     pushWhatWaits()
   }
 

@@ -24,14 +24,16 @@ extension SessionHandler {
     guard let context else { return }
     // The user's database failed: to its clients this server is down, and they are told why.
     if let failure = logged.session.store.failure { return giveUp(failure, ticket) }
-    if case .ping = request { return answer(.pong(logged.session.store.head()), to: ticket) }
+    if case .ping = request {
+      return answer(.pong(Reply.Pong(logged.session.store.head())), to: ticket)
+    }
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     let loop = context.eventLoop
-    if case .namespace(let step, let parts, let held, let durable) = request,
-      orders[.namespace] == nil
-    {
+    if case .namespace(let asked) = request, orders[.namespace] == nil {
       // The store keeps the order of these by itself, and commits together what waits together.
-      return logged.session.store.submit(step, parts: parts, held: held, durable: durable) {
+      return logged.session.store.submit(
+        asked.step, parts: asked.parts, held: asked.held, durable: asked.durable
+      ) {
         let answer = UserSession.Answer($0).encoded(id: ticket.id)
         loop.execute { bound.value.finish(answer, ticket, nil) }
       }
@@ -43,7 +45,7 @@ extension SessionHandler {
       }
     }
     if isBegun { return }
-    let order = OrderKey(request)
+    let order = request.order
     let previous = order.flatMap { orders[$0]?.task }
     let life = life
     let task = Task {
@@ -59,14 +61,15 @@ extension SessionHandler {
     if let order { orders[order] = OrderTail(task: task, count: 1 + (orders[order]?.count ?? 0)) }
   }
 
-  private func finish(_ answer: UserSession.Answer, _ ticket: Ticket, _ order: OrderKey?) {
+  private func finish(_ answer: UserSession.Answer, _ ticket: Ticket, _ order: RequestOrder?) {
     let ticket = settle(ticket, answer)
     if let order, let tail = orders[order] {
       orders[order] = tail.count > 1 ? OrderTail(task: tail.task, count: tail.count - 1) : nil
     }
-    if case .failed(let error) = answer.reply, error.code == .inputOutput || error.code == .damaged
+    if case .failed(let failed) = answer.reply,
+      failed.error.code == .inputOutput || failed.error.code == .damaged
     {
-      logger.error("a request failed: \(error)")
+      logger.error("a request failed: \(failed.error)")
     }
     if case .failed = answer.reply, case .loggedIn(let logged) = phase,
       let failure = logged.session.store.failure
@@ -115,7 +118,7 @@ extension SessionHandler {
   /// An answer has left for the socket, or cannot.
   private func left(_ ticket: Ticket, _ result: Result<Void, any Error>) {
     if case .failure(let error as DFSError) = result, !isOver {
-      return send(.failed(error), to: ticket)
+      return send(.failed(Reply.Failed(error)), to: ticket)
     }
     window.end(ticket.weight, reserve: ticket.reserve)
     admit()
@@ -148,7 +151,7 @@ extension SessionHandler {
     leave()
     phase = .refused
     backlog = CircularBuffer(initialCapacity: 0)
-    let frame = Frame(.reply(id: ticket?.id ?? 0, .failed(error)))
+    let frame = Frame(.reply(id: ticket?.id ?? 0, .failed(Reply.Failed(error))))
     let channel = context.channel
     channel.writeAndFlush(frame).whenComplete { _ in channel.close(mode: .output, promise: nil) }
     deadline?.cancel()
@@ -171,7 +174,8 @@ extension SessionHandler {
     isDraining = true
     if case .loggedIn = phase {
       push()
-      context.writeAndFlush(Self.wrapOutboundOut(Frame(.push(.goingAway))), promise: nil)
+      context.writeAndFlush(
+        Self.wrapOutboundOut(Frame(.push(.goingAway(Push.GoingAway())))), promise: nil)
     }
     closeIfDrained()
   }

@@ -36,7 +36,7 @@ final class SessionHandler: ChannelDuplexHandler {
   var phase: Phase
   var window: Window
   var backlog = CircularBuffer<Frame>(initialCapacity: 0)
-  var orders: [OrderKey: OrderTail] = [:]
+  var orders: [RequestOrder: OrderTail] = [:]
   var pushes: PushQueue?
   var isReadWanted = false
   var isDraining = false
@@ -183,7 +183,7 @@ final class SessionHandler: ChannelDuplexHandler {
       case .refused, .closed: break
       }
     case .unreadable(let id, let error) where id != 0:
-      answer(.failed(error), to: Ticket(id: id, weight: weight))
+      answer(.failed(Reply.Failed(error)), to: Ticket(id: id, weight: weight))
     case .unreadable(_, let error):
       window.end(weight)
       refuse(error)

@@ -35,8 +35,8 @@ struct UserSession: Sendable {
 
     init(_ result: Result<NamespaceReply, DFSError>) {
       switch result {
-      case .success(let reply): self.init(reply: .namespace(reply))
-      case .failure(let error): self.init(reply: .failed(error))
+      case .success(let reply): self.init(reply: reply.reply)
+      case .failure(let error): self.init(reply: .failed(Reply.Failed(error)))
       }
     }
   }
@@ -53,23 +53,26 @@ struct UserSession: Sendable {
   /// - Parameter done: called once, on a thread of the store.
   /// - Returns: false if it is no such request.
   func performAtOnce(_ request: Request, _ done: @escaping @Sendable (Answer) -> Void) -> Bool {
-    switch request {
-    case .query(let queries):
-      store.query(queries) { result in
-        done(Self.answer(result.map { .query($0.answers, head: $0.head) }))
+    if case .query(let query) = request {
+      store.query(query.queries) { result in
+        done(Self.answer(to: query, result.map { Reply.Answers($0.answers, head: $0.head) }))
       }
-    case .getSmallParts(let ids):
-      store.smallParts(ids) { done(Self.answer($0.map { .smallParts($0) })) }
-    default:
-      // `answer` has every kind.
-      return false
+      return true
     }
-    return true
+    if case .getSmallParts(let asked) = request {
+      store.smallParts(asked.parts) {
+        done(Self.answer(to: asked, $0.map { Reply.SmallParts($0) }))
+      }
+      return true
+    }
+    return false
   }
 
-  private static func answer(_ result: Result<Reply, any Error>) -> Answer {
+  private static func answer<Message: RequestMessage>(
+    to message: Message, _ result: Result<Message.Answer, any Error>
+  ) -> Answer {
     switch result {
-    case .success(let reply): Answer(reply: reply)
+    case .success(let value): Answer(reply: value.reply)
     case .failure(let error): answer(error)
     }
   }
@@ -77,73 +80,70 @@ struct UserSession: Sendable {
   private static func answer(_ error: any Error) -> Answer {
     let error =
       error as? DFSError ?? DFSError(.inputOutput, "the server failed", cause: error)
-    return Answer(reply: .failed(error))
+    return Answer(reply: .failed(Reply.Failed(error)))
   }
 
   /// Every kind of request, so that the compiler asks for a new one.
   private func answer(_ request: Request, body: ByteBuffer?) async throws -> Answer {
     switch request {
-    case .ping: return Answer(reply: .pong(store.head()))
-    case .namespace(let step, let parts, let held, let durable):
-      let reply = try await store.namespace(step, parts: parts, held: held, durable: durable)
-      return Answer(reply: .namespace(reply))
-    case .refillBegin(let view, let own):
-      let refusal = try await store.refillBegin(session: session, view, own: own)
-      return Answer(reply: refusal.map { .namespace($0) } ?? .done)
-    case .refillRows(let rows): try await store.refillRows(session: session, rows)
-    case .refillChanges(let entries): try await store.refillChanges(session: session, entries)
-    case .refillEnd(let view, let head):
-      return Answer(
-        reply: .namespace(try await store.refillEnd(session: session, view, to: head)))
-    case .putPart(let extent, let durable):
+    case .ping(let ping): return answer(ping, Reply.Pong(store.head()))
+    case .namespace(let asked):
+      let reply = try await store.namespace(
+        asked.step, parts: asked.parts, held: asked.held, durable: asked.durable)
+      return answer(asked, reply)
+    case .refillBegin(let begin):
+      let refusal = try await store.refillBegin(session: session, begin.view, own: begin.own)
+      return answer(begin, refusal.map { .refused($0) } ?? .begun)
+    case .refillRows(let page):
+      return answer(page, try await store.refillRows(session: session, page.rows))
+    case .refillChanges(let page):
+      return answer(page, try await store.refillChanges(session: session, page.entries))
+    case .refillEnd(let end):
+      return answer(end, try await store.refillEnd(session: session, end.view, to: end.to))
+    case .putPart(let put):
       let bytes = (body ?? ByteBuffer()).readableBytesView
-      try await store.putPart(session: session, extent, bytes: bytes, durable: durable)
-    case .getPart(let id, let range):
-      let (extent, bytes) = try await store.getPart(id, range: range)
-      return Answer(reply: .part(extent), body: ByteBuffer(bytes: bytes))
-    case .syncParts(let parts): try await store.syncParts(parts)
-    case .dropParts(let parts): try await store.dropParts(parts)
-    case .copies(let versions): return Answer(reply: .copies(try await store.copies(versions)))
-    case .hold(let versions): store.hold(session: session, versions)
-    case .release(let versions): store.release(session: session, versions)
-    case .space: return Answer(reply: .space(try await store.space()))
-    case .wanted(let after, let limit, let claims):
+      try await store.putPart(session: session, put.extent, bytes: bytes, durable: put.durable)
+      return answer(put, ())
+    case .getPart(let get):
+      let (extent, bytes) = try await store.getPart(get.id, range: get.range)
+      return answer(get, extent, body: ByteBuffer(bytes: bytes))
+    case .syncParts(let asked): return answer(asked, try await store.syncParts(asked.parts))
+    case .dropParts(let asked): return answer(asked, try await store.dropParts(asked.parts))
+    case .copies(let asked):
+      return answer(asked, Reply.CopyList(try await store.copies(asked.versions)))
+    case .hold(let asked): return answer(asked, store.hold(session: session, asked.versions))
+    case .release(let asked): return answer(asked, store.release(session: session, asked.versions))
+    case .space(let asked): return answer(asked, try await store.space())
+    case .wanted(let asked):
       let (copies, total) = try await store.wanted(
-        session: session, after: after, limit: limit, claims: claims)
-      return Answer(reply: .wanted(copies, total: total))
-    case .health: return Answer(reply: .health(try await health()))
-    case .scrub: store.beginScrub()
-    case .join(let cluster): try await join(cluster)
+        session: session, after: asked.after, limit: asked.limit, claims: asked.claims)
+      return answer(asked, Reply.WantedList(copies, total: total))
+    case .health(let asked): return answer(asked, try await health())
+    case .scrub(let asked): return answer(asked, store.beginScrub())
+    case .join(let asked): return answer(asked, try await join(asked.cluster))
     case .hello, .loginBegin, .loginEnd:
       throw DFSError(.protocolViolation, "this connection is logged in already")
     case .query, .getSmallParts:
       throw DFSError(.protocolViolation, "this request is performed at once")
     }
-    return Answer(reply: .done)
+  }
+
+  /// The request says which answer fits.
+  private func answer<Message: RequestMessage>(
+    _ request: Message, _ value: Message.Answer, body: ByteBuffer? = nil
+  ) -> Answer {
+    Answer(reply: value.reply, body: body)
+  }
+
+  private func answer<Message: RequestMessage>(
+    _ request: Message, _ done: Void
+  ) -> Answer where Message.Answer == Reply.Done {
+    Answer(reply: Reply.Done().reply)
   }
 
   private func health() async throws -> HealthReport {
     var report = try await store.health()
     report.software = "dfs \(Release.version)"
     return report
-  }
-}
-
-/// Requests that must be performed in the order in which they came on their connection.
-enum OrderKey: Hashable {
-  case namespace
-  case part(PartID)
-  case holds
-
-  /// Nil where the order does not matter.
-  init?(_ request: Request) {
-    switch request {
-    case .namespace, .refillBegin, .refillRows, .refillChanges, .refillEnd: self = .namespace
-    case .putPart(let extent, _): self = .part(extent.id)
-    case .hold, .release: self = .holds
-    case .hello, .loginBegin, .loginEnd, .ping, .query, .getPart, .getSmallParts, .syncParts,
-      .dropParts, .copies, .space, .wanted, .health, .scrub, .join:
-      return nil
-    }
   }
 }

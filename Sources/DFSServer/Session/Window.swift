@@ -76,63 +76,7 @@ extension Frame {
 extension Frame {
   /// What a request may come to take whose answer can be far larger than it looks; nil: its weight.
   var reserve: Int? {
-    guard case .request(_, .query(let queries)) = message else { return nil }
-    let mayBeLong = queries.contains { query in
-      switch query {
-      case .inode, .entry: false
-      case .directory, .attributes, .everything, .substitutes: true
-      }
-    }
-    // A row of an honest inode takes 4 KiB; that of a hostile one 64 KiB.
-    let bytes = mayBeLong ? Limits.headerBytes : min(Limits.headerBytes, queries.count * 132 << 10)
-    return max(weight, 3 * bytes)
+    guard case .request(_, let request) = message else { return nil }
+    return request.reserve.map { max(weight, $0) }
   }
-}
-
-extension Reply {
-  /// Whether it may be so long that it is not encoded on an event loop.
-  var isLong: Bool {
-    switch self {
-    case .query(let answers, _): answers.contains { $0.rows.count > 16 } || answers.count > 16
-    case .smallParts, .copies, .wanted, .health, .namespace(.log): true
-    case .hello, .loginContinue, .loginDone, .done, .pong, .namespace, .part, .space, .failed: false
-    }
-  }
-}
-
-extension Request {
-  fileprivate var weight: Int {
-    switch self {
-    case .namespace(let step, let parts, let held, _):
-      step.weight + parts.reduce(0) { $0 + $1.bytes.count } + held.count * 32
-    case .query(let queries): min(queries.count * 4096, Limits.answerBytes)
-    case .refillRows(let rows): rows.reduce(0) { $0 + $1.value.bytes.count + 64 }
-    case .refillChanges(let entries): entries.reduce(0) { $0 + $1.change.weight }
-    case .getPart(_, let range): range.count + 2 * Limits.blockBytes
-    case .getSmallParts(let parts): parts.count * (Limits.inlinePartBytes + 64)
-    case .syncParts(let parts), .dropParts(let parts): parts.count * 32
-    case .copies(let versions): versions.count * 256
-    case .hold(let versions), .release(let versions): versions.count * 32
-    case .wanted(_, let limit, _): limit * 64
-    case .refillBegin(_, let own): (own?.without.count ?? 0) * 64
-    case .hello, .loginBegin, .loginEnd, .ping, .refillEnd, .putPart, .space, .health,
-      .scrub, .join:
-      0
-    }
-  }
-}
-
-extension NamespaceRequest {
-  fileprivate var weight: Int {
-    switch self {
-    case .install(_, _, let changes, _): changes.reduce(0) { $0 + $1.weight }
-    case .apply(_, _, let change): change.weight
-    case .log: 3 * Limits.answerBytes
-    case .prepare, .head: 0
-    }
-  }
-}
-
-extension Change {
-  fileprivate var weight: Int { writes.reduce(64) { $0 + 64 + ($1.value?.bytes.count ?? 0) } }
 }

@@ -30,7 +30,10 @@ public struct Frame: Hashable, Sendable {
   }
 }
 
-extension Wire {
+/// What both sides agree on (docs/FORMATS.md, "Wire").
+public enum Wire {
+  /// The version of the protocol; a server refuses a client of another one.
+  public static let version: UInt32 = 2
   /// Ids (of parts, of versions) and queries that one message may list.
   public static let listItems = 4096
   /// Rows, or changes, that one list holds.

@@ -120,6 +120,12 @@ final class HeaderShape: Sendable {
     /// Nil for what is no list.
     let bound: Int?
     let name: String
+
+    static func one(_ shape: HeaderShape) -> Child { Child(shape: shape, bound: nil, name: "") }
+
+    static func many(_ shape: HeaderShape, _ bound: Int, _ name: String) -> Child {
+      Child(shape: shape, bound: bound, name: name)
+    }
   }
 
   /// At the number of the field.
@@ -131,69 +137,6 @@ final class HeaderShape: Sendable {
     self.children = list
   }
 
-  private static func one(_ shape: HeaderShape) -> Child {
-    Child(shape: shape, bound: nil, name: "")
-  }
-
-  private static func many(_ shape: HeaderShape, _ bound: Int, _ name: String) -> Child {
-    Child(shape: shape, bound: bound, name: name)
-  }
-
   /// One that has no messages within.
-  private static let leaf = HeaderShape()
-  private static let view = HeaderShape([3: one(leaf)])
-  private static let head = HeaderShape([1: one(view), 3: one(leaf)])
-  private static let ofVersion = HeaderShape([1: one(leaf)])
-  private static let value = HeaderShape([3: one(leaf)])
-  private static let row = HeaderShape([1: one(leaf), 3: one(value)])
-  private static let rows = HeaderShape([1: many(row, Wire.listRows, "rows")])
-  private static let write = HeaderShape([1: one(leaf), 2: one(value)])
-  private static let change = HeaderShape([3: many(write, Limits.changeWrites, "writes")])
-  private static let entry = HeaderShape([2: one(change), 3: one(leaf)])
-  private static let ofPart = HeaderShape([1: one(ofVersion)])
-  private static let parts = HeaderShape([1: many(ofVersion, Wire.listItems, "parts")])
-  private static let versions = HeaderShape([1: many(leaf, Wire.listItems, "versions")])
-
-  private static let step = HeaderShape([
-    1: one(view),
-    2: one(
-      HeaderShape([
-        1: one(view), 2: one(head), 3: many(change, Wire.listRows, "changes"), 4: one(head),
-      ])),
-    3: one(HeaderShape([1: one(view), 3: one(change)])), 4: one(leaf), 5: one(leaf),
-    10: many(ofPart, Wire.listItems, "parts"), 11: many(ofVersion, Wire.listItems, "parts"),
-  ])
-
-  private static let outcome = HeaderShape([
-    1: one(head), 2: one(head), 3: one(head), 4: one(head), 5: one(view), 6: one(parts),
-    7: one(HeaderShape([1: one(leaf), 2: many(entry, Wire.listRows, "changes"), 3: one(head)])),
-    8: one(head), 9: one(head),
-  ])
-
-  private static let query = HeaderShape([2: one(leaf), 3: one(leaf), 5: one(ofVersion)])
-
-  private static let health = HeaderShape([
-    1: one(head), 2: many(leaf, Wire.listRows, "placements"), 6: one(leaf), 7: one(leaf),
-  ])
-
-  static let header = HeaderShape([
-    10: one(HeaderShape([6: one(leaf)])), 11: one(leaf), 12: one(leaf), 13: one(leaf),
-    14: one(step), 15: one(HeaderShape([1: many(query, Limits.queries, "queries")])),
-    17: one(rows), 18: one(HeaderShape([1: one(view), 2: one(head)])),
-    19: one(HeaderShape([1: many(entry, Wire.listRows, "changes")])),
-    20: one(HeaderShape([1: one(ofPart)])),
-    21: one(ofPart), 22: one(parts), 23: one(parts), 24: one(versions), 25: one(versions),
-    26: one(versions), 27: one(leaf), 28: one(HeaderShape([2: one(ofVersion)])), 29: one(leaf),
-    30: one(leaf),
-    31: one(HeaderShape([1: one(view), 2: one(head), 3: many(leaf, Wire.listRows, "keys")])),
-    32: one(parts), 33: one(leaf),
-    40: one(HeaderShape([6: one(leaf)])), 41: one(leaf), 42: one(HeaderShape([2: one(leaf)])),
-    43: one(leaf), 44: one(head), 45: one(outcome),
-    46: one(HeaderShape([1: many(rows, Wire.listItems, "answers"), 2: one(head)])),
-    47: one(ofPart), 48: one(leaf), 49: one(leaf), 50: one(leaf),
-    51: one(HeaderShape([1: many(ofPart, Wire.listItems, "copies")])), 52: one(health),
-    53: one(HeaderShape([1: many(ofPart, Limits.partCount, "small parts")])),
-    60: one(HeaderShape([1: many(leaf, Limits.changeWrites, "keys"), 2: one(head)])),
-    61: one(head), 62: one(leaf),
-  ])
+  static let leaf = HeaderShape()
 }

@@ -89,7 +89,7 @@ import Testing
     await cluster.settle(timeout: .seconds(10))
     servers.freeze(ServerIndex(0))
     let waiting = Task {
-      try await cluster.request(ServerIndex(0), .space, on: .control, timeout: .seconds(30))
+      try await cluster.ask(ServerIndex(0), Request.Space(), timeout: .seconds(30))
     }
     let clock = ContinuousClock()
     let begin = clock.now
@@ -107,7 +107,7 @@ import Testing
     await cluster.settle(timeout: .seconds(10))
     servers.freeze(ServerIndex(0))
     let waiting = Task {
-      try await cluster.request(ServerIndex(0), .space, on: .control, timeout: .seconds(30))
+      try await cluster.ask(ServerIndex(0), Request.Space(), timeout: .seconds(30))
     }
     waiting.cancel()
     let clock = ContinuousClock()

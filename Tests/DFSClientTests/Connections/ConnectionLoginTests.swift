@@ -10,7 +10,7 @@ import Testing
   private func login(password: String = "secret") throws -> ConnectionLogin {
     ConnectionLogin(
       peer: "DFS2 (127.0.0.1:10002)",
-      hello: Hello(
+      hello: Request.Hello(
         version: Wire.version, cluster: "default", server: "DFS2", client: ClientID(1),
         wantsPushes: true),
       credentials: Credentials(user: try UserName("Alice"), password: password),
@@ -20,9 +20,8 @@ import Testing
   private func greeting(
     server: String = "DFS2", cluster: String = "default", version: UInt32 = Wire.version
   ) -> Reply {
-    .hello(
-      ServerGreeting(
-        version: version, cluster: cluster, server: server, identity: "", software: "dfs"))
+    .greeting(
+      .init(version: version, cluster: cluster, server: server, identity: "", software: "dfs"))
   }
 
   /// Runs the whole conversation with a server that knows `secret`.
@@ -31,8 +30,8 @@ import Testing
     guard case .send(.loginBegin(let first)) = login.replied(greeting()) else {
       throw DFSError(.protocolViolation, "no begin")
     }
-    let challenge = Reply.loginContinue(scram: try server.first(first))
-    guard case .prove(var scram, let text) = login.replied(challenge) else {
+    let challenge = Reply.LoginContinue(scram: try server.first(first.scram))
+    guard case .prove(var scram, let text) = login.replied(challenge.reply) else {
       throw DFSError(.protocolViolation, "no proof")
     }
     let message = try scram.respond(to: text)
@@ -40,9 +39,9 @@ import Testing
       throw DFSError(.protocolViolation, "no end")
     }
     do {
-      return login.replied(.loginDone(scram: try server.final(final), namespace: nil))
+      return login.replied(.loginDone(.init(scram: try server.final(final.scram), namespace: nil)))
     } catch {
-      return login.replied(.failed(error))
+      return login.replied(.failed(.init(error)))
     }
   }
 
@@ -65,11 +64,12 @@ import Testing
     var login = try login()
     guard case .send(.loginBegin(let first)) = login.replied(greeting()) else { return }
     var server = ScramServer(verifier: try ScramVerifier(password: "secret"))
-    let challenge = Reply.loginContinue(scram: try server.first(first))
-    guard case .prove(var scram, let text) = login.replied(challenge) else { return }
+    let challenge = Reply.LoginContinue(scram: try server.first(first.scram))
+    guard case .prove(var scram, let text) = login.replied(challenge.reply) else { return }
     let message = try scram.respond(to: text)
     _ = login.proved(.success((scram, message)))
-    guard case .fail(let error) = login.replied(.loginDone(scram: "v=AAAA", namespace: nil)) else {
+    guard case .fail(let error) = login.replied(.loginDone(.init(scram: "v=AAAA", namespace: nil)))
+    else {
       throw DFSError(.damaged, "no")
     }
     #expect(error.code == .protocolViolation)
@@ -92,7 +92,7 @@ import Testing
 
   @Test func anAnswerOutOfTurnIsAViolation() throws {
     var login = try login()
-    guard case .fail(let error) = login.replied(.loginDone(scram: "", namespace: nil)) else {
+    guard case .fail(let error) = login.replied(.loginDone(.init(scram: "", namespace: nil))) else {
       throw DFSError(.damaged, "no")
     }
     #expect(error.code == .protocolViolation)

@@ -56,7 +56,7 @@ import Testing
         !setting.cluster.reachable.contains(frozen)
       }
       await #expect(throws: DFSError.self) {
-        try await setting.cluster.request(frozen, .ping, on: .control, timeout: .seconds(5))
+        try await setting.cluster.ask(frozen, Request.Ping(), timeout: .seconds(5))
       }
       try await setting.check(version, is: content, within: .seconds(1))
       setting.servers.thaw(frozen)

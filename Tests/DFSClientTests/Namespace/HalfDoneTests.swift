@@ -33,16 +33,14 @@ import Testing
     after server: ServerIndex, _ inode: Inode, _ client: DFSClient
   ) async throws {
     let cluster = client.cluster
-    guard case .pong(let head) = try await cluster.ask(server, .ping, timeout: .seconds(5)) else {
-      throw DFSError(.protocolViolation, "no pong")
-    }
+    let head = try await cluster.ask(server, Request.Ping(), timeout: .seconds(5)).head
     let view = View(
       round: head.view.round + 1, client: ClientID(99), namespace: head.view.namespace)
     for other in ServerIndex.all {
       for step in [
         NamespaceRequest.prepare(view), .install(view, from: head, changes: [], to: head),
       ] {
-        let request = Request.namespace(step, parts: [], held: [], durable: false)
+        let request = Request.Namespace(step)
         _ = try await cluster.ask(other, request, timeout: .seconds(5))
       }
     }
@@ -57,8 +55,8 @@ import Testing
     let change = Change(id: ChangeID(client: ClientID(99), sequence: 1), writes: [changed.row])
     let apply = NamespaceRequest.apply(view, number: head.number + 1, change)
     let reply = try await cluster.ask(
-      server, .namespace(apply, parts: parts, held: [], durable: false), timeout: .seconds(5))
-    guard case .namespace(.applied) = reply else {
+      server, Request.Namespace(apply, parts: parts), timeout: .seconds(5))
+    guard case .applied = reply else {
       throw DFSError(.protocolViolation, "the change was not applied: \(reply)")
     }
   }

@@ -159,18 +159,18 @@ private final class SlowRows: ServerRequests {
   func states() -> [ServerState] { [] }
   func reconnect() async {}
 
-  func ask(
+  func exchange(
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply {
     let heads = heads.withLock { $0 }
-    guard case .query(let queries) = request else {
+    guard case .query(let asked) = request else {
       pings.withLock { $0 += 1 }
-      return .pong(heads.others)
+      return Reply.Pong(heads.others).reply
     }
     while pings.withLock({ $0 }) < Limits.quorum { await Task.yield() }
     // The heads are on their way to the reader; it hears of them one after the other.
     try? await Task.sleep(for: .milliseconds(20))
     let answer = QueryAnswer(rows: [], isPartial: false)
-    return .query(queries.map { _ in answer }, head: heads.rows)
+    return Reply.Answers(asked.queries.map { _ in answer }, head: heads.rows).reply
   }
 }

@@ -125,8 +125,7 @@ import Testing
       id: ChangeID(client: ClientID(9), sequence: 1),
       writes: [RowWrite(.entry(parent: .root, name: try FileName("f0")), nil)])
     let request = NamespaceRequest.apply(head.view, number: head.number + 1, change)
-    _ = cluster[2].handle(
-      .namespace(request, parts: [], held: [], durable: false), from: ClientID(9))
+    _ = cluster[2].handle(.namespace(.init(request)), from: ClientID(9))
     let namespace = client()
     _ = try await create(namespace, "new")
     #expect(try await names(namespace) == ["f1", "new"])

@@ -103,9 +103,8 @@ import Testing
         RowWrite(.entry(parent: .root, name: try FileName("f1")), nil),
       ])
     let request = NamespaceRequest.apply(head.view, number: head.number + 1, change)
-    let reply = cluster[3].handle(
-      .namespace(request, parts: [], held: [], durable: false), from: ClientID(77))
-    guard case .namespace(.applied) = reply else { return #expect(Bool(false), "\(reply)") }
+    let reply = cluster[3].handle(.namespace(.init(request)), from: ClientID(77))
+    guard case .namespaceReply(.applied) = reply else { return #expect(Bool(false), "\(reply)") }
     // Another client goes on, and does not hear of it.
     let client = cluster.client { $0.policy = .quorum }
     client.set { $0.down = ServerSet([ServerIndex(2)]) }

@@ -68,38 +68,44 @@ final class MemoryServer: Sendable {
   func handle(_ request: Request, from client: ClientID) -> Reply {
     state.withLock { state in
       switch request {
-      case .ping: return .pong(state.replica.head)
-      case .query(let queries):
-        guard queries.count <= Limits.queries else {
-          return .failed(DFSError(.invalidArgument, "\(queries.count) queries at once"))
+      case .ping: return Reply.Pong(state.replica.head).reply
+      case .query(let asked):
+        guard asked.queries.count <= Limits.queries else {
+          return .failed(
+            .init(DFSError(.invalidArgument, "\(asked.queries.count) queries at once")))
         }
-        return .query(queries.map { state.table.answer($0) }, head: state.replica.head)
-      case .namespace(.log(let after), _, _, _): return .namespace(state.logReply(after: after))
-      case .namespace(let request, _, _, _):
-        if let refusal = state.refusal {
-          switch request {
-          case .apply, .install: return .failed(refusal)
-          default: break
-          }
-        }
-        return .namespace(state.perform(request, from: client))
-      case .refillBegin(let view, let own): return state.beginTransfer(view, own)
-      case .refillRows(let rows):
+        let answers = asked.queries.map { state.table.answer($0) }
+        return Reply.Answers(answers, head: state.replica.head).reply
+      case .namespace(let asked): return state.perform(asked.step, from: client)
+      case .refillBegin(let begin): return state.beginTransfer(begin.view, begin.own).reply
+      case .refillRows(let page):
         state.transferPages += 1
-        for row in rows { state.stage?.put(row, under: row.key) }
-        return .done
-      case .refillChanges(let entries):
-        for entry in entries { state.stage?.perform(entry.change.writes, number: entry.number) }
-        return .done
-      case .refillEnd(let view, let head): return state.endTransfer(view, head)
-      default: return .failed(DFSError(.unsupported, "\(request)"))
+        for row in page.rows { state.stage?.put(row, under: row.key) }
+        return Reply.Done().reply
+      case .refillChanges(let page):
+        for entry in page.entries {
+          state.stage?.perform(entry.change.writes, number: entry.number)
+        }
+        return Reply.Done().reply
+      case .refillEnd(let end): return state.endTransfer(end.view, end.to).reply
+      default: return .failed(.init(DFSError(.unsupported, "\(request)")))
       }
     }
   }
 }
 
 extension MemoryServer.State {
-  fileprivate mutating func perform(
+  fileprivate mutating func perform(_ step: NamespaceRequest, from client: ClientID) -> Reply {
+    switch step {
+    case .log(let after): return logReply(after: after).reply
+    case .apply, .install:
+      if let refusal { return .failed(.init(refusal)) }
+    case .prepare, .head: break
+    }
+    return decide(step, from: client).reply
+  }
+
+  private mutating func decide(
     _ request: NamespaceRequest, from client: ClientID
   ) -> NamespaceReply {
     switch replica.decide(request, logged: { number in log.first { $0.number == number } }) {
@@ -134,7 +140,7 @@ extension MemoryServer.State {
     }
   }
 
-  fileprivate func logReply(after: UInt64) -> NamespaceReply {
+  private func logReply(after: UInt64) -> NamespaceReply {
     let entries = log.filter { $0.number > after }
     if after == replica.head.number {
       return .log(base: table.digest, entries: [], head: replica.head)
@@ -145,32 +151,32 @@ extension MemoryServer.State {
       entries: Array(entries.prefix(50)), head: replica.head)
   }
 
-  fileprivate mutating func beginTransfer(_ view: View, _ own: OwnRows?) -> Reply {
-    if let reply = replica.refusalOfTransfer(view) { return .namespace(reply) }
+  fileprivate mutating func beginTransfer(
+    _ view: View, _ own: OwnRows?
+  ) -> Request.RefillBegin.Answer {
+    if let reply = replica.refusalOfTransfer(view) { return .refused(reply) }
     var stage = RowTable()
     if let own {
       guard replica.head.hasSameRows(as: own.head) else {
-        return .namespace(.behind(replica.head))
+        return .refused(.behind(replica.head))
       }
       stage = table
       stage.perform(own.without.map { RowWrite($0, nil) }, number: 0)
     }
     stage.pageRows = table.pageRows
     self.stage = stage
-    return .done
+    return .begun
   }
 
-  fileprivate mutating func endTransfer(_ view: View, _ head: Head) -> Reply {
-    if let reply = replica.refusalOfTransfer(view) { return .namespace(reply) }
-    guard let stage, stage.digest == head.digest else {
-      return .namespace(.behind(replica.head))
-    }
+  fileprivate mutating func endTransfer(_ view: View, _ head: Head) -> NamespaceReply {
+    if let reply = replica.refusalOfTransfer(view) { return reply }
+    guard let stage, stage.digest == head.digest else { return .behind(replica.head) }
     table = stage
     self.stage = nil
     log = []
     replica = Replica(
       promised: view, head: Head(view: view, number: head.number, digest: head.digest))
     for watcher in watchers.values { watcher(nil, replica.head) }
-    return .namespace(.installed(replica.head))
+    return .installed(replica.head)
   }
 }

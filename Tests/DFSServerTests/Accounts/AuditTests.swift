@@ -57,10 +57,10 @@ import Testing
       let alice = try await TestClient.loggedIn(port: server.port)
       let view = View(round: 5, client: ClientID(9), namespace: .random())
       let row = Row(key: .inode(InodeID(77)), change: 3, value: RowValue(bytes: [1]))
-      try await alice.ask(.refillBegin(view, own: nil))
-      try await alice.ask(.refillRows([row]))
+      try await alice.ask(Request.RefillBegin(view, own: nil))
+      try await alice.ask(Request.RefillRows([row]))
       try await alice.ask(
-        .refillEnd(view, to: Head(view: view, number: 3, digest: RowDigest(of: row))))
+        Request.RefillEnd(view, to: Head(view: view, number: 3, digest: RowDigest(of: row))))
       #expect(Self.lines(server, "transfer-begin").count == 1)
       #expect(Self.lines(server, "transfer-end").map { $0.contains("number=3") } == [true])
     }

@@ -96,10 +96,8 @@ import Testing
     let client = try await TestClient.connect(port: port)
     try await client.hello()
     var scram = ScramClient(user: "Alice", password: "wrong", cache: Self.cache)
-    guard
-      case .loginContinue(let first) = try await client.ask(.loginBegin(scram: scram.first())).reply
-    else { throw DFSError(.protocolViolation, "no SCRAM answer") }
-    client.send(.loginEnd(scram: try scram.respond(to: first)))
+    let challenge = try await client.ask(Request.LoginBegin(scram: scram.first()))
+    client.send(Request.LoginEnd(scram: try scram.respond(to: challenge.scram)))
     return client
   }
 
@@ -116,8 +114,9 @@ import Testing
       for _ in 0..<200 { sockets.append(try Loopback.connect(port: server.port)) }
       // One address keeps half of the places; the oldest were told so and closed.
       try await eventually("all have come") { sockets.count { Loopback.isAtEnd($0) } >= 184 }
-      try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other").ask(.ping)
-      try await alice.ask(.ping)
+      try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other").ask(
+        Request.Ping())
+      try await alice.ask(Request.Ping())
       // They come on several event loops, in about their order.
       #expect(sockets.prefix(100).allSatisfy { Loopback.isAtEnd($0) })
       #expect(sockets.suffix(100).contains { !Loopback.isAtEnd($0) })
@@ -164,9 +163,9 @@ import Testing
     try await Task.sleep(for: .seconds(1))
     let used = try processorSeconds(server.pid) - before
     #expect(used < 0.4, "\(used) s of processor time in a second")
-    try await alice.ask(.ping)
+    try await alice.ask(Request.Ping())
     for socket in sockets { close(socket) }
-    try await TestClient.loggedIn(port: server.port).ask(.ping)
+    try await TestClient.loggedIn(port: server.port).ask(Request.Ping())
     #expect(try await server.end(SIGTERM) == 0)
     try FileManager.default.removeItem(atPath: directory)
   }
@@ -193,9 +192,9 @@ import Testing
     try await Task.sleep(for: .seconds(1))
     let used = try processorSeconds(server.pid) - before
     #expect(used < 0.4, "\(used) s of processor time in a second")
-    try await alice.ask(.ping)
+    try await alice.ask(Request.Ping())
     try limit(1024)
-    try await TestClient.loggedIn(port: server.port).ask(.ping)
+    try await TestClient.loggedIn(port: server.port).ask(Request.Ping())
     for socket in sockets { close(socket) }
     #expect(try await server.end(SIGTERM) == 0)
     try FileManager.default.removeItem(atPath: directory)
@@ -239,10 +238,9 @@ import Testing
   private func challenge(_ port: Int, _ name: String) async throws -> String {
     let client = try await TestClient.connect(port: port)
     try await client.hello()
-    let answer = try await client.ask(.loginBegin(scram: "n,,n=\(name),r=abc"))
+    let answer = try await client.ask(Request.LoginBegin(scram: "n,,n=\(name),r=abc"))
     try await client.close()
-    guard case .loginContinue(let text) = answer.reply else { return "" }
-    return text.split(separator: ",").dropFirst().joined(separator: ",")
+    return answer.scram.split(separator: ",").dropFirst().joined(separator: ",")
   }
 
   @Test func dfsMakesAStrongPassword() async throws {

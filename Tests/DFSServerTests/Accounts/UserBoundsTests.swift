@@ -157,7 +157,7 @@ import Testing
       #expect(refused?.code == .busy)
       #expect(refused?.message.contains("2 connections of 'Alice'") == true, "\(refused as Any)")
       #expect(refused?.message.contains("dfs user set") == true, "\(refused as Any)")
-      for client in [first, second] { try await client.ask(.ping) }
+      for client in [first, second] { try await client.ask(Request.Ping()) }
       for _ in 0..<3 {
         _ = try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other")
       }
@@ -166,7 +166,7 @@ import Testing
       #expect(raised.status == 0, "\(raised)")
       let third = try await logIn()
       #expect(await #expect(throws: DFSError.self) { _ = try await logIn() }?.code == .busy)
-      try await third.ask(.ping)
+      try await third.ask(Request.Ping())
       try await third.close()
       try await eventually("the place is free again") { (try? await logIn()) != nil }
     }

@@ -26,7 +26,7 @@ import Testing
 
     let clock = ContinuousClock()
     let time = try await clock.measure {
-      let ids = clients.map { $0.send(.ping) }
+      let ids = clients.map { $0.send(Request.Ping()) }
       for (client, id) in zip(clients, ids) {
         guard case .pong = try await client.answer(to: id).reply else {
           throw DFSError(.protocolViolation, "no pong")
@@ -38,7 +38,7 @@ import Testing
     for client in clients.prefix(300) {
       let part = PartID(version: .random(), part: PartIndex(0))
       try await client.put(part, [UInt8](repeating: 7, count: 256 << 10), durable: false)
-      try await client.ask(.getPart(part, range: 0..<256 << 10))
+      try await client.ask(Request.GetPart(part, range: 0..<256 << 10))
     }
     let kept = (server.residentBytes - idle) / 300
     print("after a part put and read: \(kept) bytes more for a connection")

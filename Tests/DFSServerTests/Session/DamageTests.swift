@@ -46,10 +46,10 @@ import Testing
     )
     let bob = try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other")
     try damage(directory)
-    asks.send(.query([.everything(after: nil)]))
+    asks.send(Request.Query([.everything(after: nil)]))
     try await eventually("the connection is closed") { asks.isClosed }
     expectRefusal(asks, directory)
-    pings.send(.ping)
+    pings.send(Request.Ping())
     try await eventually("the connection is closed") { pings.isClosed }
     expectRefusal(pings, directory)
     // A new connection is told at its login.
@@ -57,7 +57,7 @@ import Testing
       _ = try await TestClient.loggedIn(port: server.port)
     }
     #expect(later?.code == .damaged)
-    try await bob.ask(.ping)
+    try await bob.ask(Request.Ping())
     _ = try await bob.takeView()
     #expect(server.log.lines.count { $0.hasPrefix("critical") } == 1)
     try await server.remove()
@@ -79,7 +79,7 @@ import Testing
     }
     #expect(error?.code == .damaged)
     let bob = try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other")
-    try await bob.ask(.ping)
+    try await bob.ask(Request.Ping())
     try await server.remove()
   }
 }

@@ -13,13 +13,11 @@ import Testing
       let bytes = (0..<2_500_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
       try await alice.put(part, bytes, durable: true)
       #expect(try await alice.get(part, count: bytes.count) == bytes)
-      let answer = try await alice.ask(.getPart(part, range: 70_000..<70_001))
+      let answer = try await alice.askForBytes(Request.GetPart(part, range: 70_000..<70_001))
       #expect(answer.body.map { Array($0.readableBytesView) } == Array(bytes[65_536..<131_072]))
-      guard case .copies(let copies) = try await alice.ask(.copies([part.version])).reply else {
-        throw DFSError(.protocolViolation, "no copies")
-      }
-      #expect(copies == [[PartIndex(2)]])
-      try await alice.ask(.syncParts([part]))
+      let copies = try await alice.ask(Request.Copies([part.version]))
+      #expect(copies.parts == [[PartIndex(2)]])
+      try await alice.ask(Request.SyncParts([part]))
     }
   }
 
@@ -34,11 +32,11 @@ import Testing
       try await alice.put(parts[1], [4], durable: false)
       try await alice.put(
         parts[3], Array(repeating: 9, count: Limits.inlinePartBytes + 1), durable: false)
-      let answer = try await alice.ask(.getSmallParts(parts.reversed())).reply
+      let answer = try await alice.ask(Request.GetSmallParts(parts.reversed()))
       let one = InlinePart(id: parts[0], bytes: [1, 2, 3], checksum: .of([1, 2, 3]))
       let two = InlinePart(id: parts[1], bytes: [4], checksum: .of([4]))
-      #expect(answer == .smallParts([two, one]))
-      #expect(try await bob.ask(.getSmallParts(parts)).reply == .smallParts([]))
+      #expect(answer.parts == [two, one])
+      #expect(try await bob.ask(Request.GetSmallParts(parts)).parts == [])
     }
   }
 
@@ -49,7 +47,7 @@ import Testing
       let part = PartID(version: .random(), part: PartIndex(0))
       try await alice.put(part, [1, 2, 3], durable: false)
       let error = await #expect(throws: DFSError.self) {
-        try await bob.ask(.getPart(part, range: 0..<3))
+        try await bob.ask(Request.GetPart(part, range: 0..<3))
       }
       #expect(error?.code == .notFound)
       let view = try await alice.takeView()
@@ -66,10 +64,10 @@ import Testing
       let extent = PartExtent(id: part, length: 3, offset: 0, checksums: [BlockChecksum(1)])
       let error = await #expect(throws: DFSError.self) {
         try await alice.ask(
-          .putPart(extent, durable: false), body: ByteBuffer(bytes: [1, 2, 3] as [UInt8]))
+          Request.PutPart(extent, durable: false), body: ByteBuffer(bytes: [1, 2, 3] as [UInt8]))
       }
       #expect(error?.code == .damaged)
-      try await alice.ask(.ping)
+      try await alice.ask(Request.Ping())
     }
   }
 
@@ -81,21 +79,18 @@ import Testing
       unknown.writeBytes([0x08, 77, 0xba, 0x05, 0] as [UInt8])
       alice.channel.pipeline.syncSend(unknown)
       let answer = try await alice.answer(to: 77)
-      guard case .failed(let error) = answer.reply else {
+      guard case .failed(let refusal) = answer.reply else {
         throw DFSError(.protocolViolation, "no refusal")
       }
-      #expect(error.message.hasPrefix("unknown message"))
-      try await alice.ask(.ping)
+      #expect(refusal.error.message.hasPrefix("unknown message"))
+      try await alice.ask(Request.Ping())
     }
   }
 
   @Test func spaceIsReported() async throws {
     try await withServer { server in
       let alice = try await TestClient.loggedIn(port: server.port)
-      guard case .space(let report) = try await alice.ask(.space).reply else {
-        throw DFSError(.protocolViolation, "no space")
-      }
-      #expect(report.total > 0)
+      #expect(try await alice.ask(Request.Space()).total > 0)
     }
   }
 
@@ -107,7 +102,7 @@ import Testing
         alice.send(alice.apply(view, number: UInt64(number), inode: UInt64(1000 + number)))
       }
       for (index, id) in ids.enumerated() {
-        guard case .namespace(.applied(let head)) = try await alice.answer(to: id).reply else {
+        guard case .namespaceReply(.applied(let head)) = try await alice.answer(to: id).reply else {
           throw DFSError(.protocolViolation, "change \(index + 1) was not applied")
         }
         #expect(head.number == UInt64(index + 1))
@@ -121,10 +116,10 @@ import Testing
       let view = View(round: 5, client: ClientID(9), namespace: .random())
       let row = Row(key: .inode(InodeID(77)), change: 3, value: RowValue(bytes: [1]))
       let to = Head(view: view, number: 3, digest: RowDigest(of: row))
-      try await alice.ask(.refillBegin(view, own: nil))
-      try await alice.ask(.refillRows([row]))
-      let end = try await alice.ask(.refillEnd(view, to: to))
-      #expect(end.reply == .namespace(.installed(to)))
+      try await alice.ask(Request.RefillBegin(view, own: nil))
+      try await alice.ask(Request.RefillRows([row]))
+      let end = try await alice.ask(Request.RefillEnd(view, to: to))
+      #expect(end == .installed(to))
       #expect(try await alice.rows(of: .inode(InodeID(77))) == [row])
     }
   }

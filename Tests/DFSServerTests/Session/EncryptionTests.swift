@@ -18,7 +18,7 @@ import Testing
       let alice = try await TestClient.connect(port: server.port, encryption: .always)
       try await Self.hello(alice)
       try await alice.logIn("Alice", "secret")
-      try await alice.ask(.ping)
+      try await alice.ask(Request.Ping())
       // And a plain connection from this machine as ever.
       try await TestClient.loggedIn(port: server.port).close()
       try await alice.close()

@@ -16,7 +16,7 @@ import Testing
       let part = PartID(version: .random(), part: PartIndex(0))
       try await slow.put(part, [UInt8](repeating: 7, count: 1 << 20), durable: false)
       try await slow.pause()
-      let ids = (0..<100).map { _ in slow.send(.getPart(part, range: 0..<1 << 20)) }
+      let ids = (0..<100).map { _ in slow.send(Request.GetPart(part, range: 0..<1 << 20)) }
       try await eventually("the window is full", within: .seconds(60)) {
         server.server.bytesInUse > 6 << 20
       }
@@ -24,7 +24,7 @@ import Testing
       var times: [Duration] = []
       for _ in 0..<50 {
         times.append(
-          try await clock.measure { try await quick.ask(.getPart(part, range: 0..<1000)) })
+          try await clock.measure { try await quick.ask(Request.GetPart(part, range: 0..<1000)) })
         #expect(server.server.bytesInUse <= 10 << 20)
       }
       #expect(times.sorted()[25] < .milliseconds(500), "\(times)")
@@ -41,7 +41,7 @@ import Testing
       let part = PartID(version: .random(), part: PartIndex(0))
       try await client.put(part, [UInt8](repeating: 7, count: 1 << 20), durable: false)
       try await client.pause()
-      for _ in 0..<2000 { client.send(.getPart(part, range: 0..<1 << 20)) }
+      for _ in 0..<2000 { client.send(Request.GetPart(part, range: 0..<1 << 20)) }
       try await eventually("the window is full", within: .seconds(60)) {
         server.server.bytesInUse > 6 << 20
       }
@@ -52,7 +52,7 @@ import Testing
             key: .inode(InodeID($0)), change: 1,
             value: RowValue(bytes: .init(repeating: 0, count: 1 << 16)))
         }
-        client.send(.refillRows(rows))
+        client.send(Request.RefillRows(rows))
       }
       try await eventually("the sender cannot write") { !client.channel.isWritable }
       #expect(server.server.bytesInUse <= 10 << 20)
@@ -90,7 +90,7 @@ import Testing
       }
       #expect(refusal?.code == .busy)
       try await one.close()
-      try await two.ask(.ping)
+      try await two.ask(Request.Ping())
       try await eventually("there is room again") {
         (try? await TestClient.loggedIn(port: server.port)) != nil
       }

@@ -38,26 +38,26 @@ import Testing
       let view = try await client.takeView()
       for number in [UInt64.max, UInt64.max - 1, 1 << 63, Limits.number + 1] as [UInt64] {
         let next = View(round: 2, client: view.client, namespace: view.namespace)
-        try await client.ask(.refillBegin(next, own: nil))
+        try await client.ask(Request.RefillBegin(next, own: nil))
         let end = client.send(
-          .refillEnd(next, to: Head(view: next, number: number, digest: .empty)))
-        guard case .failed(let error) = try await client.answer(to: end).reply else {
+          Request.RefillEnd(next, to: Head(view: next, number: number, digest: .empty)))
+        guard case .failed(let refusal) = try await client.answer(to: end).reply else {
           Issue.record("\(number) is taken")
           continue
         }
-        #expect(error.code == .protocolViolation)
+        #expect(refusal.error.code == .protocolViolation)
       }
       // The last one that there is: nothing follows it, and that is all.
       let last = View(round: 3, client: view.client, namespace: view.namespace)
-      try await client.ask(.refillBegin(last, own: nil))
+      try await client.ask(Request.RefillBegin(last, own: nil))
       try await client.ask(
-        .refillEnd(last, to: Head(view: last, number: Limits.number, digest: .empty)))
+        Request.RefillEnd(last, to: Head(view: last, number: Limits.number, digest: .empty)))
       for number in [Limits.number, Limits.number + 1, UInt64.max] {
         _ = try await client.answer(to: client.send(client.apply(last, number: number, inode: 7)))
       }
-      try await client.ask(.health)
+      try await client.ask(Request.Health())
       let other = try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other")
-      try await other.ask(.ping)
+      try await other.ask(Request.Ping())
     }
   }
 
@@ -67,24 +67,23 @@ import Testing
       let view = try await client.takeView()
       let far = View(
         round: Limits.roundsAhead + 2, client: view.client, namespace: view.namespace)
-      for request in [
-        Request.namespace(.prepare(far), parts: [], held: [], durable: false),
-        .namespace(
-          .install(
-            far, from: Head(view: view, number: 0, digest: .empty), changes: [],
-            to: Head(view: far, number: 0, digest: .empty)), parts: [], held: [], durable: false),
-        .refillBegin(far, own: nil),
-      ] {
-        guard case .failed(let error) = try await client.answer(to: client.send(request)).reply
-        else {
-          Issue.record("it is taken: \(request)")
+      let install = NamespaceRequest.install(
+        far, from: Head(view: view, number: 0, digest: .empty), changes: [],
+        to: Head(view: far, number: 0, digest: .empty))
+      let ids = [
+        client.send(Request.Namespace(.prepare(far))), client.send(Request.Namespace(install)),
+        client.send(Request.RefillBegin(far, own: nil)),
+      ]
+      for (index, id) in ids.enumerated() {
+        guard case .failed(let refusal) = try await client.answer(to: id).reply else {
+          Issue.record("request \(index) is taken")
           continue
         }
-        #expect(error.code == .outOfRange)
+        #expect(refusal.error.code == .outOfRange)
       }
       // The user can still write.
       let next = View(round: 2, client: view.client, namespace: view.namespace)
-      try await client.ask(.namespace(.prepare(next), parts: [], held: [], durable: false))
+      try await client.ask(Request.Namespace(.prepare(next)))
     }
   }
 
@@ -106,9 +105,9 @@ import Testing
         }
         let change = Change(id: ChangeID(client: view.client, sequence: number), writes: writes)
         try await client.ask(
-          .namespace(.apply(view, number: number, change), parts: [], held: [], durable: false))
+          Request.Namespace(.apply(view, number: number, change)))
       }
-      guard case .health(let report) = try await client.ask(.health).reply else { return }
+      let report = try await client.ask(Request.Health())
       #expect(report.wantedBytes == Limits.storeBytes)
     }
   }
@@ -123,7 +122,7 @@ import Testing
       group.addTask { try await attack() }
       var longest = Duration.zero
       for _ in 0..<40 {
-        let time = try await ContinuousClock().measure { try await other.ask(.ping) }
+        let time = try await ContinuousClock().measure { try await other.ask(Request.Ping()) }
         longest = max(longest, time)
         try await Task.sleep(for: .milliseconds(25))
       }
@@ -149,7 +148,7 @@ import Testing
       try await eventually("all are answered") {
         hostile.allSatisfy { $0.messages.count >= 3 }
       }
-      for client in hostile { try await client.ask(.ping) }
+      for client in hostile { try await client.ask(Request.Ping()) }
     }
   }
 
@@ -183,12 +182,12 @@ import Testing
       }
       #expect(most > 4_000_000, "some have room")
       #expect(most <= 16 << 20)
-      try await other.ask(.ping)
+      try await other.ask(Request.Ping())
       try await eventually("they end", within: .seconds(30)) {
         hostile.allSatisfy { $0.isClosed } && load.bytes == 0
       }
       #expect(hostile.contains { $0.refusal?.code == .timedOut })
-      try await other.ask(.ping)
+      try await other.ask(Request.Ping())
     }
   }
 
@@ -205,18 +204,18 @@ import Testing
         }
         let change = Change(id: ChangeID(client: view.client, sequence: number), writes: writes)
         try await client.ask(
-          .namespace(.apply(view, number: number, change), parts: [], held: [], durable: false))
+          Request.Namespace(.apply(view, number: number, change)))
       }
       let few = (0..<30).map { Query.inode(InodeID(1 << 8 | $0)) }
-      try await client.ask(.query(few))
+      try await client.ask(Request.Query(few))
       let many = (0..<512).map { Query.inode(InodeID(1 << 8 | $0 % 60)) }
-      let ids = (0..<60).map { _ in client.send(.query(many)) }
+      let ids = (0..<60).map { _ in client.send(Request.Query(many)) }
       for id in ids {
-        guard case .failed(let error) = try await client.answer(to: id).reply else {
+        guard case .failed(let refusal) = try await client.answer(to: id).reply else {
           Issue.record("answered")
           continue
         }
-        #expect(error.code == .invalidArgument)
+        #expect(refusal.error.code == .invalidArgument)
         #expect(server.server.load(of: try UserName("Alice")).bytes <= 128 << 20)
       }
       try await eventually("nothing is under way") { server.server.bytesInUse == 0 }
@@ -236,7 +235,7 @@ import Testing
       let clock = ContinuousClock()
       for client in hostile { for _ in 0..<60 { client.channel.pipeline.syncSend(frame) } }
       for _ in 0..<10 {
-        let time = try await clock.measure { try await other.ask(.query([.inode(.root)])) }
+        let time = try await clock.measure { try await other.ask(Request.Query([.inode(.root)])) }
         #expect(time < .seconds(4))
       }
       for client in hostile { try await client.close() }
@@ -275,7 +274,7 @@ import Testing
       _ = try UsersDisk.change(server.usersFile) { $0.remove(name) }
       try await eventually("the end", within: .seconds(5)) { removed.isClosed }
       #expect(removed.refusal?.code == .loginFailed)
-      try await stays.ask(.ping)
+      try await stays.ask(Request.Ping())
     }
   }
 
@@ -288,7 +287,7 @@ import Testing
       try await eventually("the end", within: .seconds(5)) { old.isClosed }
       let new = try await TestClient.loggedIn(port: server.port, password: "new")
       try await Task.sleep(for: .seconds(2))
-      try await new.ask(.ping)
+      try await new.ask(Request.Ping())
     }
   }
 
@@ -304,7 +303,7 @@ import Testing
       }
       let client = try await TestClient.loggedIn(port: server.port)
       let view = try await client.takeView()
-      guard case .space(let space) = try await client.ask(.space).reply else { return }
+      let space = try await client.ask(Request.Space())
       #expect(space.total == 3 << 20)
       #expect(space.available < 3 << 20)
       let part = PartID(version: .random(), part: PartIndex(0))
@@ -327,9 +326,11 @@ import Testing
         let write = RowWrite(.inode(InodeID(10)), RowValue(bytes: [1], content: content))
         let change = Change(id: ChangeID(client: view.client, sequence: number), writes: [write])
         let id = client.send(
-          .namespace(
-            .apply(view, number: number, change), parts: [inline], held: [], durable: false))
-        if case .failed(let error) = try await client.answer(to: id).reply { refusal = error }
+          Request.Namespace(
+            .apply(view, number: number, change), parts: [inline]))
+        if case .failed(let failed) = try await client.answer(to: id).reply {
+          refusal = failed.error
+        }
       }
       #expect(refusal?.code == .quotaExceeded)
       // Others have room, and so has who is given more.
@@ -339,8 +340,7 @@ import Testing
         try users.set(name, bounds: try UserBounds(["quota=100M"]))
       }
       try await eventually("the new quota holds", within: .seconds(5)) {
-        guard case .space(let space) = try await client.ask(.space).reply else { return false }
-        return space.total == 100 << 20
+        try await client.ask(Request.Space()).total == 100 << 20
       }
       try await client.put(next, [UInt8](repeating: 7, count: 1 << 20), durable: false)
     }

@@ -18,14 +18,11 @@ import Testing
       let view = try await writer.takeView(client: me)
       let head = try await writer.append(view, number: 1, inode: 300)
       try await eventually("a push") {
-        other.pushes.contains(.changed([.inode(InodeID(300))], head: head))
+        other.pushes.contains(.changed(.init([.inode(InodeID(300))], head: head)))
       }
       for client in [writer, second, quiet, stranger] {
-        try await client.ask(.ping)
-        let told = client.pushes.contains {
-          if case .changed(let keys, _) = $0 { !keys.isEmpty } else { false }
-        }
-        #expect(!told)
+        try await client.ask(Request.Ping())
+        #expect(client.pushes.allSatisfy { Self.keys($0).isEmpty })
       }
     }
   }
@@ -39,7 +36,11 @@ import Testing
       let changes = 300
       for number in 1...UInt64(changes) {
         writer.send(writer.apply(view, number: number, inode: 1000 + number))
-        reader.send(number.isMultiple(of: 2) ? .ping : .query([.inode(InodeID(1000 + number))]))
+        if number.isMultiple(of: 2) {
+          reader.send(Request.Ping())
+        } else {
+          reader.send(Request.Query([.inode(InodeID(1000 + number))]))
+        }
       }
       try await eventually("all changes are known", within: .seconds(60)) {
         Self.pushed(reader.messages).count == changes
@@ -51,7 +52,8 @@ import Testing
       for message in reader.messages {
         switch message {
         case .push(let push): pushed.formUnion(Self.keys(push))
-        case .reply(_, .pong(let head)), .reply(_, .query(_, let head)):
+        case .reply(_, let reply):
+          guard let head = reply.toldHead else { continue }
           #expect(pushed.count >= Int(head.number), "an answer at \(head) overtook a push")
         default: break
         }
@@ -65,14 +67,14 @@ import Testing
     let head = Head(view: .none, number: 1, digest: .empty)
     queue.add(Array(keys.prefix(1000)), head: .blank)
     queue.add(Array(keys.dropFirst(1000)), head: head)
-    #expect(queue.take() == .changed(keys, head: head))
+    #expect(queue.take() == .changed(.init(keys, head: head)))
     #expect(queue.take() == nil)
     queue.add(keys, head: .blank)
     queue.add(keys, head: .blank)
     queue.add([.inode(.root)], head: head)
-    #expect(queue.take() == .everythingChanged(head: head))
+    #expect(queue.take() == .everythingChanged(.init(head: head)))
     queue.add(nil, head: head)
-    #expect(queue.take() == .everythingChanged(head: head))
+    #expect(queue.take() == .everythingChanged(.init(head: head)))
     #expect(queue.take() == nil)
   }
 
@@ -86,7 +88,7 @@ import Testing
       try await eventually("the view is pushed") { !reader.pushes.isEmpty }
       try await reader.pause()
       // Answers that fill the socket, so that nothing more is pushed.
-      for _ in 0..<40 { reader.send(.getPart(part, range: 0..<1 << 20)) }
+      for _ in 0..<40 { reader.send(Request.GetPart(part, range: 0..<1 << 20)) }
       for batch in 0..<3 {
         let ids = (1...UInt64(2000)).map { index in
           let number = UInt64(batch) * 2000 + index
@@ -102,7 +104,7 @@ import Testing
   }
 
   private static func keys(_ push: Push) -> [RowKey] {
-    if case .changed(let keys, _) = push { keys } else { [] }
+    if case .changed(let changed) = push { changed.keys } else { [] }
   }
 
   private static func pushed(_ messages: [Message]) -> Set<RowKey> {

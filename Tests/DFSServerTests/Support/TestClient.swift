@@ -52,9 +52,9 @@ final class TestClient: Sendable {
 
   /// Writes a request, without waiting for anything.
   @discardableResult
-  func send(_ request: Request, body: ByteBuffer? = nil) -> UInt64 {
+  func send(_ message: some RequestMessage, body: ByteBuffer? = nil) -> UInt64 {
     let id = nextID.wrappingAdd(1, ordering: .relaxed).oldValue
-    channel.writeAndFlush(Frame(.request(id: id, request), body: body), promise: nil)
+    channel.writeAndFlush(Frame(.request(id: id, message.request), body: body), promise: nil)
     return id
   }
 
@@ -70,12 +70,19 @@ final class TestClient: Sendable {
 
   /// Asks and waits; `failed` is thrown.
   @discardableResult
-  func ask(
-    _ request: Request, body: ByteBuffer? = nil, within limit: Duration = .seconds(20)
-  ) async throws -> Answer {
-    let answer = try await answer(to: send(request, body: body), within: limit)
-    if case .failed(let error) = answer.reply { throw error }
-    return answer
+  func ask<Message: RequestMessage>(
+    _ message: Message, body: ByteBuffer? = nil, within limit: Duration = .seconds(20)
+  ) async throws -> Message.Answer {
+    let answer = try await answer(to: send(message, body: body), within: limit)
+    return try Message.answer(in: answer.reply, by: "the server")
+  }
+
+  /// As `ask`, with the bytes that came.
+  func askForBytes<Message: RequestMessage>(
+    _ message: Message
+  ) async throws -> (answer: Message.Answer, body: ByteBuffer?) {
+    let answer = try await answer(to: send(message))
+    return (try Message.answer(in: answer.reply, by: "the server"), answer.body)
   }
 
   /// The frames that came, without bodies, in order.
@@ -85,7 +92,7 @@ final class TestClient: Sendable {
   }
   /// The answer to the connection as a whole.
   var refusal: DFSError? {
-    if case .failed(let error) = mailbox.answer(to: 0)?.reply { error } else { nil }
+    if case .failed(let failed) = mailbox.answer(to: 0)?.reply { failed.error } else { nil }
   }
   var isClosed: Bool { mailbox.isClosed }
   /// What a login on this connection is bound to; nil before the handshake, and without one.
@@ -99,9 +106,9 @@ final class TestClient: Sendable {
     server: String = "DFS1", cluster: String = "default", version: UInt32 = Wire.version,
     client: ClientID = .random(), wantsPushes: Bool = false
   ) async throws {
-    let hello = Hello(
+    let hello = Request.Hello(
       version: version, cluster: cluster, server: server, client: client, wantsPushes: wantsPushes)
-    try await ask(.hello(hello))
+    try await ask(hello)
   }
 
   func logIn(
@@ -110,13 +117,10 @@ final class TestClient: Sendable {
   ) async throws {
     var scram = ScramClient(
       user: user, password: password, cache: cache, binding: isBound ? binding : nil)
-    guard case .loginContinue(let first) = try await ask(.loginBegin(scram: scram.first())).reply
-    else { throw DFSError(.protocolViolation, "no SCRAM answer") }
-    let end = try await ask(.loginEnd(scram: try scram.respond(to: first)), within: limit)
-    guard case .loginDone(let final, _) = end.reply else {
-      throw DFSError(.protocolViolation, "no SCRAM end")
-    }
-    try scram.verify(serverFinal: final)
+    let challenge = try await ask(Request.LoginBegin(scram: scram.first()))
+    let proof = Request.LoginEnd(scram: try scram.respond(to: challenge.scram))
+    let done = try await ask(proof, within: limit)
+    try scram.verify(serverFinal: done.scram)
   }
 
   /// Connects, says hello and logs in.

@@ -11,10 +11,10 @@ extension TestClient {
       let checksums = piece.withUnsafeBytes { BlockChecksum.blocks(of: $0) }
       let extent = PartExtent(
         id: part, length: UInt64(bytes.count), offset: UInt64(start), checksums: checksums)
-      ids.append(send(.putPart(extent, durable: durable), body: ByteBuffer(bytes: piece)))
+      ids.append(send(Request.PutPart(extent, durable: durable), body: ByteBuffer(bytes: piece)))
     }
     for id in ids {
-      if case .failed(let error) = try await answer(to: id).reply { throw error }
+      _ = try Request.PutPart.answer(in: try await answer(to: id).reply, by: "the server")
     }
   }
 
@@ -22,7 +22,8 @@ extension TestClient {
     var bytes: [UInt8] = []
     while bytes.count < count {
       let end = min(bytes.count + Limits.chunkBytes, count)
-      let answer = try await ask(.getPart(part, range: UInt64(bytes.count)..<UInt64(end)))
+      let answer = try await askForBytes(
+        Request.GetPart(part, range: UInt64(bytes.count)..<UInt64(end)))
       guard let body = answer.body else { throw DFSError(.damaged, "no bytes") }
       bytes += body.readableBytesView
     }
@@ -32,34 +33,30 @@ extension TestClient {
   /// Takes and installs the first view on a blank server.
   func takeView(client: ClientID = .random()) async throws -> View {
     let view = View(round: 1, client: client, namespace: .random())
-    try await ask(.namespace(.prepare(view), parts: [], held: [], durable: false))
+    try await ask(Request.Namespace(.prepare(view)))
     let to = Head(view: view, number: 0, digest: .empty)
     try await ask(
-      .namespace(
-        .install(view, from: .blank, changes: [], to: to), parts: [], held: [], durable: false))
+      Request.Namespace(
+        .install(view, from: .blank, changes: [], to: to)))
     return view
   }
 
-  func apply(_ view: View, number: UInt64, inode: UInt64) -> Request {
+  func apply(_ view: View, number: UInt64, inode: UInt64) -> Request.Namespace {
     let write = RowWrite(.inode(InodeID(inode)), RowValue(bytes: [UInt8](repeating: 1, count: 60)))
     let change = Change(id: ChangeID(client: view.client, sequence: number), writes: [write])
-    return .namespace(
-      .apply(view, number: number, change), parts: [], held: [], durable: false)
+    return Request.Namespace(.apply(view, number: number, change))
   }
 
   func append(_ view: View, number: UInt64, inode: UInt64) async throws -> Head {
     let answer = try await ask(apply(view, number: number, inode: inode))
-    guard case .namespace(.applied(let head)) = answer.reply else {
-      throw DFSError(.protocolViolation, "not applied: \(answer.reply)")
+    guard case .applied(let head) = answer else {
+      throw DFSError(.protocolViolation, "not applied: \(answer)")
     }
     return head
   }
 
   func rows(of query: Query) async throws -> [Row] {
-    guard case .query(let answers, _) = try await ask(.query([query])).reply else {
-      throw DFSError(.protocolViolation, "no answer")
-    }
-    return answers.flatMap(\.rows)
+    try await ask(Request.Query([query])).answers.flatMap(\.rows)
   }
 }
 

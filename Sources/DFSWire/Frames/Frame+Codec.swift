@@ -2,8 +2,7 @@ internal import DFSCore
 internal import NIOCore
 internal import SwiftProtobuf
 
-/// A frame's header ↔ its message. The other Codec files map the values; each value that comes in
-/// is checked there, so that nothing behind this module meets one out of bounds.
+/// A frame's header ↔ its message. The messages map and check their values themselves.
 
 extension Frame {
   func encodedHeader() throws(DFSError) -> [UInt8] {
@@ -19,7 +18,7 @@ extension Frame {
       header.kind = push.wire
     case .unreadable(let id, let error):
       header.id = id
-      header.kind = .failed(error.wire)
+      header.kind = .failed(Reply.Failed(error).wire)
     case .large(let bytes, _): return bytes
     }
     do {
@@ -103,42 +102,10 @@ extension Message {
   /// Only pieces of parts have a body, and exactly the one that their extent describes.
   fileprivate func check(body bytes: Int) throws(DFSError) {
     switch self {
-    case .request(_, .putPart(let extent, _)), .reply(_, .part(let extent)):
-      try extent.check(body: bytes)
-    default:
-      guard bytes == 0 else {
-        throw .violation("a body of \(bytes) bytes with a message that has none")
-      }
+    case .request(_, let request): try request.check(body: bytes)
+    case .reply(_, let reply): try reply.check(body: bytes)
+    case .push(let push): try push.check(body: bytes)
+    case .unreadable, .large: break
     }
   }
-}
-
-extension BinaryInteger {
-  /// The number, if it is within its bound, in both directions. Every quantity that comes in goes
-  /// through here before it is calculated with; what is only compared or looked up (identities,
-  /// digests, checksums, sets of bits) has a fixed width in dfs.proto and does not.
-  func bounded(_ name: String, by bound: UInt64 = Limits.number) throws(DFSError) -> Self {
-    guard magnitude <= bound else {
-      throw .violation("\(name) \(self) in a message; the bound is \(bound)")
-    }
-    return self
-  }
-}
-
-extension DFSError {
-  static func violation(_ message: String) -> DFSError { DFSError(.protocolViolation, message) }
-}
-
-/// Maps a list whose length is bounded.
-func list<Wired, Value>(
-  _ items: [Wired], atMost bound: Int = Wire.listItems, of name: String,
-  _ value: (Wired) throws(DFSError) -> Value
-) throws(DFSError) -> [Value] {
-  guard items.count <= bound else {
-    throw .violation("\(items.count) \(name) in one message; the bound is \(bound)")
-  }
-  var values: [Value] = []
-  values.reserveCapacity(items.count)
-  for item in items { values.append(try value(item)) }
-  return values
 }

@@ -5,6 +5,8 @@ internal import SwiftProtobuf
 /// Views, heads, rows and changes. An absent message reads as zeros, as protobuf has it.
 
 extension View {
+  static var shape: HeaderShape { HeaderShape([3: .one(.leaf)]) }
+
   var wire: ProtoView {
     .with {
       $0.round = round
@@ -50,6 +52,8 @@ extension RowDigest {
 }
 
 extension Head {
+  static var shape: HeaderShape { HeaderShape([1: .one(View.shape), 3: .one(.leaf)]) }
+
   var wire: ProtoHead {
     .with {
       $0.view = view.wire
@@ -109,6 +113,8 @@ extension RowKey {
 }
 
 extension RowValue {
+  static var shape: HeaderShape { HeaderShape([3: .one(.leaf)]) }
+
   var wire: ProtoRowValue {
     .with {
       $0.bytes = Data(bytes)
@@ -132,6 +138,8 @@ extension RowValue {
 }
 
 extension Row {
+  static var shape: HeaderShape { HeaderShape([1: .one(.leaf), 3: .one(RowValue.shape)]) }
+
   var wire: ProtoRow {
     .with {
       $0.key = key.wire
@@ -148,6 +156,14 @@ extension Row {
 }
 
 extension Change {
+  static var shape: HeaderShape {
+    let write = HeaderShape([1: .one(.leaf), 2: .one(RowValue.shape)])
+    return HeaderShape([3: .many(write, Limits.changeWrites, "writes")])
+  }
+
+  /// About how many bytes it takes.
+  var weight: Int { writes.reduce(64) { $0 + 64 + ($1.value?.bytes.count ?? 0) } }
+
   var wire: ProtoChange {
     .with {
       $0.client = id.client.value
@@ -174,6 +190,8 @@ extension Change {
 }
 
 extension LogEntry {
+  static var shape: HeaderShape { HeaderShape([2: .one(Change.shape), 3: .one(.leaf)]) }
+
   var wire: ProtoLogEntry {
     .with {
       $0.number = number

@@ -1,26 +1,49 @@
-internal import DFSCore
+public import DFSCore
 internal import SwiftProtobuf
 
-/// What servers tell of the copies that they have and lack.
+/// How a user's copies are, and their scrub.
 
-extension WantedCopy {
-  var wire: ProtoWantedCopy {
-    .with {
-      $0.id = id.wire
-      $0.inode = inode.value
-      $0.copies = content.copies
-    }
+extension Request {
+  /// How this user's copies are on the server.
+  public struct Health: RequestMessage, EmptyMessage {
+    public typealias Answer = HealthReport
+
+    /// There is nothing to say.
+    public init() {}
   }
 
-  init(_ copy: ProtoWantedCopy) throws(DFSError) {
-    let id = try PartID(copy.id)
-    self.init(
-      id: id, inode: InodeID(copy.inode),
-      content: RowContent(version: id.version, copies: copy.copies))
+  /// Begin to read back all copies, unless that is under way.
+  public struct Scrub: RequestMessage, EmptyMessage {
+    public typealias Answer = Reply.Done
+
+    /// There is nothing to say.
+    public init() {}
   }
 }
 
-extension HealthReport {
+extension Reply {
+  /// How they are.
+  public typealias HealthReport = DFSCore.HealthReport
+}
+
+extension HealthReport: ReplyMessage {
+  public var isLong: Bool { true }
+
+  public func showing(_ shown: (String) -> String) -> HealthReport {
+    var report = self
+    report.software = shown(software)
+    return report
+  }
+}
+
+extension HealthReport: WireMessage {
+  static var shape: HeaderShape {
+    HeaderShape([
+      1: .one(Head.shape), 2: .many(.leaf, Wire.listRows, "placements"), 6: .one(.leaf),
+      7: .one(.leaf),
+    ])
+  }
+
   var wire: ProtoHealth {
     .with {
       $0.head = head.wire
@@ -62,7 +85,7 @@ extension HealthReport {
 }
 
 extension ScrubReport {
-  var wire: ProtoScrub {
+  fileprivate var wire: ProtoScrub {
     .with {
       $0.isRunning = isRunning
       $0.checkedBytes = checkedBytes
@@ -72,7 +95,7 @@ extension ScrubReport {
     }
   }
 
-  init(_ scrub: ProtoScrub) throws(DFSError) {
+  fileprivate init(_ scrub: ProtoScrub) throws(DFSError) {
     self.init()
     isRunning = scrub.isRunning
     checkedBytes = try scrub.checkedBytes.bounded("the bytes", by: Limits.storeBytes)
