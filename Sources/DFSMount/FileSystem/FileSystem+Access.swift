@@ -19,7 +19,7 @@ extension FileSystem {
 
   func isAccessDue(_ file: OpenFile) -> Bool {
     guard movesAccessTimes else { return false }
-    let (inode, isOwn) = file.state.withLock { ($0.inode, $0.isDirty || $0.isRemoved) }
+    let (inode, isOwn) = file.state.withLock { ($0.inode, $0.isDirty || $0.isNameless) }
     return !isOwn && isAccessDue(inode)
   }
 

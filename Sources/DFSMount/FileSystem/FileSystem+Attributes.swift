@@ -47,7 +47,7 @@ extension FileSystem {
   ) async throws -> Reply {
     if let size = request.size { try await resize(id, to: size, handle: handle, caller, progress) }
     if request.change != AttributeChange() {
-      if let file = files[id], file.state.withLock({ $0.isRemoved }) {
+      if let file = files[id], file.isNameless {
         return .attributes(file.change(request.change))
       }
       if let inode = nodes.changeRemoved(id, request.change) {
@@ -96,7 +96,7 @@ extension FileSystem {
   /// The same for a file that is open: of one that was removed, here only. In the file's lock, if it
   /// sets the time of modification.
   func change(_ file: OpenFile, _ change: AttributeChange) async throws {
-    if !file.isRemoved {
+    if !file.isNameless {
       do {
         return try await self.change(file.id, file, change)
       } catch let error as DFSError where error.isAbsence {}

@@ -88,7 +88,7 @@ extension FileSystem {
 
   /// A file that is open and has no name: its attributes are here only.
   private func nameless(_ id: InodeID) -> OpenFile? {
-    guard let file = files[id], file.state.withLock({ $0.isRemoved }) else { return nil }
+    guard let file = files[id], file.isNameless else { return nil }
     return file
   }
 }
@@ -132,7 +132,7 @@ private enum Telling: String {
       guard id == .root else { throw Self.absent }
       return "\(getpid())"
     }
-    let known = files.files[id]?.state.withLock { $0.isLocal || $0.kept != nil ? $0.base : nil }
+    let known = files.files[id]?.state.withLock { $0.name == .named ? nil : $0.base }
     let version =
       if let known { known } else { try await files.service.inode(id, .pushed).version }
     guard let version else { throw Self.absent }

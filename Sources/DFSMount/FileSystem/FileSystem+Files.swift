@@ -91,7 +91,7 @@ extension FileSystem {
     _ id: InodeID, _ caller: Caller, _ error: DFSError, _ progress: @escaping @Sendable () -> Void
   ) async throws -> (file: OpenFile, isDivided: Bool) {
     // A file without a name may be opened again through /proc.
-    if let file = files.reopen(id, if: { $0.isRemoved }) { return (file, file.isDivided) }
+    if let file = files.reopen(id, if: \.isNameless) { return (file, file.isDivided) }
     guard looks.isAskedAgain(id, by: caller) else { throw stale(id, caller, error) }
     do {
       // It has another name only.

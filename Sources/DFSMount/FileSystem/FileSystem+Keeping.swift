@@ -9,9 +9,7 @@ extension FileSystem {
   /// spool.
   func keepUnstored(_ file: OpenFile, _ reason: DFSError) async {
     let (spool, inode, base, modified) = file.state.withLock { state in
-      let isLost = state.changes != state.published && !state.isRemoved && !state.isKept
-      state.isKept = isLost
-      return (isLost ? state.spool : nil, state.inode, state.base, state.modified)
+      (state.keepAside(), state.inode, state.base, state.modified)
     }
     // An empty new file is not worth it.
     guard let spool, base != nil || spool.size > 0, let name = file.place else { return }

@@ -118,7 +118,7 @@ extension FileSystem {
     progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
     let mark = mark
-    if let file = files[id], file.isTemporary {
+    if let file = files[id], file.state.withLock({ $0.name == .temporary }) {
       let inode = try await file.publish(as: name, in: parent, progress: progress)
       return .entry(await made(parent, name, inode, since: mark, caller))
     }

@@ -1,7 +1,6 @@
 internal import DFSClient
 internal import DFSCore
 internal import Glibc
-internal import Synchronization
 
 /// Files that were opened without a name (`O_TMPFILE`): they are here only, until link(2) gives them
 /// one; nothing of those that never get one reaches a server.
@@ -16,23 +15,10 @@ extension FileSystem {
     let inode = Inode(
       id: try await service.reserveInode(), kind: .regular, mode: new.mode, owner: new.owner,
       group: new.group, links: 0, time: .now)
-    let file = OpenFile(temporary: inode, context: context)
+    let file = OpenFile(created: inode, as: .temporary, context: context)
     files.add(created: file)
     return .created(
       Entry(name: nil, attributes: file.ownAttributes),
       opened(file, flags: flags, isDivided: false))
   }
-}
-
-extension OpenFile {
-  convenience init(temporary inode: Inode, context: FileContext) {
-    self.init(created: inode, context: context)
-    state.withLock { state in
-      state.isRemoved = true
-      state.isTemporary = true
-    }
-  }
-
-  /// Whether it may be given a first name.
-  var isTemporary: Bool { state.withLock { $0.isTemporary } }
 }

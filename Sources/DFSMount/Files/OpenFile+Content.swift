@@ -96,7 +96,7 @@ extension OpenFile {
     // that fail, the next open must not take them for the old one.
     context.nodes.notePages(of: nil, id)
     state.withLock { state in
-      state.changes += 1
+      state.noteChange()
       state.modified = .now
       state.changed = state.modified
     }
@@ -108,7 +108,7 @@ extension OpenFile {
     if let spool { return spool }
     let made = Spool(budget: context.spools)
     if let base { try await copy(base, limit: limit, into: made, progress) }
-    state.withLock { $0.spool = made }
+    state.withLock { $0.content = .published(made, .stable) }
     return made
   }
 

@@ -10,13 +10,20 @@ extension OpenFile {
 
   private struct Work: Sendable {
     let spool: Spool
+    /// The spool has changes: it is not only to be brought to stable storage.
+    let isNew: Bool
     let modified: Timestamp
     let changed: Timestamp
-    let changes: UInt64
     /// `State.learned` when it began.
     let learned: UInt64
-    /// Not only to be brought to stable storage.
-    var isNew = true
+
+    init(_ spool: Spool, isNew: Bool, of state: State) {
+      self.spool = spool
+      self.isNew = isNew
+      modified = state.modified
+      changed = state.changed
+      learned = state.learned
+    }
   }
 
   /// Makes the spool the file's version, if there is anything that is not in it.
@@ -30,13 +37,11 @@ extension OpenFile {
     durable: Bool, onlyNew: Bool = false, keepsRemoved: Bool = true,
     progress: @escaping @Sendable () -> Void
   ) async throws {
-    guard needsPublish(durable: durable, onlyNew: false) || onlyNew && lock.isTaken else {
-      return try throwFailure()
-    }
+    let isNeeded = state.withLock { $0.needsPublish(durable: durable, onlyNew: false) }
+    guard isNeeded || onlyNew && lock.isTaken else { return try throwFailure() }
     try await lock.alone(progress) {
       try self.throwFailure()
       guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
-      defer { self.state.withLock { $0.isPublishing = false } }
       let content = await work.spool.content()
       if content.md5 == nil, content.size > Self.longBytes {
         self.context.logger.notice(
@@ -70,12 +75,10 @@ extension OpenFile {
   ) async throws -> Inode {
     try await lock.alone(progress) {
       let (inode, attributes, work) = self.state.withLock { state in
-        let work = state.spool.map {
-          Work(
-            spool: $0, modified: state.modified, changed: state.changed, changes: state.changes,
-            learned: state.learned)
-        }
-        return (state.inode, state.attributes, state.isTemporary ? work : nil)
+        let spool = state.name == .temporary ? state.spool : nil
+        return (
+          state.inode, state.attributes, spool.map { Work($0, isNew: true, of: state) }
+        )
       }
       guard let work else { throw DFSError(.exists, "the file was given a name meanwhile") }
       let target = PublishTarget.nameless(
@@ -87,8 +90,7 @@ extension OpenFile {
         self.lock.noteProgress()
       }
       self.state.withLock { state in
-        state.isRemoved = false
-        state.isTemporary = false
+        state.name = .named
         state.attributes = [:]
       }
       self.endPublish(made, work, durable: false)
@@ -98,41 +100,26 @@ extension OpenFile {
 
   /// Whether all that is to be published is that the file is empty.
   var isOnlyEmptied: Bool {
-    state.withLock { $0.isDirty && $0.failure == nil && $0.spool?.size == 0 }
-  }
-
-  private func needsPublish(durable: Bool, onlyNew: Bool) -> Bool {
-    state.withLock { state in
-      guard !state.isRemoved, state.spool != nil else { return false }
-      if onlyNew, state.changes == state.tried { return false }
-      return state.changes != state.published || durable && !state.isDurable
-    }
+    state.withLock { $0.isDirty && $0.finalFailure == nil && $0.size == 0 }
   }
 
   private func throwFailure() throws(DFSError) {
-    if let failure = state.withLock({ $0.failure }) { throw failure }
+    if let failure = state.withLock({ $0.finalFailure }) { throw failure }
   }
 
   private func beginPublish(durable: Bool, onlyNew: Bool) -> Work? {
-    guard needsPublish(durable: durable, onlyNew: onlyNew) else { return nil }
-    return state.withLock { state in
-      guard let spool = state.spool else { return nil }
-      state.tried = state.changes
-      state.isPublishing = true
-      return Work(
-        spool: spool, modified: state.modified, changed: state.changed, changes: state.changes,
-        learned: state.learned, isNew: state.changes != state.published)
+    state.withLock { state in
+      guard let (spool, isNew) = state.beginPublish(durable: durable, onlyNew: onlyNew) else {
+        return nil
+      }
+      return Work(spool, isNew: isNew, of: state)
     }
   }
 
   /// The file is gone, and so is what was written to it: as on a local disk.
   private func endRemoved(_ work: Work, byThisMount: Bool) {
-    if byThisMount { return markRemoved() }
-    markLost(target)
-    state.withLock { state in
-      state.published = work.changes
-      state.isDurable = true
-    }
+    if byThisMount { markRemoved() } else { markLost(target) }
+    state.withLock { $0.content = .published(work.spool, .stable) }
   }
 
   private func endPublish(_ inode: Inode, _ work: Work, durable: Bool) {
@@ -145,21 +132,19 @@ extension OpenFile {
     let isPastPages = isDivided || state.withLock { $0.isWrittenPastPages }
     context.nodes.notePages(of: isPastPages ? nil : inode.version?.id, id)
     state.withLock { state in
-      let isOther = state.isLost || inode.id != state.kept ?? id
-      if isOther || state.learned == work.learned { state.learn(inode, as: id) }
+      let old = state.name
+      state.goOn(in: inode.id, own: id)
+      if state.name != old || state.learned == work.learned { state.learn(inode, as: id) }
       state.inode.version = inode.version
       state.inode.modified = inode.modified
-      state.kept = inode.id == id ? nil : inode.id
-      state.isLost = false
       state.base = inode.version
-      state.published = work.changes
-      state.isDurable = durable
+      state.content = .published(work.spool, durable ? .stable : .volatile(nil))
     }
   }
 
   /// One line that says which servers and why.
   private func failed(_ error: DFSError, _ size: UInt64) -> DFSError {
-    state.withLock { $0.lastFailure = error }
+    state.withLock { $0.failPublish(error) }
     context.refusals.log(
       .error, "could not store \(name), \(size) bytes: \(error)",
       metadata: ["inode": "\(id)", "error": "\(error.code.rawValue)"])
@@ -184,10 +169,8 @@ extension OpenFile {
   }
 
   /// Whether no version of this file was ever published: then its entry should not stay.
-  var wasNeverPublished: Bool {
-    state.withLock { $0.base == nil && $0.changes != $0.published && !$0.isRemoved }
-  }
+  var wasNeverPublished: Bool { state.withLock { $0.base == nil && $0.isDirty } }
 
   /// The entry was removed again, since its content could not be stored.
-  func giveUp(_ error: DFSError) { state.withLock { $0.failure = error } }
+  func giveUp(_ error: DFSError) { state.withLock { $0.giveUp(error) } }
 }

@@ -9,63 +9,8 @@ internal import Synchronization
 ///
 /// Invariants:
 /// - Reads come from the spool if there is one, else from `base`.
-/// - `changes` counts the local changes; the file is dirty while they are not all published.
 /// - A spool appears, is truncated and is published only with the lock to itself.
 final class OpenFile: Sendable {
-  struct State: Sendable {
-    /// As last known here, without local changes.
-    var inode: Inode
-    /// How often a change of attributes or names told what the inode is.
-    var learned: UInt64 = 0
-    /// The version that was opened, or published last.
-    var base: Version?
-    var spool: Spool?
-    /// The time of modification to publish.
-    var modified: Timestamp
-    /// The time of the last local change to the content.
-    var changed: Timestamp
-    var changes: UInt64 = 0
-    /// How many of the changes are in `base`.
-    var published: UInt64 = 0
-    /// How many of the changes were last tried to be published.
-    var tried: UInt64 = 0
-    /// The content is just being published; it may be the inode's version already. Also of a file that
-    /// is not dirty: what was published before is brought to stable storage.
-    var isPublishing = false
-    /// Whether what was published is on stable storage.
-    var isDurable = true
-    var handles = 0
-    /// The inode has no name any more: it goes on here only.
-    var isRemoved = false
-    /// Another client removed it: its attributes are here only. What is written becomes a file of its
-    /// own when it is published.
-    var isLost = false
-    /// That file, which it goes on in.
-    var kept: InodeID?
-    /// See `place`.
-    var place: NodeName?
-    /// It never had a name, and may be given one.
-    var isTemporary = false
-    /// It was seen here that the file has no capability (`security.capability`).
-    var lacksCapability = false
-    /// The extended attributes of what has no name.
-    var attributes: [AttributeName: [UInt8]] = [:]
-    /// The file could not be published at all, and its entry was removed again.
-    var failure: DFSError?
-    /// Why it was not published when that was last tried.
-    var lastFailure: DFSError?
-    /// What is not published was put aside for `dfc recover`.
-    var isKept = false
-    /// Some handle writes past the kernel's pages, which are then of no version.
-    var isWrittenPastPages = false
-    /// The versions held at the servers for this file.
-    var held: Set<VersionID> = []
-
-    var isDirty: Bool { changes != published && !isRemoved }
-    /// Its attributes are here only.
-    var isLocal: Bool { isRemoved || isLost }
-  }
-
   let id: InodeID
   let context: FileContext
   /// Other handles of this inode read another version, through the kernel's pages; so these must
@@ -86,13 +31,14 @@ final class OpenFile: Sendable {
   }
 
   /// A file that was just made here: it has an empty content that is still to be published.
-  init(created inode: Inode, context: FileContext) {
+  init(created inode: Inode, as name: Name = .named, context: FileContext) {
     id = inode.id
     self.context = context
     isDivided = false
-    var state = State(inode: inode, modified: inode.modified, changed: inode.changed)
-    state.spool = Spool(budget: context.spools)
-    state.changes = 1
+    var state = State(
+      inode: inode, name: name,
+      content: .changed(Spool(budget: context.spools), .untried, isKept: false),
+      modified: inode.modified, changed: inode.changed)
     state.lacksCapability = true
     self.state = Mutex(state)
   }
@@ -121,7 +67,7 @@ final class OpenFile: Sendable {
   }
 
   /// Bytes that a handle of this file reads.
-  var size: UInt64 { state.withLock { $0.spool?.size ?? $0.base?.size ?? 0 } }
+  var size: UInt64 { state.withLock { $0.size } }
 
   /// The attributes from here alone, for a file without a name.
   var ownAttributes: Attributes { overlay(state.withLock { $0.inode }) }
@@ -132,7 +78,7 @@ final class OpenFile: Sendable {
   func learn(_ inode: Inode, modified: Timestamp?) {
     state.withLock { state in
       // Since then it goes on in another.
-      guard inode.id == state.kept ?? id else { return }
+      guard inode.id == state.continuation ?? id else { return }
       let known = state.inode
       state.learn(inode, as: id)
       state.inode.version = known.version
@@ -154,17 +100,17 @@ final class OpenFile: Sendable {
 
   func markRemoved() {
     state.withLock { state in
-      state.isRemoved = true
+      state.name = .removed
       state.inode.links = 0
     }
   }
 
   // MARK: Removed by others
 
-  var isRemoved: Bool { state.withLock { $0.isRemoved } }
+  var isNameless: Bool { state.withLock { $0.isNameless } }
 
   /// The inode that its content is published to.
-  var target: InodeID { state.withLock { $0.kept } ?? id }
+  var target: InodeID { state.withLock { $0.continuation } ?? id }
 
   /// The name by which the kernel knows the file; or knew it last, or by which it was opened: the
   /// kernel lets go of it before the last of what was written is stored, and others take names away.
@@ -179,16 +125,12 @@ final class OpenFile: Sendable {
   func notePlace(_ place: NodeName) { state.withLock { $0.place = place } }
 
   /// Another client removed an inode, if it is the one that this is published to.
-  func markLost(_ gone: InodeID) {
-    state.withLock { state in
-      guard !state.isRemoved, state.kept ?? id == gone else { return }
-      state.isLost = true
-      state.inode.links = 0
-    }
-  }
+  func markLost(_ gone: InodeID) { state.withLock { $0.lose(gone, own: id) } }
 
   /// The inode is there: that it was removed was told by a server that was behind.
-  func markFound() { state.withLock { if $0.kept == nil { $0.isLost = false } } }
+  func markFound() {
+    state.withLock { if $0.name == .lost(continuedIn: nil) { $0.name = .named } }
+  }
 
   /// The bits of the mode that go when somebody writes: setuid, and setgid of what its group may
   /// execute.
@@ -218,14 +160,5 @@ final class OpenFile: Sendable {
       return state.held
     }
     for version in held { context.service.release(version) }
-  }
-}
-
-extension OpenFile.State {
-  /// - Parameter id: the inode as the kernel knows it, which has no name if another has the content.
-  mutating func learn(_ inode: Inode, as id: InodeID) {
-    self.inode = inode
-    self.inode.id = id
-    if inode.id != id { self.inode.links = 0 }
   }
 }

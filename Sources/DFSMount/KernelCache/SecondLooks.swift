@@ -157,7 +157,7 @@ extension FileSystem {
     of id: InodeID, for caller: Caller, isByHandle: Bool = false, _ cause: DFSError
   ) throws(DFSError) -> Remains {
     if let file = files[id],
-      isByHandle || file.isRemoved || looks.isAskedAgain(id, by: caller)
+      isByHandle || file.isNameless || looks.isAskedAgain(id, by: caller)
         || caller.hasDescriptor(on: id)
     {
       return .open(file)
