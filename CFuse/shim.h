@@ -4,8 +4,6 @@
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 #include <fuse3/fuse_opt.h>
-#include <malloc.h>
-#include <sys/xattr.h>
 #include <errno.h>
 #include <unistd.h>
 

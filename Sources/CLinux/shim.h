@@ -1,6 +1,7 @@
 // What Swift's Glibc module leaves out: extended attributes, syncing one file system, holes in files,
-// files in memory.
+// files in memory, what the allocator keeps.
 #pragma once
+#include <malloc.h>
 #include <sys/xattr.h>
 
 // <unistd.h> and <fcntl.h> declare them for _GNU_SOURCE only, which Swift does not set.

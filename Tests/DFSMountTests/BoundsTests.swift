@@ -124,7 +124,7 @@ extension OnAMount {
     var open: Inode?
     for index in 0..<1000 { open = try await service.create(.root, FileName("\(index)"), new) }
     if let open {
-      _ = fileSystem.files.open(open, since: fileSystem.nodes.mark, context: fileSystem.context)
+      _ = fileSystem.files.open(open, since: fileSystem.kernel.mark, context: fileSystem.context)
     }
     guard case .opened(let opened) = fileSystem.openDirectory(.root) else { return }
     let reply = try await fileSystem.readDirectory(

@@ -69,6 +69,16 @@ import Testing
     }
   }
 
+  /// One folder of the mount translates between libfuse and values, and needs no client for that.
+  @Test(arguments: Repository.sources) func onlyOneFolderSeesLibfuse(_ file: Repository.File) {
+    let imports = Self.imports(of: file)
+    if file.path.hasPrefix("Sources/DFSMount/Fuse/") {
+      #expect(!imports.contains("DFSClient"), "\(file.path) imports DFSClient")
+    } else {
+      #expect(!imports.contains("CFuse"), "\(file.path) imports CFuse")
+    }
+  }
+
   @Test func theRuleBites() {
     let file = Repository.File(
       path: "Sources/DFSMount/A.swift",

@@ -9,15 +9,14 @@ extension FileSystem {
   func attributes(of id: InodeID, handle: UInt64?, _ caller: Caller) async throws -> Reply {
     var attributes = try await currentAttributes(of: id, caller)
     if let handle, let file = try? handles.file(handle).file, file.size != attributes.size {
-      attributes.size = file.size
-      attributes.isPassing = true
-      attributes = told(attributes, of: file)
+      attributes = kernel.told(
+        attributes.sized(file.size), of: file, paged: files.paged(file.id))
     }
     return .attributes(attributes)
   }
 
   func currentAttributes(of id: InodeID, _ caller: Caller) async throws -> Attributes {
-    let mark = mark
+    let mark = kernel.mark
     do {
       let current = try await settled(try await service.inode(id, .pushed), since: mark, caller)
       if id == .root { lastRoot.withLock { $0 = current } }
@@ -112,7 +111,7 @@ extension FileSystem {
       return try await resize(try handles.file(handle).file, to: size, progress)
     }
     try await context.checkWritable()
-    let file = try await openFile(id, caller, progress).file
+    let file = try await openFile(id, caller, progress)
     do {
       try await resize(file, to: size, progress)
     } catch {
@@ -173,5 +172,5 @@ extension FileSystem {
     return .target(link.target)
   }
 
-  func statistics() async throws -> Reply { .space(try await space.report()) }
+  func statistics() async throws -> Reply { .space(SpaceInBlocks(try await space.report())) }
 }

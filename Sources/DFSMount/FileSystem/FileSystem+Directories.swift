@@ -41,19 +41,12 @@ extension FileSystem {
     for place in page.indices {
       guard let name = page[place].entry else { continue }
       let inode = page[place].attributes.inode
-      if let file = files[inode.id] { page[place].attributes = told(file.overlay(inode), of: file) }
+      if let file = files[inode.id] { page[place].attributes = told(inode, of: file) }
       if nodes.otherName(of: inode, than: name) != nil { page[place].entry = nil }
     }
     // Asked last: what changed while open files were looked at may have been closed since.
-    if isOld(listing) { for place in page.indices { page[place].entry = nil } }
+    if kernel.isOld(listing.mark) { for place in page.indices { page[place].entry = nil } }
     return page
-  }
-
-  /// Whether anything may have changed since the directory was read from the front; where changes of
-  /// others are not heard of, anything that was published here.
-  private func isOld(_ listing: DirectoryHandle.Listing) -> Bool {
-    guard let changes = listing.mark.changes else { return listing.mark.published != nodes.mark }
-    return changes != service.changes
   }
 
   /// The smallest item with attributes in an answer to the kernel: fuse_direntplus with a name of
@@ -61,7 +54,7 @@ extension FileSystem {
   static let itemBytes = 160
 
   private func entries(of id: InodeID) async throws -> DirectoryHandle.Listing {
-    let mark = mark
+    let mark = kernel.mark
     let entries = try await service.list(id, .current)
     let directory = try await service.inode(id, .pushed)
     noteAccess(directory)
@@ -82,6 +75,9 @@ extension FileSystem {
     }
     return DirectoryHandle.Listing(items: items, mark: mark)
   }
+
+  /// A change of names is on three servers when its call returns.
+  func syncDirectory() -> Reply { .done }
 
   func releaseDirectory(_ handle: UInt64) -> Reply {
     handles.removeDirectory(handle)

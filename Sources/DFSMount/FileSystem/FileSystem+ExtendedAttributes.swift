@@ -5,29 +5,39 @@ internal import Synchronization
 
 /// Extended attributes: those that are kept with an inode, and those that the mount answers itself.
 extension FileSystem {
+  /// - Parameter limit: bytes that the caller takes; 0 asks for the length only.
   func extendedAttribute(
     of id: InodeID, _ name: [UInt8], limit: Int, _ caller: Caller
   ) async throws -> Reply {
     if let answer = try await Telling(name)?.answer(id, self) {
-      return .value(Array(answer.utf8), limit: limit)
+      return try Self.reply(Array(answer.utf8), limit: limit)
     }
     let name = try AttributeName(kept: name)
     guard name.isShown(to: caller), let value = try await attributes(of: id, caller)[name] else {
       if name.isCapability { files[id]?.state.withLock { $0.lacksCapability = true } }
       throw DFSError(.noAttribute, "inode \(id) has no attribute '\(name)'")
     }
-    return .value(value, limit: limit)
+    return try Self.reply(value, limit: limit)
   }
 
   func extendedAttributes(of id: InodeID, limit: Int, _ caller: Caller) async throws -> Reply {
     let names = try await attributes(of: id, caller).keys.filter { $0.isShown(to: caller) }.sorted()
-    return .value(names.flatMap { $0.bytes + [0] }, limit: limit)
+    return try Self.reply(names.flatMap { $0.bytes + [0] }, limit: limit)
   }
 
+  private static func reply(_ value: [UInt8], limit: Int) throws(DFSError) -> Reply {
+    if limit == 0 { return .valueLength(value.count) }
+    guard value.count <= limit else {
+      throw DFSError(.outOfRange, "\(value.count) bytes do not fit in \(limit)")
+    }
+    return .value(value)
+  }
+
+  /// - Parameter flags: of setxattr(2).
   func setExtendedAttribute(
-    of id: InodeID, _ name: [UInt8], _ value: [UInt8], _ mode: AttributeSetMode, _ caller: Caller
+    of id: InodeID, _ name: [UInt8], _ value: [UInt8], flags: Int32, _ caller: Caller
   ) async throws -> Reply {
-    let name = try AttributeName(settable: name)
+    let (name, mode) = (try AttributeName(settable: name), AttributeSetMode(flags: flags))
     if name.isCapability { files[id]?.state.withLock { $0.lacksCapability = false } }
     if let file = nameless(id) {
       try file.setAttribute(name, value, mode)
@@ -59,8 +69,15 @@ extension FileSystem {
     return .done
   }
 
-  /// Whether the kernel, which asks before each write whether the file has a capability that the
-  /// write must take away, can be answered without asking: it is open here, and had none.
+  /// Before each write the kernel asks whether the file has a capability that the write must take away.
+  /// - Throws: `noAttribute` if it is known here that there is none, so that nobody need be asked.
+  func checkCapabilityNow(of id: InodeID, _ name: [UInt8]) throws(DFSError) {
+    if name == AttributeName.capability, lacksCapability(id) { throw Self.noCapability }
+  }
+
+  private static let noCapability = DFSError(.noAttribute, "the open file has no capability")
+
+  /// Whether the file is open here, and had no capability.
   func lacksCapability(_ id: InodeID) -> Bool {
     files[id]?.state.withLock { $0.lacksCapability } ?? false
   }
@@ -183,11 +200,24 @@ extension AttributeName {
     try self.init(kept: name)
   }
 
-  fileprivate var isCapability: Bool { bytes == Array("security.capability".utf8) }
+  fileprivate static let capability = Array("security.capability".utf8)
+
+  fileprivate var isCapability: Bool { bytes == Self.capability }
 
   /// As on a local disk, `trusted.` is for the administrator (xattr(7)); the kernel sees to that for
   /// single attributes, but not in lists.
   fileprivate func isShown(to caller: Caller) -> Bool {
     caller.user == 0 || !bytes.starts(with: "trusted.".utf8)
+  }
+}
+
+extension AttributeSetMode {
+  /// From the flags of setxattr(2).
+  fileprivate init(flags: Int32) {
+    switch flags {
+    case 1: self = .create
+    case 2: self = .replace
+    default: self = .set
+    }
   }
 }

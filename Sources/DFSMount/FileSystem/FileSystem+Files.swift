@@ -14,8 +14,8 @@ extension FileSystem {
   ) async throws -> Reply {
     let writes = flags & O_ACCMODE != O_RDONLY
     if writes { try await context.checkWritable() }
-    if flags & (O_WRONLY | O_TRUNC) == 0, !nodes.hasPages(id) { service.expectReading(id) }
-    let (file, isDivided) = try await openFile(id, caller, progress)
+    if flags & (O_WRONLY | O_TRUNC) == 0, !kernel.mayReadPages(of: id) { service.expectReading(id) }
+    let file = try await openFile(id, caller, progress)
     if flags & O_TRUNC != 0 {
       do {
         try await file.truncate(to: 0, isChange: true, progress: progress)
@@ -24,31 +24,21 @@ extension FileSystem {
         throw error
       }
     }
-    return .opened(opened(file, flags: flags, isDivided: isDivided))
+    return .opened(opened(file, flags: flags))
   }
 
-  /// With O_APPEND the kernel puts what is written into its pages where it believes the end to be,
-  /// without asking; that may be the end of another version, so the pages of a file that was not made
-  /// just now are not used.
-  func opened(_ file: OpenFile, flags: Int32, isDivided: Bool) -> Opened {
-    // Of what is read from the kernel's pages nothing is heard here.
-    let asksAll = isDivided || flags & O_ACCMODE != O_WRONLY && isAccessDue(file)
-    let version = asksAll ? nil : file.state.withLock { $0.base?.id }
-    let appends = flags & O_APPEND != 0 && flags & O_ACCMODE != O_RDONLY
-    let appendsPastPages = appends && !file.isNew
-    if appendsPastPages { file.noteWritesPastPages() }
-    let isPastPages = isDivided || appendsPastPages
-    let handle = handles.add(FileHandle(file, flags: flags, isPastPages: isPastPages))
-    return Opened(
-      handle: handle, keepCache: nodes.keepsPages(of: version, file.id),
-      isDirect: isPastPages)
+  func opened(_ file: OpenFile, flags: Int32) -> Opened {
+    let pages = kernel.pages(
+      of: file, flags: flags, hearsReads: flags & O_ACCMODE != O_WRONLY && isAccessDue(file))
+    let handle = handles.add(FileHandle(file, flags: flags, isPastPages: pages.arePassed))
+    return Opened(handle: handle, keepCache: pages.areKept, isDirect: pages.arePassed)
   }
 
   /// The open file of an inode as it is now, with one more handle; of one that is gone, as the call
   /// found it by its name, or as it is open here.
   func openFile(
     _ id: InodeID, _ caller: Caller, _ progress: @escaping @Sendable () -> Void
-  ) async throws -> (file: OpenFile, isDivided: Bool) {
+  ) async throws -> OpenFile {
     do {
       return try await open(id, progress) { try await current(id) }
     } catch let error as DFSError where error.isAbsence {
@@ -59,9 +49,9 @@ extension FileSystem {
   /// Opens what is answered; asked again as long as the file is just being published here.
   private func open(
     _ id: InodeID, _ progress: @escaping @Sendable () -> Void, asking: () async throws -> Inode
-  ) async throws -> (file: OpenFile, isDivided: Bool) {
+  ) async throws -> OpenFile {
     while true {
-      let mark = nodes.mark
+      let mark = kernel.mark
       let inode = try await asking()
       guard inode.kind != .directory else { throw DFSError(.isDirectory, "it is a directory") }
       files[id]?.markFound()
@@ -89,9 +79,9 @@ extension FileSystem {
   /// The open file of an inode that the kernel's name does not mean any more.
   private func openGone(
     _ id: InodeID, _ caller: Caller, _ error: DFSError, _ progress: @escaping @Sendable () -> Void
-  ) async throws -> (file: OpenFile, isDivided: Bool) {
+  ) async throws -> OpenFile {
     // A file without a name may be opened again through /proc.
-    if let file = files.reopen(id, if: \.isNameless) { return (file, file.isDivided) }
+    if let file = files.reopen(id, if: \.isNameless) { return file }
     guard looks.isAskedAgain(id, by: caller) else { throw stale(id, caller, error) }
     do {
       // It has another name only.
@@ -100,15 +90,15 @@ extension FileSystem {
       files[id]?.markLost(id)
     }
     while true {
-      if let file = files.reopen(id, if: { _ in true }) { return (file, file.isDivided) }
+      if let file = files.reopen(id, if: { _ in true }) { return file }
       guard let found = looks.found(id, by: caller) else { throw stale(id, caller, error) }
       // Whatever was published here since it was found went with it.
-      guard let opened = files.open(found.inode, since: nodes.mark, context: context) else {
+      guard let opened = files.open(found.inode, since: kernel.mark, context: context) else {
         continue
       }
-      opened.file.markLost(id)
-      guard await isHeld(opened.file) else {
-        await close(opened.file)
+      opened.markLost(id)
+      guard await isHeld(opened) else {
+        await close(opened)
         throw stale(id, caller, error)
       }
       return opened
@@ -133,7 +123,7 @@ extension FileSystem {
     let new = NewInode(kind: .regular, mode: mode, caller)
     while true {
       try Task.checkCancellation()
-      let mark = mark
+      let mark = kernel.mark
       do {
         let inode = try await within(parent, for: caller) {
           try await service.create(parent, name, try await inheriting(parent, new))
@@ -142,7 +132,7 @@ extension FileSystem {
         file.notePlace(NodeName(parent: parent, name: name))
         files.add(created: file)
         let entry = await made(parent, name, inode, since: mark, caller)
-        return .created(entry, opened(file, flags: flags, isDivided: false))
+        return .created(entry, opened(file, flags: flags))
       } catch let error as DFSError where error.code == .exists && flags & O_EXCL == 0 {
         let place = NodeName(parent: parent, name: name)
         if let reply = try await openExisting(place, flags: flags, caller, progress) {
@@ -157,7 +147,7 @@ extension FileSystem {
   private func openExisting(
     _ place: NodeName, flags: Int32, _ caller: Caller, _ progress: @escaping @Sendable () -> Void
   ) async throws -> Reply? {
-    let mark = mark
+    let mark = kernel.mark
     let found: Inode
     do {
       found = try await service.lookup(place.parent, place.name, .current)
@@ -174,7 +164,7 @@ extension FileSystem {
       if let lost { return .renamed(from: lost) }
       throw stale(found.id, caller, DFSError(.exists, "'\(place.name)' was made, and is in use"))
     }
-    guard let (file, isDivided) = files.open(found, since: mark.published, context: context) else {
+    guard let file = files.open(found, since: mark, context: context) else {
       try await untilPublished(found.id, progress)
       return nil
     }
@@ -189,8 +179,8 @@ extension FileSystem {
     }
     var entry = await made(place.parent, place.name, found, since: mark, caller)
     entry.lost = lost
-    entry.isPassing = isKnown
-    return .created(entry, opened(file, flags: flags, isDivided: isDivided))
+    entry.isForThisCall = isKnown
+    return .created(entry, opened(file, flags: flags))
   }
 
   // MARK: Reading and writing
@@ -211,6 +201,15 @@ extension FileSystem {
     return .data(try await file.read(base, at: offset, count: count))
   }
 
+  /// The same without waiting, if the content is local.
+  func readNow(_ handle: UInt64, at offset: UInt64, count: Int) throws(DFSError) -> Reply? {
+    let file = try handles.file(handle).file
+    guard let bytes = try file.readNow(at: offset, count: count) else { return nil }
+    noteAccess(file)
+    return .data([bytes[...]])
+  }
+
+  /// - Parameter isWriteback: the kernel writes from its pages, which it does not where the file ends.
   func write(
     _ handle: UInt64, _ bytes: [UInt8], at offset: UInt64, isWriteback: Bool, _ caller: Caller,
     progress: @escaping @Sendable () -> Void
@@ -219,6 +218,20 @@ extension FileSystem {
     if !isWriteback, mustClear(handle, caller) { try await clearPrivileges(handle.file, caller) }
     let place = handle.appends && !isWriteback ? nil : offset
     return .written(try await handle.file.write(bytes, at: place, progress: progress))
+  }
+
+  /// The same without waiting and without a copy of the bytes, if there is a spool: not if the old
+  /// version must be fetched first, or the file is just being published.
+  /// - Returns: also what is still to be hashed.
+  func writeNow(
+    _ handle: UInt64, _ bytes: UnsafeRawBufferPointer, at offset: UInt64, isWriteback: Bool,
+    _ caller: Caller
+  ) throws(DFSError) -> (reply: Reply, unhashed: Spool.Unhashed?)? {
+    let handle = try handles.file(handle)
+    guard isWriteback || !mustClear(handle, caller) else { return nil }
+    let place = handle.appends && !isWriteback ? nil : offset
+    guard let (count, unhashed) = try handle.file.writeNow(bytes, at: place) else { return nil }
+    return (.written(count), unhashed)
   }
 
   // MARK: Closing

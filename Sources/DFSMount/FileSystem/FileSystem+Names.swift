@@ -10,13 +10,13 @@ extension FileSystem {
   func lookup(_ parent: InodeID, _ name: FileName, _ caller: Caller) async throws -> Reply {
     let place = NodeName(parent: parent, name: name)
     let isSecond = looks.isSecond(caller)
-    var mark = mark
+    var mark = kernel.mark
     var inode = try await within(parent, for: caller) {
       try await service.lookup(parent, name, isSecond ? .current : .pushedIfThere)
     }
     if !isSecond, nodes.otherName(of: inode, than: place) != nil {
       // What is cached here may be old: it is asked for anew.
-      mark = self.mark
+      mark = kernel.mark
       inode = try await service.lookup(parent, name, .current)
     }
     let lost = lostName(of: inode, foundAs: place)
@@ -32,7 +32,7 @@ extension FileSystem {
     looks.note(.init(name: place, inode: inode), by: caller)
     var entry = try await entry(parent, name, inode, since: mark, caller)
     entry.lost = lost
-    entry.isPassing = true
+    entry.isForThisCall = true
     return .entry(entry)
   }
 
@@ -90,7 +90,7 @@ extension FileSystem {
   private func make(
     _ parent: InodeID, _ name: FileName, _ new: NewInode, _ caller: Caller
   ) async throws -> Reply {
-    let mark = mark
+    let mark = kernel.mark
     let inode = try await within(parent, for: caller) {
       try await service.create(parent, name, try await inheriting(parent, new))
     }
@@ -117,7 +117,7 @@ extension FileSystem {
     _ id: InodeID, to parent: InodeID, _ name: FileName, _ caller: Caller,
     progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
-    let mark = mark
+    let mark = kernel.mark
     if let file = files[id], file.state.withLock({ $0.name == .temporary }) {
       let inode = try await file.publish(as: name, in: parent, progress: progress)
       return .entry(await made(parent, name, inode, since: mark, caller))

@@ -30,10 +30,13 @@ extension FileSystem {
   /// Bytes that one call copies at most; who asked comes again.
   private static let copyBytes: UInt64 = 256 << 20
 
+  /// - Parameter flags: of fallocate(2).
   func allocate(
-    _ handle: UInt64, _ mode: AllocationMode, _ range: Range<UInt64>,
+    _ handle: UInt64, flags: Int32, at offset: Int, count: Int,
     progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
+    let mode = try AllocationMode(flags: flags)
+    let range = try Range(offset: offset, count: count)
     let file = try handles.file(handle).file
     switch mode {
     case .allocate(let grows):
@@ -60,10 +63,14 @@ extension FileSystem {
       .noSpace, "\(end - size) bytes are asked for; the servers have room for \(report.available)")
   }
 
-  /// - Parameter sought: SEEK_DATA or SEEK_HOLE.
-  func seek(_ handle: UInt64, _ offset: UInt64, _ sought: SpoolFile.Sought) async throws -> Reply {
+  /// - Parameter whence: of lseek(2).
+  func seek(_ handle: UInt64, _ offset: Int, whence: Int32) async throws -> Reply {
+    guard let sought = SpoolFile.Sought(whence: whence), offset >= 0 else {
+      throw DFSError(.invalidArgument, "lseek from \(whence) to \(offset)")
+    }
     let file = try handles.file(handle).file
-    return .position(try await file.seek(offset, sought, isExact: await hasAllPages(of: file)))
+    let isExact = await hasAllPages(of: file)
+    return .position(try await file.seek(UInt64(offset), sought, isExact: isExact))
   }
 
   /// Whether no process can have written to the kernel's pages of a file what the kernel has not
@@ -77,14 +84,45 @@ extension FileSystem {
     return isMapped == false
   }
 
+  /// - Parameter flags: of copy_file_range(2).
   func copy(
-    _ source: UInt64, at start: UInt64, to target: UInt64, at offset: UInt64, count: UInt64,
-    progress: @escaping @Sendable () -> Void
+    _ source: UInt64, at start: Int, to target: UInt64, at offset: Int, count: Int,
+    flags: Int32, progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
+    guard flags == 0 else {
+      throw DFSError(.invalidArgument, "copy_file_range with the flags \(flags)")
+    }
+    let from = try Range(offset: start, count: count)
+    let to = try Range(offset: offset, count: count)
     let (source, target) = (try handles.file(source).file, try handles.file(target).file)
     let copied = try await target.copy(
-      from: source, at: start, to: offset, count: min(count, Self.copyBytes), progress: progress)
+      from: source, at: from.lowerBound, to: to.lowerBound,
+      count: min(UInt64(count), Self.copyBytes), progress: progress)
     return .written(Int(copied))
+  }
+}
+
+extension SpoolFile.Sought {
+  /// SEEK_DATA and SEEK_HOLE, which Swift does not import; the kernel does the others.
+  fileprivate init?(whence: Int32) {
+    switch whence {
+    case 3: self = .data
+    case 4: self = .hole
+    default: return nil
+    }
+  }
+}
+
+extension Range<UInt64> {
+  fileprivate init(offset: Int, count: Int) throws(DFSError) {
+    guard offset >= 0, count >= 0 else {
+      throw DFSError(.invalidArgument, "a range of \(count) bytes at \(offset)")
+    }
+    let (end, overflow) = UInt64(offset).addingReportingOverflow(UInt64(count))
+    guard !overflow, end <= UInt64(Int64.max) else {
+      throw DFSError(.fileTooLarge, "a range that ends beyond every file")
+    }
+    self = UInt64(offset)..<end
   }
 }
 

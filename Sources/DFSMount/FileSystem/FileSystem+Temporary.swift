@@ -19,6 +19,6 @@ extension FileSystem {
     files.add(created: file)
     return .created(
       Entry(name: nil, attributes: file.ownAttributes),
-      opened(file, flags: flags, isDivided: false))
+      opened(file, flags: flags))
   }
 }

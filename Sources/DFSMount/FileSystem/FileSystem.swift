@@ -9,7 +9,7 @@ internal import Synchronization
 final class FileSystem: Sendable {
   let service: any FileService
   let context: FileContext
-  let nodes = NodeTable()
+  let kernel: KernelCache
   let files = OpenFileTable()
   let handles = HandleTable()
   let looks = SecondLooks()
@@ -45,8 +45,9 @@ final class FileSystem: Sendable {
     space = SpaceCache(service)
     allowsOthers = configuration.options.allowOther
     movesAccessTimes = configuration.options.movesAccessTimes
+    kernel = KernelCache(configuration.options) { service.changes }
     context = FileContext(
-      service: service, nodes: nodes,
+      service: service, kernel: kernel,
       spools: SpoolBudget(
         directory: configuration.cacheDirectory, diskLimit: configuration.spoolBytes,
         memoryPerFile: configuration.spoolMemoryBytes,
@@ -55,50 +56,33 @@ final class FileSystem: Sendable {
       patience: ServerState.patience(within: .seconds(configuration.callTimeoutSeconds)))
   }
 
-  /// A moment, before an inode is asked for.
-  struct Mark: Sendable {
-    /// Of `NodeTable`.
-    let published: UInt64
-    /// Of `FileService`.
-    let changes: UInt64?
-  }
-
-  var mark: Mark { Mark(published: nodes.mark, changes: service.changes) }
+  /// What the kernel knows.
+  var nodes: NodeTable { kernel.nodes }
 
   /// The attributes of an inode that was asked for at `mark`, with what its open file has.
-  func attributes(_ inode: Inode, since mark: Mark) -> Attributes {
-    guard let file = files[inode.id] else {
-      var attributes = withAccess(Attributes(inode))
-      // Reading moves times of access though nothing is changed yet.
-      attributes.knownAt = movesAccessTimes ? nil : mark.changes
-      return attributes
-    }
-    return withAccess(told(file.overlay(inode), of: file))
+  func attributes(_ inode: Inode, since mark: KernelCache.Mark) -> Attributes {
+    withAccess(
+      files[inode.id].map { told(inode, of: $0) } ?? kernel.attributes(inode, since: mark))
   }
 
   /// The same, as they were at one moment after `mark`: the inode may be from before a publish, and the
-  /// open file from after it, or closed. The kernel drops an answer that a write of its own overtook;
-  /// it cannot know of one that was older than a write when it was asked for.
+  /// open file from after it, or closed.
   func settled(
-    _ inode: Inode, since mark: Mark, _ caller: Caller
+    _ inode: Inode, since mark: KernelCache.Mark, _ caller: Caller
   ) async throws -> Attributes {
     let attributes = attributes(inode, since: mark)
-    guard nodes.wasPublished(inode.id, since: mark.published) else { return attributes }
+    guard kernel.isOvertaken(inode.id, since: mark) else { return attributes }
     return try await currentAttributes(of: inode.id, caller)
   }
 
-  /// Attributes as the kernel may be told them: with the size of the version whose bytes are in its
-  /// pages, as long as that is open.
-  func told(_ attributes: Attributes, of file: OpenFile) -> Attributes {
-    guard let paged = files.paged(file.id), paged !== file, !file.isDirty else { return attributes }
-    var attributes = attributes
-    attributes.size = paged.size
-    attributes.isPassing = true
-    return attributes
+  /// The attributes of an inode that is open here, as the kernel may be told them.
+  func told(_ inode: Inode, of file: OpenFile) -> Attributes {
+    kernel.told(file.overlay(inode), of: file, paged: files.paged(file.id))
   }
 
   func entry(
-    _ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: Mark, _ caller: Caller
+    _ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: KernelCache.Mark,
+    _ caller: Caller
   ) async throws -> Entry {
     Entry(
       name: NodeName(parent: parent, name: name),
@@ -107,7 +91,8 @@ final class FileSystem: Sendable {
 
   /// The entry of an inode that was just made, or that a change gave another name.
   func made(
-    _ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: Mark, _ caller: Caller
+    _ parent: InodeID, _ name: FileName, _ inode: Inode, since mark: KernelCache.Mark,
+    _ caller: Caller
   ) async -> Entry {
     Entry(
       name: NodeName(parent: parent, name: name),
@@ -115,38 +100,7 @@ final class FileSystem: Sendable {
         ?? attributes(inode, since: mark))
   }
 
-  // MARK: The kernel's counts; called by who delivers the answer
-
-  /// Notes what the kernel will know when it has this answer.
-  func willDeliver(_ reply: Reply) {
-    switch reply {
-    case .entry(let entry), .created(let entry, _):
-      nodes.remember(entry.attributes.inode.id, as: entry.name)
-    default: break
-    }
-  }
-
-  /// The kernel did not take the answer: it was killed, or answered otherwise, before.
-  func wasNotDelivered(_ reply: Reply, counted: Bool) {
-    switch reply {
-    case .entry(let entry) where counted: nodes.forget(entry.attributes.inode.id, 1)
-    case .created(let entry, let opened):
-      if counted { nodes.forget(entry.attributes.inode.id, 1) }
-      closeUndelivered(opened)
-    case .opened(let opened): closeUndelivered(opened)
-    default: break
-    }
-  }
-
-  private func closeUndelivered(_ opened: Opened) {
-    handles.removeDirectory(opened.handle)
-    closing.withLock { $0 += 1 }
-    Task {
-      await self.release(opened.handle) {}
-      closing.withLock { $0 -= 1 }
-    }
-  }
-
+  /// The kernel has let go of an inode that it was told so often.
   func forget(_ id: InodeID, _ count: UInt64) {
     if nodes.forget(id, count) { service.forget(id) }
   }

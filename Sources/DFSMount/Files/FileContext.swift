@@ -5,7 +5,7 @@ internal import Logging
 /// What the open files of one mount share.
 struct FileContext: Sendable {
   let service: any FileService
-  let nodes: NodeTable
+  let kernel: KernelCache
   let spools: SpoolBudget
   let writes: WritePolicy
   /// The name of this machine.
@@ -17,11 +17,11 @@ struct FileContext: Sendable {
   var patience = Duration.zero
 
   init(
-    service: any FileService, nodes: NodeTable, spools: SpoolBudget, writes: WritePolicy,
+    service: any FileService, kernel: KernelCache, spools: SpoolBudget, writes: WritePolicy,
     host: String, logger: Logger, patience: Duration = .zero
   ) {
     self.service = service
-    self.nodes = nodes
+    self.kernel = kernel
     self.spools = spools
     self.writes = writes
     self.host = host
@@ -29,6 +29,9 @@ struct FileContext: Sendable {
     self.patience = patience
     refusals = RefusalLog(logger)
   }
+
+  /// What the kernel knows.
+  var nodes: NodeTable { kernel.nodes }
 
   /// Refuses a write at its begin where it could only fail at its end: with `writes = all` every
   /// server must be up.

@@ -29,15 +29,8 @@ extension OpenFile {
     return pieces
   }
 
-  /// The kernel reads a version through its pages. Once something was written there, the pages are
-  /// of no version: a read that was under way then must not say otherwise.
   func noteReading(_ version: Version) {
-    guard !isDivided else { return }
-    state.withLock { state in
-      if state.spool == nil, !state.isWrittenPastPages {
-        context.nodes.notePages(of: version.id, id)
-      }
-    }
+    state.withLock { context.kernel.noteReading(version.id, of: $0, id) }
   }
 
   // MARK: Writing
@@ -92,9 +85,7 @@ extension OpenFile {
   }
 
   func changed() {
-    // Written through the kernel's pages, which are of no version until this is published; should
-    // that fail, the next open must not take them for the old one.
-    context.nodes.notePages(of: nil, id)
+    context.kernel.noteChange(of: id)
     state.withLock { state in
       state.noteChange()
       state.modified = .now

@@ -127,10 +127,8 @@ extension OpenFile {
       context.logger.warning(
         "another client removed \(name): what was written is kept beside it, as a conflict")
     }
-    context.nodes.notePublished(id)
-    if inode.id != id { context.nodes.notePublished(inode.id) }
-    let isPastPages = isDivided || state.withLock { $0.isWrittenPastPages }
-    context.nodes.notePages(of: isPastPages ? nil : inode.version?.id, id)
+    context.kernel.notePublished(
+      inode.version?.id, id, target: inode.id, state.withLock { $0.pages })
     state.withLock { state in
       let old = state.name
       state.goOn(in: inode.id, own: id)

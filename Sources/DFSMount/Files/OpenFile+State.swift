@@ -35,6 +35,8 @@ extension OpenFile {
     var base: Version?
     var name = Name.named
     var content = Content.opened
+    /// How its handles use the kernel's pages.
+    var pages = PageUse.through
     /// The time of modification to publish.
     var modified: Timestamp
     /// The time of the last local change to the content.
@@ -46,8 +48,6 @@ extension OpenFile {
     var lacksCapability = false
     /// The extended attributes of what has no name.
     var attributes: [AttributeName: [UInt8]] = [:]
-    /// Some handle writes past the kernel's pages, which are then of no version.
-    var isWrittenPastPages = false
     /// The versions held at the servers for this file.
     var held: Set<VersionID> = []
   }
@@ -131,6 +131,9 @@ extension OpenFile.State {
 
   /// Bytes that a handle reads.
   var size: UInt64 { spool?.size ?? base?.size ?? 0 }
+
+  /// Whether it was made here and nothing of it is published: the kernel knows its size.
+  var isNew: Bool { base == nil && spool != nil }
 
   /// It has changes that are to be published.
   var isDirty: Bool {

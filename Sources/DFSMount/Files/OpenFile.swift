@@ -13,20 +13,16 @@ internal import Synchronization
 final class OpenFile: Sendable {
   let id: InodeID
   let context: FileContext
-  /// Other handles of this inode read another version, through the kernel's pages; so these must
-  /// not use them.
-  let isDivided: Bool
   let lock = AsyncLock()
   let state: Mutex<State>
 
-  init(_ inode: Inode, context: FileContext, isDivided: Bool) {
+  init(_ inode: Inode, context: FileContext, pages: PageUse) {
     id = inode.id
     self.context = context
-    self.isDivided = isDivided
     state = Mutex(
       State(
-        inode: inode, base: inode.version, modified: inode.modified, changed: inode.changed,
-        place: context.nodes.name(of: inode.id)))
+        inode: inode, base: inode.version, pages: pages, modified: inode.modified,
+        changed: inode.changed, place: context.nodes.name(of: inode.id)))
     if let version = inode.version { hold(version.id) }
   }
 
@@ -34,7 +30,6 @@ final class OpenFile: Sendable {
   init(created inode: Inode, as name: Name = .named, context: FileContext) {
     id = inode.id
     self.context = context
-    isDivided = false
     var state = State(
       inode: inode, name: name,
       content: .changed(Spool(budget: context.spools), .untried, isKept: false),
@@ -55,7 +50,7 @@ final class OpenFile: Sendable {
     state.withLock { state in
       var attributes = Attributes(inode)
       let isOther = state.base?.id != inode.version?.id
-      attributes.isPassing = !state.isDirty && (isDivided || isOther)
+      attributes.lifetime = context.kernel.lifetime(of: state, isOther: isOther)
       // The kernel has one size for the file, and cuts or fills up with it what handles read.
       if isOther { attributes.size = state.base?.size ?? 0 }
       guard state.isDirty || state.isLocal, let spool = state.spool else { return attributes }
@@ -138,13 +133,6 @@ final class OpenFile: Sendable {
     let mode = state.withLock { $0.inode.mode }
     return mode & UInt32(S_ISUID) | (mode & UInt32(S_IXGRP) == 0 ? 0 : mode & UInt32(S_ISGID))
   }
-
-  // MARK: The kernel's pages
-
-  /// Whether it was made here and nothing of it is published: the kernel knows its size.
-  var isNew: Bool { state.withLock { $0.base == nil && $0.spool != nil } }
-
-  func noteWritesPastPages() { state.withLock { $0.isWrittenPastPages = true } }
 
   // MARK: Holding
 

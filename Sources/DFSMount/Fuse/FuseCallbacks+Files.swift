@@ -1,5 +1,4 @@
 internal import CFuse
-internal import DFSClient
 internal import DFSCore
 internal import Glibc
 
@@ -10,7 +9,7 @@ extension FuseCallbacks {
       guard let flags = info?.pointee.flags else { return }
       if dfs_asks_for_tmpfile(flags) != 0 {
         FuseCallbacks.serve(
-          request, "tmpfile", .change, about: .inode(InodeID(parent))
+          request, .tmpfile, about: .inode(InodeID(parent))
         ) { files, request in
           try await files.createTemporary(
             InodeID(parent), mode: mode, flags: flags, request.caller)
@@ -19,7 +18,7 @@ extension FuseCallbacks {
       }
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(
-        request, "create", .change, about: .name(InodeID(parent), name)
+        request, .create, about: .name(InodeID(parent), name)
       ) { files, request in
         try await files.create(
           InodeID(parent), name.get(), mode: mode, flags: flags, request.caller
@@ -28,8 +27,8 @@ extension FuseCallbacks {
     }
     table.open = { request, id, info in
       guard let flags = info?.pointee.flags else { return }
-      let kind = flags & (O_ACCMODE | O_TRUNC) == O_RDONLY ? FuseRequest.Kind.query : .change
-      FuseCallbacks.serve(request, "open", kind, about: .inode(InodeID(id))) { files, request in
+      FuseCallbacks.serve(request, .opening(flags: flags), about: .inode(InodeID(id))) {
+        files, request in
         try await files.open(InodeID(id), flags: flags, request.caller) { request.extend() }
       }
     }
@@ -46,74 +45,57 @@ extension FuseCallbacks {
     }
     table.flush = { request, _, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "close", .store, about: .handle(handle, of: nil)) {
+      FuseCallbacks.serve(request, .close, about: .handle(handle, of: nil)) {
         files, request in
         try await files.flush(handle, request.caller) { request.extend() }
       }
     }
     table.fsync = { request, _, _, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "fsync", .store, about: .handle(handle, of: nil)) {
+      FuseCallbacks.serve(request, .fsync, about: .handle(handle, of: nil)) {
         files, request in
         try await files.sync(handle) { request.extend() }
       }
     }
     table.release = { request, _, info in
       guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, "release", .end) { files, request in
+      FuseCallbacks.serve(request, .release) { files, request in
         await files.release(handle) { request.extend() }
       }
     }
   }
 
-  /// Content that is local is answered on this thread.
   private static func read(_ request: fuse_req_t?, _ handle: UInt64, _ offset: UInt64, _ size: Int)
   {
-    guard let request, let session = session(request) else { return }
-    do throws(DFSError) {
-      let file = try session.fileSystem.handles.file(handle).file
-      if let bytes = try file.readNow(at: offset, count: size) {
-        session.fileSystem.noteAccess(file)
-        _ = session.answers.send(.data([bytes[...]]), to: RawRequest(pointer: request))
-        return
-      }
-    } catch {
-      let number = error.errno(isChange: false)
-      session.note(error, number, isChange: false, "read", .handle(handle, of: nil))
-      fuse_reply_err(request, number)
-      return
+    let subject = KernelRequest.Subject.handle(handle, of: nil)
+    let isAnswered = answerNow(request, .read, about: subject) { files, _ throws(DFSError) in
+      try files.readNow(handle, at: offset, count: size)
     }
-    session.serve(request, "read", .query, about: .handle(handle, of: nil)) { files, _ in
+    if isAnswered { return }
+    serve(request, .read, about: subject) { files, _ in
       try await files.read(handle, at: offset, count: size)
     }
   }
 
-  /// A write to a spool is done and answered on this thread, and hashed after the answer; only if
-  /// the old version must be fetched first, or the file is just being published, is it copied.
+  /// What is written on this thread is hashed after the answer; only for other threads is it copied.
   private static func write(
     _ request: fuse_req_t?, _ id: InodeID, _ handle: UInt64, _ bytes: UnsafeRawBufferPointer,
     _ offset: UInt64, isWriteback: Bool
   ) {
-    guard let request, let session = session(request) else { return }
-    do throws(DFSError) {
-      let opened = try session.fileSystem.handles.file(handle)
-      let place = opened.appends && !isWriteback ? nil : offset
-      let clears =
-        !isWriteback
-        && session.fileSystem.mustClear(opened, RawRequest(pointer: request).caller)
-      if !clears, let written = try opened.file.writeNow(bytes, at: place) {
-        fuse_reply_write(request, written.count)
-        written.unhashed?.hash(bytes)
-        return
-      }
-    } catch {
-      let number = error.errno(isChange: true)
-      session.note(error, number, isChange: true, "write", .handle(handle, of: nil))
-      fuse_reply_err(request, number)
+    let subject = KernelRequest.Subject.handle(handle, of: id)
+    var unhashed: Spool.Unhashed?
+    let isAnswered = answerNow(request, .write, about: subject) { files, raw throws(DFSError) in
+      let written = try files.writeNow(
+        handle, bytes, at: offset, isWriteback: isWriteback, raw.caller)
+      unhashed = written?.unhashed
+      return written?.reply
+    }
+    if isAnswered {
+      unhashed?.hash(bytes)
       return
     }
     let copy = Array(bytes)
-    session.serve(request, "write", .change, about: .handle(handle, of: id)) { files, request in
+    serve(request, .write, about: subject) { files, request in
       try await files.write(
         handle, copy, at: offset, isWriteback: isWriteback, request.caller
       ) { request.extend() }

@@ -1,10 +1,9 @@
 internal import CFuse
-internal import DFSClient
 internal import DFSCore
 internal import Glibc
 
 /// libfuse's table of operations: each entry copies its arguments, for they live only as long as
-/// the call, and hands them to `FuseSession.serve`. What is absent is answered by libfuse or the
+/// the call, and hands them to `KernelRequests.serve`. What is absent is answered by libfuse or the
 /// kernel itself (locks are the kernel's, local to the mount).
 enum FuseCallbacks {
   static var table: fuse_lowlevel_ops {
@@ -27,7 +26,7 @@ enum FuseCallbacks {
     connection.max_readahead = 1 << 20
     connection.max_background = 64
     connection.time_gran = 1
-    // The mount says itself when pages are old: at open, and when servers push.
+    // `KernelCache` says when pages are old, at open.
     connection.want &= ~UInt32(FUSE_CAP_AUTO_INVAL_DATA)
     let wanted =
       UInt32(FUSE_CAP_EXPLICIT_INVAL_DATA) | UInt32(FUSE_CAP_ATOMIC_O_TRUNC)
@@ -44,11 +43,24 @@ enum FuseCallbacks {
   }
 
   static func serve(
-    _ request: fuse_req_t?, _ name: StaticString, _ kind: FuseRequest.Kind,
-    about subject: FuseRequest.Subject? = nil,
-    _ operation: @escaping @Sendable (FileSystem, FuseRequest) async throws -> Reply
+    _ request: fuse_req_t?, _ operation: Operation, about subject: KernelRequest.Subject? = nil,
+    _ body: @escaping @Sendable (FileSystem, KernelRequest) async throws -> Reply
   ) {
-    session(request)?.serve(request, name, kind, about: subject, operation)
+    guard let request, let session = session(request) else { return }
+    session.requests.serve(
+      RawRequest(pointer: request, answers: session.answers), operation, about: subject, body)
+  }
+
+  /// - Returns: false if it cannot be answered on this thread, and is to be served.
+  static func answerNow(
+    _ request: fuse_req_t?, _ operation: Operation, about subject: KernelRequest.Subject? = nil,
+    _ body: (FileSystem, RawRequest) throws(DFSError) -> Reply?
+  ) -> Bool {
+    guard let request, let session = session(request) else { return true }
+    let raw = RawRequest(pointer: request, answers: session.answers)
+    return session.requests.answerNow(raw, operation, about: subject) { files throws(DFSError) in
+      try body(files, raw)
+    }
   }
 
   /// A name, copied; the kernel's are never empty and have no '/'.
@@ -66,25 +78,25 @@ extension FuseCallbacks {
   fileprivate static func addNames(_ table: inout fuse_lowlevel_ops) {
     table.lookup = { request, parent, name in
       let name = FuseCallbacks.name(name)
-      FuseCallbacks.serve(request, "lookup", .query) { files, request in
+      FuseCallbacks.serve(request, .lookup) { files, request in
         try await files.lookup(InodeID(parent), name.get(), request.caller)
       }
     }
     table.forget = { request, id, count in
-      FuseCallbacks.session(request)?.fileSystem.forget(InodeID(id), count)
+      FuseCallbacks.session(request)?.requests.fileSystem.forget(InodeID(id), count)
       fuse_reply_none(request)
     }
     table.forget_multi = { request, count, list in
       let nodes = UnsafeBufferPointer(start: list, count: count)
       for node in nodes {
-        FuseCallbacks.session(request)?.fileSystem.forget(InodeID(node.ino), node.nlookup)
+        FuseCallbacks.session(request)?.requests.fileSystem.forget(InodeID(node.ino), node.nlookup)
       }
       fuse_reply_none(request)
     }
     table.mkdir = { request, parent, name, mode in
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(
-        request, "mkdir", .change, about: .name(InodeID(parent), name)
+        request, .mkdir, about: .name(InodeID(parent), name)
       ) { files, request in
         try await files.makeDirectory(
           InodeID(parent), name.get(), mode: mode, request.caller)
@@ -93,7 +105,7 @@ extension FuseCallbacks {
     table.mknod = { request, parent, name, mode, device in
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(
-        request, "mknod", .change, about: .name(InodeID(parent), name)
+        request, .mknod, about: .name(InodeID(parent), name)
       ) { files, request in
         try await files.makeNode(
           InodeID(parent), name.get(), mode: mode, device: UInt64(device), request.caller)
@@ -103,7 +115,7 @@ extension FuseCallbacks {
       let name = FuseCallbacks.name(name)
       let target = FuseCallbacks.bytes(target)
       FuseCallbacks.serve(
-        request, "symlink", .change, about: .name(InodeID(parent), name)
+        request, .symlink, about: .name(InodeID(parent), name)
       ) { files, request in
         try await files.makeLink(InodeID(parent), name.get(), target: target, request.caller)
       }
@@ -115,7 +127,7 @@ extension FuseCallbacks {
     table.link = { request, id, parent, name in
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(
-        request, "link", .change, about: .name(InodeID(parent), name)
+        request, .link, about: .name(InodeID(parent), name)
       ) { files, request in
         try await files.link(InodeID(id), to: InodeID(parent), name.get(), request.caller) {
           request.extend()
@@ -125,7 +137,7 @@ extension FuseCallbacks {
     table.unlink = { request, parent, name in
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(
-        request, "unlink", .change, about: .name(InodeID(parent), name)
+        request, .unlink, about: .name(InodeID(parent), name)
       ) { files, request in
         try await files.unlink(InodeID(parent), name.get(), request.caller)
       }
@@ -133,7 +145,7 @@ extension FuseCallbacks {
     table.rmdir = { request, parent, name in
       let name = FuseCallbacks.name(name)
       FuseCallbacks.serve(
-        request, "rmdir", .change, about: .name(InodeID(parent), name)
+        request, .rmdir, about: .name(InodeID(parent), name)
       ) { files, request in
         try await files.removeDirectory(InodeID(parent), name.get(), request.caller)
       }
@@ -142,7 +154,7 @@ extension FuseCallbacks {
       let name = FuseCallbacks.name(name)
       let newName = FuseCallbacks.name(newName)
       FuseCallbacks.serve(
-        request, "rename", .change, about: .name(InodeID(parent), name)
+        request, .rename, about: .name(InodeID(parent), name)
       ) { files, request in
         try await files.rename(
           InodeID(parent), name.get(), to: InodeID(newParent), newName.get(), flags: flags,

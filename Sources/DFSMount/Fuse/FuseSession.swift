@@ -1,28 +1,17 @@
 internal import CFuse
-internal import DFSClient
 internal import DFSCore
-internal import Dispatch
 internal import Foundation
 internal import Glibc
 internal import Logging
 internal import Synchronization
 
-/// The connection to the kernel: libfuse's session, the threads that read from it, and the requests
-/// that wait for their answer. Only the files of this folder know libfuse.
-///
-/// A reading thread runs an operation until it first suspends, so what is answered from memory is
-/// answered without a change of thread; it may block on the local disk, never on a server.
+/// The connection to the kernel: libfuse's session, and the threads that read from it. Only the files
+/// of this folder know libfuse, and they only translate: what is asked and answered is decided by
+/// `FileSystem`, what the kernel may keep by `KernelCache`.
 final class FuseSession: Sendable {
   private static let readers = 8
-  private static let tick = DispatchTimeInterval.milliseconds(100)
 
   private struct State {
-    /// Those that wait for their answer.
-    var pending: [UInt64: FuseRequest] = [:]
-    /// Those whose operation has not ended, though it may have been answered: but for queries.
-    var working: [UInt64: FuseRequest] = [:]
-    var nextSerial: UInt64 = 1
-    var isWatching = false
     var readers = 0
     /// How many are telling the kernel something just now.
     var notifying = 0
@@ -32,23 +21,19 @@ final class FuseSession: Sendable {
   /// Unchecked: a libfuse session may be used from any thread until it is destroyed, in `deinit`.
   private struct RawSession: @unchecked Sendable { let pointer: OpaquePointer }
 
-  let fileSystem: FileSystem
+  let requests: KernelRequests
   let answers: FuseAnswers
-  /// No operation takes longer without progress.
-  let timeout: Duration
-  let mountpoint: String
-  let logger: Logger
+  private let kernel: KernelCache
+  private let mountpoint: String
+  private let logger: Logger
   private let session = Mutex<RawSession?>(nil)
   private let state = Mutex(State())
-  private let watch = DispatchQueue(label: "dfs.mount.watch")
-  private let lateTelling = DispatchQueue(label: "dfs.mount.expire")
 
-  init(_ fileSystem: FileSystem, _ configuration: MountConfiguration, logger: Logger) {
-    self.fileSystem = fileSystem
+  init(_ requests: KernelRequests, _ configuration: MountConfiguration, logger: Logger) {
+    self.requests = requests
     self.logger = logger
-    answers = FuseAnswers(
-      configuration.options, changes: { [service = fileSystem.service] in service.changes })
-    timeout = .seconds(configuration.callTimeoutSeconds)
+    kernel = requests.fileSystem.kernel
+    answers = FuseAnswers(kernel, configuration.options.ownership)
     mountpoint = configuration.mountpoint
   }
 
@@ -80,8 +65,9 @@ final class FuseSession: Sendable {
         "cannot mount on \(mountpoint.printable): \(said.isEmpty ? FuseLog.last : said)")
     }
     session.withLock { $0 = RawSession(pointer: raw) }
+    kernel.attach(self)
     startReaders(RawSession(pointer: raw))
-    answers.expiresNames.store(expireNames(), ordering: .relaxed)
+    kernel.begin()
   }
 
   private func startReaders(_ raw: RawSession) {
@@ -132,21 +118,8 @@ final class FuseSession: Sendable {
     }
   }
 
-  /// Whether any close, fsync or release is being performed, and makes progress.
-  var storesGoOn: Bool { goesOn { $0.kind != .change } }
-
-  /// Whether anything is being changed, and makes progress.
-  var changesGoOn: Bool { goesOn { _ in true } }
-
-  private func goesOn(_ isMeant: (FuseRequest) -> Bool) -> Bool {
-    let now = ContinuousClock.now
-    return state.withLock { $0.working.values.contains { isMeant($0) && !$0.isLate(now) } }
-  }
-
   /// Frees libfuse's session, after `untilUnmounted`. What was not answered never will be.
   func destroy() {
-    let left = state.withLock { Array($0.pending.values) }
-    for request in left { request.answer(DFSError(.cancelled, "the file system was unmounted")) }
     let raw = session.withLock { session in
       defer { session = nil }
       return session
@@ -158,84 +131,14 @@ final class FuseSession: Sendable {
     }
     if let raw { fuse_session_destroy(raw.pointer) }
   }
+}
 
-  // MARK: Requests
-
-  /// Performs an operation and answers it. It begins on this thread.
-  func serve(
-    _ raw: fuse_req_t?, _ name: StaticString, _ kind: FuseRequest.Kind,
-    about subject: FuseRequest.Subject? = nil,
-    _ operation: @escaping @Sendable (FileSystem, FuseRequest) async throws -> Reply
-  ) {
-    guard let raw else { return }
-    let request = begin(RawRequest(pointer: raw), name, kind, subject)
-    fileSystem.looks.note(request.caller, asksFor: name)
-    request.started(
-      Task.begun { [fileSystem] in
-        do {
-          let reply = try await operation(fileSystem, request)
-          fileSystem.looks.noteEnd(of: name, by: request.caller)
-          request.answer(reply)
-        } catch {
-          fileSystem.looks.noteEnd(of: name, by: request.caller)
-          request.answer(DFSError(anyError: error))
-        }
-        self.ended(request)
-      })
+extension FuseSession: KernelNotifier {
+  func drop(_ id: InodeID) {
+    notify { _ = fuse_lowlevel_notify_inval_inode($0, id.value, -1, 0) }
   }
 
-  private func begin(
-    _ raw: RawRequest, _ name: StaticString, _ kind: FuseRequest.Kind,
-    _ subject: FuseRequest.Subject?
-  ) -> FuseRequest {
-    let (request, startsWatch) = state.withLock { state in
-      let request = FuseRequest(
-        raw, serial: state.nextSerial, name: name, kind: kind, subject: subject, session: self)
-      state.pending[state.nextSerial] = request
-      if kind != .query { state.working[state.nextSerial] = request }
-      state.nextSerial += 1
-      defer { state.isWatching = true }
-      return (request, !state.isWatching)
-    }
-    if startsWatch { scheduleWatch() }
-    return request
-  }
-
-  func finished(_ request: FuseRequest) {
-    state.withLock { $0.pending[request.serial] = nil }
-  }
-
-  private func ended(_ request: FuseRequest) {
-    if request.kind != .query { state.withLock { $0.working[request.serial] = nil } }
-  }
-
-  /// Every tick, as long as any request waits.
-  private func scheduleWatch() {
-    watch.asyncAfter(deadline: .now() + Self.tick) {
-      let pending = self.state.withLock { state in
-        state.isWatching = !state.pending.isEmpty
-        return Array(state.pending.values)
-      }
-      guard !pending.isEmpty else { return }
-      let now = ContinuousClock.now
-      for request in pending { request.check(now) }
-      self.scheduleWatch()
-    }
-  }
-
-  // MARK: What the kernel is told
-
-  /// Not from within an operation if it is about pages: the kernel may hold a lock until that is
-  /// answered.
-  func invalidate(_ id: InodeID, pages: Bool) {
-    notify { _ = fuse_lowlevel_notify_inval_inode($0, id.value, pages ? 0 : -1, 0) }
-  }
-
-  /// Where the kernel can, by making it ask again for all names that it knows: that waits for
-  /// nothing. Taking back a single name waits for the directory's lock, which may be held until
-  /// this process answers; killed in that moment, it could never end, nor who waits for its answers.
-  func invalidate(_ name: NodeName) {
-    if expireNames() { return }
+  func drop(_ name: NodeName) {
     notify { session in
       name.name.bytes.withUnsafeBytes { bytes in
         _ = fuse_lowlevel_notify_inval_entry(
@@ -244,64 +147,12 @@ final class FuseSession: Sendable {
     }
   }
 
-  /// The same from within an operation. A kernel that cannot expire names is told when it has the
-  /// answer.
-  func expire(_ name: NodeName) {
-    if !expireNames() { lateTelling.async { self.invalidate(name) } }
-  }
-
-  /// Before an answer: the kernel is to ask again for names that are none any more.
-  func tellNames(of reply: Reply, to caller: Caller) {
-    switch reply {
-    case .renamed(let name):
-      fileSystem.looks.begin(caller)
-      expire(name)
-    case .entry(let entry), .created(let entry, _): if let name = entry.lost { expire(name) }
-    default: break
-    }
-  }
-
-  /// The same before an errno.
-  func tellNames(after number: Int32, to caller: Caller) {
-    guard number == ESTALE else { return }
-    fileSystem.looks.begin(caller)
-    _ = expireNames()
-  }
-
-  /// Makes the kernel ask again for all names that it knows.
-  /// - Returns: false if it cannot do that.
   func expireNames() -> Bool {
     var isDone = false
     notify { isDone = dfs_expire_entries($0) == 0 }
     return isDone
   }
 
-  /// The kernel is to ask again for an inode, or for all that it knows: an operation ended after it was
-  /// answered in its place.
-  func renew(_ subject: InodeID?) {
-    lateTelling.async {
-      if let subject { self.invalidate(subject, pages: false) } else { self.renewEverything() }
-    }
-  }
-
-  func renewEverything() {
-    let areExpired = expireNames()
-    invalidate(.root, pages: false)
-    for node in fileSystem.nodes.all {
-      invalidate(node.id, pages: false)
-      if let name = node.name, !areExpired { invalidate(name) }
-    }
-  }
-
-  /// Before a file that was opened is read, the kernel asks for its size: the one that it was told
-  /// last, or is just being told, may be that of another version. An answer that is older than this
-  /// does not count for it any more.
-  func renewSize(_ opened: Opened) {
-    guard let file = try? fileSystem.handles.file(opened.handle).file else { return }
-    invalidate(file.id, pages: false)
-  }
-
-  /// Not with a lock held: some of this waits.
   private func notify(_ body: (OpaquePointer) -> Void) {
     let raw = session.withLock { session in
       if session != nil { state.withLock { $0.notifying += 1 } }

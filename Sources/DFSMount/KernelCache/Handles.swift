@@ -26,7 +26,7 @@ final class DirectoryHandle: Sendable {
   struct Listing: Sendable {
     let items: [DirectoryPage.Item]
     /// When the directory was read from the front.
-    let mark: FileSystem.Mark
+    let mark: KernelCache.Mark
   }
 
   let directory: InodeID
@@ -122,24 +122,24 @@ final class OpenFileTable: Sendable {
   /// has unpublished changes or no name; else a new one, and the handles of the old one keep that.
   /// - Parameters:
   ///   - inode: as it was asked for at `mark`.
-  /// - Returns: also whether handles remain that read another version. Nil if the inode is to be asked
-  ///   for again, since it was published here meanwhile, or is just being: else the version before would
-  ///   be opened, and published over it, or the one after it, beside the one that others have open.
+  /// - Returns: nil if the inode is to be asked for again, since it was published here meanwhile, or is
+  ///   just being: else the version before would be opened, and published over it, or the one after it,
+  ///   beside the one that others have open.
   func open(
-    _ inode: Inode, since mark: UInt64, context: FileContext
-  ) -> (file: OpenFile, isDivided: Bool)? {
+    _ inode: Inode, since mark: KernelCache.Mark, context: FileContext
+  ) -> OpenFile? {
     state.withLock { state in
       let old = state.files[inode.id]
-      if let old, join(old, inode.version?.id) { return (old, old.isDivided) }
-      if old?.isPublishing ?? false || context.nodes.wasPublished(inode.id, since: mark) {
+      if let old, join(old, inode.version?.id) { return old }
+      if old?.isPublishing ?? false || context.kernel.isOvertaken(inode.id, since: mark) {
         return nil
       }
-      let isDivided = old != nil || state.paged[inode.id] != nil
-      let new = OpenFile(inode, context: context, isDivided: isDivided)
+      let isFirst = old == nil && state.paged[inode.id] == nil
+      let new = OpenFile(inode, context: context, pages: isFirst ? .through : .past)
       new.state.withLock { $0.handles = 1 }
       state.files[inode.id] = new
-      if !isDivided { state.paged[inode.id] = new }
-      return (new, isDivided)
+      if isFirst { state.paged[inode.id] = new }
+      return new
     }
   }
 

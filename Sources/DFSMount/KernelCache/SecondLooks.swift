@@ -30,10 +30,6 @@ final class SecondLooks: Sendable {
 
   /// Longer than a second look takes. It ends with the call, which only some calls show.
   private static let duration = Duration.seconds(10)
-  /// What the kernel asks for on the way, too.
-  private static let questions: Set<String> = [
-    "lookup", "getattr", "readlink", "getxattr", "listxattr", "statfs",
-  ]
   /// Directories on a path, and names.
   private static let bound = 4096
   private static let callers = 1024
@@ -100,8 +96,8 @@ final class SecondLooks: Sendable {
   }
 
   /// The caller asks, perhaps for something else than a name.
-  func note(_ caller: Caller, asksFor operation: StaticString) {
-    guard isAny, operation.description != "lookup" else { return }
+  func note(_ caller: Caller, asksFor operation: Operation) {
+    guard isAny, operation.role != .name else { return }
     change(caller) { look in
       look.last = nil
       look.lastButOne = nil
@@ -109,8 +105,8 @@ final class SecondLooks: Sendable {
   }
 
   /// An operation of the caller's has ended; with some the call does.
-  func noteEnd(of operation: StaticString, by caller: Caller) {
-    guard isAny, !Self.questions.contains(operation.description) else { return }
+  func noteEnd(of operation: Operation, by caller: Caller) {
+    guard isAny, operation.role == .purpose else { return }
     state.withLock { $0.looks[caller] = nil }
   }
 
@@ -137,62 +133,5 @@ final class SecondLooks: Sendable {
       guard let look = state.looks[caller], look.end > .now else { return nil }
       return body(look)
     }
-  }
-}
-
-/// What another client removed or replaced while it was used here.
-extension FileSystem {
-  /// An inode that is gone for all others.
-  enum Remains {
-    case open(OpenFile)
-    /// As it was when the call's names were resolved.
-    case found(Inode)
-  }
-
-  /// What a call goes on with that asks for an inode that is gone: as on a local disk what it has
-  /// open, or what its names meant. A call that came with a name that the kernel knew from before is
-  /// told ESTALE, and comes again with what the name means now.
-  /// - Parameter isByHandle: it asks for an open file, by no name.
-  func remains(
-    of id: InodeID, for caller: Caller, isByHandle: Bool = false, _ cause: DFSError
-  ) throws(DFSError) -> Remains {
-    if let file = files[id],
-      isByHandle || file.isNameless || looks.isAskedAgain(id, by: caller)
-        || caller.hasDescriptor(on: id)
-    {
-      return .open(file)
-    }
-    guard var inode = looks.found(id, by: caller)?.inode else { throw stale(id, caller, cause) }
-    inode.links = 0
-    return .found(inode)
-  }
-
-  /// What makes the kernel ask again.
-  func stale(_ id: InodeID, _ caller: Caller, _ cause: DFSError) -> DFSError {
-    looks.noteGone(id, for: caller)
-    return DFSError(
-      .staleHandle, "inode \(id) is gone, or has not that name any more", cause: cause)
-  }
-
-  /// What is asked for in a directory that another client removed or replaced is asked for again by
-  /// its whole path, once.
-  func within<Value>(
-    _ directories: InodeID..., for caller: Caller, _ body: () async throws -> Value
-  ) async throws -> Value {
-    do {
-      return try await body()
-    } catch let error as DFSError where error.code == .notFound {
-      for id in directories where id != .root && !looks.isAskedAgain(id, by: caller) {
-        if nodes.removed(id) == nil, await isGone(id) { throw stale(id, caller, error) }
-      }
-      throw error
-    }
-  }
-
-  private func isGone(_ id: InodeID) async -> Bool {
-    do {
-      _ = try await service.inode(id, .pushed)
-      return false
-    } catch { return (error as? DFSError)?.isAbsence ?? false }
   }
 }

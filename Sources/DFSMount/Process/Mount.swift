@@ -10,6 +10,7 @@ public final class Mount: Sendable {
   /// Where it is mounted, as `MountConfiguration` has it.
   public let mountpoint: String
   private let session: FuseSession
+  private let requests: KernelRequests
   let fileSystem: FileSystem
   private let invalidator: Invalidator
   private let logger: Logger
@@ -22,8 +23,10 @@ public final class Mount: Sendable {
     self.logger = logger
     fileSystem = FileSystem(
       service: service, configuration: configuration, source: source, logger: logger)
-    session = FuseSession(fileSystem, configuration, logger: logger)
-    invalidator = Invalidator(session, fileSystem.nodes, service)
+    requests = KernelRequests(
+      fileSystem, timeout: .seconds(configuration.callTimeoutSeconds))
+    session = FuseSession(requests, configuration, logger: logger)
+    invalidator = Invalidator(fileSystem.kernel, service)
   }
 
   /// Mounts `service` and returns once the mount answers. A mount that a killed process left there
@@ -116,13 +119,15 @@ public final class Mount: Sendable {
   public func finish(within bound: Duration) async {
     let end = ContinuousClock.now + bound
     // Each has its own bound.
-    while session.storesGoOn || fileSystem.closing.withLock({ $0 }) > 0 && .now < end {
+    while requests.storesGoOn || fileSystem.closing.withLock({ $0 }) > 0 && .now < end {
       try? await Task.sleep(for: .milliseconds(20))
     }
     await fileSystem.drain(within: bound)
-    while session.changesGoOn, .now < end { try? await Task.sleep(for: .milliseconds(20)) }
+    while requests.changesGoOn, .now < end { try? await Task.sleep(for: .milliseconds(20)) }
     invalidator.stop()
     await session.untilUnmounted(within: .milliseconds(500))
+    requests.refuseRest()
+    fileSystem.kernel.detach()
     session.destroy()
     logger.info("unmounted \(mountpoint)")
   }

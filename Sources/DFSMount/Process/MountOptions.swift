@@ -134,11 +134,3 @@ public struct MountOptions: Hashable, Sendable {
       mask: mask)
   }
 }
-
-/// Whom files are shown to belong to.
-struct Ownership: Hashable, Sendable {
-  /// Nil: whom the namespace says.
-  let user: UInt32?
-  let group: UInt32?
-  let mask: UInt32
-}

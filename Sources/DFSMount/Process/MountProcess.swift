@@ -1,4 +1,4 @@
-internal import CFuse
+internal import CLinux
 internal import DFSClient
 public import DFSCore
 internal import Dispatch

@@ -42,3 +42,19 @@ final class SpaceCache: Sendable {
     return report
   }
 }
+
+/// What `df` shows. Servers told the numbers, so none is trusted, and what is free is a part of all.
+struct SpaceInBlocks: Hashable {
+  static let block: UInt = 4096
+
+  let all: UInt
+  let free: UInt
+  /// Each block that is free may become a file.
+  let files: UInt
+
+  init(_ report: SpaceReport) {
+    all = UInt(report.total) / Self.block
+    free = UInt(min(report.available, report.total)) / Self.block
+    files = UInt(min(report.inodes, Limits.number)) + free
+  }
+}

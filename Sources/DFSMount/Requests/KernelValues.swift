@@ -14,16 +14,13 @@ struct Attributes: Hashable, Sendable {
   var inode: Inode
   /// Bytes.
   var size: UInt64
-  /// Handles of this file read another version: the kernel, which has one size for all of them, asks
-  /// again before each read.
-  var isPassing = false
-  /// `FileService.changes` when the inode was asked for: it is true as long as that is the same. Nil
-  /// if it may change without that: it is open here, or changes may not be heard of.
-  var knownAt: UInt64?
+  /// For how long the kernel may keep them.
+  var lifetime: Lifetime
 
-  init(_ inode: Inode) {
+  init(_ inode: Inode, lifetime: Lifetime = .brief) {
     self.inode = inode
     self.size = inode.size
+    self.lifetime = lifetime
   }
 }
 
@@ -35,7 +32,9 @@ struct Entry: Hashable, Sendable {
   /// Another name that the kernel has for it, and that is none any more.
   var lost: NodeName?
   /// For this call only: the kernel asks again before it uses the name another time.
-  var isPassing = false
+  var isForThisCall = false
+
+  var lookup: (id: InodeID, name: NodeName?) { (attributes.inode.id, name) }
 }
 
 /// An open file or directory.
@@ -62,32 +61,24 @@ struct DirectoryPage: Sendable {
   let withAttributes: Bool
 }
 
-/// The answer to one operation.
-enum Reply: Sendable {
-  case done
-  case entry(Entry)
-  case created(Entry, Opened)
-  /// The file that was asked for had this name; the kernel does not know yet that it lost it, and
-  /// is to ask for that again, then for the new one.
-  case renamed(from: NodeName)
-  case attributes(Attributes)
-  case opened(Opened)
-  case target([UInt8])
-  /// Consecutive pieces of a content.
-  case data([ArraySlice<UInt8>])
-  /// Bytes taken.
-  case written(Int)
-  /// A place in a file; nil: there is none before its end.
-  case position(UInt64?)
-  case directory(DirectoryPage)
-  case space(SpaceReport)
-  /// A value, to be given if it fits `limit` bytes; a limit of 0 asks for its length.
-  case value([UInt8], limit: Int)
-}
-
 /// What `setattr` asks to change.
 struct AttributeRequest: Sendable {
-  var change = AttributeChange()
+  let change: AttributeChange
   /// Bytes.
-  var size: UInt64?
+  let size: UInt64?
+
+  /// - Parameter mode: of which only the permissions count.
+  init(
+    size: UInt64?, mode: UInt32?, owner: UInt32?, group: UInt32?, accessed: Timestamp?,
+    modified: Timestamp?
+  ) {
+    self.size = size
+    var change = AttributeChange()
+    change.mode = mode.map { $0 & 0o7777 }
+    change.owner = owner
+    change.group = group
+    change.accessed = accessed
+    change.modified = modified
+    self.change = change
+  }
 }

@@ -4,36 +4,37 @@ internal import Glibc
 internal import Logging
 
 /// What the log says of operations that failed.
-extension FuseSession {
+extension FileSystem {
   /// Answers that a program may not show, or not understand: the servers, the space or the local
   /// disk are the reason, not what it asked for.
   private static let refusals: Set<Int32> = [EROFS, ENOSPC, EDQUOT, EIO, ETIMEDOUT]
 
   /// One line for an error that is not an ordinary answer, with the path.
+  /// - Returns: the errno that answers it.
   func note(
-    _ error: DFSError, _ number: Int32, isChange: Bool, _ operation: StaticString,
-    _ subject: FuseRequest.Subject?
-  ) {
-    let isRefusal = Self.refusals.contains(number)
-    guard isRefusal || error.code == .fileTooLarge else {
-      return logger.trace("\(operation): \(error)", metadata: ["errno": "\(number)"])
+    _ error: DFSError, of operation: Operation, about subject: KernelRequest.Subject?
+  ) -> Int32 {
+    let number = error.errno(isChange: operation.isChange)
+    guard Self.refusals.contains(number) || error.code == .fileTooLarge else {
+      logger.trace("\(operation.name): \(error)", metadata: ["errno": "\(number)"])
+      return number
     }
     let file = subject.flatMap(openFile)
     // That a file could not be stored was said when it was tried.
-    if let file, file.lastFailure == error, ["close", "fsync"].contains("\(operation)") { return }
+    if operation.effect == .store, let file, file.lastFailure == error { return number }
     let about = subject.map { " \(path(of: $0, file))" } ?? ""
-    fileSystem.context.refusals.log(
-      .warning, "\(operation)\(about)\(isChange ? " is refused" : " failed"): \(error)",
-      metadata: ["errno": "\(number)"])
+    let outcome = operation.isChange ? "is refused" : "failed"
+    context.refusals.log(
+      .warning, "\(operation.name)\(about) \(outcome): \(error)", metadata: ["errno": "\(number)"])
+    return number
   }
 
-  private func openFile(_ subject: FuseRequest.Subject) -> OpenFile? {
+  private func openFile(_ subject: KernelRequest.Subject) -> OpenFile? {
     guard case .handle(let handle, _) = subject else { return nil }
-    return try? fileSystem.handles.file(handle).file
+    return try? handles.file(handle).file
   }
 
-  private func path(of subject: FuseRequest.Subject, _ file: OpenFile?) -> String {
-    let nodes = fileSystem.nodes
+  private func path(of subject: KernelRequest.Subject, _ file: OpenFile?) -> String {
     switch subject {
     case .inode(let id): return nodes.shownPath(of: id)
     case .handle: return file?.name ?? "a closed file"

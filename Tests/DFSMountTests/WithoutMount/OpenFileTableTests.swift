@@ -16,25 +16,24 @@ import Testing
     let context = context(service)
     let empty = try await service.create(.root, try FileName("log"), new)
     let files = OpenFileTable()
-    let first = try #require(
-      files.open(empty, since: context.nodes.mark, context: context)
-    ).file
+    let first = try #require(files.open(empty, since: context.kernel.mark, context: context))
     _ = try await first.write(Array("one\n".utf8), at: nil) {}
     try await first.publish(durable: false) {}
 
-    let mark = context.nodes.mark
+    let mark = context.kernel.mark
     let old = try await service.inode(empty.id, .current)
     _ = try await first.write(Array("two\n".utf8), at: nil) {}
     try await first.publish(durable: false) {}
     #expect(files.open(old, since: mark, context: context) == nil, "it is to be asked for again")
-    let (now, new) = (context.nodes.mark, try await service.inode(empty.id, .current))
+    let (now, new) = (context.kernel.mark, try await service.inode(empty.id, .current))
     let second = try #require(files.open(new, since: now, context: context))
-    #expect(second.file === first && !second.isDivided)
+    #expect(second === first)
+    #expect(second.state.withLock { $0.pages } == .through)
 
     #expect(!files.close(first))
     #expect(files.close(first))
     #expect(files.open(old, since: mark, context: context) == nil, "nor with no handle left")
-    let third = try #require(files.open(new, since: now, context: context)).file
+    let third = try #require(files.open(new, since: now, context: context))
     #expect(third !== first && third.size == 8)
   }
 
@@ -44,7 +43,7 @@ import Testing
     let context = context(service)
     let made = try await service.create(.root, try FileName("f"), new)
     let files = OpenFileTable()
-    let file = try #require(files.open(made, since: context.nodes.mark, context: context)).file
+    let file = try #require(files.open(made, since: context.kernel.mark, context: context))
     _ = try await file.write(Array("content".utf8), at: nil) {}
     var change = AttributeChange()
     change.mode = 0o600
@@ -60,7 +59,7 @@ import Testing
 
   private func context(_ service: MemoryClient) -> FileContext {
     FileContext(
-      service: service, nodes: NodeTable(),
+      service: service, kernel: KernelCache { service.changes },
       spools: SpoolBudget(
         directory: NSTemporaryDirectory(), diskLimit: 1 << 20, memoryPerFile: 1 << 20),
       writes: .quorum, host: "here", logger: CapturedLog().logger)

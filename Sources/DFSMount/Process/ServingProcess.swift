@@ -1,8 +1,8 @@
-internal import CFuse
+internal import CLinux
 internal import DFSCore
 
 /// The process that serves a mount, as the mount tells it: in an extended attribute of its root,
-/// which is not listed. (Swift sees xattr(7) through the shim, so this stays in this folder.)
+/// which is not listed.
 enum ServingProcess {
   static let attribute = "user.dfs.process"
 

@@ -1,0 +1,84 @@
+internal import DFSCore
+internal import Dispatch
+internal import Synchronization
+
+/// What the kernel can be told without having asked; `Fuse/` does it. Not with a lock held: some of
+/// it waits.
+protocol KernelNotifier: Sendable {
+  /// The kernel drops what it knows of an inode, but its pages: taking these waits for reads under way.
+  func drop(_ id: InodeID)
+  /// The kernel drops a name. It waits for the directory's lock, which may be held until this process
+  /// answers; killed in that moment, it could never end, nor who waits for its answers.
+  func drop(_ name: NodeName)
+  /// Makes the kernel ask again for all names that it knows, which waits for nothing.
+  /// - Returns: false if it cannot do that.
+  func expireNames() -> Bool
+}
+
+/// What the kernel is told to drop.
+extension KernelCache {
+  /// It is mounted, and will answer.
+  func attach(_ notifier: any KernelNotifier) { self.notifier.withLock { $0 = notifier } }
+
+  /// Learns what the kernel can be told; once it answers.
+  func begin() { expiresNames.store(expireNames(), ordering: .relaxed) }
+
+  /// The kernel is told nothing any more.
+  func detach() { notifier.withLock { $0 = nil } }
+
+  func drop(_ id: InodeID) { notifier.withLock { $0 }?.drop(id) }
+
+  /// Drops a name; where the kernel can, by making it ask again for all. Not from within an operation.
+  func drop(_ name: NodeName) {
+    if !expireNames() { notifier.withLock { $0 }?.drop(name) }
+  }
+
+  /// The same from within an operation. A kernel that cannot expire names is told when it has the
+  /// answer.
+  func expire(_ name: NodeName) {
+    if !expireNames() { lateTelling.async { self.drop(name) } }
+  }
+
+  func expireNames() -> Bool { notifier.withLock { $0 }?.expireNames() ?? false }
+
+  /// The kernel is to ask again for an inode, or for all that it knows: an operation ended after it was
+  /// answered in its place.
+  func renew(_ subject: InodeID?) {
+    lateTelling.async {
+      if let subject { self.drop(subject) } else { self.renewEverything() }
+    }
+  }
+
+  func renewEverything() {
+    let areExpired = expireNames()
+    drop(.root)
+    for node in nodes.all {
+      drop(node.id)
+      if let name = node.name, !areExpired { drop(name) }
+    }
+  }
+
+  // MARK: What other clients change
+
+  func drop(_ row: RowKey) {
+    switch row {
+    case .inode(let id):
+      // Not its pages: the next open drops them, and until then handles read what they opened.
+      if nodes.knows(id) { drop(id) }
+    case .entry(let parent, let name):
+      guard nodes.knows(parent) else { return }
+      drop(NodeName(parent: parent, name: name))
+      // The directory's times changed with its entries.
+      drop(parent)
+    case .attribute(let id, _):
+      if nodes.knows(id) { drop(id) }
+    }
+  }
+
+  /// Again, for an inode that the kernel did not know then.
+  func dropAgain(_ row: RowKey) {
+    if case .inode(let id) = row, nodes.knows(id) { drop(id) }
+  }
+
+  func dropAllAgain() { for node in nodes.all { drop(node.id) } }
+}

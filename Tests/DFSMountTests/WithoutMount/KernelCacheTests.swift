@@ -1,0 +1,146 @@
+import DFSClient
+import DFSCore
+import Foundation
+import Glibc
+import Synchronization
+import Testing
+
+@testable import DFSMount
+
+/// What the kernel may keep, and what it is told to drop.
+@Suite struct KernelCacheTests {
+  /// A kernel, and a service, of which nothing but its counter of changes is asked.
+  private final class Kernel: KernelNotifier {
+    struct State {
+      var changes: UInt64? = 1
+      var inodes: [InodeID] = []
+      var names: [NodeName] = []
+      var expired = 0
+    }
+
+    let expires: Bool
+    let state = Mutex(State())
+
+    init(expires: Bool) { self.expires = expires }
+
+    func drop(_ id: InodeID) { state.withLock { $0.inodes.append(id) } }
+    func drop(_ name: NodeName) { state.withLock { $0.names.append(name) } }
+    func expireNames() -> Bool {
+      state.withLock { $0.expired += 1 }
+      return expires
+    }
+  }
+
+  private let inode = Inode(
+    id: InodeID(256), kind: .regular, mode: 0o600, owner: 0, group: 0,
+    time: Timestamp(nanoseconds: 0))
+
+  private func cache(
+    _ options: String = "", expires: Bool = true
+  ) throws -> (cache: KernelCache, kernel: Kernel) {
+    let kernel = Kernel(expires: expires)
+    let cache = KernelCache(try MountOptions(parsing: [options])) {
+      kernel.state.withLock { $0.changes }
+    }
+    cache.attach(kernel)
+    cache.begin()
+    kernel.state.withLock { $0.expired = 0 }
+    return (cache, kernel)
+  }
+
+  private func name(_ text: String) throws -> NodeName {
+    NodeName(parent: .root, name: try FileName(text))
+  }
+
+  // MARK: Timeouts
+
+  @Test func whatNothingChangedIsKeptForLong() throws {
+    let (cache, kernel) = try cache("entry_timeout=30,attr_timeout=40")
+    let attributes = cache.attributes(inode, since: cache.mark)
+    #expect(cache.seconds(of: attributes) == (30, 40))
+    var entry = Entry(name: nil, attributes: attributes)
+    entry.isForThisCall = true
+    #expect(cache.seconds(of: entry) == (0, 0))
+    #expect(cache.seconds(of: attributes.sized(7)) == (1, 0), "handles have several sizes")
+    kernel.state.withLock { $0.changes = 2 }
+    #expect(cache.seconds(of: attributes) == (1, 1))
+    kernel.state.withLock { $0.changes = nil }
+    #expect(cache.seconds(of: attributes) == (1, 1))
+    #expect(cache.attributes(inode, since: cache.mark).lifetime == .brief)
+  }
+
+  @Test func aTimeoutOfLessThanAMomentIsKept() throws {
+    let (cache, _) = try cache("entry_timeout=0,attr_timeout=0.5")
+    #expect(cache.seconds(of: Attributes(inode)) == (0, 0.5))
+  }
+
+  @Test func timesOfAccessMoveUnheard() throws {
+    let (cache, _) = try cache("relatime")
+    #expect(cache.attributes(inode, since: cache.mark).lifetime == .brief)
+  }
+
+  /// A kernel before Linux 6.16.
+  @Test func namesThatCannotBeTakenBackAreKeptForAMoment() throws {
+    let (cache, _) = try cache(expires: false)
+    #expect(cache.seconds(of: cache.attributes(inode, since: cache.mark)) == (1, 60))
+  }
+
+  // MARK: Pages
+
+  @Test func pagesAreThoseOfTheVersionThatWasReadLast() throws {
+    let (cache, _) = try cache()
+    let service = MemoryClient(MemoryFiles())
+    let context = FileContext(
+      service: service, kernel: cache,
+      spools: SpoolBudget(
+        directory: NSTemporaryDirectory(), diskLimit: 1 << 20, memoryPerFile: 1 << 20),
+      writes: .quorum, host: "here", logger: CapturedLog().logger)
+    cache.nodes.remember(inode.id, as: nil)
+    let file = OpenFile(inode, context: context, pages: .through)
+    let version = VersionID.random()
+    func keeps(_ version: VersionID) -> Bool { cache.nodes.keepsPages(of: version, inode.id) }
+
+    cache.noteReading(version, of: file.state.withLock { $0 }, inode.id)
+    #expect(cache.mayReadPages(of: inode.id) && keeps(version))
+    cache.noteChange(of: inode.id)
+    #expect(!cache.mayReadPages(of: inode.id) && !keeps(version))
+    cache.notePublished(version, inode.id, target: inode.id, .through)
+    #expect(keeps(version))
+    cache.notePublished(version, inode.id, target: inode.id, .writtenPast)
+    #expect(!keeps(version))
+
+    #expect(cache.pages(of: file, flags: O_WRONLY, hearsReads: false).arePassed == false)
+    #expect(cache.pages(of: file, flags: O_RDONLY | O_APPEND, hearsReads: false).arePassed == false)
+    #expect(cache.pages(of: file, flags: O_WRONLY | O_APPEND, hearsReads: false).arePassed)
+    #expect(file.state.withLock { $0.pages } == .writtenPast)
+    #expect(cache.pages(of: file, flags: O_WRONLY, hearsReads: false).arePassed == false)
+    let divided = OpenFile(inode, context: context, pages: .past)
+    #expect(cache.pages(of: divided, flags: O_RDONLY, hearsReads: false).arePassed)
+  }
+
+  // MARK: Telling
+
+  @Test func whatTheKernelDoesNotKnowIsNotTold() throws {
+    let (cache, kernel) = try cache()
+    cache.drop(RowKey.inode(inode.id))
+    #expect(kernel.state.withLock { $0.inodes.isEmpty })
+    cache.nodes.remember(inode.id, as: try name("a"))
+    cache.drop(RowKey.inode(inode.id))
+    cache.drop(RowKey.entry(parent: .root, name: try FileName("b")))
+    let (inodes, names, expired) = kernel.state.withLock { ($0.inodes, $0.names, $0.expired) }
+    #expect(inodes == [inode.id, .root] && names.isEmpty && expired == 1)
+    cache.detach()
+    cache.renewEverything()
+    #expect(kernel.state.withLock { $0.inodes.count } == 2)
+  }
+
+  @Test func anOldKernelIsToldOfSingleNames() throws {
+    let (cache, kernel) = try cache(expires: false)
+    let (a, b) = (try name("a"), try name("b"))
+    cache.nodes.remember(inode.id, as: a)
+    cache.drop(b)
+    cache.renewEverything()
+    #expect(kernel.state.withLock { $0.names } == [b, a])
+    #expect(kernel.state.withLock { $0.inodes } == [.root, inode.id])
+  }
+}
