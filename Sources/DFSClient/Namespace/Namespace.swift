@@ -29,7 +29,7 @@ final class Namespace: Sendable {
   let pings: FreshnessCheck
   let ahead = Mutex(AttributesAhead())
   private let logger: Logger
-  private let turn = NamespaceTurn()
+  private let turn = AsyncLock()
   private let pace = ContentionBackoff()
   /// Brings servers what a change that was taken up from others came without.
   private let completion = Mutex<(@Sendable () async -> Void)?>(nil)
@@ -93,7 +93,7 @@ final class Namespace: Sendable {
     let deadline = deadline
     try await requireWritable(policy ?? settings.policy)
     try await turn.take(until: deadline)
-    defer { turn.pass() }
+    defer { turn.give() }
     var pause = pace.pause
     while true {
       let head = try await lead(until: deadline, &pause)
@@ -124,7 +124,7 @@ final class Namespace: Sendable {
   /// Takes a view, which finishes or drops what another client left half done.
   func settle(until deadline: ContinuousClock.Instant) async throws {
     try await turn.take(until: deadline)
-    defer { turn.pass() }
+    defer { turn.give() }
     await driver.abandon()
     var pause = pace.pause
     _ = try await lead(until: deadline, &pause)

@@ -28,8 +28,7 @@ actor Healer {
   private let transfer: Transfer
   private let mover: CopyMover
   private let logger: Logger
-  private var isRunning = false
-  private var waiting: [CheckedContinuation<Void, Never>] = []
+  private let turn = AsyncLock()
 
   init(_ namespace: Namespace, _ transfer: Transfer, bytesPerSecond: Int?, logger: Logger) {
     self.namespace = namespace
@@ -41,8 +40,8 @@ actor Healer {
   /// One pass.
   /// - Returns: what was done, and what blocks the rest.
   func pass(_ progress: @escaping @Sendable (HealReport) -> Void) async throws -> HealReport {
-    await begin()
-    defer { end() }
+    try await turn.take()
+    defer { turn.give() }
     let tally = HealTally(progress)
     let lagging = try await namespace.catchUp(within: Self.transferPatience)
     if !lagging.isEmpty {
@@ -60,19 +59,6 @@ actor Healer {
       tally.blocked(namespace.servers.missing(answering: transfer.cluster.reachable, "").message)
     }
     return tally.report
-  }
-
-  private func begin() async {
-    guard isRunning else {
-      isRunning = true
-      return
-    }
-    await withCheckedContinuation { waiting.append($0) }
-  }
-
-  private func end() {
-    guard !waiting.isEmpty else { return isRunning = false }
-    waiting.removeFirst().resume()
   }
 
   // MARK: What a server lacks
