@@ -33,6 +33,9 @@ actor CoordinatorDriver {
   private var end: End?
   var inFlight = [Int](repeating: 0, count: Limits.serverCount)
   private var parts: [(change: ChangeID?, parts: ChangeParts)] = []
+  /// The change under way, as the cache knows of it: until it is committed, or a view that was taken tells what
+  /// became of it, or nobody waits for its outcome any more.
+  private var pending: PendingChange?
   private var isCatchingUp = false
   /// What a server said that refused the change under way for a reason of its own (no space, …).
   private(set) var refusal: DFSError?
@@ -91,15 +94,14 @@ actor CoordinatorDriver {
     let head = coordinator.head
     end = nil
     refusal = nil
-    servers.cache.appending(
+    pending = servers.cache.begin(
       writes, as: Head(view: head.view, number: head.number + 1, digest: .empty))
     let actions = coordinator.append(writes)
     remember(changeParts, of: actions)
     perform(actions)
     let end = await waitForEnd(until: deadline)
-    if case .committed(let head, _) = end {
+    if case .committed = end {
       CrashPoint.reached(.changeAgreed)
-      servers.cache.committed(writes, as: head)
       if changeParts.hasCopies {
         await waitUntilCaughtUp(within: Self.catchUpPatience, refusingToo: true)
       }
@@ -114,6 +116,7 @@ actor CoordinatorDriver {
   func forget() {
     coordinator.abandon()
     coordinator.forget()
+    if let change = pending.take() { change.abandon() }
   }
 
   /// A server is there (again): it is brought along if this client leads.
@@ -180,9 +183,12 @@ actor CoordinatorDriver {
         CrashPoint.reached(.viewTaken)
         servers.requests.agreed(on: head.view.namespace)
         servers.cache.viewTaken(head)
+        // It may be committed, and others may have written after it.
+        if let change = pending.take() { change.abandon() }
         finish(.leading(open: open))
         catchUp()
       case .committed(let head, let accepted):
+        if let change = pending.take() { change.commit(as: head) }
         finish(.committed(head, accepted: accepted))
         catchUp()
       case .superseded: finish(.superseded)

@@ -213,8 +213,6 @@ final class Namespace: Sendable {
       await driver.catchUpIsOver(within: CoordinatorDriver.catchUpPatience)
     }
     CrashPoint.reached(.changeComputed)
-    // Without effect on what is committed here.
-    defer { cache.abandoned() }
     var end = await driver.append(writes, parts, until: deadline)
     var rejection: DFSError?
     while true {

@@ -11,7 +11,7 @@ internal import Synchronization
 /// - Every row kept is what it is at the floor, as far as that is committed: it was the truth at some
 ///   head, and every change up to the floor that wrote it was pushed to us (which removed it) or made
 ///   by us (which replaced it).
-/// - What a change of ours writes is not known from `appending` to `committed` or `abandoned`.
+/// - What a change of ours writes is not known from `begin` until the `PendingChange` ends.
 /// - A row read at a head below the floor is not kept: a push may have overtaken the answer.
 /// - The first head that a server tells on a connection, if it is above the floor, drops everything:
 ///   what led there was not pushed to us. So does the loss of a connection.
@@ -79,16 +79,17 @@ final class RowCache: Sendable {
 
   // MARK: What this client does
 
-  /// A change is about to be sent: the rows that it writes are not known until its end is.
-  func appending(_ writes: [RowWrite], as head: Head) {
+  /// A change is about to be sent, one at a time: the rows that it writes are not known until it ends.
+  func begin(_ writes: [RowWrite], as head: Head) -> PendingChange {
     state.withLock {
       $0.floor = max($0.floor, head)
       $0.changes += 1
       $0.table.begin(writes)
     }
+    return PendingChange(cache: self, writes: writes)
   }
 
-  func committed(_ writes: [RowWrite], as head: Head) {
+  fileprivate func committed(_ writes: [RowWrite], as head: Head) {
     state.withLock {
       $0.floor = max($0.floor, head)
       $0.changes += 1
@@ -101,8 +102,7 @@ final class RowCache: Sendable {
     }
   }
 
-  /// The change that was sent has ended otherwise: what it should have written is not known.
-  func abandoned() {
+  fileprivate func abandoned() {
     state.withLock {
       $0.changes += 1
       $0.table.abandon()
@@ -207,6 +207,19 @@ final class RowCache: Sendable {
     case .everything, .substitutes: nil
     }
   }
+}
+
+/// A change of this client that is under way. Who holds it ends it, once: what it writes is not known
+/// before.
+struct PendingChange: ~Copyable {
+  fileprivate let cache: RowCache
+  fileprivate let writes: [RowWrite]
+
+  /// What it wrote is the truth at `head`.
+  consuming func commit(as head: Head) { cache.committed(writes, as: head) }
+
+  /// What became of it is not known here, or others may have written after it.
+  consuming func abandon() { cache.abandoned() }
 }
 
 extension RowCache.State {

@@ -44,12 +44,12 @@ import Testing
     let cache = cache()
     let (a, b) = (try FileName("a"), try FileName("b"))
     let (made, writes) = try making()
-    cache.appending(writes, as: head(2))
+    let change = cache.begin(writes, as: head(2))
     #expect(!cache.now { $0.child(InodeID(4), a) }.isKnown)
     #expect(!cache.inode(InodeID(4)).isKnown)
     #expect(cache.now { $0.isDirectory(InodeID(4)) } == true)
     #expect(cache.now { $0.child(InodeID(4), b).isKnown && $0.child(InodeID(4), b).value == nil })
-    cache.committed(writes, as: head(2))
+    change.commit(as: head(2))
     #expect(cache.now { $0.listing(InodeID(4)) }?.map(\.inode) == [made])
     #expect(cache.now { $0.child(InodeID(4), b).isKnown })
   }
@@ -57,8 +57,7 @@ import Testing
   @Test func whatAnAbandonedChangeWroteIsNotKnown() throws {
     let cache = cache()
     let writes = try making().writes
-    cache.appending(writes, as: head(2))
-    cache.abandoned()
+    cache.begin(writes, as: head(2)).abandon()
     #expect(!cache.inode(InodeID(4)).isKnown)
     let name = try FileName("a")
     #expect(!cache.now { $0.child(InodeID(4), name) }.isKnown)
@@ -68,10 +67,10 @@ import Testing
   @Test func whatOthersWroteAfterItIsNotKnown() throws {
     let cache = cache()
     let writes = try making().writes
-    cache.appending(writes, as: head(2))
+    let change = cache.begin(writes, as: head(2))
     let later = Head(view: View(round: 4, client: ClientID(8)), number: 3, digest: .empty)
     cache.pushed([.inode(InodeID(9))], head: later, by: ServerIndex(0))
-    cache.committed(writes, as: head(2))
+    change.commit(as: head(2))
     #expect(!cache.inode(InodeID(4)).isKnown)
     #expect(cache.now { $0.listing(InodeID(4)) } == nil)
   }
@@ -80,19 +79,20 @@ import Testing
     let cache = cache()
     let (made, writes) = try making()
     let name = try FileName("a")
-    cache.appending(writes, as: head(2))
+    let change = cache.begin(writes, as: head(2))
     let waiting = Task {
       await cache.look(within: .seconds(30)) { $0.childInode(InodeID(4), name) }
     }
     for _ in 0..<10 { await Task.yield() }
-    cache.committed(writes, as: head(2))
+    change.commit(as: head(2))
     let look = await waiting.value
     #expect(look.known.value == made && cache.isUndisturbed(since: look))
-    cache.appending(writes, as: head(3))
+    let open = cache.begin(writes, as: head(3))
     let hurried = await cache.look(within: .milliseconds(10)) {
       $0.childInode(InodeID(4), name)
     }
     #expect(!hurried.known.isKnown, "its patience is over before the change is")
+    open.abandon()
   }
 
   /// Each file that is made is looked for before, as programs do; with several at once the servers

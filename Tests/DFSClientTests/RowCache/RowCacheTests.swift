@@ -77,13 +77,13 @@ import Testing
     let writes = [
       made.row, RowWrite(.entry(parent: parent, name: name), RowValue(bytes: [], child: made.id)),
     ]
-    cache.appending(writes, as: head(2))
+    let change = cache.begin(writes, as: head(2))
     #expect(!cache.now { $0.childInode(parent, name) }.isKnown)
     cache.keep([.entry(parent: parent, name, nil)], at: head(1))
     #expect(
       !cache.now { $0.childInode(parent, name) }.isKnown,
       "what was read before the change is not kept")
-    cache.committed(writes, as: head(2))
+    change.commit(as: head(2))
     #expect(cache.now { $0.childInode(parent, name) }.value == made)
     #expect(cache.now { $0.listing(made.id) } == [])
     #expect(cache.attributes(made.id) == [:])
