@@ -33,6 +33,7 @@ actor CoordinatorDriver {
   private var end: End?
   var inFlight = [Int](repeating: 0, count: Limits.serverCount)
   private var parts: [(change: ChangeID?, parts: ChangeParts)] = []
+  private var sent = SentParts()
   /// The change under way, as the cache knows of it: until it is committed, or a view that was taken tells what
   /// became of it, or nobody waits for its outcome any more.
   private var pending: PendingChange?
@@ -90,6 +91,7 @@ actor CoordinatorDriver {
   func append(
     _ writes: [RowWrite], _ changeParts: ChangeParts, until deadline: ContinuousClock.Instant
   ) async -> End {
+    sent = SentParts(stored: changeParts.stored)
     guard coordinator.phase == .leading else { return .superseded }
     let head = coordinator.head
     end = nil
@@ -108,6 +110,9 @@ actor CoordinatorDriver {
     }
     return end
   }
+
+  /// The servers that have the copies of the change that was appended last, as far as they have answered.
+  var stored: ServerSet { sent.stored }
 
   /// Gives the view up; a change under way stays open.
   func abandon() { coordinator.abandon() }
@@ -232,7 +237,7 @@ actor CoordinatorDriver {
   ) {
     inFlight[server.value] -= 1
     if case .apply(_, _, let change) = request, case .success(let reply) = answer {
-      parts.last { $0.change == change.id }?.parts.receipt?.note(reply, of: server)
+      sent.note(reply, to: change.id, of: server)
     }
     receive(answer, from: server, token)
   }
@@ -274,6 +279,7 @@ actor CoordinatorDriver {
     let change = actions.lazy.compactMap { action -> ChangeID? in
       if case .send(_, .apply(_, _, let change), _) = action { change.id } else { nil }
     }.first
+    sent.change = change
     parts.append((change, changeParts))
     if parts.count > Self.keptParts { parts.removeFirst() }
   }

@@ -79,26 +79,34 @@ final class Namespace: Sendable {
 
   // MARK: Changing
 
-  /// Performs one atomic change.
+  /// Performs one atomic change, of rows only.
   /// - Parameters:
-  ///   - parts: what travels with it.
   ///   - policy: how many servers must answer before anything is tried; by default as configured.
   ///   - body: computes the change; may run several times.
   /// - Throws: what `body` throws; `serversMissing` if too few servers answer; `timedOut` if it is not
   ///   known whether the change happened.
   func transact<Value: Sendable>(
-    _ parts: ChangeParts = ChangeParts(), policy: WritePolicy? = nil,
-    _ body: @Sendable (inout Transaction) async throws -> Value
+    policy: WritePolicy? = nil, _ body: @Sendable (inout Transaction) async throws -> Value
   ) async throws -> Value {
+    try await transact(ChangeParts(), policy: policy ?? settings.policy, body).value
+  }
+
+  /// Performs one atomic change with which copies travel.
+  /// - Returns: what `body` returned, and the servers that have the copies.
+  func transact<Value: Sendable>(
+    _ parts: ChangeParts, policy: WritePolicy,
+    _ body: @Sendable (inout Transaction) async throws -> Value
+  ) async throws -> (value: Value, stored: ServerSet) {
     let deadline = deadline
-    try await requireWritable(policy ?? settings.policy)
+    try await requireWritable(policy)
     try await turn.take(until: deadline)
     defer { turn.give() }
+    var parts = parts
     var pause = pace.pause
     while true {
       let head = try await lead(until: deadline, &pause)
-      if let value = try await attempt(at: head, parts, body, until: deadline, &pause) {
-        return value
+      if let value = try await attempt(at: head, &parts, body, until: deadline, &pause) {
+        return (value, parts.stored)
       }
       try Task.checkNotCancelled()
       try await pause.wait(until: deadline)
@@ -131,9 +139,10 @@ final class Namespace: Sendable {
   }
 
   /// Runs the transaction once.
+  /// - Parameter parts: told which servers have the copies, also for the next try.
   /// - Returns: nil if it has to run again.
   private func attempt<Value: Sendable>(
-    at head: Head, _ parts: ChangeParts,
+    at head: Head, _ parts: inout ChangeParts,
     _ body: @Sendable (inout Transaction) async throws -> Value,
     until deadline: ContinuousClock.Instant, _ pause: inout Pause
   ) async throws -> Value? {
@@ -152,8 +161,9 @@ final class Namespace: Sendable {
     }
     if case .failure(let error) = result, !Self.isAnswer(error) { throw error }
     if case .success(let value) = result, !transaction.writes.isEmpty {
-      return try await commit(transaction.writes, parts, at: head, until: deadline, &pause)
-        ? value : nil
+      let isCommitted = try await commit(transaction.writes, parts, until: deadline, &pause)
+      parts.stored = await driver.stored
+      return isCommitted ? value : nil
     }
     // Nothing to write, or the rules say no: right if the rows were current.
     guard try await isCurrent(head) else {
@@ -205,8 +215,8 @@ final class Namespace: Sendable {
   /// Appends, and finds out what became of it.
   /// - Returns: whether it is committed; if not, it never will be.
   private func commit(
-    _ writes: [RowWrite], _ parts: ChangeParts, at head: Head,
-    until deadline: ContinuousClock.Instant, _ pause: inout Pause
+    _ writes: [RowWrite], _ parts: ChangeParts, until deadline: ContinuousClock.Instant,
+    _ pause: inout Pause
   ) async throws -> Bool {
     // Copies that travel with the change reach a server only if it is in the view.
     if !parts.inline.isEmpty {

@@ -195,7 +195,7 @@ actor Healer {
     CrashPoint.reached(.copiesHome)
     let isPlaced = try await namespace.transact(parts, policy: .quorum) {
       try await $0.place(inode, version, home)
-    }
+    }.value
     CrashPoint.reached(.homeNoted)
     if isPlaced { tally.settled() }
   }

@@ -22,14 +22,14 @@ extension DFSClient {
       CrashPoint.reached(.copiesUploaded)
       // Who was there at the beginning and is lost since does not undo what three servers take.
       let own = uncertain.versions
-      let (inode, written) = try await namespace.transact(parts, policy: .quorum) {
+      let ((inode, written), stored) = try await namespace.transact(parts, policy: .quorum) {
         // Asked when it is computed: what was removed here until then is gone.
         let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
         return (try await $0.publish(version, to: target, own: own), $0.writes.map(\.key))
       }
       if case .inode(let id, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
       progress?(content.size)
-      return try await mended(inode, version, upload, parts)
+      return try await mended(inode, version, upload, stored)
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
       uncertain.add(upload.version)
@@ -71,9 +71,9 @@ extension DFSClient {
   /// substitutes for one that was lost; three servers have the change, and every part has two copies.
   /// - Throws: `timedOut` if some part may be on no server.
   private func mended(
-    _ inode: Inode, _ version: Version, _ upload: DFSClientUpload, _ parts: ChangeParts
+    _ inode: Inode, _ version: Version, _ upload: DFSClientUpload, _ stored: ServerSet
   ) async throws -> Inode {
-    let mending = try await complete(version, upload, parts.receipt)
+    let mending = try await complete(version, upload, stored)
     guard let substitute = mending.substitute else { return inode }
     do {
       try await transfer.store(
@@ -83,7 +83,7 @@ extension DFSClient {
         ChangeParts(durable: upload.durable), policy: .quorum
       ) {
         try await $0.place(inode.id, version, substitute.placement)
-      }
+      }.value
       CrashPoint.reached(.substituteNoted)
       // The file was replaced, or a healer was faster.
       guard isPlaced else { return inode }
@@ -103,10 +103,10 @@ extension DFSClient {
   /// Stores the copies that servers lack: a change that was taken up from one server's log comes to the
   /// others without those that travelled with it, and to those that had refused it for what they lost.
   private func complete(
-    _ version: Version, _ upload: DFSClientUpload, _ receipt: PartsReceipt?
+    _ version: Version, _ upload: DFSClientUpload, _ stored: ServerSet
   ) async throws -> Mending {
     let deadline = namespace.deadline
-    var stored = receipt?.stored ?? .all
+    var stored = stored
     var pause = Pause(.milliseconds(50))
     while true {
       // A server that refuses changes (its disk is full) is as good as lost.
@@ -210,7 +210,6 @@ struct DFSClientUpload: Sendable {
     var placement = placement
     let digests: [BlockChecksum]
     if split.isInline {
-      parts.receipt = PartsReceipt()
       let (inline, found) = try await transfer.inlineParts(content, version: version)
       digests = found
       parts.inline = inline
@@ -218,7 +217,7 @@ struct DFSClientUpload: Sendable {
       (digests, placement) = try await transfer.upload(
         content, version: version, placement: placement, durable: durable, policy: policy,
         progress: progress)
-      parts.receipt = PartsReceipt(stored: .all)
+      parts.stored = .all
       for server in ServerIndex.all {
         parts.held[server] = placement.parts(on: server).map { PartID(version: id, part: $0) }
       }

@@ -1,6 +1,5 @@
 internal import DFSCore
 internal import DFSReplication
-internal import Synchronization
 
 /// What travels with a change besides its rows: small copies, and for each server the copies that it
 /// must have already.
@@ -10,28 +9,29 @@ struct ChangeParts: Sendable {
   var inline: [InlinePart] = []
   var held: [ServerIndex: [PartID]] = [:]
   var durable = false
-  /// Told which servers have the copies.
-  var receipt: PartsReceipt?
+  /// The servers that have the copies before the change is sent.
+  var stored: ServerSet = []
 
   var hasCopies: Bool { !inline.isEmpty || !held.isEmpty }
 }
 
-/// The servers that have the copies of a change: those that took it together with the copies that
-/// travelled with it, or those that did not say that they lack what was uploaded. The others may have
-/// the change too, from somebody's log, but not those copies.
-final class PartsReceipt: Sendable {
-  private let servers: Mutex<ServerSet>
+/// The servers that have the copies of the change that was sent last: those that took it together with
+/// the copies that travelled with it, or those that did not say that they lack what was uploaded. The
+/// others may have the change too, from somebody's log, but not those copies.
+struct SentParts: Sendable {
+  /// Nil until the change is sent.
+  var change: ChangeID?
+  private(set) var stored: ServerSet
 
   /// - Parameter stored: the servers that have them before the change is sent.
-  init(stored: ServerSet = []) { servers = Mutex(stored) }
+  init(stored: ServerSet = []) { self.stored = stored }
 
-  var stored: ServerSet { servers.withLock { $0 } }
-
-  /// What `server` answered to the change.
-  func note(_ reply: NamespaceReply, of server: ServerIndex) {
+  /// What `server` answered to a change.
+  mutating func note(_ reply: NamespaceReply, to change: ChangeID, of server: ServerIndex) {
+    guard change == self.change else { return }
     switch reply {
-    case .applied: servers.withLock { $0.insert(server) }
-    case .missingParts: servers.withLock { $0.remove(server) }
+    case .applied: stored.insert(server)
+    case .missingParts: stored.remove(server)
     default: break
     }
   }
