@@ -22,7 +22,6 @@ extension Transfer {
     _ source: any ContentSource, version: VersionID, placement: Placement, durable: Bool,
     policy: WritePolicy = .all, progress: (@Sendable (UInt64) -> Void)? = nil
   ) async throws -> (digests: [BlockChecksum], placement: Placement) {
-    try checkReachable(placement)
     let losses = UploadLosses(
       absent: placement.absent, includesRefusals: policy == .quorum)
     let parts = partUploads(source, version, placement, durable: durable, losses)
@@ -78,20 +77,6 @@ extension Transfer {
       var digests = Array(repeating: BlockChecksum(0), count: uploads.count)
       for try await (index, digest) in group { digests[index] = digest }
       return digests
-    }
-  }
-
-  private func checkReachable(_ placement: Placement) throws(DFSError) {
-    let reachable = cluster.reachable
-    let missing = cluster.states().filter { state in
-      !placement.parts(on: state.server).isEmpty && !reachable.contains(state.server)
-    }
-    guard missing.isEmpty else {
-      let reasons = missing.map { $0.problem?.description ?? $0.address.name }
-      throw DFSError(
-        .serversMissing,
-        "parts are to be stored on \(ServerSet(missing.map(\.server))), not up: "
-          + reasons.joined(separator: "; "))
     }
   }
 }

@@ -92,13 +92,14 @@ final class Namespace: Sendable {
   }
 
   /// Performs one atomic change with which copies travel.
+  /// - Parameter known: the servers that answered the same call before (`require`).
   /// - Returns: what `body` returned, and the servers that have the copies.
   func transact<Value: Sendable>(
-    _ parts: ChangeParts, policy: WritePolicy,
+    _ parts: ChangeParts, policy: WritePolicy, known: ServerSet = [],
     _ body: @Sendable (inout Transaction) async throws -> Value
   ) async throws -> (value: Value, stored: ServerSet) {
     let deadline = deadline
-    try await requireWritable(policy)
+    _ = try await require(policy, known: known)
     try await turn.take(until: deadline)
     defer { turn.give() }
     var parts = parts
@@ -113,11 +114,12 @@ final class Namespace: Sendable {
     }
   }
 
+  /// Requires the servers that a write needs, once for all that one call does.
+  /// - Parameter known: what this returned for the same call before.
   /// - Throws: `serversMissing` if too few servers answer for a change under `policy`; what a server
   ///   said that refuses changes, where all are needed.
   /// - Returns: the servers that answer.
-  @discardableResult
-  func requireWritable(_ policy: WritePolicy) async throws -> ServerSet {
+  func require(_ policy: WritePolicy, known: ServerSet = []) async throws -> ServerSet {
     let asksAll = policy == .all && driver.stance.hasRefusals
     if asksAll, await driver.refusing != nil { await driver.tryLagging() }
     if asksAll, let (server, error) = await driver.refusing {
@@ -126,7 +128,7 @@ final class Namespace: Sendable {
         "\(server) refuses changes, and all four servers are needed to write (writes = all): "
           + error.message)
     }
-    return try await servers.requireWritable(policy, patience: patience)
+    return try await servers.require(policy, patience: patience, known: known)
   }
 
   /// Takes a view, which finishes or drops what another client left half done.

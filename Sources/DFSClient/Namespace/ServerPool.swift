@@ -228,8 +228,51 @@ final class ServerPool: Sendable {
 
   // MARK: Whether enough servers are there
 
+  /// Requires that enough servers answer for a change under `policy`, once for all that one call does; waits
+  /// for servers that were lost a moment ago, at the longest for `patience`.
+  /// - Parameter known: what this returned for the same call before. Those servers are not asked again, as
+  ///   long as they are connected.
+  /// - Throws: `serversMissing` if too few servers answer.
+  /// - Returns: the servers that answer.
+  func require(
+    _ policy: WritePolicy, patience: Duration = .zero, known: ServerSet = []
+  ) async throws(DFSError) -> ServerSet {
+    let left = known.intersection(reachable)
+    if left.count >= policy.serverCount { return left }
+    let deadline = clock.now + patience
+    while true {
+      if reachable.count < policy.serverCount { await requests.reconnect() }
+      var answering = reachable
+      if answering.count >= policy.serverCount { answering = await self.answering() }
+      if answering.count >= policy.serverCount { return answering }
+      try Task.checkNotCancelled()
+      guard someMayReturn, clock.now < deadline else {
+        throw missing(
+          answering: answering,
+          policy == .all
+            ? "all four servers are needed to write (writes = all)"
+            : "three servers are needed to write (writes = quorum)")
+      }
+      try? await Task.sleep(for: .milliseconds(50))
+    }
+  }
+
+  /// Requires that so many servers are up, at least one, so that anything can be read.
+  /// - Throws: `loginFailed` if none is, and one refused the login; else `serversMissing`.
+  func require(up minimum: Int) throws(DFSError) {
+    let states = requests.states()
+    let up = ServerSet(states.filter(\.isUp).map(\.server))
+    guard up.count < max(1, minimum) else { return }
+    if up.isEmpty, states.contains(where: { $0.problem?.code == .loginFailed }) {
+      throw DFSError(.loginFailed, "Invalid Username/Password. Please try again.")
+    }
+    throw missing(
+      answering: up,
+      minimum > 1 ? "at least \(minimum) are needed" : "at least one is needed")
+  }
+
   /// The servers that answer now: those heard of lately, and of the others those that answer a ping.
-  func answering() async -> ServerSet {
+  private func answering() async -> ServerSet {
     let now = clock.now
     let heard = notes.withLock { notes in
       ServerSet(
@@ -244,32 +287,6 @@ final class ServerPool: Sendable {
         group.addTask { (try? await self.ping(server)) == nil ? nil : server }
       }
       return await group.reduce(into: heard) { if let server = $1 { $0.insert(server) } }
-    }
-  }
-
-  /// Waits for servers that were lost a moment ago, at the longest for `patience`.
-  /// - Throws: `serversMissing` if too few servers answer for a change under `policy`.
-  /// - Returns: the servers that answer.
-  @discardableResult
-  func requireWritable(
-    _ policy: WritePolicy, patience: Duration = .zero
-  ) async throws(DFSError) -> ServerSet {
-    let needed = policy == .all ? Limits.serverCount : Limits.quorum
-    let deadline = clock.now + patience
-    while true {
-      if reachable.count < needed { await requests.reconnect() }
-      var answering = reachable
-      if answering.count >= needed { answering = await self.answering() }
-      if answering.count >= needed { return answering }
-      try Task.checkNotCancelled()
-      guard someMayReturn, clock.now < deadline else {
-        throw missing(
-          answering: answering,
-          policy == .all
-            ? "all four servers are needed to write (writes = all)"
-            : "three servers are needed to write (writes = quorum)")
-      }
-      try? await Task.sleep(for: .milliseconds(50))
     }
   }
 

@@ -9,7 +9,7 @@ extension DFSClient {
     _ content: any ContentSource, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode {
-    try await namespace.requireWritable(configuration.writes)
+    let answering = try await namespace.require(configuration.writes)
     guard content.size <= Limits.fileBytes else {
       throw DFSError(
         .fileTooLarge, "a file of \(content.size) bytes; the bound is \(Limits.fileBytes)")
@@ -17,12 +17,14 @@ extension DFSClient {
     // Who waits must not take a long content for a silent server.
     let md5 = try await transfer.md5(of: content) { progress?(0) }
     let (upload, version, parts) = try await upload(
-      content, md5, durable: durable, progress: progress)
+      content, md5, answering, durable: durable, progress: progress)
     do {
       CrashPoint.reached(.copiesUploaded)
       // Who was there at the beginning and is lost since does not undo what three servers take.
       let own = uncertain.versions
-      let ((inode, written), stored) = try await namespace.transact(parts, policy: .quorum) {
+      let ((inode, written), stored) = try await namespace.transact(
+        parts, policy: .quorum, known: answering
+      ) {
         // Asked when it is computed: what was removed here until then is gone.
         let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
         return (try await $0.publish(version, to: target, own: own), $0.writes.map(\.key))
@@ -45,13 +47,15 @@ extension DFSClient {
   /// Stores the parts, again if more servers were lost on the way than can be substituted for, and may
   /// return.
   private func upload(
-    _ content: any ContentSource, _ md5: MD5Digest, durable: Bool,
+    _ content: any ContentSource, _ md5: MD5Digest, _ answering: ServerSet, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> (DFSClientUpload, Version, ChangeParts) {
     var left = Self.uploads
+    var known = answering
     while true {
       left -= 1
-      let answering = try await namespace.requireWritable(configuration.writes)
+      // Some may have been lost while the MD5 was computed.
+      let answering = try await namespace.require(configuration.writes, known: known)
       let upload = DFSClientUpload(
         content: content, version: .random(), md5: md5,
         placement: Placement(md5: md5).substituting(for: ServerSet.all.subtracting(answering)),
@@ -63,6 +67,7 @@ extension DFSClient {
         await upload.undo(transfer)
         let isLoss = (error as? DFSError)?.code == .serversMissing
         guard isLoss, left > 0, namespace.servers.someMayReturn else { throw error }
+        known = []
       }
     }
   }

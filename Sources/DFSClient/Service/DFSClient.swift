@@ -51,7 +51,7 @@ public final class DFSClient: FileService {
     await client.cluster.settle(timeout: settleTime)
     do {
       if let problem = client.cluster.identities.problem { throw problem }
-      try client.requireServers(minimumServers)
+      try client.namespace.servers.require(up: minimumServers)
     } catch {
       await client.cluster.shutdown()
       throw error
@@ -97,17 +97,6 @@ public final class DFSClient: FileService {
         healing.wake()
       }
     }
-  }
-
-  private func requireServers(_ minimum: Int) throws {
-    let states = cluster.states()
-    let up = ServerSet(states.filter(\.isUp).map(\.server))
-    guard up.count < max(1, minimum) else { return }
-    if up.isEmpty, states.contains(where: { $0.problem?.code == .loginFailed }) {
-      throw DFSError(.loginFailed, "Invalid Username/Password. Please try again.")
-    }
-    let need = minimum > 1 ? "at least \(minimum) are needed" : "at least one is needed"
-    throw namespace.servers.missing(answering: up, need)
   }
 
   public var namespaceID: NamespaceID? { cluster.identities.namespace }

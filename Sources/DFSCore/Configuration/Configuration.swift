@@ -39,6 +39,9 @@ public enum WritePolicy: String, Sendable, Hashable, CaseIterable {
   case all
   /// Three servers are enough.
   case quorum
+
+  /// How many servers that is.
+  public var serverCount: Int { self == .all ? Limits.serverCount : Limits.quorum }
 }
 
 /// The values of a setting that is on or off, such as `Heal`.

@@ -54,4 +54,25 @@ import Testing
     _ = try await create(other, "b")
     try await eventually("it has all changes") { cluster[4].head.number == 3 }
   }
+
+  /// Servers that answered a call before are not asked again for it.
+  @Test func serversAreAskedOnceACall() async throws {
+    let client = MemoryCluster().client()
+    let namespace = client.namespace()
+    _ = try await create(namespace, "first")
+    try await Task.sleep(for: ServerPool.heardWithin)
+    let asked = client.asked
+    let answering = try await namespace.require(.all)
+    #expect(answering == .all && client.asked == asked + 4)
+    try await Task.sleep(for: ServerPool.heardWithin)
+    #expect(try await namespace.require(.quorum, known: answering) == .all)
+    #expect(client.asked == asked + 4)
+    client.set { $0.down = ServerSet([ServerIndex(3)]) }
+    let three = ServerSet.all.subtracting(ServerSet([ServerIndex(3)]))
+    #expect(try await namespace.require(.quorum, known: answering) == three)
+    #expect(client.asked == asked + 4)
+    await #expect(throws: DFSError.self) {
+      try await namespace.require(.all, known: answering)
+    }
+  }
 }
