@@ -121,7 +121,9 @@ let package = Package(
         "DFSCore", "DFSServer", "DFSStore", "DFSCommandLine", arguments, logging, lifecycle,
         unixSignals,
       ]),
-    executable("dfc", ["DFSCore", "DFSClient", "DFSCommandLine", "CEdit", arguments, logging]),
+    executable(
+      "dfc",
+      ["DFSCore", "DFSClient", "DFSCommandLine", "CEdit", arguments, logging, unixSignals]),
     executable(
       "dfs-mount", ["DFSCore", "DFSClient", "DFSMount", "DFSCommandLine", arguments, logging]),
 

@@ -40,7 +40,7 @@ import Testing
     "dfs": system.union(executable).union([
       "DFSServer", "DFSStore", "ServiceLifecycle", "UnixSignals",
     ]),
-    "dfc": system.union(executable).union(["DFSClient", "CEdit"]),
+    "dfc": system.union(executable).union(["DFSClient", "CEdit", "UnixSignals"]),
     "dfs-mount": system.union(executable).union(["DFSClient", "DFSMount"]),
   ]
 

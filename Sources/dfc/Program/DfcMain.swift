@@ -4,7 +4,7 @@ import DFSCore
 /// Where dfc begins.
 @main enum Main {
   static func main() async {
-    Interrupts.shared.begin()
+    await Interrupts.shared.begin()
     if asksForItself { await Program.run(Dfc.self) }
     await Program.run(Runner.self)
   }

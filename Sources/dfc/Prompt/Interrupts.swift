@@ -1,10 +1,9 @@
 import DFSCore
-import Foundation
 import Glibc
 import Synchronization
+import UnixSignals
 
-/// What SIGINT, SIGTERM and SIGHUP do: their handler only passes the number on through a pipe, to one
-/// thread that does the rest.
+/// What SIGINT, SIGTERM and SIGHUP do: one task takes them as they come.
 ///
 /// Invariant: temporary files that are registered here are removed before a signal ends the process,
 /// and the terminal gets its settings back. At the prompt the first SIGINT only cancels the command
@@ -20,26 +19,16 @@ final class Interrupts: Sendable {
   }
 
   private let state = Mutex(State())
-  private static let signals = [SIGINT, SIGTERM, SIGHUP]
 
   /// Must be called before anything is registered.
-  func begin() {
+  func begin() async {
     // A reader that went away is an error of a write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
     var terminal = termios()
     if tcgetattr(STDIN_FILENO, &terminal) == 0 { state.withLock { $0.terminal = terminal } }
-    let arrivals = arrivals
-    Thread.detachNewThread {
-      var number: UInt8 = 0
-      while true {
-        if read(arrivals.end, &number, 1) == 1 { self.take(Int32(number)) }
-      }
-    }
-    for number in Self.signals {
-      // One that whoever started this process ignores (nohup) stays ignored.
-      let before = signal(number, arrive)
-      if unsafeBitCast(before, to: Int.self) == 1 { signal(number, SIG_IGN) }
-    }
+    let signals = await UnixSignalsSequence(
+      trapping: [.sigint, .sigterm, .sighup].filter { !$0.isIgnored })
+    Task { for await signal in signals { take(signal.rawValue) } }
   }
 
   private func take(_ signal: Int32) {
@@ -57,6 +46,11 @@ final class Interrupts: Sendable {
       for file in state.temporaryFiles { file.remove() }
       if var terminal = state.terminal { tcsetattr(STDIN_FILENO, TCSANOW, &terminal) }
       signal(number, SIG_DFL)
+      // Threads that tasks run on have the signals blocked.
+      var signals = sigset_t()
+      sigemptyset(&signals)
+      sigaddset(&signals, number)
+      pthread_sigmask(SIG_UNBLOCK, &signals, nil)
       pthread_kill(pthread_self(), number)
     }
     _exit(128 + number)
@@ -78,17 +72,11 @@ final class Interrupts: Sendable {
   }
 }
 
-/// The pipe from the handler to the thread; it exists before the handler does.
-private let arrivals: (end: Int32, begin: Int32) = {
-  var ends: [Int32] = [-1, -1]
-  pipe(&ends)
-  return (ends[0], ends[1])
-}()
-
-/// Runs in any thread, in the middle of anything: nothing but `write` is allowed here.
-private func arrive(_ number: Int32) {
-  let before = errno
-  var byte = UInt8(truncatingIfNeeded: number)
-  _ = write(arrivals.begin, &byte, 1)
-  errno = before
+extension UnixSignal {
+  /// Whether who started this process has it ignore the signal (nohup): so it stays.
+  fileprivate var isIgnored: Bool {
+    var action = sigaction()
+    sigaction(rawValue, nil, &action)
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 1
+  }
 }

@@ -38,6 +38,48 @@ extension EndToEnd {
       }
     }
 
+    /// Control-C drops a line, or cancels the command; a signal that ends dfc leaves no temporary file, and
+    /// one that its parent ignores stays ignored.
+    @Test(.needsFuse) func signalsCancelAndEnd() async throws {
+      try await MountedCluster.run { cluster in
+        try await cluster.shell.succeed(
+          "cd $LOCAL; head -c 128M /dev/zero > large; dfc $CONF put large")
+        try await cluster.servers.kill(ServerIndex(1))
+        try await cluster.shell.succeed(
+          """
+          cd $LOCAL; cat > prompt.py <<'END'
+          \(Terminal.script)
+          import signal
+          os.write(terminal, b"put large\\x03")
+          until(b"^C"); until(b"dfc> ")
+          def healing():
+              os.write(terminal, b"heal --wait\\n")
+              until(b"DFS2")
+          healing()
+          os.write(terminal, b"\\x03")
+          until(b"interrupted"); until(b"dfc> ")
+          assert b"large" in typed(b"list\\n")
+          healing()
+          for _ in range(2):
+              os.kill(pid, signal.SIGINT)
+              time.sleep(0.1)
+          status = os.waitpid(pid, 0)[1]
+          assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGINT, status
+          END
+          python3 prompt.py
+          (trap '' HUP; exec dfc $CONF heal --wait) 2> heal.log & healing=$!
+          until grep -q DFS2 heal.log; do sleep 0.1; done
+          kill -HUP $healing; sleep 0.3; kill -TERM $healing
+          wait $healing && exit 1; [ $? = 143 ]
+          mkdir copy; dfc $CONF get large copy/ & getting=$!
+          until ls copy/.dfc-get-* 2> /dev/null; do kill -0 $getting; done
+          kill -TERM $getting
+          wait $getting && exit 1; [ $? = 143 ]
+          [ -z "$(ls -A copy)" ]
+          """)
+      }
+    }
+
     @Test(.needsFuse) func theConfigurationIsFoundWithoutBeingNamed() async throws {
       try await MountedCluster.run { cluster in
         let shell = cluster.shell
