@@ -157,7 +157,10 @@ let package = Package(
       ]),
     tests(
       "DFSClientTests",
-      ["DFSCore", "DFSClient", "DFSReplication", "DFSWire", "DFSTestSupport", nioCore, logging]),
+      [
+        "DFSCore", "DFSClient", "DFSReplication", "DFSWire", "DFSTestSupport", nioCore, nioPosix,
+        logging,
+      ]),
     tests("DFSCommandLineTests", ["DFSCore", "DFSCommandLine", arguments, logging]),
     tests("DFSMountTests", ["DFSCore", "DFSClient", "DFSMount", "DFSTestSupport", logging]),
     // It names what only other packages use, since SwiftPM warns of what nobody names.

@@ -2,7 +2,6 @@ internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
 internal import NIOCore
-internal import NIOPosix
 internal import Synchronization
 
 /// The four servers, as far as the namespace needs them: a small request, one answer.
@@ -36,28 +35,6 @@ protocol ServerRequests: Sendable {
   /// - Throws: `configuration` if it is of another namespace or cluster than the others: what it says is
   ///   not to be believed.
   func heard(_ head: Head, of server: ServerIndex) throws(DFSError)
-}
-
-/// Servers that have no event loop.
-extension ServerRequests {
-  var loop: any EventLoop { MultiThreadedEventLoopGroup.singleton.any() }
-  var namespace: NamespaceID? { nil }
-  func retryRefused() async {}
-  func agreed(on namespace: NamespaceID?) {}
-  func heard(_ head: Head, of server: ServerIndex) throws(DFSError) {}
-
-  func exchange(
-    _ server: ServerIndex, _ request: Request, timeout: Duration,
-    _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
-  ) {
-    Task {
-      do throws(DFSError) {
-        answer(.success(try await exchange(server, request, timeout: timeout)))
-      } catch {
-        answer(.failure(error))
-      }
-    }
-  }
 }
 
 extension ServerRequests {

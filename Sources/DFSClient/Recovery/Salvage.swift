@@ -24,13 +24,13 @@ public final class Salvage: Sendable {
 
   private typealias Problems = [ServerIndex: DFSError]
 
-  private let service: any FileService
+  private let service: any FileService & ClusterAdministration
   private let version: Version
   /// Holders that do not have their copy of a part at all: they are asked once.
   private let absent = Mutex<[PartIndex: Problems]>([:])
 
   /// A reader of `version`; it asks for nothing before `read`.
-  public init(_ version: Version, on service: any FileService) {
+  public init(_ version: Version, on service: any FileService & ClusterAdministration) {
     self.version = version
     self.service = service
   }

@@ -3,12 +3,12 @@ internal import DFSReplication
 internal import DFSWire
 public import Logging
 
-/// A user's files over the four servers: the file service that the mount and dfc stand on.
+/// A user's files over the four servers, and the administration of these.
 ///
 /// It owns the connections (Cluster), the namespace (Namespace, with its cache of rows) and the
 /// contents (Transfer), and ties them together: what servers push goes to the cache first, then to
 /// who listens.
-public final class DFSClient: FileService {
+public final class DFSClient: FileService, ClusterAdministration {
   /// Connecting takes at most this long.
   static let settleTime = Duration.seconds(8)
 
@@ -131,6 +131,7 @@ public final class DFSClient: FileService {
       used: twice(reports.map(\.used).max()), inodes: reports.map(\.inodes).max() ?? 0)
   }
 
+  /// Finishes what is under way and disconnects.
   public func close() async {
     await healing.stop()
     await namespace.finish()

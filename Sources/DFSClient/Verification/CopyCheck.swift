@@ -34,7 +34,7 @@ struct CopyCheck: Sendable {
     }
   }
 
-  let service: any FileService
+  let service: any ClusterAdministration
   let version: Version
   let part: PartIndex
   let server: ServerIndex

@@ -26,7 +26,7 @@ struct CopyError: Error {
   let error: DFSError
 }
 
-extension FileService {
+extension ClusterAdministration {
   /// `readCopy` for who judges a copy: a connection that was lost, of a server that is up, is no
   /// reason to call the copy missing; such a read is tried again.
   /// - Throws: `CopyError` if the copy is no good; other errors say nothing about it.

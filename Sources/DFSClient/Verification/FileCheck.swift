@@ -6,13 +6,13 @@ public struct FileCheck: Sendable {
   /// How often a file that is replaced while it is checked is begun again.
   private static let attempts = 5
 
-  private let service: any FileService
+  private let service: any FileService & ClusterAdministration
   private let everyCopy: Bool
   private let progress: @Sendable (UInt64) -> Void
 
   /// - Parameters: as of `VersionCheck`.
   public init(
-    on service: any FileService, everyCopy: Bool,
+    on service: any FileService & ClusterAdministration, everyCopy: Bool,
     progress: @escaping @Sendable (UInt64) -> Void = { _ in }
   ) {
     self.service = service

@@ -53,7 +53,7 @@ public struct VersionCheck: Sendable {
 
   private typealias Results = [CopyID: CopyCheck.Result]
 
-  private let service: any FileService
+  private let service: any ClusterAdministration
   private let version: Version
   private let everyCopy: Bool
   private let progress: @Sendable (UInt64) -> Void
@@ -63,7 +63,7 @@ public struct VersionCheck: Sendable {
   ///   - progress: told the bytes of each step; in the end they are `bytes(of:everyCopy:)`, or more
   ///     if a copy was bad.
   public init(
-    _ version: Version, on service: any FileService, everyCopy: Bool,
+    _ version: Version, on service: any ClusterAdministration, everyCopy: Bool,
     progress: @escaping @Sendable (UInt64) -> Void = { _ in }
   ) {
     self.version = version

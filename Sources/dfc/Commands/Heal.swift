@@ -111,7 +111,7 @@ struct Scrub: SessionCommand {
   }
 
   private func ended(
-    _ servers: ServerSet, _ service: any FileService, _ meter: Meter
+    _ servers: ServerSet, _ service: any ClusterAdministration, _ meter: Meter
   ) async throws -> [ServerIndex: ScrubReport] {
     var isFirst = true
     while true {

@@ -83,7 +83,7 @@ struct Holders {
   private let found: Placement?
   private let up: ServerSet
 
-  init?(of version: Version?, on service: any FileService) async throws {
+  init?(of version: Version?, on service: any ClusterStatus) async throws {
     guard let version else { return nil }
     planned = version.placement
     found = try await service.copies([version.id])[version.id]

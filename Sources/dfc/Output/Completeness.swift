@@ -7,7 +7,7 @@ enum Completeness {
   private static let batch = 1_000
 
   /// - Returns: for each version that is incomplete the parts that were not found.
-  static func missingParts(of versions: [Version], on service: any FileService) async throws
+  static func missingParts(of versions: [Version], on service: any ClusterStatus) async throws
     -> [VersionID: [PartIndex]]
   {
     var missing: [VersionID: [PartIndex]] = [:]
@@ -33,7 +33,7 @@ enum Completeness {
   /// be, and why those servers do not give them.
   /// - Parameter error: what the read failed with.
   static func explanation(
-    of version: Version, on service: any FileService, _ error: DFSError
+    of version: Version, on service: any ClusterStatus, _ error: DFSError
   ) async -> DFSError {
     let down = await service.serverStates().filter { !$0.isUp }
     let found = (try? await service.copies([version.id]))?[version.id]

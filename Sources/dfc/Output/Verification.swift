@@ -9,7 +9,7 @@ struct Verification: Sendable {
   private static let width = 4
 
   let session: Session
-  let service: any FileService
+  let service: any FileService & ClusterAdministration
   let everyCopy: Bool
   let isJSON: Bool
   let meter: Meter

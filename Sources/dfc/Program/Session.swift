@@ -19,7 +19,7 @@ actor Session {
   private let source: PasswordSource?
   /// Who logs in unless a command says otherwise; found out when it is first needed.
   private var account: Credentials?
-  private var services: [Credentials: any FileService] = [:]
+  private var clients: [Credentials: DFSClient] = [:]
   /// What was said of servers that refuse an account which others accept.
   private var saidRefusals: Set<String> = []
   private let logger: Logger
@@ -39,7 +39,7 @@ actor Session {
   }
 
   /// The service of the account that words of a command name, if they name one.
-  func service(of account: Credentials?) async throws -> any FileService {
+  func service(of account: Credentials?) async throws -> DFSClient {
     do {
       return try await service(account)
     } catch let error as DFSError where error.code == .loginFailed && account != nil {
@@ -51,15 +51,15 @@ actor Session {
   }
 
   /// The service of an account: by default of the one that the options and the configuration name.
-  func service(_ other: Credentials? = nil) async throws -> any FileService {
+  func service(_ other: Credentials? = nil) async throws -> DFSClient {
     let credentials = if let other { other } else { try await defaultAccount() }
-    if let service = services[credentials] { return service }
+    if let client = clients[credentials] { return client }
     do {
-      let service = try await DFSClient.connect(
+      let client = try await DFSClient.connect(
         configuration, credentials: credentials, logger: logger)
-      services[credentials] = service
-      await sayRefusals(of: service)
-      return service
+      clients[credentials] = client
+      await sayRefusals(of: client)
+      return client
     } catch let error as DFSError where error.code == .loginFailed {
       // What was typed wrong is asked for again.
       if other == nil { account = nil }
@@ -69,7 +69,7 @@ actor Session {
 
   /// The service, once every server is connected or known to be away: for what tells how each server is,
   /// where one that is only slow to connect must not pass for one that is gone.
-  func patientService() async throws -> any FileService {
+  func patientService() async throws -> DFSClient {
     let service = try await service()
     await service.reconnect(within: .seconds(3))
     return service
@@ -93,7 +93,7 @@ actor Session {
 
   /// An account that one server refuses and others accept takes that server away from this user,
   /// whatever the command does, and nothing else would say so.
-  private func sayRefusals(of service: any FileService) async {
+  private func sayRefusals(of service: any ClusterStatus) async {
     for state in await service.serverStates() where state.problem?.code == .loginFailed {
       guard let problem = state.problem, saidRefusals.insert(problem.message).inserted else {
         continue
@@ -103,11 +103,11 @@ actor Session {
   }
 
   func close() async {
-    for service in services.values {
-      await sayRefusals(of: service)
-      await service.close()
+    for client in clients.values {
+      await sayRefusals(of: client)
+      await client.close()
     }
-    services = [:]
+    clients = [:]
   }
 
   // MARK: Problems

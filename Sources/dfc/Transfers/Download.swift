@@ -12,7 +12,7 @@ struct Download: Sendable {
   static let width = 8
   static let pieceBytes = UInt64(Limits.chunkBytes)
 
-  let service: any FileService
+  let service: any FileService & ClusterAdministration
   let version: Version
   let meter: Meter
 

@@ -9,7 +9,7 @@ struct Fetch: Sendable {
   static let attempts = 5
 
   let session: Session
-  let service: any FileService
+  let service: any FileService & ClusterAdministration
   let results: ResultOptions
   let meter: Meter
   let outcome: Outcome
@@ -17,7 +17,8 @@ struct Fetch: Sendable {
   let isPartial: Bool
 
   init(
-    session: Session, service: any FileService, results: ResultOptions, isSingle: Bool,
+    session: Session, service: any FileService & ClusterAdministration, results: ResultOptions,
+    isSingle: Bool,
     isPartial: Bool
   ) {
     self.session = session

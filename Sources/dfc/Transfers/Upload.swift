@@ -72,11 +72,10 @@ struct Upload: Sendable {
   }
 
   /// Refuses before anything is read what could not be stored anyway.
-  static func requireServers(_ service: any FileService, _ configuration: ClientConfiguration)
+  static func requireServers(_ service: any ClusterStatus, _ configuration: ClientConfiguration)
     async throws
   {
-    let isAll = configuration.writes == .all
-    let needed = isAll ? Limits.serverCount : Limits.quorum
+    let needed = configuration.writes.serverCount
     if await service.serverStates().count(where: \.isUp) < needed {
       // The last one may be about to answer.
       await service.reconnect(within: .milliseconds(1500))
@@ -86,7 +85,7 @@ struct Upload: Sendable {
     guard up < needed else { return }
     let problems = states.filter { !$0.isUp }.map { $0.problem?.message ?? "\($0.server) is down" }
     let need =
-      isAll
+      configuration.writes == .all
       ? "all four are needed to write (Writes all; with 'Writes quorum' in the configuration three do)"
       : "three are needed to write (Writes quorum)"
     throw DFSError(

@@ -157,7 +157,6 @@ private final class SlowRows: ServerRequests {
 
   var reachable: ServerSet { .all }
   func states() -> [ServerState] { [] }
-  func reconnect() async {}
 
   func exchange(
     _ server: ServerIndex, _ request: Request, timeout: Duration

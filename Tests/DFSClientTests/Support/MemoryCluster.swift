@@ -21,8 +21,6 @@ struct MemoryCluster {
 
 /// A client with its four connections, which can be cut, frozen and made to lose messages.
 final class MemoryClient: ServerRequests {
-  func reconnect() async {}
-
   struct Faults: Sendable {
     var down: ServerSet = []
     /// The connection stays, nothing is answered.

@@ -84,6 +84,11 @@ final class MemoryClient: FileService {
     }
   }
 
+  func discard(_ parent: InodeID, _ name: FileName, _ inode: InodeID) async throws {
+    let found = try await lookup(parent, name, .current)
+    if found.id == inode, found.version == nil { _ = try await unlink(parent, name) }
+  }
+
   func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Inode {
     try change([.entry(parent: parent, name: name)]) { state throws(DFSError) in
       let inode = try state.lookup(parent, name)
@@ -298,7 +303,11 @@ final class MemoryClient: FileService {
       inodes: files.state.withLock { UInt64($0.inodes.count) })
   }
 
-  func serverStates() async -> [ServerState] { files.state.withLock { $0.states } }
+  // MARK: Servers, of which there are none
 
-  func close() async { tell.finish() }
+  func forget(_ id: InodeID) {}
+  func expectReading(_ id: InodeID) {}
+  var namespaceID: NamespaceID? { nil }
+  func serverStates() async -> [ServerState] { files.state.withLock { $0.states } }
+  func reconnect(within patience: Duration) async {}
 }

@@ -1,0 +1,11 @@
+public import DFSCore
+
+/// A content to be published: read many times, at any offset, from any thread.
+public protocol ContentSource: Sendable {
+  /// Bytes.
+  var size: UInt64 { get }
+  /// The MD5, if it was computed while the content was written.
+  var md5: MD5Digest? { get }
+  /// Reads exactly `buffer.count` bytes at `offset`; may block (it is called on a thread for that).
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws
+}
