@@ -27,6 +27,7 @@ let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swif
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(
   name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let unixSignals = Target.Dependency.product(
   name: "UnixSignals", package: "swift-service-lifecycle")
 
@@ -36,7 +37,6 @@ let pinned: [Target.Dependency] = [
   .product(name: "AsyncAlgorithms", package: "swift-async-algorithms"),
   .product(name: "Atomics", package: "swift-atomics"),
   .product(name: "DequeModule", package: "swift-collections"),
-  .product(name: "SystemPackage", package: "swift-system"),
 ]
 
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -57,7 +57,7 @@ let package = Package(
     .executable(name: "dfs", targets: ["dfs"]),
     .executable(name: "dfc", targets: ["dfc"]),
     .executable(name: "dfs-mount", targets: ["dfs-mount"]),
-    .library(name: "DFSClient", targets: ["DFSClient", "DFSCore"]),
+    .library(name: "DFSClient", targets: ["DFSClient", "DFSConfiguration", "DFSCore"]),
     // For tests: LD_PRELOAD makes chosen files of a program fail.
     .library(name: "FailingFiles", type: .dynamic, targets: ["FailingFiles"]),
   ],
@@ -91,6 +91,8 @@ let package = Package(
     .systemLibrary(name: "CEdit", path: "Sources/CEdit", providers: [.apt(["libedit-dev"])]),
 
     module("DFSCore", ["CXXHash", crypto]),
+    module("DFSSystem", ["DFSCore", "CLinux", system]),
+    module("DFSConfiguration", ["DFSCore", "DFSSystem"]),
     module("DFSReplication", ["DFSCore"]),
     .target(
       name: "DFSWire",
@@ -99,72 +101,111 @@ let package = Package(
       ],
       exclude: ["dfs.proto"], swiftSettings: settings),
     module(
-      "DFSStore", ["DFSCore", "DFSReplication", "CLinux", "CSQLite", nioPosix, grdb, logging]),
+      "DFSStore",
+      [
+        "DFSCore", "DFSSystem", "DFSReplication", "CLinux", "CSQLite", nioPosix, grdb, logging,
+        system,
+      ]),
+    module(
+      "DFSRescue",
+      ["DFSCore", "DFSSystem", "DFSReplication", "DFSStore", "CLinux", grdb]),
     module(
       "DFSServer",
       [
-        "DFSCore", "DFSReplication", "DFSWire", "DFSStore", nioCore, nioPosix, nioConcurrency,
+        "DFSCore", "DFSSystem", "DFSReplication", "DFSWire", "DFSStore", system, nioCore, nioPosix,
+        nioConcurrency,
         crypto, asn1, logging, lifecycle,
       ]),
     module(
       "DFSClient",
       [
-        "DFSCore", "DFSReplication", "DFSWire", nioCore, nioPosix, nioConcurrency, crypto, logging,
+        "DFSCore", "DFSSystem", "DFSConfiguration", "DFSReplication", "DFSWire", nioCore, nioPosix,
+        nioConcurrency, crypto, logging,
       ]),
     module(
-      "DFSMount", ["DFSCore", "DFSClient", "CFuse", "CLinux", nioPosix, logging, unixSignals]),
-    module("DFSCommandLine", ["DFSCore", arguments, logging]),
+      "DFSMount",
+      [
+        "DFSCore", "DFSSystem", "DFSConfiguration", "DFSClient", "CFuse", "CLinux", system,
+        nioPosix,
+        logging, unixSignals,
+      ]),
+    module("DFSCommandLine", ["DFSCore", "DFSSystem", system, arguments, logging]),
 
     executable(
       "dfs",
       [
-        "DFSCore", "DFSServer", "DFSStore", "DFSCommandLine", arguments, logging, lifecycle,
-        unixSignals,
+        "DFSCore", "DFSSystem", "DFSServer", "DFSStore", "DFSRescue", "DFSCommandLine", arguments,
+        logging, lifecycle, unixSignals,
       ]),
     executable(
       "dfc",
-      ["DFSCore", "DFSClient", "DFSCommandLine", "CEdit", arguments, logging, unixSignals]),
+      [
+        "DFSCore", "DFSSystem", "DFSConfiguration", "DFSClient", "DFSCommandLine", "CEdit", system,
+        arguments, logging, unixSignals,
+      ]),
     executable(
-      "dfs-mount", ["DFSCore", "DFSClient", "DFSMount", "DFSCommandLine", arguments, logging]),
+      "dfs-mount",
+      [
+        "DFSCore", "DFSSystem", "DFSConfiguration", "DFSClient", "DFSMount", "DFSCommandLine",
+        arguments, logging,
+      ]),
 
     .target(
       name: "DFSTestSupport",
-      dependencies: ["DFSCore", "DFSReplication"],
+      dependencies: ["DFSCore", "DFSSystem", "DFSConfiguration", "DFSReplication"],
       path: "Tests/DFSTestSupport", swiftSettings: settings),
     .executableTarget(
       name: "dfs-simulate", dependencies: ["DFSTestSupport"], path: "Tests/Simulate",
       swiftSettings: settings),
     .executableTarget(
-      name: "dfs-torture", dependencies: ["CLinux", "DFSCore", "DFSTestSupport"],
+      name: "dfs-torture", dependencies: ["CLinux", "DFSCore", "DFSSystem", "DFSTestSupport"],
       path: "Tests/Torture",
       swiftSettings: settings),
     .executableTarget(
-      name: "dfs-fuzz", dependencies: ["CLinux", "DFSCore", "DFSWire", "DFSTestSupport"],
+      name: "dfs-fuzz",
+      dependencies: ["CLinux", "DFSCore", "DFSSystem", "DFSWire", "DFSTestSupport"],
       path: "Tests/Fuzz",
       swiftSettings: settings),
     .executableTarget(
-      name: "dfs-example", dependencies: ["DFSCore", "DFSClient", logging], path: "Tests/Example",
+      name: "dfs-example", dependencies: ["DFSCore", "DFSConfiguration", "DFSClient", logging],
+      path: "Tests/Example",
       swiftSettings: settings),
     .target(name: "FailingFiles", path: "Tests/FailingFiles"),
+    .target(
+      name: "DFSStoreFixtures", dependencies: ["DFSCore", "DFSReplication", "DFSStore", logging],
+      path: "Tests/DFSStoreFixtures", swiftSettings: settings),
     tests("DFSCoreTests", ["DFSCore", "DFSTestSupport"]),
+    tests("DFSSystemTests", ["DFSCore", "DFSSystem", "DFSTestSupport"]),
+    tests("DFSConfigurationTests", ["DFSCore", "DFSSystem", "DFSConfiguration", "DFSTestSupport"]),
     tests("DFSReplicationTests", ["DFSCore", "DFSReplication", "DFSTestSupport"]),
     tests("DFSWireTests", ["DFSCore", "DFSWire", nioCore, nioEmbedded, nioTest, protobuf]),
-    tests("DFSStoreTests", ["DFSCore", "DFSReplication", "DFSStore", "DFSTestSupport"]),
+    tests(
+      "DFSStoreTests",
+      [
+        "DFSCore", "DFSSystem", "DFSReplication", "DFSStore", "DFSStoreFixtures", "DFSTestSupport",
+      ]),
+    tests("DFSRescueTests", ["DFSCore", "DFSStore", "DFSStoreFixtures", "DFSRescue"]),
     tests(
       "DFSServerTests",
       [
-        "DFSCore", "DFSWire", "DFSServer", "DFSStore", "DFSTestSupport", nioCore, nioPosix, logging,
+        "DFSCore", "DFSSystem", "DFSWire", "DFSServer", "DFSStore", "DFSTestSupport", nioCore,
+        nioPosix, logging,
       ]),
     tests(
       "DFSClientTests",
       [
-        "DFSCore", "DFSClient", "DFSReplication", "DFSWire", "DFSTestSupport", nioCore, nioPosix,
+        "DFSCore", "DFSSystem", "DFSConfiguration", "DFSClient", "DFSReplication", "DFSWire",
+        "DFSTestSupport", nioCore, nioPosix, logging,
+      ]),
+    tests("DFSCommandLineTests", ["DFSCore", "DFSSystem", "DFSCommandLine", arguments, logging]),
+    tests(
+      "DFSMountTests",
+      [
+        "DFSCore", "DFSSystem", "DFSConfiguration", "DFSClient", "DFSMount", "DFSTestSupport",
         logging,
       ]),
-    tests("DFSCommandLineTests", ["DFSCore", "DFSCommandLine", arguments, logging]),
-    tests("DFSMountTests", ["DFSCore", "DFSClient", "DFSMount", "DFSTestSupport", logging]),
     // It names what only other packages use, since SwiftPM warns of what nobody names.
     tests("RepositoryRules", ["DFSCore"] + pinned),
-    tests("EndToEndTests", ["DFSCore", "DFSTestSupport"]),
+    tests("EndToEndTests", ["DFSCore", "DFSSystem", "DFSConfiguration", "DFSTestSupport"]),
   ]
 )

@@ -1,5 +1,6 @@
 public import ArgumentParser
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 public import Logging
 

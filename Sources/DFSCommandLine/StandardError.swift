@@ -1,4 +1,6 @@
+internal import DFSSystem
 internal import Glibc
+internal import SystemPackage
 
 /// Standard error, for what people read: problems, notes, progress.
 public enum StandardError {
@@ -13,15 +15,5 @@ public enum StandardError {
 
 /// Writes every byte. Nobody is left to be told of a stream that cannot be written.
 func writeAll(_ text: String, to descriptor: Int32) {
-  let bytes = Array(text.utf8)
-  bytes.withUnsafeBytes { bytes in
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let count = Glibc.write(
-        descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return }
-      rest = rest.dropFirst(count)
-    }
-  }
+  try? FileDescriptor(rawValue: descriptor).writeWhole(Array(text.utf8))
 }

@@ -1,7 +1,9 @@
 internal import ArgumentParser
 internal import DFSCommandLine
+import DFSConfiguration
 internal import DFSCore
 internal import DFSMount
+import DFSSystem
 internal import Glibc
 internal import Logging
 

@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import DFSCommandLine
 internal import DFSCore
+import DFSRescue
 
 /// The executable of the server: arguments in, exit status out.
 struct Dfs: AsyncParsableCommand {

@@ -1,4 +1,5 @@
 internal import DFSCore
+import DFSSystem
 internal import Glibc
 
 /// Where a new password comes from: a file, a terminal (twice, without echo), or standard input.

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import DFSCommandLine
 internal import DFSCore
 internal import DFSStore
+import DFSSystem
 internal import Foundation
 internal import Glibc
 

@@ -1,7 +1,9 @@
 internal import ArgumentParser
 internal import DFSCommandLine
 internal import DFSCore
+import DFSRescue
 internal import DFSStore
+import DFSSystem
 internal import Glibc
 internal import UnixSignals
 

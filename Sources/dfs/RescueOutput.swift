@@ -1,6 +1,8 @@
 internal import DFSCommandLine
 internal import DFSCore
+import DFSRescue
 internal import DFSStore
+import DFSSystem
 internal import Dispatch
 internal import Foundation
 internal import Synchronization

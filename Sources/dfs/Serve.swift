@@ -3,6 +3,7 @@ internal import DFSCommandLine
 internal import DFSCore
 internal import DFSServer
 internal import DFSStore
+import DFSSystem
 internal import Glibc
 internal import Logging
 internal import ServiceLifecycle

@@ -1,4 +1,6 @@
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import Foundation
 import Testing
 

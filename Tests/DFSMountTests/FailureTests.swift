@@ -1,4 +1,5 @@
 import DFSClient
+import DFSConfiguration
 import DFSCore
 import DFSMount
 import Synchronization

@@ -1,6 +1,7 @@
 import DFSClient
 import DFSCore
 import DFSMount
+import DFSSystem
 import Foundation
 import Testing
 

@@ -1,4 +1,5 @@
 import DFSCore
+import DFSStoreFixtures
 import Testing
 
 @testable import DFSStore

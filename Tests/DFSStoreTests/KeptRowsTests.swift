@@ -1,5 +1,7 @@
 import DFSCore
 import DFSReplication
+import DFSStoreFixtures
+import DFSSystem
 import Foundation
 import Testing
 
@@ -113,7 +115,7 @@ import Testing
     let files = try kept.files()
     try #require(files.count == 3)
     var options = user.options
-    options.keptBytes = try #require(try FileSystem.status(files[2])).bytes
+    options.keptBytes = try #require(try Disk.status(files[2])).bytes
     try kept.trim(nowSeconds: WallClock.seconds, options)
     #expect(try kept.files() == [files[2]])
     await store.close()

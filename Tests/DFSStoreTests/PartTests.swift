@@ -1,4 +1,6 @@
 import DFSCore
+import DFSStoreFixtures
+import DFSSystem
 import Foundation
 import Testing
 

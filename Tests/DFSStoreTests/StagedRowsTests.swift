@@ -1,5 +1,7 @@
 import DFSCore
 import DFSReplication
+import DFSStoreFixtures
+import DFSSystem
 import DFSTestSupport
 import Foundation
 import Testing
@@ -21,7 +23,7 @@ import Testing
   private func taken() throws -> UInt64 {
     let folder = place.path + "/alice"
     return try (FileManager.default.subpaths(atPath: folder) ?? []).reduce(0) { sum, name in
-      sum + (try FileSystem.status(folder + "/" + name)?.bytes ?? 0)
+      sum + (try Disk.status(folder + "/" + name)?.bytes ?? 0)
     }
   }
 

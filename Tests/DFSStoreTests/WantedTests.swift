@@ -1,4 +1,5 @@
 import DFSCore
+import DFSStoreFixtures
 import Foundation
 import Testing
 

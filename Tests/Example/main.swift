@@ -1,6 +1,7 @@
 // The example of Sources/DFSClient/DFSClient.docc, which has what follows word for word.
 
 import DFSClient
+import DFSConfiguration
 import DFSCore
 import Logging
 

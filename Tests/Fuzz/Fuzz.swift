@@ -1,4 +1,5 @@
 import CLinux
+import DFSConfiguration
 import DFSCore
 import DFSTestSupport
 import DFSWire

@@ -11,12 +11,14 @@ import Testing
     "NIOCore", "NIOPosix", "NIOConcurrencyHelpers", "NIOFoundationCompat",
   ]
   private static let executable: Set<String> = [
-    "DFSCore", "DFSCommandLine", "ArgumentParser", "Logging",
+    "DFSCore", "DFSSystem", "DFSCommandLine", "ArgumentParser", "Logging",
   ]
 
   /// For each module all that it may import.
   private static let mayImport: [String: Set<String>] = [
     "DFSCore": system.union(["CXXHash", "Crypto"]),
+    "DFSSystem": system.union(["DFSCore", "CLinux", "SystemPackage"]),
+    "DFSConfiguration": system.union(["DFSCore", "DFSSystem"]),
     // Pure decisions: nothing that could do I/O or tell the time.
     "DFSReplication": ["DFSCore"],
     "DFSWire": system.union([
@@ -24,24 +26,33 @@ import Testing
       "CryptoExtras", "_CryptoExtras",
     ]),
     "DFSStore": system.union([
-      "DFSCore", "DFSReplication", "CLinux", "CSQLite", "GRDB", "GRDBSQLite", "Logging", "NIOPosix",
+      "DFSCore", "DFSSystem", "DFSReplication", "CLinux", "CSQLite", "GRDB", "GRDBSQLite",
+      "Logging", "NIOPosix", "SystemPackage",
+    ]),
+    "DFSRescue": system.union([
+      "DFSCore", "DFSSystem", "DFSReplication", "DFSStore", "CLinux", "GRDB",
     ]),
     "DFSServer": system.union(nio).union([
-      "DFSCore", "DFSReplication", "DFSWire", "DFSStore", "Crypto", "Logging", "ServiceLifecycle",
-      "SwiftASN1",
+      "DFSCore", "DFSSystem", "DFSReplication", "DFSWire", "DFSStore", "Crypto", "Logging",
+      "ServiceLifecycle", "SwiftASN1", "SystemPackage",
     ]),
     "DFSClient": system.union(nio).union([
-      "DFSCore", "DFSReplication", "DFSWire", "Crypto", "Logging",
+      "DFSCore", "DFSSystem", "DFSConfiguration", "DFSReplication", "DFSWire", "Crypto", "Logging",
     ]),
     "DFSMount": system.union([
-      "DFSCore", "DFSClient", "CFuse", "CLinux", "Logging", "NIOPosix", "UnixSignals",
+      "DFSCore", "DFSSystem", "DFSConfiguration", "DFSClient", "CFuse", "CLinux", "Logging",
+      "NIOPosix", "SystemPackage", "UnixSignals",
     ]),
-    "DFSCommandLine": system.union(["DFSCore", "ArgumentParser", "Logging"]),
+    "DFSCommandLine": system.union([
+      "DFSCore", "DFSSystem", "ArgumentParser", "Logging", "SystemPackage",
+    ]),
     "dfs": system.union(executable).union([
-      "DFSServer", "DFSStore", "ServiceLifecycle", "UnixSignals",
+      "DFSServer", "DFSStore", "DFSRescue", "ServiceLifecycle", "UnixSignals",
     ]),
-    "dfc": system.union(executable).union(["DFSClient", "CEdit", "UnixSignals"]),
-    "dfs-mount": system.union(executable).union(["DFSClient", "DFSMount"]),
+    "dfc": system.union(executable).union([
+      "DFSConfiguration", "DFSClient", "CEdit", "SystemPackage", "UnixSignals",
+    ]),
+    "dfs-mount": system.union(executable).union(["DFSConfiguration", "DFSClient", "DFSMount"]),
   ]
 
   private static let executables: Set<String> = ["dfs", "dfc", "dfs-mount"]

@@ -1,4 +1,6 @@
+internal import DFSConfiguration
 internal import DFSCore
+internal import DFSSystem
 internal import DFSWire
 internal import Logging
 internal import NIOCore

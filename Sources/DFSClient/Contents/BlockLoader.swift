@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// Blocks of parts, each loaded once however many ask for it at a time, then kept for a while.

@@ -1,4 +1,6 @@
+internal import DFSConfiguration
 internal import DFSCore
+internal import DFSSystem
 internal import NIOCore
 
 /// Fetches blocks of one part from one of its holders, verified; performs a `FetchPlan`.

@@ -1,3 +1,4 @@
+internal import DFSConfiguration
 internal import DFSCore
 internal import DFSWire
 internal import NIOCore

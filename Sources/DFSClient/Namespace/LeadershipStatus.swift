@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 
 /// Where a CoordinatorDriver stands, for who asks without waiting for its turn.
 struct LeadershipStatus: Sendable {

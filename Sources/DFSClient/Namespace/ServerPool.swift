@@ -1,3 +1,4 @@
+internal import DFSConfiguration
 internal import DFSCore
 internal import DFSReplication
 internal import DFSWire

@@ -1,4 +1,5 @@
 public import DFSCore
+internal import DFSSystem
 internal import Foundation
 internal import Glibc
 

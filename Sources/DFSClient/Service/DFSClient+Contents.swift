@@ -1,5 +1,7 @@
+internal import DFSConfiguration
 public import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import Logging
 internal import Synchronization
 

@@ -1,3 +1,4 @@
+public import DFSConfiguration
 public import DFSCore
 internal import DFSReplication
 internal import DFSWire

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import DFSWire
 
 /// Replaces rows of a server by those of another: for one that is blank, or whose rows are not a

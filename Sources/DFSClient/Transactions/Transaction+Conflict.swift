@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 
 /// Two clients that had one file open and wrote it: the last close wins, and what the other one had
 /// closed is kept beside it. One that wrote it and one that removed or replaced it: the name is as the

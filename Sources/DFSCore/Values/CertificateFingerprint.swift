@@ -31,7 +31,7 @@ public struct CertificateFingerprint: Hashable, Sendable, CustomStringConvertibl
   }
 
   /// Whether a word is to be read as a fingerprint.
-  static func isMeant(by text: some StringProtocol) -> Bool {
+  public static func isMeant(by text: some StringProtocol) -> Bool {
     text.prefix(prefix.count).uppercased() == prefix
   }
 

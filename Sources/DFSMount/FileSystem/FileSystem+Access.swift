@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// Times of access, on a mount with `relatime`: reading moves one that is not later than the last

@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 internal import Synchronization
 

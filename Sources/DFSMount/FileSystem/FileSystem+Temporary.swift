@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// Files that were opened without a name (`O_TMPFILE`): they are here only, until link(2) gives them

@@ -1,4 +1,5 @@
 internal import DFSClient
+internal import DFSConfiguration
 internal import DFSCore
 internal import Logging
 internal import Synchronization

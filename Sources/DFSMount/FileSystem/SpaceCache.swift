@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// The space of the servers, answered from memory: `df` never waits for a server but the first

@@ -1,18 +1,6 @@
 internal import DFSCore
 internal import NIOPosix
 
-/// Bytes for calls that throw our error.
-extension ArraySlice<UInt8> {
-  /// `withUnsafeBytes` for a body that throws our error.
-  func withBytes<Result>(
-    _ body: (UnsafeRawBufferPointer) throws(DFSError) -> Result
-  ) throws(DFSError) -> Result {
-    try withUnsafeBytes { bytes in
-      Swift.Result { () throws(DFSError) in try body(bytes) }
-    }.get()
-  }
-}
-
 /// Threads for what blocks on the local disk, so that nothing blocks Swift's own few.
 enum DiskQueue {
   private static let width = 16

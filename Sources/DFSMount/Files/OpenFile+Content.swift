@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// Reading and writing an open file.

@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// Space, holes and copies of ranges of an open file.

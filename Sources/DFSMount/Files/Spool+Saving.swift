@@ -1,6 +1,8 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 internal import Synchronization
+internal import SystemPackage
 
 /// A spool that outlives its mount.
 extension Spool {
@@ -33,16 +35,13 @@ extension Spool {
   private func write(
     _ bytes: [UInt8], to descriptor: Int32, at offset: UInt64, _ path: String
   ) throws(DFSError) {
-    var done = 0
-    while done < bytes.count {
-      let count = bytes[done...].withUnsafeBytes { rest in
-        rest.isZero
-          ? rest.count
-          : pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
+    try bytes.withBytes { bytes throws(DFSError) in
+      guard !bytes.isZero else { return }
+      do throws(Errno) {
+        try FileDescriptor(rawValue: descriptor).writeWhole(bytes, at: offset)
+      } catch {
+        throw .disk("cannot write \(path)", error.rawValue)
       }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw .disk("cannot write \(path)") }
-      done += count
     }
   }
 }

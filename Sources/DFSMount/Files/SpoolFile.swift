@@ -1,6 +1,8 @@
 internal import CLinux
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
+internal import SystemPackage
 
 /// An unlinked, sparse file: it vanishes with its descriptor, however the process ends.
 final class SpoolFile: Sendable {
@@ -40,28 +42,21 @@ final class SpoolFile: Sendable {
   func write(
     _ bytes: UnsafeRawBufferPointer, at offset: UInt64, _ done: inout Int
   ) throws(DFSError) {
-    while done < bytes.count {
-      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-      let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw .disk("cannot write to the spool") }
-      done += count
+    do {
+      try FileDescriptor(rawValue: descriptor).writeWhole(bytes, at: offset, done: &done)
+    } catch {
+      throw .disk("cannot write to the spool", error.rawValue)
     }
   }
 
   /// Fills `buffer` as far as the file goes.
   /// - Returns: how many bytes were read.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(DFSError) -> Int {
-    var done = 0
-    while done < buffer.count {
-      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-      let count = pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw .disk("cannot read the spool") }
-      if count == 0 { break }
-      done += count
+    do {
+      return try FileDescriptor(rawValue: descriptor).fill(buffer, at: offset)
+    } catch {
+      throw .disk("cannot read the spool", error.rawValue)
     }
-    return done
   }
 
   func truncate(to size: UInt64) throws(DFSError) {

@@ -1,5 +1,6 @@
 internal import CFuse
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// The callbacks of libfuse that concern names and attributes.

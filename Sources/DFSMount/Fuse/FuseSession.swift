@@ -1,4 +1,5 @@
 internal import CFuse
+internal import DFSConfiguration
 internal import DFSCore
 internal import Foundation
 internal import Glibc

@@ -1,4 +1,5 @@
 internal import DFSClient
+internal import DFSSystem
 internal import Dispatch
 internal import Synchronization
 

@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// The inodes that the kernel knows: how often it looked each up, under which name last, and which

@@ -1,6 +1,8 @@
 internal import CLinux
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
+internal import SystemPackage
 
 /// Programs that are run to their end. Foundation's would take words in UTF-8 only.
 enum ChildProcess {
@@ -66,7 +68,7 @@ struct ErrorCapture: ~Copyable {
     let value = body()
     dup2(before, STDERR_FILENO)
     let bytes = capture.bytes
-    _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    try? FileDescriptor.standardError.writeWhole(bytes)
     return (value, capture.text)
   }
 }

@@ -1,4 +1,5 @@
 public import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// The log of a mount that runs in the background.

@@ -1,5 +1,7 @@
 public import DFSClient
+internal import DFSConfiguration
 public import DFSCore
+internal import DFSSystem
 internal import Dispatch
 internal import Glibc
 public import Logging

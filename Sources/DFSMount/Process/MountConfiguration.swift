@@ -1,4 +1,6 @@
+public import DFSConfiguration
 public import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// What a mount is told: from dfc.conf, the command line and its `-o` options.

@@ -1,3 +1,4 @@
+internal import DFSConfiguration
 public import DFSCore
 internal import Glibc
 

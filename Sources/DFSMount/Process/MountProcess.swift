@@ -1,6 +1,8 @@
 internal import CLinux
 internal import DFSClient
-public import DFSCore
+public import DFSConfiguration
+internal import DFSCore
+internal import DFSSystem
 internal import Dispatch
 internal import Glibc
 public import Logging

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// The directory that is mounted on: what is there now, and taking it away again. These calls may

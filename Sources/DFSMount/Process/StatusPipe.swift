@@ -1,5 +1,7 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
+internal import SystemPackage
 
 /// How a mount in the background tells who started it whether it is there: one line, an exit status
 /// and a message.
@@ -14,8 +16,7 @@ public struct StatusPipe: Sendable {
 
   /// Tells, once; who started us ends with that status.
   public func report(_ status: Int32, _ message: String) {
-    let bytes = Array("\(status) \(message)\n".utf8)
-    _ = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+    try? FileDescriptor(rawValue: descriptor).writeWhole(Array("\(status) \(message)\n".utf8))
     close(descriptor)
   }
 

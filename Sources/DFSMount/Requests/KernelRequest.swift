@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// How a request is answered; `Fuse/` does it. It may be used until it has taken one answer.

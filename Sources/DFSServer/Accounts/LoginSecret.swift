@@ -1,5 +1,7 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
+internal import SystemPackage
 
 /// The secret of one server from which come the salts of users who do not exist, where the users file
 /// has none of its own (`# secret:`): `DIR/.dfs/login-secret`, 64 hexadecimal digits, made once. With
@@ -23,7 +25,7 @@ enum LoginSecret {
     guard file >= 0 else { throw failure("make", temporary) }
     defer { close(file) }
     let text = Array((secret.hexadecimal + "\n").utf8)
-    guard write(file, text, text.count) == text.count, fsync(file) == 0,
+    guard (try? FileDescriptor(rawValue: file).writeWhole(text)) != nil, fsync(file) == 0,
       rename(temporary.systemPath, path.systemPath) == 0
     else { throw failure("write", path) }
     return secret
@@ -33,10 +35,9 @@ enum LoginSecret {
     let file = open(path.systemPath, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return nil }
     defer { close(file) }
-    var buffer = [UInt8](repeating: 0, count: 2 * bytes + 2)
-    let count = Glibc.read(file, &buffer, buffer.count)
-    guard count == 2 * bytes + 1 else { return nil }
-    let text = String(decoding: buffer.prefix(2 * bytes), as: UTF8.self)
+    let whole = try? FileDescriptor(rawValue: file).readToEnd(limit: 2 * bytes + 1)
+    guard let whole, whole.count == 2 * bytes + 1 else { return nil }
+    let text = String(decoding: whole.prefix(2 * bytes), as: UTF8.self)
     return [UInt8](hexadecimal: text)
   }
 

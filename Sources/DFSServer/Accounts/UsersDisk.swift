@@ -1,5 +1,7 @@
 public import DFSCore
+internal import DFSSystem
 internal import Glibc
+internal import SystemPackage
 
 /// A users file on disk: read as a whole, replaced as a whole.
 public enum UsersDisk {
@@ -48,22 +50,18 @@ public enum UsersDisk {
       throw failure("cannot read", path)
     }
     defer { close(descriptor) }
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 64 << 10)
-    while true {
-      let count = Glibc.read(descriptor, &buffer, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else {
-        throw failure(
-          "cannot read", path, "; see to the disk, or restore the file from another server")
-      }
-      guard count > 0 else { break }
-      bytes += buffer.prefix(count)
-      guard bytes.count <= UsersFile.bytesBound else {
-        throw DFSError(
-          .configuration,
-          "\(path.printable) is longer than \(UsersFile.bytesBound) bytes; is it the right file?")
-      }
+    let bytes: [UInt8]?
+    do {
+      bytes = try FileDescriptor(rawValue: descriptor).readToEnd(limit: UsersFile.bytesBound)
+    } catch {
+      throw failure(
+        "cannot read", path, error.rawValue,
+        "; see to the disk, or restore the file from another server")
+    }
+    guard let bytes else {
+      throw DFSError(
+        .configuration,
+        "\(path.printable) is longer than \(UsersFile.bytesBound) bytes; is it the right file?")
     }
     return UsersFile(text: String(decoding: bytes, as: UTF8.self))
   }
@@ -116,12 +114,10 @@ public enum UsersDisk {
       path.systemPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw failure("cannot make", path) }
     defer { close(descriptor) }
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw failure("cannot write", path) }
-      rest = rest.dropFirst(count)
+    do {
+      try FileDescriptor(rawValue: descriptor).writeWhole(bytes)
+    } catch {
+      throw failure("cannot write", path, error.rawValue)
     }
     if geteuid() == 0, fchown(descriptor, owner.user, owner.group) != 0 {
       throw failure("cannot give its owner", path)
@@ -139,8 +135,8 @@ public enum UsersDisk {
   static func directory(of path: String) -> String { ByteText.directory(of: path) }
 
   private static func failure(
-    _ what: String, _ path: String, _ remedy: String = ""
+    _ what: String, _ path: String, _ number: Int32? = nil, _ remedy: String = ""
   ) -> DFSError {
-    .system("\(what) \(path.printable)", remedy: remedy)
+    .system("\(what) \(path.printable)", number, remedy: remedy)
   }
 }

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import DFSWire
 internal import Glibc
 internal import Logging
@@ -15,7 +16,7 @@ enum ServerCertificate {
     _ options: ServerOptions, directory: ServerDirectory, logger: Logger
   ) throws(DFSError) -> TLSIdentity {
     if let certificate = options.tlsCertificate, let key = options.tlsKey {
-      let certificates = try SecretFile.read(certificate, bound: bytesBound).bytes
+      let certificates = try SecretFile.read(certificate, limit: bytesBound).bytes
       let identity = try identity(
         "\(certificate.printable) with \(key.printable)", certificates, try secret(key))
       logger.info("the certificate is \(identity.fingerprint)")
@@ -49,7 +50,7 @@ enum ServerCertificate {
   }
 
   private static func secret(_ path: String) throws(DFSError) -> [UInt8] {
-    let (bytes, exposure) = try SecretFile.read(path, bound: bytesBound)
+    let (bytes, exposure) = try SecretFile.read(path, limit: bytesBound)
     // A group may be for those who may read keys, as Debian's ssl-cert is.
     guard exposure & 0o007 == 0 else { throw SecretFile.exposed(path, "holds a key") }
     return bytes

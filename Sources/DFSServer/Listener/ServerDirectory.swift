@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// Where a server keeps what it stores, and the name that follows from it.

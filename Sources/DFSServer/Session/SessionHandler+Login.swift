@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSStore
+internal import DFSSystem
 internal import DFSWire
 internal import Logging
 internal import NIOCore

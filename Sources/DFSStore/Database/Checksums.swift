@@ -17,15 +17,3 @@ enum Checksums {
     return actual.count == checksums.count ? nil : min(actual.count, checksums.count)
   }
 }
-
-extension Array<UInt8> {
-  /// `withUnsafeBytes` for a body with a typed error.
-  func withUnsafeBytesOrError<Value>(
-    _ body: (UnsafeRawBufferPointer) throws(DFSError) -> Value
-  ) throws(DFSError) -> Value {
-    let result = withUnsafeBytes { bytes in
-      Result { () throws(DFSError) in try body(bytes) }
-    }
-    return try result.get()
-  }
-}

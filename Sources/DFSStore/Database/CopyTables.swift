@@ -1,6 +1,6 @@
-internal import DFSCore
+package import DFSCore
 internal import DFSReplication
-internal import GRDB
+package import GRDB
 
 /// Which copies the rows ask of this server, which of those it lacks (`wanted`), which of those that
 /// it has nobody asks for any more (`garbage`), and the small copies that are kept in the database
@@ -10,7 +10,7 @@ internal import GRDB
 /// - A copy is in `garbage` only while no inode asks for it, in `wanted` only while one does.
 /// - A copy that an inode asks for and that is not here, or is damaged, is in `wanted`: from the transaction that
 ///   asked on, or from when its loss was noticed.
-struct CopyTables {
+package struct CopyTables {
   let db: Database
   let required: RequiredReplicas
 
@@ -246,9 +246,9 @@ struct CopyTables {
       arguments: part.id.stored + [part.checksum.value.stored, part.bytes.stored])
   }
 
-  func part(_ id: PartID) throws -> InlinePart? { try Self.part(id, db) }
+  package func part(_ id: PartID) throws -> InlinePart? { try Self.part(id, db) }
 
-  static func part(_ id: PartID, _ db: Database) throws -> InlinePart? {
+  package static func part(_ id: PartID, _ db: Database) throws -> InlinePart? {
     let statement = try db.cachedStatement(
       sql: "SELECT checksum, bytes FROM part WHERE version = ? AND part = ?")
     let row = try GRDB.Row.fetchOne(statement, arguments: id.stored)

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import GRDB
 internal import Glibc
 
@@ -120,8 +121,8 @@ enum DatabaseExamination {
     _ directory: String, _ path: String, _ progress: @escaping DatabaseCheck.Progress
   ) throws -> Ledger? {
     let mark = try DatabaseMark.read(directory)
-    guard let length = try FileSystem.status(path)?.bytes else {
-      let hasLog = try FileSystem.status(path + "-wal").map { $0.bytes > 0 } ?? false
+    guard let length = try Disk.status(path)?.bytes else {
+      let hasLog = try Disk.status(path + "-wal").map { $0.bytes > 0 } ?? false
       guard mark == nil, !hasLog else {
         throw DFSError(.damaged, "it is missing, though it was in use")
       }
@@ -175,7 +176,7 @@ enum DatabaseExamination {
 extension DFSError {
   /// A database that nothing may be served from.
   static func damagedDatabase(_ path: String, _ error: DFSError) -> DFSError {
-    let directory = FileSystem.parent(of: FileSystem.parent(of: path))
+    let directory = Disk.parent(of: Disk.parent(of: path))
     return DFSError(
       .damaged,
       "the database \(path) is damaged, and nothing is served from it: \(error); stop this server, run "

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// A user's database, opened when it is used and closed when many others are.
@@ -60,7 +61,7 @@ final class DatabaseHandle: Sendable {
     // Nobody knows any more which copies the last process had yet to bring to stable storage before
     // the changes that name them.
     if case .open = try DatabaseMark.read(directory) {
-      try FileSystem.syncFileSystem(of: directory)
+      try Disk.syncFileSystem(of: directory)
     }
     state.withLock { $0.knowledge = .examined(ledger) }
   }

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// What a user's directory says about its database besides the database: `namespace.mark`, one line.
@@ -24,7 +25,7 @@ enum DatabaseMark: Hashable, Sendable {
   /// - Throws: `damaged` if it cannot be read as one.
   static func read(_ directory: String) throws(DFSError) -> DatabaseMark? {
     let path = "\(directory)/\(fileName)"
-    guard let length = try FileSystem.status(path)?.bytes else { return nil }
+    guard let length = try Disk.status(path)?.bytes else { return nil }
     let file = try File(path, flags: O_RDONLY)
     guard length <= UInt64(bound) else { throw unreadable }
     let text = String(decoding: try file.read(count: Int(length), at: 0), as: UTF8.self)
@@ -36,14 +37,14 @@ enum DatabaseMark: Hashable, Sendable {
   func write(_ directory: String) throws(DFSError) {
     let path = "\(directory)/\(Self.fileName)"
     let file = try File(path + ".new", flags: O_RDWR | O_CREAT | O_TRUNC)
-    try Array(text.utf8).withUnsafeBytesOrError { bytes throws(DFSError) in
+    try Array(text.utf8).withBytes { bytes throws(DFSError) in
       try file.write(bytes, at: 0)
     }
     try file.sync()
     CrashPoint.reached(.markWritten)
-    try FileSystem.rename(path + ".new", path)
+    try Disk.rename(path + ".new", path)
     CrashPoint.reached(.markReplaced)
-    try FileSystem.syncDirectory(directory)
+    try Disk.syncDirectory(directory)
   }
 
   /// `open BOOT EXTENT CHECKSUM` or `closed CHECKSUM`: the checksum is of what stands before it.

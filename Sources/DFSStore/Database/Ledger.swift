@@ -1,11 +1,11 @@
 internal import DFSCore
-internal import DFSReplication
-internal import GRDB
+package import DFSReplication
+package import GRDB
 
 /// The one row of `state`: what the replica decides by, where the log begins, and counts. The
 /// writer keeps it in memory and stores it with each transaction that changed it.
-struct Ledger: Hashable, Sendable {
-  var replica = Replica()
+package struct Ledger: Hashable, Sendable {
+  package var replica = Replica()
   /// The log holds the changes logBase + 1 … head.number; `logBaseDigest` is that of the rows at
   /// `logBase`.
   var logBase: UInt64 = 0
@@ -21,7 +21,7 @@ struct Ledger: Hashable, Sendable {
   var generation: UInt64 = 0
 
   /// - Parameter format: of the database; the first one has no identities of namespaces.
-  static func load(
+  package static func load(
     _ db: Database, format: Int32 = NamespaceDatabase.format
   ) throws -> Ledger {
     let isNamed = format > 1

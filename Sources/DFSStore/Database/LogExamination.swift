@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// Proving that the write-ahead log of a process that ended is whole, before SQLite reads it: SQLite
@@ -37,7 +38,7 @@ struct LogExamination {
   }
 
   private init(_ path: String) throws(DFSError) {
-    guard let length = try FileSystem.status(path)?.bytes, length >= UInt64(Self.headerBytes) else {
+    guard let length = try Disk.status(path)?.bytes, length >= UInt64(Self.headerBytes) else {
       throw Self.damage("its log, \(path), is missing or empty, though the database was in use")
     }
     file = try File(path, flags: O_RDONLY)
@@ -99,7 +100,7 @@ struct LogExtent: Hashable, Sendable {
   /// There are two copies, the second written first; a process may have ended between. When a
   /// process opens the file as the only one, SQLite empties it.
   static func read(_ path: String) throws(DFSError) -> LogExtent? {
-    guard let length = try FileSystem.status(path)?.bytes, length >= UInt64(2 * headerBytes) else {
+    guard let length = try Disk.status(path)?.bytes, length >= UInt64(2 * headerBytes) else {
       return nil
     }
     let file = try File(path, flags: O_RDONLY)

@@ -1,7 +1,8 @@
 internal import CSQLite
-internal import DFSCore
+package import DFSCore
+internal import DFSSystem
 internal import Foundation
-internal import GRDB
+package import GRDB
 internal import Glibc
 internal import Synchronization
 
@@ -16,16 +17,16 @@ internal import Synchronization
 /// - A file that is not ours, or of a newer format, is not written.
 /// - Before anything is written the mark says that the database is open, and the log has a frame; it
 ///   says closed only after everything is in the database (`DatabaseMark`).
-final class NamespaceDatabase: Sendable {
+package final class NamespaceDatabase: Sendable {
   /// "DFSN".
   static let applicationID: Int32 = 0x4446_534e
   /// The first one, of releases before 1.1, has no identity of the namespace in its state.
   static let format: Int32 = 2
-  static let fileName = "namespace.sqlite"
+  package static let fileName = "namespace.sqlite"
 
-  let directory: String
-  let path: String
-  let pool: DatabasePool
+  package let directory: String
+  package let path: String
+  package let pool: DatabasePool
   /// A descriptor of our own for the write-ahead log. (Closing one releases no lock of SQLite's:
   /// those are on the database and the shared-memory file.)
   private let log: File
@@ -35,7 +36,7 @@ final class NamespaceDatabase: Sendable {
   private let isMarkedOpen = Mutex(false)
 
   /// - Parameter known: what the database was found to hold; nil: there was none.
-  init(directory: String, known: Ledger?) throws(DFSError) {
+  package init(directory: String, known: Ledger?) throws(DFSError) {
     self.directory = directory
     path = "\(directory)/\(Self.fileName)"
     do {
@@ -49,11 +50,11 @@ final class NamespaceDatabase: Sendable {
       throw error.code == .damaged && !error.tellsRemedy ? .damagedDatabase(path, error) : error
     }
     // The names of the database and its log.
-    try FileSystem.syncDirectory(directory)
+    try Disk.syncDirectory(directory)
   }
 
   private static func open(_ path: String, _ known: Ledger?) throws -> DatabasePool {
-    guard known == nil || FileSystem.exists(path) else { throw DFSError(.damaged, "it is gone") }
+    guard known == nil || Disk.exists(path) else { throw DFSError(.damaged, "it is gone") }
     let pool = try DatabasePool(path: path, configuration: Self.configuration)
     do {
       try prepare(pool, known)
@@ -215,7 +216,7 @@ final class NamespaceDatabase: Sendable {
   /// Bytes on disk of the database at `path` and its log.
   static func usedBytes(_ path: String) -> UInt64 {
     ["", "-wal"].reduce(0) { sum, suffix in
-      sum + ((try? FileSystem.status(path + suffix))?.bytes ?? 0)
+      sum + ((try? Disk.status(path + suffix))?.bytes ?? 0)
     }
   }
 }

@@ -1,4 +1,4 @@
-internal import DFSCore
+package import DFSCore
 internal import GRDB
 
 /// Answers to queries, all from the one state that a reader's transaction sees.
@@ -71,21 +71,21 @@ struct NamespaceQueries {
 }
 
 /// The rows of an answer as far as they fit.
-struct RowPage {
-  private(set) var rows: [DFSCore.Row] = []
+package struct RowPage {
+  package private(set) var rows: [DFSCore.Row] = []
   private(set) var bytesLeft: Int
-  private(set) var isPartial = false
+  package private(set) var isPartial = false
   /// Whether even the first rows may be left out.
   let mayBeEmpty: Bool
 
-  init(bytesLeft: Int, mayBeEmpty: Bool) {
+  package init(bytesLeft: Int, mayBeEmpty: Bool) {
     self.bytesLeft = bytesLeft
     self.mayBeEmpty = mayBeEmpty
   }
 
   /// Adds rows that belong together.
   /// - Returns: false if they do not fit any more.
-  mutating func add(_ group: [DFSCore.Row]) -> Bool {
+  package mutating func add(_ group: [DFSCore.Row]) -> Bool {
     let bytes = group.reduce(0) { $0 + $1.approximateBytes }
     guard bytes <= bytesLeft || (rows.isEmpty && !mayBeEmpty) else {
       isPartial = true

@@ -1,4 +1,4 @@
-internal import DFSCore
+package import DFSCore
 internal import Foundation
 internal import GRDB
 
@@ -125,7 +125,7 @@ extension DFSError {
   var tellsRemedy: Bool { code == .damaged && message.contains("dfs repair") }
 
   /// An error of the database layer in our shape.
-  static func database(_ error: any Error, _ path: String) -> DFSError {
+  package static func database(_ error: any Error, _ path: String) -> DFSError {
     if let error = error as? DFSError { return error }
     guard let failure = error as? DatabaseError else {
       return DFSError(.inputOutput, "the database \(path)", cause: error)

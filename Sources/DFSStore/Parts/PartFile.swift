@@ -1,10 +1,11 @@
-internal import DFSCore
+package import DFSCore
+package import DFSSystem
 
 /// The bytes of a copy on disk: data, the checksums of its blocks, a footer (docs/FORMATS.md,
 /// "Part files"). Arithmetic and encoding only; `File` does the reading and writing.
 ///
 /// Invariant: the footer comes last, so a file that was cut off is never taken for a whole one.
-struct PartLayout: Hashable {
+package struct PartLayout: Hashable {
   static let footerBytes = 64
   static let checksumBytes = 8
   static let magic: [UInt8] = Array("DFSPART\n".utf8)
@@ -14,11 +15,16 @@ struct PartLayout: Hashable {
 
   let id: PartID
   /// Bytes of data.
-  let length: UInt64
+  package let length: UInt64
+
+  package init(id: PartID, length: UInt64) {
+    self.id = id
+    self.length = length
+  }
 
   var blockCount: UInt64 { (length + UInt64(Limits.blockBytes) - 1) / UInt64(Limits.blockBytes) }
-  var checksumsOffset: UInt64 { length }
-  var footerOffset: UInt64 { length + blockCount * UInt64(Self.checksumBytes) }
+  package var checksumsOffset: UInt64 { length }
+  package var footerOffset: UInt64 { length + blockCount * UInt64(Self.checksumBytes) }
   var fileBytes: UInt64 { footerOffset + UInt64(Self.footerBytes) }
 
   /// Checksums and footer, as they follow the data.
@@ -37,7 +43,7 @@ struct PartLayout: Hashable {
   }
 
   /// Reads the footer of a copy of `id` and checks it against the file's size.
-  static func read(_ file: File, of id: PartID) throws(DFSError) -> PartLayout {
+  package static func read(_ file: File, of id: PartID) throws(DFSError) -> PartLayout {
     let size = try file.length()
     guard size >= UInt64(footerBytes) else { throw damage(file, "it has \(size) bytes, no footer") }
     let offset = size - UInt64(footerBytes)
@@ -50,7 +56,7 @@ struct PartLayout: Hashable {
   }
 
   /// The checksums of `blocks`, as the file has them.
-  func checksums(_ file: File, blocks: Range<UInt64>) throws(DFSError) -> [BlockChecksum] {
+  package func checksums(_ file: File, blocks: Range<UInt64>) throws(DFSError) -> [BlockChecksum] {
     let bytes = try file.read(
       count: blocks.count * Self.checksumBytes,
       at: checksumsOffset + blocks.lowerBound * UInt64(Self.checksumBytes))
@@ -70,7 +76,7 @@ struct PartLayout: Hashable {
   }
 
   /// The blocks that cover `range` of the part, which is clamped to its length.
-  func blocks(covering range: Range<UInt64>) -> Range<UInt64> {
+  package func blocks(covering range: Range<UInt64>) -> Range<UInt64> {
     let wanted = range.clamped(to: 0..<length)
     guard !wanted.isEmpty else { return 0..<0 }
     let size = UInt64(Limits.blockBytes)
@@ -78,7 +84,7 @@ struct PartLayout: Hashable {
   }
 
   /// The bytes of the part that `blocks` are.
-  func bytes(of blocks: Range<UInt64>) -> Range<UInt64> {
+  package func bytes(of blocks: Range<UInt64>) -> Range<UInt64> {
     let size = UInt64(Limits.blockBytes)
     return blocks.lowerBound * size..<min(blocks.upperBound * size, length)
   }

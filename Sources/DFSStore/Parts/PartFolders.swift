@@ -1,17 +1,18 @@
-internal import DFSCore
+package import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// The 256 folders of `parts/`, made when they are first needed.
 ///
 /// Invariant: after `sync` of a folder, the folder itself and the names in it are on stable storage.
-final class PartFolders: Sendable {
+package final class PartFolders: Sendable {
   private let directory: String
   /// Folders whose own name may not be on stable storage yet.
   private let fresh = Mutex<Set<String>>([])
 
-  init(directory: String) { self.directory = directory }
+  package init(directory: String) { self.directory = directory }
 
-  func path(of version: VersionID) -> String {
+  package func path(of version: VersionID) -> String {
     "\(directory)/\(version.description.prefix(2))"
   }
 
@@ -19,7 +20,7 @@ final class PartFolders: Sendable {
     // In one step: whoever finds the folder there also finds that it is fresh.
     let result = fresh.withLock { fresh in
       Result { () throws(DFSError) in
-        if try FileSystem.makeUnsyncedDirectory(path) { fresh.insert(path) }
+        if try Disk.makeUnsyncedDirectory(path) { fresh.insert(path) }
       }
     }
     try result.get()
@@ -27,9 +28,9 @@ final class PartFolders: Sendable {
 
   func sync(_ path: String) throws(DFSError) {
     if fresh.withLock({ $0.contains(path) }) {
-      try FileSystem.syncDirectory(directory)
+      try Disk.syncDirectory(directory)
       fresh.withLock { _ = $0.remove(path) }
     }
-    try FileSystem.syncDirectory(path)
+    try Disk.syncDirectory(path)
   }
 }

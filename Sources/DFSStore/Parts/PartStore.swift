@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import Glibc
 internal import Logging
 internal import Synchronization
@@ -45,20 +46,20 @@ final class PartStore: Sendable {
 
   /// Makes the directories and removes what an ended process left in `tmp`.
   func prepare() throws(DFSError) {
-    if !FileSystem.exists(directory + "/parts") { try noteScrub() }
+    if !Disk.exists(directory + "/parts") { try noteScrub() }
     for name in ["parts", "tmp", "damaged"] {
-      try FileSystem.makeDirectory("\(directory)/\(name)")
+      try Disk.makeDirectory("\(directory)/\(name)")
     }
     // Folders that an ended process made may have been left unsynced.
-    try FileSystem.syncDirectory(directory + "/parts")
-    for name in try FileSystem.names(in: temporaryDirectory) ?? [] {
-      try FileSystem.remove("\(temporaryDirectory)/\(name)")
+    try Disk.syncDirectory(directory + "/parts")
+    for name in try Disk.names(in: temporaryDirectory) ?? [] {
+      try Disk.remove("\(temporaryDirectory)/\(name)")
     }
   }
 
   func path(of id: PartID) -> String { "\(folders.path(of: id.version))/\(id)" }
 
-  func exists(_ id: PartID) -> Bool { FileSystem.exists(path(of: id)) }
+  func exists(_ id: PartID) -> Bool { Disk.exists(path(of: id)) }
 
   /// The parts of `version` that are here as files.
   func parts(of version: VersionID) -> [PartIndex] {
@@ -116,18 +117,18 @@ final class PartStore: Sendable {
     _ file: File, _ layout: PartLayout, checksums: [BlockChecksum], durable: Bool
   ) throws(DFSError) {
     let path = path(of: layout.id)
-    try layout.tail(checksums).withUnsafeBytesOrError { bytes throws(DFSError) in
+    try layout.tail(checksums).withBytes { bytes throws(DFSError) in
       try file.write(bytes, at: layout.checksumsOffset)
     }
     CrashPoint.reached(.copyWritten)
     try refuseDifferent(layout, checksums)
     let folder = folders.path(of: layout.id.version)
     try folders.make(folder)
-    let replaced = try FileSystem.status(path)?.bytes ?? 0
+    let replaced = try Disk.status(path)?.bytes ?? 0
     if durable {
       try file.sync()
       CrashPoint.reached(.copySynced)
-      try FileSystem.rename(file.path, path)
+      try Disk.rename(file.path, path)
       CrashPoint.reached(.copyRenamed)
       try folders.sync(folder)
       unsynced.forget(layout.id)
@@ -175,8 +176,8 @@ final class PartStore: Sendable {
   /// Removes the copies; that there is none is fine. For the writer only.
   func remove(_ ids: [PartID]) throws(DFSError) {
     for id in ids {
-      guard let size = try FileSystem.status(path(of: id))?.bytes else { continue }
-      try FileSystem.remove(path(of: id))
+      guard let size = try Disk.status(path(of: id))?.bytes else { continue }
+      try Disk.remove(path(of: id))
       unsynced.forget(id)
       count(-Int64(size))
     }
@@ -188,14 +189,14 @@ final class PartStore: Sendable {
     logger.error(
       "a damaged copy is quarantined",
       metadata: ["part": "\(id)", "file": "\(path(of: id))", "error": "\(error)"])
-    try FileSystem.rename(path(of: id), "\(directory)/damaged/\(id).\(WallClock.seconds)")
+    try Disk.rename(path(of: id), "\(directory)/damaged/\(id).\(WallClock.seconds)")
     CrashPoint.reached(.damagedQuarantined)
     unsynced.forget(id)
   }
 
   /// Copies that were quarantined, ever.
   func damagedCount() throws(DFSError) -> UInt64 {
-    let names = try FileSystem.names(in: directory + "/damaged") ?? []
+    let names = try Disk.names(in: directory + "/damaged") ?? []
     return UInt64(names.count { !$0.hasPrefix("namespace.") })
   }
 
@@ -205,13 +206,13 @@ final class PartStore: Sendable {
 
   /// When the last round of scrub ended, in seconds since 1970; 0 if none has.
   func lastScrubSeconds() throws(DFSError) -> Int64 {
-    try FileSystem.status(scrubMark)?.modifiedSeconds ?? 0
+    try Disk.status(scrubMark)?.modifiedSeconds ?? 0
   }
 
   /// A round of scrub has ended: the time of an empty file says when.
   func noteScrub() throws(DFSError) {
     _ = try File(scrubMark + ".new", flags: O_WRONLY | O_CREAT | O_TRUNC)
-    try FileSystem.rename(scrubMark + ".new", scrubMark)
+    try Disk.rename(scrubMark + ".new", scrubMark)
   }
 
   // MARK: Counting
@@ -237,9 +238,9 @@ final class PartStore: Sendable {
   func files(inFolder name: String) throws(DFSError) -> [StoredCopy] {
     let folder = "\(directory)/parts/\(name)"
     var copies: [StoredCopy] = []
-    for file in try FileSystem.names(in: folder) ?? [] {
+    for file in try Disk.names(in: folder) ?? [] {
       guard let id = PartID(fileName: file) else { continue }
-      guard let status = try FileSystem.status("\(folder)/\(file)") else { continue }
+      guard let status = try Disk.status("\(folder)/\(file)") else { continue }
       copies.append(
         StoredCopy(id: id, bytes: status.bytes, modifiedSeconds: status.modifiedSeconds))
     }
@@ -247,7 +248,7 @@ final class PartStore: Sendable {
   }
 
   func folderNames() throws(DFSError) -> [String] {
-    (try FileSystem.names(in: directory + "/parts") ?? []).filter { $0.utf8.count == 2 }
+    (try Disk.names(in: directory + "/parts") ?? []).filter { $0.utf8.count == 2 }
   }
 }
 
@@ -260,7 +261,7 @@ struct StoredCopy: Hashable, Sendable {
 
 extension PartID {
   /// Reads the name of a part file: 32 hexadecimal digits, a dot, 1 to 4.
-  init?(fileName: String) {
+  package init?(fileName: String) {
     let pieces = fileName.split(separator: ".", omittingEmptySubsequences: false)
     guard pieces.count == 2, pieces[0].utf8.count == 32, let number = Int(pieces[1]),
       let bytes = [UInt8](hexadecimal: String(pieces[0])), let version = VersionID(bytes: bytes),

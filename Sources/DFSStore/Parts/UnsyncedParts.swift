@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Logging
 internal import Synchronization
 
@@ -52,7 +53,7 @@ final class UnsyncedParts: Sendable {
   func place(_ id: PartID, _ file: File, path: String) throws(DFSError) {
     let result = state.withLock { state in
       Result { () throws(DFSError) in
-        try FileSystem.rename(file.path, path)
+        try Disk.rename(file.path, path)
         state.tickets += 1
         state.entries[id] = Entry(file: file, path: path, ticket: state.tickets)
       }
@@ -81,7 +82,7 @@ final class UnsyncedParts: Sendable {
     for (id, entry) in entries {
       do {
         try entry.file.sync()
-        folders[FileSystem.parent(of: entry.path), default: []].append((id, entry))
+        folders[Disk.parent(of: entry.path), default: []].append((id, entry))
       } catch {
         quarantine(id, entry, error)
         failed.append(id)
@@ -118,7 +119,7 @@ final class UnsyncedParts: Sendable {
       "a copy could not be brought to stable storage and is quarantined; its other replica repairs it",
       metadata: ["part": "\(id)", "file": "\(entry.path)", "error": "\(error)"])
     do {
-      try FileSystem.rename(entry.path, "\(damagedDirectory)/\(id).unsynced")
+      try Disk.rename(entry.path, "\(damagedDirectory)/\(id).unsynced")
     } catch {
       logger.error("setting aside failed", metadata: ["part": "\(id)", "error": "\(error)"])
     }

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 internal import Synchronization
 

@@ -1,4 +1,5 @@
 public import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// What an operator does about damaged databases while no server uses the directory: finding them,
@@ -48,7 +49,7 @@ public struct Repair: Sendable {
     _ user: UserName, quarantines: Bool, progress: @escaping (UInt64) -> Void = { _ in }
   ) throws -> Finding {
     let place = "\(directory)/\(user)"
-    guard FileSystem.isDirectory(place) else {
+    guard Disk.isDirectory(place) else {
       throw DFSError(.notFound, "\(place) is not there: \(user) has nothing on this server")
     }
     let rows = RowCount()
@@ -76,19 +77,19 @@ public struct Repair: Sendable {
   /// The database after its log, the mark last: after a crash in between, the rest is damaged still.
   private func quarantine(_ place: String) throws(DFSError) -> [String] {
     let target = "\(place)/damaged"
-    try FileSystem.makeDirectory(target)
+    try Disk.makeDirectory(target)
     let time = KeptRows.name(ofSeconds: WallClock.seconds)
     let names = ["-wal", "-shm", ""].map { NamespaceDatabase.fileName + $0 }
     var moved: [String] = []
-    for name in names + [DatabaseMark.fileName] where FileSystem.exists("\(place)/\(name)") {
+    for name in names + [DatabaseMark.fileName] where Disk.exists("\(place)/\(name)") {
       let new =
         "\(target)/\(name.replacing("namespace.", with: "namespace.\(time).", maxReplacements: 1))"
-      try FileSystem.rename("\(place)/\(name)", new)
+      try Disk.rename("\(place)/\(name)", new)
       CrashPoint.reached(.databaseMoved)
       moved.append(new)
     }
-    try FileSystem.syncDirectory(target)
-    try FileSystem.syncDirectory(place)
+    try Disk.syncDirectory(target)
+    try Disk.syncDirectory(place)
     return moved
   }
 }

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import Foundation
 internal import GRDB
 
@@ -28,7 +29,7 @@ struct KeptRows {
 
   /// The files, the oldest first.
   func files() throws(DFSError) -> [String] {
-    try (FileSystem.names(in: folder) ?? [])
+    try (Disk.names(in: folder) ?? [])
       .filter { $0.hasPrefix(Self.prefix) && $0.hasSuffix(Self.suffix) }
       .sorted().map { "\(folder)/\($0)" }
   }
@@ -40,16 +41,16 @@ struct KeptRows {
   ) throws -> (file: String, dropped: Int)? {
     let dropped = try Self.dropped(db)
     guard dropped > Self.allowance else { return nil }
-    try FileSystem.makeDirectory(folder)
+    try Disk.makeDirectory(folder)
     let time = Self.name(ofSeconds: nowSeconds)
     let file = "\(folder)/\(Self.prefix)\(time).\(VersionID.random())\(Self.suffix)"
     let unfinished = file + ".new"
     do {
       try Self.write(db, to: unfinished)
-      try FileSystem.rename(unfinished, file)
-      try FileSystem.syncDirectory(folder)
+      try Disk.rename(unfinished, file)
+      try Disk.syncDirectory(folder)
     } catch {
-      try? FileSystem.remove(unfinished)
+      try? Disk.remove(unfinished)
       throw error
     }
     try trim(nowSeconds: nowSeconds, options)
@@ -86,22 +87,22 @@ struct KeptRows {
 
   /// Removes what was kept long enough, and what is too much.
   func trim(nowSeconds: Int64, _ options: StoreOptions) throws(DFSError) {
-    for name in try FileSystem.names(in: folder) ?? [] where !name.hasSuffix(Self.suffix) {
-      try FileSystem.remove("\(folder)/\(name)")
+    for name in try Disk.names(in: folder) ?? [] where !name.hasSuffix(Self.suffix) {
+      try Disk.remove("\(folder)/\(name)")
     }
     var bytes: UInt64 = 0
     for file in try files().reversed() {
-      guard let status = try FileSystem.status(file) else { continue }
+      guard let status = try Disk.status(file) else { continue }
       bytes += status.bytes
       let isOld = status.modifiedSeconds < nowSeconds - options.keepTransferredSeconds
-      if isOld || bytes > options.keptBytes { try FileSystem.remove(file) }
+      if isOld || bytes > options.keptBytes { try Disk.remove(file) }
     }
   }
 
   /// The head of rows that were kept, once each row was proved.
   /// - Throws: `damaged` if they are not what was kept.
   static func head(of file: String) throws -> Head {
-    guard FileSystem.exists(file) else {
+    guard Disk.exists(file) else {
       throw DFSError(
         .notFound, "\(file.printable) is not there; 'dfs repair DIR' names what is kept")
     }

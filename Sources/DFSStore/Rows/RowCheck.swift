@@ -1,14 +1,14 @@
 public import DFSCore
 internal import DFSReplication
-internal import GRDB
+package import GRDB
 internal import Synchronization
 
 /// Proving that the rows are what the head says.
-enum RowCheck {
+package enum RowCheck {
   /// Reads every row, each against its checksum, and compares their digest with the head's.
   /// - Parameter each: called for each row; what it throws ends the reading.
   /// - Throws: `damaged` if the rows are not those of the head.
-  static func prove(_ db: Database, each: () throws -> Void = {}) throws -> Head {
+  package static func prove(_ db: Database, each: () throws -> Void = {}) throws -> Head {
     let head = try Ledger.load(db).replica.head
     var sum = RowDigest.empty
     try RowScan(db: db).forEach { row in

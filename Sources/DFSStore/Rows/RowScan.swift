@@ -1,16 +1,21 @@
-internal import DFSCore
-internal import GRDB
+package import DFSCore
+package import GRDB
 
 /// Reading many rows in order: numbers in their order without a sign, names in that of their bytes.
 ///
 /// A row that does not verify ends the reading, unless `leaveOut` is given: then that is told, and
 /// all rows are read that can be.
-struct RowScan {
+package struct RowScan {
   let db: Database
-  var leaveOut: ((any Error) -> Void)?
+  private let leaveOut: ((any Error) -> Void)?
+
+  package init(db: Database, leaveOut: ((any Error) -> Void)? = nil) {
+    self.db = db
+    self.leaveOut = leaveOut
+  }
 
   /// A directory's entries, each with its inode.
-  func directory(_ id: InodeID, after: FileName?, _ page: inout RowPage) throws {
+  package func directory(_ id: InodeID, after: FileName?, _ page: inout RowPage) throws {
     let statement = try db.cachedStatement(
       sql: """
         SELECT e.name, e."change", e.child, e.value, e.checksum,
@@ -40,7 +45,7 @@ struct RowScan {
   }
 
   /// - Returns: whether all of them did fit.
-  func attributes(
+  package func attributes(
     of id: InodeID, after: AttributeName?, _ page: inout RowPage
   ) throws -> Bool {
     let statement = try db.cachedStatement(
@@ -75,7 +80,7 @@ struct RowScan {
   }
 
   /// Every row, without holding more than a page.
-  func forEach(_ body: (DFSCore.Row) throws -> Void) throws {
+  package func forEach(_ body: (DFSCore.Row) throws -> Void) throws {
     var last: RowKey?
     while true {
       var page = RowPage(bytesLeft: Limits.answerBytes, mayBeEmpty: false)

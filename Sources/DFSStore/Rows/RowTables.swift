@@ -1,12 +1,12 @@
-internal import DFSCore
-internal import GRDB
+package import DFSCore
+package import GRDB
 
 /// Reading and writing single rows, whatever their kind.
 ///
 /// Invariant: each row is stored with a checksum of itself and verified when it is read, so that a
 /// flipped bit of the database is never answered.
-enum RowTables {
-  static func row(_ key: RowKey, _ db: Database) throws -> DFSCore.Row? {
+package enum RowTables {
+  package static func row(_ key: RowKey, _ db: Database) throws -> DFSCore.Row? {
     switch key {
     case .inode(let id):
       let statement = try db.cachedStatement(

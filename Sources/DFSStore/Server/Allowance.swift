@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// What a user may take of this server: the quota that the users file gives, and of the disk all but a
@@ -27,7 +28,7 @@ final class Allowance: Sendable {
 
   /// - Throws: `noSpace` if copies may take no more of the disk that has `directory`.
   func requireDisk(_ bytes: UInt64, at directory: String) throws(DFSError) {
-    let space = try FileSystem.space(at: directory)
+    let space = try Disk.space(at: directory)
     let kept = space.total / Self.keptPart
     guard space.available < kept + bytes else { return }
     throw DFSError(
@@ -38,7 +39,7 @@ final class Allowance: Sendable {
 
   /// The space as this user sees it.
   func report(at directory: String, used: UInt64, inodes: UInt64) throws(DFSError) -> SpaceReport {
-    let space = try FileSystem.space(at: directory)
+    let space = try Disk.space(at: directory)
     let kept = space.total / Self.keptPart
     let available = space.available - min(kept, space.available)
     let quota = quotaBytes ?? .max

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// One process at a time: a lock on `DIR/.dfs/lock` that the kernel lets go of when the process

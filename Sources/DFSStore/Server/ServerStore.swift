@@ -1,5 +1,6 @@
 public import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import Dispatch
 public import Logging
 internal import Synchronization
@@ -75,9 +76,9 @@ public final class ServerStore: Sendable {
       return present
     }
     _ = try present()
-    if !FileSystem.exists(path) { try refuseForeign(directory) }
+    if !Disk.exists(path) { try refuseForeign(directory) }
     try makePath(directory)
-    try FileSystem.makeDirectory("\(directory)/.dfs")
+    try Disk.makeDirectory("\(directory)/.dfs")
     let lock = try DirectoryLock("\(directory)/.dfs/lock", directory: directory)
     // Again, now that nobody else can be making it.
     let identity = try present()
@@ -103,8 +104,8 @@ public final class ServerStore: Sendable {
   /// A directory without identity may be taken only if no directories are in it: those would be
   /// taken for users'.
   private static func refuseForeign(_ directory: String) throws(DFSError) {
-    let foreign = (try FileSystem.names(in: directory) ?? []).filter { name in
-      name != "lost+found" && !name.hasPrefix(".") && FileSystem.isDirectory("\(directory)/\(name)")
+    let foreign = (try Disk.names(in: directory) ?? []).filter { name in
+      name != "lost+found" && !name.hasPrefix(".") && Disk.isDirectory("\(directory)/\(name)")
     }
     guard let first = foreign.first else { return }
     throw DFSError(
@@ -114,9 +115,9 @@ public final class ServerStore: Sendable {
   }
 
   private static func makePath(_ directory: String) throws(DFSError) {
-    let parent = FileSystem.parent(of: directory)
-    if !FileSystem.exists(parent), parent != directory { try makePath(parent) }
-    try FileSystem.makeDirectory(directory)
+    let parent = Disk.parent(of: directory)
+    if !Disk.exists(parent), parent != directory { try makePath(parent) }
+    try Disk.makeDirectory(directory)
   }
 
   private init(
@@ -225,8 +226,8 @@ public final class ServerStore: Sendable {
   }
 
   static func users(in directory: String) throws(DFSError) -> [UserName] {
-    (try FileSystem.names(in: directory) ?? []).sorted()
-      .filter { FileSystem.isDirectory("\(directory)/\($0)") }
+    (try Disk.names(in: directory) ?? []).sorted()
+      .filter { Disk.isDirectory("\(directory)/\($0)") }
       .compactMap { try? UserName($0) }
   }
 

@@ -1,4 +1,5 @@
 public import DFSCore
+internal import DFSSystem
 internal import Glibc
 
 /// Whose directory it is: `DIR/.dfs/identity`, lines of a key and a value (docs/FORMATS.md).
@@ -70,7 +71,7 @@ public struct StoreIdentity: Hashable, Sendable {
   func joined(_ clusterID: ClusterID) -> StoreIdentity { StoreIdentity(self, clusterID) }
 
   /// Reads the identity file; nil if there is none.
-  static func read(_ path: String) throws(DFSError) -> StoreIdentity? {
+  package static func read(_ path: String) throws(DFSError) -> StoreIdentity? {
     let file: File
     do {
       file = try File(path, flags: O_RDONLY)
@@ -156,13 +157,13 @@ public struct StoreIdentity: Hashable, Sendable {
   /// Writes the file so that a crash leaves it whole or absent.
   func write(_ path: String) throws(DFSError) {
     let file = try File(path + ".new", flags: O_RDWR | O_CREAT | O_TRUNC)
-    try Array(text.utf8).withUnsafeBytesOrError { bytes throws(DFSError) in
+    try Array(text.utf8).withBytes { bytes throws(DFSError) in
       try file.write(bytes, at: 0)
     }
     try file.sync()
     CrashPoint.reached(.identityWritten)
-    try FileSystem.rename(path + ".new", path)
+    try Disk.rename(path + ".new", path)
     CrashPoint.reached(.identityReplaced)
-    try FileSystem.syncDirectory(FileSystem.parent(of: path))
+    try Disk.syncDirectory(Disk.parent(of: path))
   }
 }

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import GRDB
 internal import Logging
 internal import Synchronization

@@ -1,5 +1,6 @@
 public import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import GRDB
 
 /// A user's copies: putting, getting, syncing and dropping.
@@ -50,7 +51,7 @@ extension UserStore {
       }
     }
     if let written { return try written.get() }
-    return try Array(bytes).withUnsafeBytesOrError { storage throws(DFSError) in
+    return try Array(bytes).withBytes { storage throws(DFSError) in
       try write(upload, extent, storage, durable, session)
     }
   }

@@ -1,5 +1,6 @@
 public import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import GRDB
 internal import Logging
 internal import Synchronization
@@ -268,7 +269,7 @@ public final class UserStore: Sendable {
     let (copies, handle, rows) = (copies, handle, examinedRows)
     do {
       try await queues.examination.run {
-        try FileSystem.makeDirectory(copies.directory)
+        try Disk.makeDirectory(copies.directory)
         CrashPoint.reached(.userDirectoryMade)
         try copies.prepare()
         try handle.examine { rows.add($0) }

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import GRDB
 
 /// What comes with a namespace request.

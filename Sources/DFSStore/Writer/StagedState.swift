@@ -1,11 +1,12 @@
-internal import DFSCore
+package import DFSCore
+internal import DFSSystem
 internal import GRDB
 internal import Synchronization
 
 /// The rows of a transfer on their way: a database of its own in `tmp/`, so that an unfinished transfer
 /// changes nothing and any number of rows fits that the user's quota allows. It need not survive a crash.
-final class StagedState: Sendable {
-  let path: String
+package final class StagedState: Sendable {
+  package let path: String
   private let state: Mutex<State>
 
   private struct State {
@@ -17,7 +18,7 @@ final class StagedState: Sendable {
   /// What all rows come to.
   private struct Rows {
     var digest = RowDigest.empty
-    var bytes: UInt64 = 0
+    package var bytes: UInt64 = 0
 
     static func += (sum: inout Rows, row: (DFSCore.Row, RowDigest)) {
       sum.digest += row.1
@@ -33,9 +34,9 @@ final class StagedState: Sendable {
   private let staged = Atomic<UInt64>(0)
 
   /// About how many bytes the rows take; never waits.
-  var bytes: UInt64 { staged.load(ordering: .relaxed) }
+  package var bytes: UInt64 { staged.load(ordering: .relaxed) }
 
-  init(path: String) throws(DFSError) {
+  package init(path: String) throws(DFSError) {
     self.path = path
     do {
       var configuration = Configuration()
@@ -50,7 +51,7 @@ final class StagedState: Sendable {
     }
   }
 
-  deinit { try? FileSystem.remove(path) }
+  deinit { try? Disk.remove(path) }
 
   /// Begins with all rows of the database at `path`, but for some.
   /// - Parameter digest: of all of them.
@@ -84,7 +85,7 @@ final class StagedState: Sendable {
   }
 
   /// Adds a page; a row that comes again replaces the one before.
-  func add(_ rows: [DFSCore.Row]) throws(DFSError) {
+  package func add(_ rows: [DFSCore.Row]) throws(DFSError) {
     try change { sum, db in
       for row in rows { try Self.add(row, &sum, db) }
     }
@@ -145,7 +146,7 @@ final class StagedState: Sendable {
 
   /// Ends the adding and closes the file.
   /// - Returns: the digest of all rows.
-  func finish() throws(DFSError) -> RowDigest {
+  package func finish() throws(DFSError) -> RowDigest {
     do {
       return try state.withLock { state in
         try state.queue?.close()
@@ -160,6 +161,6 @@ final class StagedState: Sendable {
   /// The rows are not wanted any more.
   func discard() {
     state.withLock { $0.queue = nil }
-    try? FileSystem.remove(path)
+    try? Disk.remove(path)
   }
 }

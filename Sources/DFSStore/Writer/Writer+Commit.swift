@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import GRDB
 internal import Logging
 internal import Synchronization

@@ -1,3 +1,4 @@
+import DFSConfiguration
 import DFSCore
 
 /// The user name and password that may follow a single file, as in the original:

@@ -1,6 +1,8 @@
 import ArgumentParser
 import DFSClient
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import Glibc
 
 /// Fetches files. A file here appears, or is replaced, when its whole content was verified.

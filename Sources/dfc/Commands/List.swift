@@ -1,6 +1,8 @@
 import ArgumentParser
 import DFSClient
+import DFSCommandLine
 import DFSCore
+import DFSSystem
 
 /// Names what is in a directory.
 struct List: SessionCommand {

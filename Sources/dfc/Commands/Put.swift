@@ -1,7 +1,9 @@
 import ArgumentParser
 import DFSClient
 import DFSCommandLine
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import Glibc
 
 /// Stores local files. Each replaces what has its name in one step, when it is whole.

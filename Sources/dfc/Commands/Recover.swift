@@ -1,7 +1,9 @@
 import ArgumentParser
 import DFSClient
 import DFSCommandLine
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import Glibc
 
 /// Brings back what a mount could not store.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DFSCommandLine
+import DFSConfiguration
 import DFSCore
 
 /// A command of dfc: the words after dfc.conf, or a line of the prompt.

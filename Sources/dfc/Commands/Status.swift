@@ -2,6 +2,7 @@ import ArgumentParser
 import DFSClient
 import DFSCommandLine
 import DFSCore
+import DFSSystem
 
 /// Shows the servers, and how the user's files and copies are.
 struct Status: SessionCommand {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import DFSClient
+import DFSCommandLine
 import DFSCore
 
 /// Shows where the parts of files are.

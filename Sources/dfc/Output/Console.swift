@@ -1,7 +1,9 @@
 import DFSCommandLine
 import DFSCore
+import DFSSystem
 import Glibc
 import Synchronization
+import SystemPackage
 
 /// Standard output and standard error, and the progress bar that may stand on the latter.
 ///
@@ -75,12 +77,9 @@ final class Console: Sendable {
 func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, named name: String)
   throws(DFSError)
 {
-  var rest = bytes[...]
-  while !rest.isEmpty {
-    let count = Glibc.write(
-      descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-    if count < 0, errno == EINTR { continue }
-    guard count > 0 else { throw .system("cannot write to \(name)") }
-    rest = rest.dropFirst(count)
+  do {
+    try FileDescriptor(rawValue: descriptor).writeWhole(bytes)
+  } catch {
+    throw .system("cannot write to \(name)", error.rawValue)
   }
 }

@@ -1,5 +1,7 @@
 import DFSClient
+import DFSCommandLine
 import DFSCore
+import DFSSystem
 import Synchronization
 
 /// Shows how far a healing is: copies and bytes left, the rate, what blocks it.

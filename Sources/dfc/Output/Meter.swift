@@ -1,4 +1,6 @@
+import DFSCommandLine
 import DFSCore
+import DFSSystem
 import Synchronization
 
 /// Counts the bytes of a command and shows them in one bar, however many files and parts move at

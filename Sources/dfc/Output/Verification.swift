@@ -1,5 +1,6 @@
 import DFSClient
 import DFSCore
+import DFSSystem
 
 /// One run of `verify`: walks the files, checks several at a time, and says of each copy that is not
 /// good what is wrong with it.

@@ -1,6 +1,7 @@
 import DFSClient
 import DFSCommandLine
 import DFSCore
+import DFSSystem
 
 /// What `verify` found, in numbers.
 struct VerifyTally {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import DFSClient
 import DFSCommandLine
+import DFSConfiguration
 import DFSCore
 import Glibc
 import Logging

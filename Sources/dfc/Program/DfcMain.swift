@@ -1,5 +1,6 @@
 import DFSCommandLine
 import DFSCore
+import DFSSystem
 
 /// Where dfc begins.
 @main enum Main {

@@ -1,6 +1,8 @@
 import ArgumentParser
 import DFSCommandLine
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import Logging
 
 /// The options of dfc itself; they stand before the command.

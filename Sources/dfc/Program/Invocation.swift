@@ -1,5 +1,7 @@
 import ArgumentParser
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 
 /// What the command line says: which configuration, options of dfc before or after it, and the command
 /// with its words, if there is one.

@@ -1,6 +1,8 @@
 import DFSClient
 import DFSCommandLine
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import Logging
 
 /// What the commands of one dfc process share: the configuration, the account, the connections.

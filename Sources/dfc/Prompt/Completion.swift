@@ -1,5 +1,6 @@
 import DFSClient
 import DFSCore
+import DFSSystem
 import Dispatch
 import Foundation
 import Synchronization

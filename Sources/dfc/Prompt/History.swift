@@ -1,4 +1,5 @@
 import DFSCore
+import DFSSystem
 import Glibc
 
 /// The lines of the prompt that are kept between sessions: a file that only its owner can read, in

@@ -1,5 +1,6 @@
 import DFSCommandLine
 import DFSCore
+import DFSSystem
 import Glibc
 
 /// Commands from a pipe or a file, one a line. One that fails does not stop the others.

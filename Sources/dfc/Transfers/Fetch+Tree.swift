@@ -1,6 +1,7 @@
 import DFSClient
 import DFSCommandLine
 import DFSCore
+import DFSSystem
 import Glibc
 
 /// `get -r`: trees, written through open directories, so that neither a name nor a symbolic link of the tree

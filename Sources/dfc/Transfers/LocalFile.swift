@@ -1,5 +1,7 @@
 import DFSCore
+import DFSSystem
 import Glibc
+import SystemPackage
 
 /// A path of the local file system: bytes, since names need not be UTF-8.
 struct LocalPath: Hashable, Sendable, CustomStringConvertible {
@@ -83,26 +85,18 @@ final class OpenFile: Sendable {
 
   /// Reads at most the buffer's bytes at `offset`; fewer at the end of the file only.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(DFSError) -> Int {
-    var done = 0
-    while done < buffer.count {
-      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-      let count = pread(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw .system("cannot read \(path)") }
-      if count == 0 { break }
-      done += count
+    do {
+      return try FileDescriptor(rawValue: descriptor).fill(buffer, at: offset)
+    } catch {
+      throw .system("cannot read \(path)", error.rawValue)
     }
-    return done
   }
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(DFSError) {
-    var done = 0
-    while done < bytes.count {
-      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
-      let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(done))
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw .system("cannot write \(path)") }
-      done += count
+    do {
+      try FileDescriptor(rawValue: descriptor).writeWhole(bytes, at: offset)
+    } catch {
+      throw .system("cannot write \(path)", error.rawValue)
     }
   }
 

@@ -1,4 +1,5 @@
 import DFSCore
+import DFSSystem
 import Glibc
 
 /// Where a file that is fetched goes.

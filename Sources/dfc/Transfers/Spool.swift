@@ -1,5 +1,8 @@
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import Glibc
+import SystemPackage
 
 /// What comes through standard input, kept in an unlinked file until it is published: its MD5 says
 /// where it goes, and that is known only at its end.
@@ -15,9 +18,12 @@ enum Spool {
       byteCount: FileSource.pieceBytes, alignment: 16)
     defer { buffer.deallocate() }
     while true {
-      let count = Glibc.read(STDIN_FILENO, buffer.baseAddress, buffer.count)
-      if count < 0, errno == EINTR { continue }
-      guard count >= 0 else { throw DFSError.system("cannot read standard input") }
+      let count: Int
+      do throws(Errno) {
+        count = try FileDescriptor.standardInput.fill(buffer)
+      } catch {
+        throw DFSError.system("cannot read standard input", error.rawValue)
+      }
       guard count > 0 else { break }
       let piece = UnsafeRawBufferPointer(rebasing: buffer[..<count])
       guard hasher.count + UInt64(count) <= configuration.spoolBytes else {

@@ -1,4 +1,5 @@
 import DFSCore
+import DFSSystem
 import Glibc
 
 /// A file beside its destination, under a temporary name until it is whole.

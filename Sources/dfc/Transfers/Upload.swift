@@ -1,6 +1,8 @@
 import DFSClient
 import DFSCommandLine
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import Glibc
 
 /// Local files and trees on their way to the servers.

@@ -1,5 +1,6 @@
 import DFSCore
 import DFSReplication
+import DFSSystem
 import DFSTestSupport
 import NIOCore
 import Testing

@@ -1,5 +1,7 @@
 import DFSCore
 import DFSReplication
+import DFSStoreFixtures
+import DFSSystem
 import Foundation
 import Testing
 
@@ -45,7 +47,7 @@ import Testing
     let place = TemporaryDirectory()
     let head = try await headOfAFailedUser(place)
     let log = "\(place.path)/alice/\(NamespaceDatabase.fileName)-wal"
-    let size = try #require(try FileSystem.status(log)).bytes
+    let size = try #require(try Disk.status(log)).bytes
     #expect(size > 0)
     let again = try await Fixture.open(place.path).user(Fixture.alice)
     #expect(again.head() == head)

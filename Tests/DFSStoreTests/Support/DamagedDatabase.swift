@@ -1,5 +1,6 @@
 import DFSCore
 import DFSReplication
+import DFSStoreFixtures
 import Foundation
 import Testing
 

@@ -1,4 +1,5 @@
 public import DFSCore
+public import DFSSystem
 internal import Foundation
 
 /// Telling servers to die at a crash point (`CrashPoint`), while they run or when they start.

@@ -1,4 +1,5 @@
 import DFSCore
+import DFSSystem
 
 /// The trials: the view change, catching up, transfer, healing.
 extension CrashTrial {

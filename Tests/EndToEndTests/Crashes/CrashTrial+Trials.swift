@@ -1,4 +1,5 @@
 import DFSCore
+import DFSSystem
 
 /// The trials: publishing and other changes.
 extension CrashTrial {

@@ -1,4 +1,5 @@
 import DFSCore
+import DFSSystem
 
 /// The trials: stable storage, the end of a server, repair, collection, users.
 extension CrashTrial {

@@ -1,4 +1,5 @@
 import DFSCore
+import DFSSystem
 import DFSTestSupport
 import Foundation
 

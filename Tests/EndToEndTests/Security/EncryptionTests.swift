@@ -1,3 +1,4 @@
+import DFSConfiguration
 import DFSCore
 import DFSTestSupport
 import Foundation

@@ -1,4 +1,6 @@
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import DFSTestSupport
 import Foundation
 import Testing

@@ -1,5 +1,7 @@
 import CLinux
+import DFSConfiguration
 import DFSCore
+import DFSSystem
 import DFSTestSupport
 import Foundation
 import Synchronization

@@ -1,3 +1,4 @@
+import DFSSystem
 import DFSTestSupport
 import Foundation
 

@@ -1,3 +1,4 @@
+public import DFSConfiguration
 public import DFSCore
 
 /// Whether one server can be used at the moment, and why not.

@@ -1,0 +1,101 @@
+internal import DFSCore
+public import SystemPackage
+
+/// Reading and writing all of what is asked for: the system may do less at once, or be interrupted by a
+/// signal (read(2), write(2), signal(7)).
+extension FileDescriptor {
+  /// Opens a path; close-on-exec is added.
+  /// - Parameters:
+  ///   - path: as `ByteText` has it.
+  ///   - permissions: of a file that is made, less the process's mask.
+  public static func opening(
+    _ path: String, _ mode: AccessMode, _ options: OpenOptions = [],
+    permissions: FilePermissions? = nil
+  ) throws(Errno) -> FileDescriptor {
+    try errno {
+      try path.systemPath.withUnsafeBufferPointer { text in
+        guard let base = text.baseAddress else { throw Errno.invalidArgument }
+        return try FileDescriptor.open(
+          base, mode, options: options.union(.closeOnExec), permissions: permissions)
+      }
+    }
+  }
+
+  /// Fills `buffer` from `offset` on; or, without one, from where the descriptor stands.
+  /// - Returns: how many bytes were read: fewer than asked for only at the end of the file.
+  public func fill(
+    _ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64? = nil
+  ) throws(Errno) -> Int {
+    try errno {
+      var done = 0
+      while done < buffer.count {
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+        let count =
+          try offset.map { try read(fromAbsoluteOffset: Int64($0) + Int64(done), into: rest) }
+          ?? read(into: rest)
+        if count == 0 { break }
+        done += count
+      }
+      return done
+    }
+  }
+
+  /// Reads on to the end of the file or stream.
+  /// - Parameter limit: bytes.
+  /// - Returns: nil if there are more than `limit`.
+  public func readToEnd(limit: Int) throws(Errno) -> [UInt8]? {
+    try errno {
+      var bytes: [UInt8] = []
+      var buffer = [UInt8](repeating: 0, count: 64 << 10)
+      while bytes.count <= limit {
+        let count = try buffer.withUnsafeMutableBytes { try read(into: $0) }
+        if count == 0 { return bytes }
+        bytes += buffer[..<count]
+      }
+      return nil
+    }
+  }
+
+  /// Writes all bytes at `offset`; or, without one, where the descriptor stands.
+  /// - Parameter done: how many bytes were written, also before an error.
+  public func writeWhole(
+    _ bytes: UnsafeRawBufferPointer, at offset: UInt64? = nil, done: inout Int
+  ) throws(Errno) {
+    while done < bytes.count {
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+      let from = done
+      let count = try errno {
+        try offset.map { try write(toAbsoluteOffset: Int64($0) + Int64(from), rest) } ?? write(rest)
+      }
+      guard count > 0 else { throw .ioError }
+      done += count
+    }
+  }
+
+  /// Writes all bytes at `offset`; or, without one, where the descriptor stands.
+  public func writeWhole(
+    _ bytes: UnsafeRawBufferPointer, at offset: UInt64? = nil
+  ) throws(Errno) {
+    var done = 0
+    try writeWhole(bytes, at: offset, done: &done)
+  }
+
+  /// Writes all bytes where the descriptor stands.
+  public func writeWhole(_ bytes: [UInt8]) throws(Errno) {
+    try errno { try bytes.withUnsafeBytes { try writeWhole($0) } }
+  }
+
+  /// Closes it; that this fails is of no interest for what was only read, or synced before (close(2)).
+  public func discard() { try? close() }
+}
+
+/// Calls of swift-system throw nothing but `Errno`, and do not say so in their types.
+private func errno<Value>(_ call: () throws -> Value) throws(Errno) -> Value {
+  do {
+    return try call()
+  } catch let error as Errno {
+    throw error
+  } catch {
+    throw .ioError
+  }
+}
