@@ -1,7 +1,7 @@
 public import DFSCore
 internal import DFSSystem
 
-/// What dfc.conf says (conf/dfc.conf documents every key with its unit, default and bound). Its
+/// What dfc.conf says (conf/dfc.conf documents every key with its unit, default and limit). Its
 /// text is read by ConfigurationReader.swift.
 
 /// Where one server is, and how it is known: a `Server` line of dfc.conf.
@@ -70,7 +70,7 @@ public struct ClientConfiguration: Hashable, Sendable {
 
   /// Whether a mount heals in the background.
   public var heals = true
-  /// Bytes a second that healing in the background may move; nil for no bound.
+  /// Bytes a second that healing in the background may move; nil for no limit.
   public var healBytesPerSecond: Int? = 64 << 20
 
   /// The defaults.
@@ -81,7 +81,7 @@ public struct ClientConfiguration: Hashable, Sendable {
 extension ClientConfiguration {
   /// The seconds that a Call-Timeout such as `30s` says.
   public static func callTimeout(_ text: String) throws(DFSError) -> Int {
-    try ConfigurationValue(key: "timeout", text: text).seconds(in: ConfigurationBounds.call)
+    try ConfigurationValue(key: "timeout", text: text).seconds(in: ConfigurationLimits.call)
   }
 
   /// The bytes that a size such as `64G` says; at most those of the largest file.

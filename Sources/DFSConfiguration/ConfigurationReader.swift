@@ -123,21 +123,21 @@ struct ConfigurationReader {
     case .passwordFile: configuration.passwordFile = setting.path(besides: path)
     case .writes: configuration.writes = try setting.choice(of: WritePolicy.self)
     case .cacheDirectory: configuration.cacheDirectory = setting.path(besides: path)
-    case .spoolSize: configuration.spoolBytes = try setting.bytes(in: ConfigurationBounds.spool)
+    case .spoolSize: configuration.spoolBytes = try setting.bytes(in: ConfigurationLimits.spool)
     case .spoolMemory:
-      configuration.spoolMemoryBytes = Int(try setting.bytes(in: ConfigurationBounds.spoolMemory))
+      configuration.spoolMemoryBytes = Int(try setting.bytes(in: ConfigurationLimits.spoolMemory))
     case .readCache:
-      configuration.readCacheBytes = Int(try setting.bytes(in: ConfigurationBounds.readCache))
-    case .cachedRows: configuration.cachedRows = try setting.count(in: ConfigurationBounds.rows)
+      configuration.readCacheBytes = Int(try setting.bytes(in: ConfigurationLimits.readCache))
+    case .cachedRows: configuration.cachedRows = try setting.count(in: ConfigurationLimits.rows)
     case .callTimeout:
-      configuration.callTimeoutSeconds = try setting.seconds(in: ConfigurationBounds.call)
+      configuration.callTimeoutSeconds = try setting.seconds(in: ConfigurationLimits.call)
     case .connectTimeout:
-      configuration.connectTimeoutSeconds = try setting.seconds(in: ConfigurationBounds.connect)
+      configuration.connectTimeoutSeconds = try setting.seconds(in: ConfigurationLimits.connect)
     case .heal: configuration.heals = try setting.choice(of: Switch.self) == .on
     case .healRate:
-      configuration.healBytesPerSecond = Int(try setting.bytes(in: ConfigurationBounds.healRate))
+      configuration.healBytesPerSecond = Int(try setting.bytes(in: ConfigurationLimits.healRate))
     case .hedge:
-      configuration.hedgeMilliseconds = try setting.milliseconds(in: ConfigurationBounds.hedge)
+      configuration.hedgeMilliseconds = try setting.milliseconds(in: ConfigurationLimits.hedge)
     }
   }
 

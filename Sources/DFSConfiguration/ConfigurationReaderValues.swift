@@ -1,8 +1,8 @@
 internal import DFSCore
 internal import DFSSystem
 
-/// The bounds of the numbers in dfc.conf.
-enum ConfigurationBounds {
+/// The limits of the numbers in dfc.conf.
+enum ConfigurationLimits {
   /// Bytes.
   static let spool: ClosedRange<UInt64> = 16 << 20...8 << 50
   static let spoolMemory: ClosedRange<UInt64> = 0...1 << 30
@@ -58,7 +58,7 @@ struct ConfigurationValue {
   // MARK: Numbers
 
   /// Bytes: a whole number, with K, M, G or T (powers of 1024) or without a unit.
-  func bytes(in bounds: ClosedRange<UInt64>) throws(DFSError) -> UInt64 {
+  func bytes(in limits: ClosedRange<UInt64>) throws(DFSError) -> UInt64 {
     let (digits, unit) = parts
     let shifts = ["": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40]
     let short = unit.hasSuffix("ib") ? String(unit.dropLast(2)) : unit
@@ -66,39 +66,39 @@ struct ConfigurationValue {
       throw wrong("is not a size; write bytes as a whole number, or with K, M, G or T, such as 64M")
     }
     let (product, overflow) = number.multipliedReportingOverflow(by: 1 << UInt64(shift))
-    guard !overflow, bounds.contains(product) else {
+    guard !overflow, limits.contains(product) else {
       throw wrong(
-        "is out of bounds: \(Self.size(bounds.lowerBound)) to \(Self.size(bounds.upperBound))")
+        "is out of range: \(Self.size(limits.lowerBound)) to \(Self.size(limits.upperBound))")
     }
     return product
   }
 
-  func count(in bounds: ClosedRange<Int>) throws(DFSError) -> Int {
+  func count(in limits: ClosedRange<Int>) throws(DFSError) -> Int {
     guard let number = Int(text) else { throw wrong("is not a whole number") }
-    guard bounds.contains(number) else {
-      throw wrong("is out of bounds: \(bounds.lowerBound) to \(bounds.upperBound)")
+    guard limits.contains(number) else {
+      throw wrong("is out of range: \(limits.lowerBound) to \(limits.upperBound)")
     }
     return number
   }
 
-  /// A duration with its unit, ms or s. The bounds are milliseconds.
-  func milliseconds(in bounds: ClosedRange<Int>) throws(DFSError) -> Int {
+  /// A duration with its unit, ms or s. The limits are milliseconds.
+  func milliseconds(in limits: ClosedRange<Int>) throws(DFSError) -> Int {
     let (digits, unit) = parts
     let factors = ["ms": 1, "s": 1000]
     guard let number = Int(digits), let factor = factors[unit] else {
       throw wrong("is not a duration; write a whole number with its unit, such as 500ms or 5s")
     }
     let (product, overflow) = number.multipliedReportingOverflow(by: factor)
-    guard !overflow, bounds.contains(product) else {
+    guard !overflow, limits.contains(product) else {
       throw wrong(
-        "is out of bounds: \(Self.duration(bounds.lowerBound)) to "
-          + Self.duration(bounds.upperBound))
+        "is out of range: \(Self.duration(limits.lowerBound)) to "
+          + Self.duration(limits.upperBound))
     }
     return product
   }
 
-  func seconds(in bounds: ClosedRange<Int>) throws(DFSError) -> Int {
-    let milliseconds = try milliseconds(in: bounds)
+  func seconds(in limits: ClosedRange<Int>) throws(DFSError) -> Int {
+    let milliseconds = try milliseconds(in: limits)
     guard milliseconds.isMultiple(of: 1000) else { throw wrong("is not a whole number of seconds") }
     return milliseconds / 1000
   }

@@ -144,8 +144,8 @@ import Testing
     ("Password x\nPassword-File y", "dfc.conf:6: Password and Password-File are both given"),
     ("Writes some", "dfc.conf:5: Writes 'some' is not known; use all or quorum"),
     ("Spool-Size 1X", "dfc.conf:5: Spool-Size '1X' is not a size; write bytes as a whole number"),
-    ("Spool-Size 1", "dfc.conf:5: Spool-Size '1' is out of bounds: 16M to 8192T"),
-    ("Spool-Size 99999999T", "dfc.conf:5: Spool-Size '99999999T' is out of bounds"),
+    ("Spool-Size 1", "dfc.conf:5: Spool-Size '1' is out of range: 16M to 8192T"),
+    ("Spool-Size 99999999T", "dfc.conf:5: Spool-Size '99999999T' is out of range"),
     ("Read-Cache -1", "dfc.conf:5: Read-Cache '-1' is not a size"),
     ("Cached-Rows many", "dfc.conf:5: Cached-Rows 'many' is not a whole number"),
     (
@@ -153,7 +153,7 @@ import Testing
       "dfc.conf:5: Call-Timeout '30' is not a duration; write a whole number with"
     ),
     ("Call-Timeout 2500ms", "dfc.conf:5: Call-Timeout '2500ms' is not a whole number of seconds"),
-    ("Hedge 3s", "dfc.conf:5: Hedge '3s' is out of bounds: 10ms to 2s"),
+    ("Hedge 3s", "dfc.conf:5: Hedge '3s' is out of range: 10ms to 2s"),
     ("Cluster a/b", "dfc.conf:5: Cluster 'a/b' is not a name"),
   ])
   func refusesWithLineAndRemedy(_ line: String, _ message: String) {

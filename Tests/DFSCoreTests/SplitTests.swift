@@ -57,10 +57,10 @@ import Testing
   }
 
   @Test func smallPartsTravelInside() {
-    let bound = UInt64(Limits.inlinePartBytes)
+    let limit = UInt64(Limits.inlinePartBytes)
     #expect(Split(size: 0).isInline)
-    #expect(Split(size: 4 * bound).isInline)
-    #expect(!Split(size: 4 * bound + 1).isInline)
-    #expect(!Split(size: 4 * bound + 3).isInline)
+    #expect(Split(size: 4 * limit).isInline)
+    #expect(!Split(size: 4 * limit + 1).isInline)
+    #expect(!Split(size: 4 * limit + 3).isInline)
   }
 }

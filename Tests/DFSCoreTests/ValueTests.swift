@@ -43,7 +43,7 @@ import Testing
     #expect(error?.code == .outOfRange)
   }
 
-  @Test func aLongNameSaysTheBound() {
+  @Test func aLongNameSaysTheLimit() {
     let error = #expect(throws: DFSError.self) {
       try FileName(Array(repeating: UInt8(97), count: 256))
     }

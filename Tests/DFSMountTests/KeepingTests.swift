@@ -6,7 +6,7 @@ import Foundation
 import Testing
 
 extension OnAMount {
-  /// What cannot be stored is kept, within a bound, and its file gets it back.
+  /// What cannot be stored is kept, within a limit, and its file gets it back.
   @Suite struct Keeping {
     private func until(_ condition: () throws -> Bool) async throws {
       let end = ContinuousClock.now + .seconds(10)
@@ -21,7 +21,7 @@ extension OnAMount {
       let cache = NSTemporaryDirectory() + "dfs-keep-\(VersionID.random())"
       try FileManager.default.createDirectory(atPath: cache, withIntermediateDirectories: true)
       defer { try? FileManager.default.removeItem(atPath: cache) }
-      let keeping = KeptFiles(cache: cache, bound: 1 << 20)
+      let keeping = KeptFiles(cache: cache, limit: 1 << 20)
       let inode = Inode(
         id: InodeID(7), kind: .regular, mode: 0o644, owner: 0, group: 0, time: .now)
       var file = KeptFile(
@@ -65,7 +65,7 @@ extension OnAMount {
         try await mounted.fail("cp $LOCAL/small $M/$'d\\xff'/small")
         try await mounted.fail("cp $LOCAL/large $M/large")
         try await mounted.fail("touch $M/empty")
-        let keeping = KeptFiles(cache: mounted.directory + "/cache1", bound: 6 << 20)
+        let keeping = KeptFiles(cache: mounted.directory + "/cache1", limit: 6 << 20)
         // It is kept when the last descriptor is let go, a little after its close returned.
         try await until { try keeping.list().count == 2 }
         let kept = try keeping.list()
@@ -80,7 +80,7 @@ extension OnAMount {
             FileManager.default.contents(atPath: keeping.dataPath(of: file))
               == FileManager.default.contents(atPath: mounted.directory + "/local/" + name))
         }
-        // The bound: both together would be more than 6 MiB.
+        // The limit: both together would be more than 6 MiB.
         try await mounted.fail("cat $LOCAL/large $LOCAL/large $LOCAL/small > $M/more", seconds: 20)
         try await until { mounted.log.text.contains("'more', 6004000 bytes, is lost") }
         #expect(try keeping.list().count == 2)

@@ -12,7 +12,7 @@ extension OnAMount {
   @Suite struct Overtaken {
     /// Where what could not be stored would be kept.
     private func kept(_ mounted: Mounted) throws -> [String] {
-      try KeptFiles(cache: mounted.directory + "/cache1", bound: 1 << 30).list().map(\.path)
+      try KeptFiles(cache: mounted.directory + "/cache1", limit: 1 << 30).list().map(\.path)
     }
 
     /// What was stored already is brought to stable storage under a new version; who opens the file in

@@ -4,7 +4,7 @@ import Testing
 
 @testable import DFSTestSupport
 
-/// How servers that lack something, or have something else, are brought along.
+/// How servers that lack something, or have something else, are caught up.
 @Suite struct CatchUpTests {
   private func appended(_ count: UInt8, without: ServerSet = []) -> Bench {
     var bench = Bench()

@@ -56,7 +56,7 @@ import Testing
     #expect(Set(moved.map(\.server)) == [away.opposite] && moved.count == 2)
     #expect(Set(moved.map(\.part)) == Set(Self.home.parts(on: away)))
     #expect(Self.home.substituting(for: .all) == Self.home)
-    // When it are rebalanced, only the one that stood in lets copies go.
+    // When they are rebalanced, only the substitute lets copies go.
     for server in ServerIndex.all {
       let difference = RequiredReplicas(server: server).difference(
         from: Self.content(Self.version, placement), to: Self.content())
@@ -79,7 +79,7 @@ import Testing
     var held = content.placement.adding(away, to: PartIndex(1))
     #expect(steps(held) == [.bring(PartIndex(2), to: away)])
     held = held.adding(away, to: PartIndex(2))
-    #expect(steps(held) == [.settle(Self.home)])
+    #expect(steps(held) == [.record(Self.home)])
   }
 
   @Test func aCopyMayGoOnlyWhenNobodyCanNeedIt() {

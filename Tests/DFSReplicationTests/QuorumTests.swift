@@ -79,8 +79,8 @@ import Testing
     #expect(judge(head(1, 1), [head(1, 1), head(1, 1), head(1, 1), head(1, 3)]) == .truth)
     #expect(judge(head(1, 1), [head(1, 1), head(1, 1), nil, nil]) == .pending)
     #expect(judge(head(1, 1), [head(1, 1), head(1, 1), head(1, 2), nil]) == .pending)
-    #expect(judge(head(1, 1), [head(1, 1), head(1, 1), head(1, 2), head(1, 2)]) == .unsettled)
-    #expect(judge(head(1, 1), [head(1, 1), head(1, 1), head(2, 1), head(2, 1)]) == .unsettled)
+    #expect(judge(head(1, 1), [head(1, 1), head(1, 1), head(1, 2), head(1, 2)]) == .undecided)
+    #expect(judge(head(1, 1), [head(1, 1), head(1, 1), head(2, 1), head(2, 1)]) == .undecided)
     #expect(judge(head(1, 1), [head(1, 1), head(1, 0), head(1, 2), head(1, 1)]) == .truth)
   }
 
@@ -92,8 +92,8 @@ import Testing
       Quorum.judge(
         source: blank,
         heads: [ServerIndex(0): blank, ServerIndex(1): blank, ServerIndex(2): blank],
-        silent: 0) == .unsettled)
-    #expect(judge(blank, [blank, blank, blank, head(1, 1)]) == .unsettled)
+        silent: 0) == .undecided)
+    #expect(judge(blank, [blank, blank, blank, head(1, 1)]) == .undecided)
     #expect(judge(head(1, 0), [head(1, 0), blank, head(1, 0), blank]) == .truth)
   }
 

@@ -12,7 +12,7 @@ import Testing
   }
 
   /// Seeds that are tried.
-  private static let bound: UInt64 = 60
+  private static let limit: UInt64 = 60
 
   private static let cases: [Case] = [
     Case(mistake: .readQuorumOfTwo, from: 160),
@@ -34,16 +34,16 @@ import Testing
     Case(mistake: .placedWhateverTheRowSays, from: 70),
     Case(mistake: .unreadableCopiesStay, from: 300),
     Case(mistake: .lostCopiesNotMended, from: 0),
-    Case(mistake: .escrowNotKept, from: 340),
-    Case(mistake: .escrowIgnoredByViews, from: 0),
-    Case(mistake: .escrowAgesWhileAway, from: 1600),
+    Case(mistake: .retainedNotKept, from: 340),
+    Case(mistake: .retainedIgnoredByViews, from: 0),
+    Case(mistake: .retainedAgesWhileAway, from: 1600),
     Case(mistake: .startForgetsUnsynced, from: 740),
     Case(mistake: .startTrustsCache, from: 0),
     Case(mistake: .namespacesIgnored, from: 0),
   ]
 
   @Test(arguments: cases) func aBrokenRuleIsFound(_ one: Case) {
-    let seeds = one.from..<one.from + Self.bound
+    let seeds = one.from..<one.from + Self.limit
     let found = seeds.first { Simulation.run(seed: $0, mistake: one.mistake).violation != nil }
     #expect(found != nil, "\(one.mistake) was not found with seeds \(seeds)")
   }

@@ -89,7 +89,7 @@ import Testing
     func kept() async throws -> [VersionID] {
       let versions = versions
       return try await user.read { db in
-        try versions.filter { try CopyTables.escrow(partID($0, 3), db) != nil }
+        try versions.filter { try CopyTables.retained(partID($0, 3), db) != nil }
       }
     }
     // The last change may be undone: it may come to what it replaced.
@@ -98,7 +98,7 @@ import Testing
     try await touch(user)
     try await user.collect(nowSeconds: WallClock.seconds)
     #expect(try await kept() == [versions[4]])
-    try await user.collect(nowSeconds: WallClock.seconds + CopyTables.escrowSeconds + 1)
+    try await user.collect(nowSeconds: WallClock.seconds + CopyTables.retainedSeconds + 1)
     #expect(try await kept().isEmpty)
     #expect(try await isHere(user, versions[4]))
   }
@@ -143,12 +143,12 @@ import Testing
     let user = try await user()
     let versions = try await replace(user, times: 3)
     try await touch(user)
-    user.hold(session: 1, [versions[0], versions[1]])
-    user.hold(session: 1, [versions[1]])
-    user.hold(session: 2, [versions[2]])
+    user.pin(session: 1, [versions[0], versions[1]])
+    user.pin(session: 1, [versions[1]])
+    user.pin(session: 2, [versions[2]])
     try await user.collect(nowSeconds: WallClock.seconds)
     for index in 0...3 { #expect(try await isHere(user, versions[index])) }
-    user.release(session: 1, [versions[0], versions[1]])
+    user.unpin(session: 1, [versions[0], versions[1]])
     try await user.collect(nowSeconds: WallClock.seconds)
     #expect(try await !isHere(user, versions[0]))
     #expect(try await isHere(user, versions[1]))
@@ -183,7 +183,7 @@ import Testing
     let user = try await user()
     let id = partID(VersionID.random(), 0)
     try await user.put(id, [1, 2, 3], session: 4)
-    user.hold(session: 5, [id.version])
+    user.pin(session: 5, [id.version])
     user.endSession(4)
     for _ in 0..<3 {
       try await touch(user)

@@ -78,7 +78,7 @@ import Testing
     (store, user) = try await open()
     #expect(try await rows(user) == before)
     #expect(user.head() == head)
-    #expect(try await user.health().wanted == 0)
+    #expect(try await user.health().missing == 0)
     try await user.apply(Fixture.create(13, "g"), Fixture.view(1))
     try await user.collect(nowSeconds: WallClock.seconds + 30 * 86_400)
     #expect(try await here(user) == 24)

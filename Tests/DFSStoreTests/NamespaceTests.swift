@@ -81,7 +81,7 @@ import Testing
       try await one.apply(change)
       if number <= 20 { try await two.apply(change) }
     }
-    // The second one is brought along by the log of the first.
+    // The second one is caught up by the log of the first.
     guard
       case .log(let base, let entries, _) = try await one.namespace(
         .log(after: 20), parts: [], held: [], durable: false)

@@ -166,10 +166,10 @@ import Testing
     try await user.refillRows(session: 1, rows)
     let head = Head(view: view, number: 5, digest: digest)
     #expect(try await user.refillEnd(session: 1, view, to: head) == .installed(head))
-    let wanted = try await user.wanted(session: 1, after: nil, limit: 9, claims: false).copies
+    let missing = try await user.missing(session: 1, after: nil, limit: 9, claims: false).copies
     // Part 1 of the large version is a file here; its part 2 and the small copies are not.
     let expected = [partID(version, 1), partID(small, 0), partID(small, 1)]
-    #expect(Set(wanted.map(\.id)) == Set(expected))
+    #expect(Set(missing.map(\.id)) == Set(expected))
     #expect(try await user.get(partID(version, 0)) == Fixture.bytes(50_000))
     #expect(try await user.health().damaged == 0)
     await store.close()

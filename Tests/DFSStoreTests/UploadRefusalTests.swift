@@ -53,7 +53,7 @@ import Testing
   /// A connection that was refused often is not told that it has too many uploads under way.
   @Test func refusedUploadsAreNotUnderWay() async throws {
     let (store, user) = try await user()
-    for _ in 0..<Sessions.uploadBound + 10 {
+    for _ in 0..<Sessions.uploadLimit + 10 {
       #expect(await put(user, partID(VersionID.random(), 0), 0, of: 8) == .quotaExceeded)
     }
     #expect(await put(user, partID(VersionID.random(), 0), 0, of: 1) == nil)

@@ -60,7 +60,7 @@ import Testing
       #expect(size <= 2 * come + (3 << 20), "\(size) for \(come)")
       if size > come + (1 << 20) { ahead += 1 }
     }
-    // That space is taken in advance is what the bound is for.
+    // That space is taken in advance is what the limit is for.
     #expect(ahead > 10)
   }
 

@@ -81,8 +81,8 @@ extension Samples {
         Request.Space(),
         SpaceReport(total: Limits.storeBytes, available: 1, used: 2, inodes: 3)),
       Sample(
-        Request.Wanted(after: part, limit: 100, claims: true), .init([wanted], total: 3)),
-      Sample(Request.Wanted(after: nil, limit: 0, claims: false), .init([], total: 0)),
+        Request.Missing(after: part, limit: 100, claims: true), .init([missing], total: 3)),
+      Sample(Request.Missing(after: nil, limit: 0, claims: false), .init([], total: 0)),
       Sample(Request.Health(), health), Sample(Request.Scrub(), .init()),
       Sample(Request.Join(.random()), .init()),
     ]

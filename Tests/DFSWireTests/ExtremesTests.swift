@@ -6,7 +6,7 @@ import Testing
 @testable import DFSWire
 
 /// Every number of every message, at its extremes. The fields are read from dfs.proto, so that one
-/// that is added there without a bound fails here.
+/// that is added there without a limit fails here.
 @Suite struct ExtremesTests {
   /// Numbers that are only compared: the id of a request, and the versions of the wire.
   private static let unbounded: Set<String> = ["id", "version"]
@@ -19,7 +19,7 @@ import Testing
     try Frame(header: header, body: ByteBuffer()).message
   }
 
-  @Test func everyQuantityHasABound() throws {
+  @Test func everyQuantityHasALimit() throws {
     let sample = ProtoSample(schema: try ProtoSchema.load())
     let paths = sample.paths(of: "Header", where: \.isQuantity)
     #expect(paths.count > 80)
@@ -39,7 +39,7 @@ import Testing
         if last.type == "int64", value == .max { continue }
         let message = try Self.frame(sample.bytes("Header", path, value: value))
         guard case .unreadable = message else {
-          Issue.record("\(names) = \(value) is taken: give it a bound where it is decoded")
+          Issue.record("\(names) = \(value) is taken: give it a limit where it is decoded")
           continue
         }
       }
@@ -91,7 +91,7 @@ import Testing
       guard known.contains(Int(field.number)), let child = shape.children[Int(field.number)] else {
         continue
       }
-      #expect((child.bound != nil) == field.isRepeated, "\(message).\(field.name)")
+      #expect((child.limit != nil) == field.isRepeated, "\(message).\(field.name)")
       try compare(field.type, child.shape, schema)
     }
   }
@@ -132,7 +132,7 @@ import Testing
     #expect(try HeaderScan(header).excess == nil)
     // A server counts it, and makes the message of it elsewhere.
     var bytes = try Stream.bytes(of: frame)
-    let decoder = FrameDecoder(bound: FrameBound(isLoggedIn: true), isShared: true)
+    let decoder = FrameDecoder(limit: FrameLimit(isLoggedIn: true), isShared: true)
     let counted = try #require(try decoder.next(from: &bytes))
     guard case .large(_, let weight) = counted.message else {
       Issue.record("it is decoded at once")

@@ -26,7 +26,7 @@ import Testing
     let small = Samples.frames.filter { ($0.body?.readableBytes ?? 0) < 1000 }
     let pairs = try small.map { (try Stream.bytes(of: $0), [$0]) }
     try ByteToMessageDecoderVerifier.verifyDecoder(inputOutputPairs: pairs) {
-      FrameDecoder(bound: FrameBound(isLoggedIn: true))
+      FrameDecoder(limit: FrameLimit(isLoggedIn: true))
     }
   }
 
@@ -35,7 +35,7 @@ import Testing
     let frame = Frame(.reply(id: 1, .part(extent)), body: body)
     let pairs = [(try Stream.bytes(of: frame), [frame])]
     try ByteToMessageDecoderVerifier.verifyDecoder(inputOutputPairs: pairs) {
-      FrameDecoder(bound: FrameBound(isLoggedIn: true))
+      FrameDecoder(limit: FrameLimit(isLoggedIn: true))
     }
   }
 

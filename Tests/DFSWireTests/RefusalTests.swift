@@ -6,17 +6,17 @@ import Testing
 
 @testable import DFSWire
 
-/// What is out of bounds is refused: a frame ends the connection, a message is answered.
+/// What is out of range is refused: a frame ends the connection, a message is answered.
 @Suite struct RefusalTests {
   @Test(arguments: [
     // Length of the frame, length of the header, the refusal.
     (UInt32(0), UInt32(0), "a frame of 0 bytes; the least is 4"),
     (3, 0, "a frame of 3 bytes"),
-    (.max, 0, "a frame of 4294967295 bytes; the bound is 5242884"),
+    (.max, 0, "a frame of 4294967295 bytes; the limit is 5242884"),
     (5_242_885, 4, "a frame of 5242885 bytes"),
     (10, 7, "a header of 7 bytes in a frame of 10"),
     (5_000_000, 4_194_305, "a header of 4194305 bytes"),
-    (1_048_600, 19, "a body of 1048577 bytes; the bound is 1048576"),
+    (1_048_600, 19, "a body of 1048577 bytes; the limit is 1048576"),
   ])
   func aLengthOverItsBoundIsRefusedBeforeItsBytesCome(
     frame: UInt32, header: UInt32, refusal: String
@@ -33,7 +33,7 @@ import Testing
     let error = #expect(throws: DFSError.self) {
       try Stream.frames(of: buffer, isLoggedIn: false)
     }
-    #expect(error?.message == "a frame of 4097 bytes; the bound before login is 4096")
+    #expect(error?.message == "a frame of 4097 bytes; the limit before login is 4096")
     let largest = Frame(
       .request(id: 1, .loginBegin(.init(scram: String(repeating: "a", count: 4084)))))
     let bytes = try Stream.bytes(of: largest)
@@ -70,7 +70,7 @@ import Testing
     try expectUnreadable(.with { $0.query.queries = [Self.entry("")] }, "is not a file name")
     let long = String(repeating: "x", count: 256)
     try expectUnreadable(
-      .with { $0.query.queries = [Self.entry(long)] }, "256 bytes; the bound is 255")
+      .with { $0.query.queries = [Self.entry(long)] }, "256 bytes; the limit is 255")
     try expectUnreadable(
       .with { $0.syncParts.parts = [.with { $0.part = 4 }] }, "parts are 0 to 3")
     try expectUnreadable(

@@ -79,14 +79,14 @@ enum Samples {
     piece(offset: 0, count: Limits.chunkBytes, length: Limits.fileBytes),
   ]
 
-  static let wanted = WantedCopy(
+  static let missing = MissingCopy(
     id: part, inode: InodeID(7), content: RowContent(version: part.version, copies: 0x1248_9c63))
 
   static var health: HealthReport {
     var report = HealthReport(head: head)
     report.placements = [0x1248_9c63: 7, 0: 1]
     report.software = "dfs 1.1"
-    (report.wanted, report.wantedBytes) = (3, 1 << 40)
+    (report.missing, report.missingBytes) = (3, 1 << 40)
     report.scrub.lastEndSeconds = -1
     return report
   }

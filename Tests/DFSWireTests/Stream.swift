@@ -18,7 +18,7 @@ enum Stream {
   }
 
   static func frames(of bytes: ByteBuffer, isLoggedIn: Bool = true) throws -> [Frame] {
-    let decoder = FrameDecoder(bound: FrameBound(isLoggedIn: isLoggedIn))
+    let decoder = FrameDecoder(limit: FrameLimit(isLoggedIn: isLoggedIn))
     let channel = EmbeddedChannel(handler: ByteToMessageHandler(decoder))
     defer { _ = try? channel.finish(acceptAlreadyClosed: true) }
     try channel.writeInbound(bytes)

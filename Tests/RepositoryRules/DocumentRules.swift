@@ -84,11 +84,11 @@ import Testing
 
   private static let beginnings = [
     "displaced", "laggard", "twin", "stand-in", "bring along", "brings along", "though it be",
-    "wrong words",
+    "wrong words", "mended", "brought along", "set aside", "stood in",
   ]
 
   private static var banned: Regex<(Substring, Substring)> {
-    /\b(displaced|laggards?|twins?|stand-ins?|brings? along|though it be|wrong words)\b/
+    /\b(displaced|laggards?|twins?|stand-ins?|(?:brings?|brought) along|though it be|wrong words|mended|set aside|stood in)\b/
       .ignoresCase()
   }
 

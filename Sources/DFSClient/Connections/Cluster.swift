@@ -76,10 +76,10 @@ final class Cluster: Sendable {
 
   /// Waits until each server is up or has failed once, at the longest for `timeout`; and not for long
   /// once three are up, so that one frozen server keeps nobody waiting.
-  func settle(timeout: Duration) async {
+  func untilTried(timeout: Duration) async {
     await withTaskGroup(of: Void.self) { group in
       group.addTask { [links] in
-        for link in links { await link.settle() }
+        for link in links { await link.untilTried() }
       }
       group.addTask { _ = try? await Task.sleep(for: timeout) }
       group.addTask {

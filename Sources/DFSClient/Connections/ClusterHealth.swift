@@ -18,17 +18,17 @@ public struct ClusterHealth: Hashable, Sendable {
   /// What each server that is up told; nothing of the others.
   public var reports: [ServerIndex: HealthReport]
   /// What each server lacks, as far as it was asked.
-  public var wanted: [ServerIndex: [WantedCopy]]
-  /// Whether the servers lack more than `wanted` names: then `files` is too hopeful.
+  public var missing: [ServerIndex: [MissingCopy]]
+  /// Whether the servers lack more than `missing` names: then `files` is too hopeful.
   public var isPartial: Bool
 
   /// Health from what servers told; without arguments none told anything.
   public init(
-    reports: [ServerIndex: HealthReport] = [:], wanted: [ServerIndex: [WantedCopy]] = [:],
+    reports: [ServerIndex: HealthReport] = [:], missing: [ServerIndex: [MissingCopy]] = [:],
     isPartial: Bool = false
   ) {
     self.reports = reports
-    self.wanted = wanted
+    self.missing = missing
     self.isPartial = isPartial
   }
 
@@ -48,7 +48,7 @@ public struct ClusterHealth: Hashable, Sendable {
       add(count, to: &files, state(of: Self.placement(copies)))
     }
     var lacking: [VersionID: (content: RowContent, lost: [PartIndex: ServerSet])] = [:]
-    for (server, copies) in wanted {
+    for (server, copies) in missing {
       for copy in copies {
         lacking[copy.id.version, default: (copy.content, [:])].lost[copy.id.part, default: []]
           .insert(server)

@@ -6,7 +6,7 @@ internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
 
-/// How one connection is made, and its bounds.
+/// How one connection is made, and its limits.
 struct ConnectionSettings: Sendable {
   let address: ServerAddress
   let login: ConnectionLogin
@@ -103,13 +103,13 @@ final class Connection: Sendable {
   }
 
   private static func prepare(_ channel: any Channel, _ settings: ConnectionSettings) throws {
-    let bound = FrameBound()
+    let limit = FrameLimit()
     try channel.pipeline.syncOperations.addHandler(
       ClientSecurity(
         settings.encryption, pin: settings.address.fingerprint, peer: settings.login.peer))
-    try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(FrameDecoder(bound: bound)))
+    try channel.pipeline.syncOperations.addHandler(ByteToMessageHandler(FrameDecoder(limit: limit)))
     try channel.pipeline.syncOperations.addHandlers([
-      FrameEncoder(), ConnectionHandler(settings: settings, bound: bound),
+      FrameEncoder(), ConnectionHandler(settings: settings, limit: limit),
     ])
   }
 

@@ -34,7 +34,7 @@ final class ConnectionHandler: ChannelInboundHandler {
   typealias OutboundOut = Frame
 
   private let settings: ConnectionSettings
-  private let bound: FrameBound
+  private let limit: FrameLimit
   let use = ConnectionUse()
   /// Set by who made the connection, before anything can come in.
   var signal: @Sendable (ConnectionSignal) -> Void = { _ in }
@@ -42,9 +42,9 @@ final class ConnectionHandler: ChannelInboundHandler {
   private var context: ChannelHandlerContext?
   private var ticks: RepeatedTask?
 
-  init(settings: ConnectionSettings, bound: FrameBound) {
+  init(settings: ConnectionSettings, limit: FrameLimit) {
     self.settings = settings
-    self.bound = bound
+    self.limit = limit
     state = ConnectionState(
       login: settings.login, windowBytes: settings.windowBytes, now: .now())
   }
@@ -127,7 +127,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     switch action {
     case .none: break
     case .send(let request, let id):
-      if case .loginEnd = request { bound.raise() }
+      if case .loginEnd = request { limit.raise() }
       write(.request(id: id, request), body: nil)
       context?.flush()
     case .prove(let scram, let challenge): prove(scram, challenge)

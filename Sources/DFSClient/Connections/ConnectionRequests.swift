@@ -7,7 +7,7 @@ internal import NIOCore
 /// Invariants:
 /// - Requests are written in the order in which they came.
 /// - The bytes of what was written and is not answered stay within `windowBytes`, but for a single
-///   request that is larger. This bounds what the peer and the kernel hold of ours.
+///   request that is larger. This limits what the peer and the kernel hold of ours.
 /// - A request that was written and given up keeps its place in the window until it is answered.
 struct ConnectionRequests<Waiter> {
   private struct Entry {

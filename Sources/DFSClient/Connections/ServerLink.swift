@@ -73,7 +73,7 @@ final class ServerLink: Sendable {
   private let loop: any EventLoop
   private let bulk: BulkConnections
   private let inside: Mutex<Inside>
-  private let settled = Promise<Void>()
+  private let tried = Promise<Void>()
 
   /// - Parameters:
   ///   - loop: of the control connection.
@@ -142,7 +142,7 @@ final class ServerLink: Sendable {
   func start() { loop.execute { self.decide { $0.started() } } }
 
   /// Waits until a first connection was made or failed.
-  func settle() async { _ = try? await settled.value() }
+  func untilTried() async { _ = try? await tried.value() }
 
   func stop() async {
     let done = loop.submit {
@@ -200,7 +200,7 @@ final class ServerLink: Sendable {
     case .tellConnected: common.tell(server, .connected)
     case .tellDisconnected: common.tell(server, .disconnected)
     case .closeBulk(let error): bulk.close(error)
-    case .settled: settled.fulfil(.success(()))
+    case .tried: tried.fulfil(.success(()))
     case .log(let report): log(report)
     }
   }

@@ -31,7 +31,7 @@ struct ServerLinkState {
     /// Close the bulk connections.
     case closeBulk(DFSError)
     /// It was tried once, with whatever outcome.
-    case settled
+    case tried
     case log(Report)
   }
 
@@ -91,7 +91,7 @@ struct ServerLinkState {
       wasUp = true
       reported = nil
     }
-    return [.tellConnected, .log(wasUp || reported != nil ? .back : .up), .settled]
+    return [.tellConnected, .log(wasUp || reported != nil ? .back : .up), .tried]
   }
 
   /// The connection could not be made, or ended.
@@ -115,7 +115,7 @@ struct ServerLinkState {
       reported = error
       actions.append(.log(.away(error)))
     }
-    return actions + [.settled, .wait(delay(after: error, random))]
+    return actions + [.tried, .wait(delay(after: error, random))]
   }
 
   private func isNews(_ error: DFSError) -> Bool {
@@ -194,8 +194,8 @@ struct ServerLinkState {
       problem = error
     }
     switch phase {
-    case .up, .silent, .leaving: return [.tellDisconnected, .closeBulk(error), .settled]
-    default: return [.settled]
+    case .up, .silent, .leaving: return [.tellDisconnected, .closeBulk(error), .tried]
+    default: return [.tried]
     }
   }
 }

@@ -9,7 +9,7 @@ struct BlockID: Hashable, Sendable {
 
 /// Blocks that were read and verified, the least recently used leaving first.
 ///
-/// Invariant: the blocks together have at most `bytesBound` bytes, what each takes besides counted.
+/// Invariant: the blocks together have at most `bytesLimit` bytes, what each takes besides counted.
 struct BlockCache {
   /// About what a block takes besides its bytes, with the room that tables keep for more: most of it,
   /// where files are small.
@@ -20,14 +20,14 @@ struct BlockCache {
     var stamp: UInt64
   }
 
-  let bytesBound: Int
+  let bytesLimit: Int
   private(set) var bytes = 0
   private var entries: [BlockID: Entry] = [:]
   /// Every use, oldest first; those that are not the last use of their block are void.
   private var uses = CircularBuffer<(id: BlockID, stamp: UInt64)>()
   private var clock: UInt64 = 0
 
-  init(bytesBound: Int) { self.bytesBound = bytesBound }
+  init(bytesLimit: Int) { self.bytesLimit = bytesLimit }
 
   var count: Int { entries.count }
 
@@ -43,10 +43,10 @@ struct BlockCache {
 
   mutating func insert(_ id: BlockID, _ block: [UInt8]) {
     let weight = block.count + Self.entryBytes
-    guard weight <= bytesBound, entries[id] == nil else { return }
+    guard weight <= bytesLimit, entries[id] == nil else { return }
     entries[id] = Entry(block: block, stamp: used(id))
     bytes += weight
-    while bytes > bytesBound, let use = uses.popFirst() {
+    while bytes > bytesLimit, let use = uses.popFirst() {
       guard let entry = entries[use.id], entry.stamp == use.stamp else { continue }
       entries[use.id] = nil
       bytes -= entry.block.count + Self.entryBytes

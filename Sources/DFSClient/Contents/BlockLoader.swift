@@ -6,7 +6,7 @@ internal import Synchronization
 ///
 /// Invariants:
 /// - A block is in the cache, or being loaded, or neither; never both.
-/// - What is being loaded without anybody waiting (read ahead) stays within `aheadBound` blocks.
+/// - What is being loaded without anybody waiting (read ahead) stays within `aheadLimit` blocks.
 final class BlockLoader: Sendable {
   typealias Blocks = [[UInt8]]
 
@@ -26,12 +26,12 @@ final class BlockLoader: Sendable {
   /// Blocks of one request to a server.
   static let runBlocks = Limits.chunkBytes / Limits.blockBytes
 
-  private let aheadBound: Int
+  private let aheadLimit: Int
   private let state: Mutex<State>
 
   init(cacheBytes: Int) {
-    aheadBound = min(16 << 20, cacheBytes / 2) / Limits.blockBytes
-    state = Mutex(State(cache: BlockCache(bytesBound: cacheBytes)))
+    aheadLimit = min(16 << 20, cacheBytes / 2) / Limits.blockBytes
+    state = Mutex(State(cache: BlockCache(bytesLimit: cacheBytes)))
   }
 
   /// The blocks of a part, in order.
@@ -84,7 +84,7 @@ final class BlockLoader: Sendable {
         }
       }
       let count = missing.reduce(0) { $0 + $1.count }
-      guard state.loading.count + count <= aheadBound else { return [] }
+      guard state.loading.count + count <= aheadLimit else { return [] }
       return zip(wanted, missing).flatMap { wanted, missing in
         Self.claim(missing, of: wanted.part, in: &state).map { (wanted.part, $0) }
       }

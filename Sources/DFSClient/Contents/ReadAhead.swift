@@ -1,7 +1,7 @@
 /// What to fetch before it is asked for, of one version: pure decisions.
 ///
 /// A read that begins about where an earlier one ended is sequential. The first continues what may
-/// be a `head`, so little is fetched ahead; each further one doubles it up to the bound. Several
+/// be a `head`, so little is fetched ahead; each further one doubles it up to the limit. Several
 /// streams in one content (a download in four parts) are followed at once.
 struct ReadAhead {
   private struct Stream {
@@ -14,18 +14,18 @@ struct ReadAhead {
     var lastUse: UInt64
   }
 
-  private static let streamsBound = 8
+  private static let streamsLimit = 8
   private static let firstWindow: UInt64 = 512 << 10
   /// Reads of one stream may come a little out of order: the kernel sends several at once.
   private static let slack: UInt64 = 256 << 10
   /// Less than this is not fetched on its own but at the end.
   private static let leastBytes: UInt64 = 256 << 10
 
-  let windowBound: UInt64
+  let windowLimit: UInt64
   private var streams: [Stream] = []
   private var clock: UInt64 = 0
 
-  init(windowBound: UInt64) { self.windowBound = windowBound }
+  init(windowLimit: UInt64) { self.windowLimit = windowLimit }
 
   /// A read of `range` (not empty) of a content of `size` bytes.
   /// - Returns: what to fetch in the background.
@@ -38,7 +38,7 @@ struct ReadAhead {
     streams[index].lastUse = clock
     streams[index].next = max(streams[index].next, range.upperBound)
     streams[index].window = min(
-      max(streams[index].window * 2, Self.firstWindow), windowBound)
+      max(streams[index].window * 2, Self.firstWindow), windowLimit)
     return ahead(of: &streams[index], size: size)
   }
 
@@ -47,7 +47,7 @@ struct ReadAhead {
   }
 
   private mutating func begin(_ range: Range<UInt64>) {
-    if streams.count == Self.streamsBound,
+    if streams.count == Self.streamsLimit,
       let oldest = streams.indices.min(by: { streams[$0].lastUse < streams[$1].lastUse })
     {
       streams.remove(at: oldest)

@@ -151,26 +151,26 @@ extension Split.Piece {
 
 /// The read-ahead of the versions that were read lately.
 final class ReadAheads: Sendable {
-  private static let versionsBound = 64
+  private static let versionsLimit = 64
 
   private struct State {
     var versions: [VersionID: (ahead: ReadAhead, lastUse: UInt64)] = [:]
     var clock: UInt64 = 0
   }
 
-  private let windowBound: UInt64
+  private let windowLimit: UInt64
   private let state = Mutex(State())
 
-  init(cacheBytes: Int) { windowBound = UInt64(min(4 << 20, cacheBytes / 4)) }
+  init(cacheBytes: Int) { windowLimit = UInt64(min(4 << 20, cacheBytes / 4)) }
 
   func accessed(_ range: Range<UInt64>, of version: Version) -> Range<UInt64>? {
     state.withLock { state in
       state.clock += 1
-      var entry = state.versions[version.id] ?? (ReadAhead(windowBound: windowBound), 0)
+      var entry = state.versions[version.id] ?? (ReadAhead(windowLimit: windowLimit), 0)
       defer {
         entry.lastUse = state.clock
         state.versions[version.id] = entry
-        if state.versions.count > Self.versionsBound,
+        if state.versions.count > Self.versionsLimit,
           let oldest = state.versions.min(by: { $0.value.lastUse < $1.value.lastUse })
         {
           state.versions[oldest.key] = nil

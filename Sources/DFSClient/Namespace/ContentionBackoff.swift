@@ -6,13 +6,13 @@ internal import Synchronization
 /// that comes back at once after each change that succeeded (the capture effect of binary
 /// exponential backoff).
 final class ContentionBackoff: Sendable {
-  private static let bounds = Duration.milliseconds(10)...Duration.milliseconds(200)
+  private static let limits = Duration.milliseconds(10)...Duration.milliseconds(200)
 
   private let typical = Mutex(Duration.milliseconds(25))
 
   /// A change takes less than the view before it.
   func viewTaken(in time: Duration) {
-    let time = max(Self.bounds.lowerBound, min(Self.bounds.upperBound, time * 2))
+    let time = max(Self.limits.lowerBound, min(Self.limits.upperBound, time * 2))
     typical.withLock { $0 = ($0 * 3 + time) / 4 }
   }
 

@@ -125,7 +125,7 @@ actor CoordinatorDriver {
     if let change = pending.take() { change.abandon() }
   }
 
-  /// A server is there (again): it is brought along if this client leads.
+  /// A server is there (again): it is caught up if this client leads.
   func returned(_ server: ServerIndex) {
     guard coordinator.phase != .idle, inFlight[server.value] == 0 else { return }
     perform(coordinator.reconnected(server))

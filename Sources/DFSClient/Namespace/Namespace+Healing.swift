@@ -23,17 +23,17 @@ extension Namespace {
     try await Task.sleep(for: Self.lagPatience)
     let lagging = Self.lagging(await heads()).intersection(Self.lagging(before))
     if lagging.isEmpty { return [] }
-    if !driver.stance.isSound { try await settle(until: deadline) }
+    if !driver.stance.isSound { try await agree(until: deadline) }
     await driver.catchUpIsOver(within: patience, refusingToo: false)
     let left = Self.lagging(await heads())
     if left.intersection(lagging).isEmpty { return left }
     // This client led and did not know that it lags.
-    try await settle(until: deadline)
+    try await agree(until: deadline)
     await driver.catchUpIsOver(within: patience, refusingToo: false)
     return Self.lagging(await heads())
   }
 
-  /// A server that is behind for so long is brought along by nobody else.
+  /// A server that is behind for so long is caught up by nobody else.
   private static let lagPatience = Duration.seconds(1)
 
   /// The servers that are not at the greatest head.

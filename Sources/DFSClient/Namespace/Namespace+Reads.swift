@@ -171,7 +171,7 @@ extension Namespace {
   /// - Returns: false if that cannot be done with the servers that answer.
   private func helped(until deadline: ContinuousClock.Instant) async throws -> Bool {
     do {
-      try await settle(until: deadline)
+      try await agree(until: deadline)
       return true
     } catch let error as DFSError where error.code == .serversMissing {
       return false

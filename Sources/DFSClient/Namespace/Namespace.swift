@@ -133,7 +133,7 @@ final class Namespace: Sendable {
   }
 
   /// Takes a view, which finishes or drops what another client left half done.
-  func settle(until deadline: ContinuousClock.Instant) async throws {
+  func agree(until deadline: ContinuousClock.Instant) async throws {
     try await turn.take(until: deadline)
     defer { turn.give() }
     await driver.abandon()

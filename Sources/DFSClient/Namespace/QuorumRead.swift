@@ -18,7 +18,7 @@ struct QuorumRead {
   enum Outcome {
     case truth(Rows)
     /// The answers disagree, or too few came.
-    case unsettled
+    case undecided
   }
 
   private enum Event: Sendable {
@@ -55,7 +55,7 @@ struct QuorumRead {
     var order = servers.byPreference(servers.reachable)
     // A server that was behind the others is no good source, nor one that tells what no other does.
     order.sort { rank($0) > rank($1) }
-    guard !order.isEmpty else { return .unsettled }
+    guard !order.isEmpty else { return .undecided }
     let mailbox = Mailbox<Event>()
     defer { mailbox.close() }
     var waiting: [ServerIndex: Int] = [:]
@@ -75,20 +75,20 @@ struct QuorumRead {
       let events = await Self.take(
         min(waiting.count, max(1, Limits.quorum - answered)), from: mailbox)
       for event in events { note(event, &waiting) }
-      if refusal != nil || Task.isCancelled { return .unsettled }
+      if refusal != nil || Task.isCancelled { return .undecided }
       let readings = judge(silent: waiting.count)
       if let found = readings.first(where: { $0.reading == .truth }) { return .truth(found.rows) }
       // Rows of an attempt before may never be proved, while those that were asked for now will be.
       if sourcesAsked.isEmpty, !readings.isEmpty,
-        readings.allSatisfy({ $0.reading == .unsettled })
+        readings.allSatisfy({ $0.reading == .undecided })
       {
-        return .unsettled
+        return .undecided
       }
       if events.contains(where: needsAnotherSource), let next = sources.popFirst() {
         expectRows(of: next, &waiting)
         asking.begin(hedged: false) { asking.forRows(next) }
       }
-      if waiting.isEmpty { return .unsettled }
+      if waiting.isEmpty { return .undecided }
     }
   }
 

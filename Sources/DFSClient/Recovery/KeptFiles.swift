@@ -83,12 +83,12 @@ public struct KeptFiles: Sendable {
   /// `recover` in the cache directory; it need not be there yet.
   public let directory: String
   /// Bytes that all contents there may have together.
-  private let bound: UInt64
+  private let limit: UInt64
 
   /// - Parameter cache: the cache directory of the configuration.
-  public init(cache: String, bound: UInt64) {
+  public init(cache: String, limit: UInt64) {
     directory = cache + "/recover"
-    self.bound = bound
+    self.limit = limit
   }
 
   // MARK: Keeping
@@ -103,11 +103,11 @@ public struct KeptFiles: Sendable {
   public func keep(
     _ file: KeptFile, save: (String) throws(DFSError) -> Void
   ) throws(DFSError) -> KeptFile {
-    let used = try list().reduce(UInt64(0)) { $0 + min($1.size, bound) }
-    guard file.size <= bound, used <= bound - file.size else {
+    let used = try list().reduce(UInt64(0)) { $0 + min($1.size, limit) }
+    guard file.size <= limit, used <= limit - file.size else {
       throw DFSError(
         .noSpace,
-        "\(directory) keeps \(used) bytes already, and Spool-Size bounds them to \(bound); "
+        "\(directory) keeps \(used) bytes already, and Spool-Size limits them to \(limit); "
           + "'dfc recover' brings them back")
     }
     if mkdir(directory, 0o700) != 0, errno != EEXIST { throw problem("making", directory) }

@@ -74,7 +74,7 @@ extension Transfer {
     guard piece.blocks.count * Limits.blockBytes <= Limits.chunkBytes else {
       throw DFSError(
         .invalidArgument,
-        "a read of \(piece.range.count) bytes of a copy; the bound is \(Limits.chunkBytes)")
+        "a read of \(piece.range.count) bytes of a copy; the limit is \(Limits.chunkBytes)")
     }
     guard !piece.range.isEmpty else { return CopyExtent(blocks: [], checksums: []) }
     return try await CopyFetch(

@@ -116,7 +116,7 @@ actor Pace {
   private let bytesPerSecond: Int?
   private var free = ContinuousClock.now
 
-  /// - Parameter bytesPerSecond: nil for no bound.
+  /// - Parameter bytesPerSecond: nil for no limit.
   init(bytesPerSecond: Int?) { self.bytesPerSecond = bytesPerSecond }
 
   /// Waits until as much time has passed as these bytes may take, all callers together.

@@ -8,7 +8,7 @@ internal import Synchronization
 final class CopyWatch: Sendable {
   /// A server that was overtaken is asked last for so long.
   private static let slowPeriod = TimeAmount.seconds(2)
-  private static let reportsBound = 1000
+  private static let reportsLimit = 1000
 
   private struct Bad: Hashable {
     let id: PartID
@@ -46,7 +46,7 @@ final class CopyWatch: Sendable {
   /// A copy could not be used; each is logged once.
   func bad(_ id: PartID, on server: ServerIndex, _ error: DFSError) {
     let isNews = state.withLock { state in
-      if state.reported.count >= Self.reportsBound { state.reported.removeAll() }
+      if state.reported.count >= Self.reportsLimit { state.reported.removeAll() }
       return state.reported.insert(Bad(id: id, server: server)).inserted
     }
     if isNews {

@@ -8,15 +8,15 @@ public struct HealReport: Hashable, Sendable {
   /// The bytes of those copies.
   public var bytes: UInt64 = 0
   /// Files whose copies are where the rule puts them again.
-  public var filesSettled = 0
+  public var placementsRecorded = 0
   /// Copies that servers still lack, as far as they told.
   public var copiesLeft: UInt64 = 0
   /// The bytes of those.
   public var bytesLeft: UInt64 = 0
-  /// Why something could not be done; each reason once, at most `reasonsBound`.
+  /// Why something could not be done; each reason once, at most `reasonsLimit`.
   public var blockedBy: [String] = []
 
-  static let reasonsBound = 20
+  static let reasonsLimit = 20
 
   /// A pass that has done nothing yet and knows of nothing to do.
   public init() {}
@@ -57,11 +57,11 @@ final class HealTally: Sendable {
     update { $0.left[server] = (copies, copies == 0 ? 0 : $0.left[server]?.bytes ?? 0) }
   }
 
-  func settled() { update { $0.report.filesSettled += 1 } }
+  func recorded() { update { $0.report.placementsRecorded += 1 } }
 
   func blocked(_ reason: String) {
     update { state in
-      guard state.report.blockedBy.count < HealReport.reasonsBound,
+      guard state.report.blockedBy.count < HealReport.reasonsLimit,
         !state.report.blockedBy.contains(reason)
       else { return }
       state.report.blockedBy.append(reason)

@@ -6,7 +6,7 @@ internal import Logging
 internal import Synchronization
 
 /// Brings a user's namespace and copies back to what they should be, in passes: servers that lag are
-/// brought along; each server is brought the copies that it says it lacks; copies that substituted for
+/// caught up; each server is brought the copies that it says it lacks; copies that substituted for
 /// a server that was away are rebalanced.
 ///
 /// What there is to do is known by the servers, so a pass costs what was missed, not what the user
@@ -21,7 +21,7 @@ actor Healer {
   private static let requestTimeout = Duration.seconds(10)
   /// Copies that a pass sees to for one server at most, and answers in a row that name none but those: a
   /// server that always lacks the same would keep the pass from the others for ever.
-  private static let bounds: (copies: Int, vain: Int) = (200_000, 64)
+  private static let limits: (copies: Int, vain: Int) = (200_000, 64)
   /// A server may be refilled for so long within one pass.
   private static let transferPatience = Duration.seconds(600)
 
@@ -48,7 +48,7 @@ actor Healer {
     if !lagging.isEmpty {
       let refusing = await namespace.driver.refusing
       tally.blocked(
-        "\(lagging) lags behind and could not be brought along yet"
+        "\(lagging) lags behind and could not be caught up yet"
           + (refusing.map { ": \($0.server): \($0.error)" } ?? ""))
     }
     try await sendHome(tally)
@@ -70,23 +70,23 @@ actor Healer {
     guard
       let report = try? await namespace.servers.ask(server, health, timeout: Self.requestTimeout)
     else { return }
-    tally.left(report.wanted, report.wantedBytes, on: server)
+    tally.left(report.missing, report.missingBytes, on: server)
   }
 
   private func fill(_ server: ServerIndex, _ tally: HealTally) async throws {
     var seen: Set<PartID> = []
     var vain = 0
     while !Task.isCancelled {
-      let claim = Request.Wanted(after: nil, limit: Self.batch, claims: true)
+      let claim = Request.Missing(after: nil, limit: Self.batch, claims: true)
       guard
-        let wanted = try? await namespace.servers.ask(
+        let missing = try? await namespace.servers.ask(
           server, claim, timeout: Self.requestTimeout)
       else { return tally.blocked("\(server) does not say which copies it lacks") }
-      tally.left(wanted.total, on: server)
-      guard !wanted.copies.isEmpty else { return }
-      let new = wanted.copies.filter { seen.insert($0.id).inserted }
+      tally.left(missing.total, on: server)
+      guard !missing.copies.isEmpty else { return }
+      let new = missing.copies.filter { seen.insert($0.id).inserted }
       vain = new.isEmpty ? vain + 1 : 0
-      guard vain < Self.bounds.vain, seen.count < Self.bounds.copies else {
+      guard vain < Self.limits.vain, seen.count < Self.limits.copies else {
         return tally.blocked(
           "\(server) lacks copies that this pass has seen to; the next one goes on")
       }
@@ -98,7 +98,7 @@ actor Healer {
     }
   }
 
-  private func bring(_ copy: WantedCopy, to server: ServerIndex, _ tally: HealTally) async {
+  private func bring(_ copy: MissingCopy, to server: ServerIndex, _ tally: HealTally) async {
     do {
       let inode = try await namespace.inode(copy.inode, .pushed)
       guard let version = inode.version, version.id == copy.id.version,
@@ -124,12 +124,12 @@ actor Healer {
   }
 
   private func completeSmallCopies(of server: ServerIndex) async {
-    let claim = Request.Wanted(after: nil, limit: Self.batch, claims: false)
+    let claim = Request.Missing(after: nil, limit: Self.batch, claims: false)
     guard
-      let wanted = try? await namespace.servers.ask(
+      let missing = try? await namespace.servers.ask(
         server, claim, timeout: ServerPool.pingTimeout)
     else { return }
-    for copy in wanted.copies {
+    for copy in missing.copies {
       // Its own row says what the bytes must be.
       guard
         let rows = try? await namespace.servers.query(
@@ -174,7 +174,7 @@ actor Healer {
           switch step {
           case .wait(let servers):
             return tally.blocked("\(servers) is away: copies wait to be rebalanced")
-          case .settle(let home): return try await settle(inode.id, version, home, tally)
+          case .record(let home): return try await record(inode.id, version, home, tally)
           case .bring(let part, let server):
             tally.brought(try await mover.bring(part, of: version, to: server), to: server)
             held = held.adding(server, to: part)
@@ -186,7 +186,7 @@ actor Healer {
     }
   }
 
-  private func settle(
+  private func record(
     _ inode: InodeID, _ version: Version, _ home: Placement, _ tally: HealTally
   ) async throws {
     var parts = ChangeParts(durable: true)
@@ -198,7 +198,7 @@ actor Healer {
       try await $0.place(inode, version, home)
     }.value
     CrashPoint.reached(.homeNoted)
-    if isPlaced { tally.settled() }
+    if isPlaced { tally.recorded() }
   }
 }
 

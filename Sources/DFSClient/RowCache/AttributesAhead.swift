@@ -6,7 +6,7 @@ internal import DFSCore
 /// Invariant: only inodes that follow, in the directory that was listed last, one that was asked for.
 struct AttributesAhead: Sendable {
   /// Of one question.
-  static let bound = 256
+  static let limit = 256
   /// A directory of which more is not remembered.
   static let remembered = 1 << 18
 
@@ -24,9 +24,9 @@ struct AttributesAhead: Sendable {
   /// - Returns: what to ask for with it: where it is the one that was expected, those that follow, one
   ///   at first and then more each time; else nothing.
   mutating func missed(_ id: InodeID) -> ArraySlice<InodeID> {
-    let near = listing[next...].prefix(Self.bound)
+    let near = listing[next...].prefix(Self.limit)
     if let index = near.firstIndex(of: id) {
-      count = min(Self.bound, max(1, count * 4))
+      count = min(Self.limit, max(1, count * 4))
       next = min(index + 1 + count, listing.count)
       return listing[index + 1..<next]
     }

@@ -36,7 +36,7 @@ final class RowCache: Sendable {
 
   private let state: Mutex<State>
 
-  init(bound: Int) { state = Mutex(State(table: RowCacheTable(bound: bound))) }
+  init(limit: Int) { state = Mutex(State(table: RowCacheTable(limit: limit))) }
 
   // MARK: What servers say; called in the order of each connection
 
@@ -150,7 +150,7 @@ final class RowCache: Sendable {
   ) async -> Look<Value> {
     let (number, ready) = state.withLock { state -> (UInt64, Look<Value>?) in
       state.nextWaiter += 1
-      return (state.nextWaiter, state.settled(body))
+      return (state.nextWaiter, state.closed(body))
     }
     if let ready { return ready }
     let alarm = Task {
@@ -160,7 +160,7 @@ final class RowCache: Sendable {
     defer { alarm.cancel() }
     return await withCheckedContinuation { continuation in
       state.withLock { state in
-        if let ready = state.settled(body) { return continuation.resume(returning: ready) }
+        if let ready = state.closed(body) { return continuation.resume(returning: ready) }
         state.waiters[number] = { state in
           continuation.resume(returning: state.look(body).look)
         }
@@ -258,7 +258,7 @@ extension RowCache.State {
   }
 
   /// Nil where the change under way writes what is asked for.
-  fileprivate mutating func settled<Value>(
+  fileprivate mutating func closed<Value>(
     _ body: (inout RowCacheTable) -> Known<Value>
   ) -> RowCache.Look<Value>? {
     let (look, isOpen) = look(body)

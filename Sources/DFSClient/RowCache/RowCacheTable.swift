@@ -46,7 +46,7 @@ struct RowCacheTable: Sendable {
   /// What counts as one row.
   static let rowBytes = 256
 
-  let bound: Int
+  let limit: Int
   private var objects: [InodeID: Object] = [:]
   private(set) var weight = 0
   private var uses: UInt64 = 0
@@ -54,7 +54,7 @@ struct RowCacheTable: Sendable {
   /// Something that was asked for is being written by the open change.
   private(set) var hasMetOpenChange = false
 
-  init(bound: Int) { self.bound = bound }
+  init(limit: Int) { self.limit = limit }
 
   // MARK: Asking
 
@@ -168,7 +168,7 @@ struct RowCacheTable: Sendable {
     case .entry(let parent, let name, let child): keep(child, parent, name)
     case .attributes(let id, let values): change(id) { $0.attributes = values }
     case .listing(let id, let children):
-      guard children.count < bound else { return }
+      guard children.count < limit else { return }
       change(id) {
         $0.children = children.mapValues { .some($0) }
         $0.isComplete = true
@@ -243,7 +243,7 @@ struct RowCacheTable: Sendable {
     weight = 0
   }
 
-  // MARK: The bound
+  // MARK: The limit
 
   private mutating func touch(_ id: InodeID) -> Object? {
     uses += 1
@@ -259,11 +259,11 @@ struct RowCacheTable: Sendable {
     weight += objects[id]?.weight ?? 0
   }
 
-  /// Over the bound, an eighth of it goes at once, so that this is rare; only numbers are sorted for
+  /// Over the limit, an eighth of it goes at once, so that this is rare; only numbers are sorted for
   /// it, since who answers is waiting.
   private mutating func shrink() {
-    guard weight > bound else { return }
-    while weight > bound - bound / 8 {
+    guard weight > limit else { return }
+    while weight > limit - limit / 8 {
       let uses = objects.values.map(\.lastUse).sorted()
       let last = uses[uses.count / 8]
       for id in objects.compactMap({ $0.value.lastUse <= last ? $0.key : nil }) {

@@ -14,7 +14,7 @@ extension DFSClient {
     let answering = try await namespace.require(configuration.writes)
     guard content.size <= Limits.fileBytes else {
       throw DFSError(
-        .fileTooLarge, "a file of \(content.size) bytes; the bound is \(Limits.fileBytes)")
+        .fileTooLarge, "a file of \(content.size) bytes; the limit is \(Limits.fileBytes)")
     }
     // Who waits must not take a long content for a silent server.
     let md5 = try await transfer.md5(of: content) { progress?(0) }
@@ -33,7 +33,7 @@ extension DFSClient {
       }
       if case .inode(let id, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
       progress?(content.size)
-      return try await mended(inode, version, upload, stored)
+      return try await ensuringRedundancy(inode, version, upload, stored)
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
       uncertain.add(upload.version)
@@ -77,11 +77,11 @@ extension DFSClient {
   /// Before anybody is told: every server that can be reached has its copies, and the server opposite
   /// substitutes for one that was lost; three servers have the change, and every part has two copies.
   /// - Throws: `timedOut` if some part may be on no server.
-  private func mended(
+  private func ensuringRedundancy(
     _ inode: Inode, _ version: Version, _ upload: DFSClientUpload, _ stored: ServerSet
   ) async throws -> Inode {
-    let mending = try await complete(version, upload, stored)
-    guard let substitute = mending.substitute else { return inode }
+    let plan = try await complete(version, upload, stored)
+    guard let substitute = plan.substitute else { return inode }
     do {
       try await transfer.store(
         upload.content, version.id, substitute.copies, durable: upload.durable)
@@ -96,9 +96,9 @@ extension DFSClient {
       guard isPlaced else { return inode }
       cluster.logger.warning(
         "\(substitute.lost) was lost while a file was stored; another substitutes for it")
-      var mended = inode
-      mended.version?.placement = substitute.placement
-      return mended
+      var ensuringRedundancy = inode
+      ensuringRedundancy.version?.placement = substitute.placement
+      return ensuringRedundancy
     } catch {
       cluster.logger.warning(
         "\(substitute.lost) was lost while a file was stored: it is stored with reduced redundancy",
@@ -111,7 +111,7 @@ extension DFSClient {
   /// others without those that travelled with it, and to those that had refused it for what they lost.
   private func complete(
     _ version: Version, _ upload: DFSClientUpload, _ stored: ServerSet
-  ) async throws -> Mending {
+  ) async throws -> RedundancyPlan {
     let deadline = namespace.deadline
     var stored = stored
     var pause = Pause(.milliseconds(50))
@@ -119,9 +119,9 @@ extension DFSClient {
       // A server that refuses changes (its disk is full) is as good as lost.
       var reachable = cluster.reachable
       if let (refusing, _) = await namespace.driver.refusing { reachable.remove(refusing) }
-      let mending = Mending(version.placement, stored: stored, reachable: reachable)
-      for server in ServerSet(mending.copies.map(\.server)).servers {
-        let copies = mending.copies.filter { $0.server == server }
+      let plan = RedundancyPlan(version.placement, stored: stored, reachable: reachable)
+      for server in ServerSet(plan.copies.map(\.server)).servers {
+        let copies = plan.copies.filter { $0.server == server }
         do {
           try await transfer.store(upload.content, version.id, copies, durable: upload.durable)
           stored.insert(server)
@@ -130,7 +130,7 @@ extension DFSClient {
             "\(server) has not got its copies of a file", metadata: ["cause": "\(error)"])
         }
       }
-      if Mending.isWhole(version.placement, stored: stored) { return mending }
+      if RedundancyPlan.isWhole(version.placement, stored: stored) { return plan }
       do {
         try await pause.wait(until: deadline)
       } catch {
@@ -157,9 +157,9 @@ extension DFSClient {
     try await transfer.readCopy(version, part, on: server, range)
   }
 
-  public func hold(_ version: VersionID) { holds.hold(version) }
-  public func release(_ version: VersionID) { holds.release(version) }
-  public func untilHeld() async { await holds.tell() }
+  public func pin(_ version: VersionID) { pins.pin(version) }
+  public func unpin(_ version: VersionID) { pins.unpin(version) }
+  public func untilPinned() async { await pins.tell() }
 
   public func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] {
     try await transfer.copies(versions)
@@ -183,7 +183,7 @@ extension PublishTarget {
 /// Versions of which this client does not know whether it published them: found in a file, they are
 /// nobody else's. The last ones.
 final class UncertainVersions: Sendable {
-  private static let bound = 256
+  private static let limit = 256
   private let state = Mutex<[VersionID]>([])
 
   var versions: Set<VersionID> { state.withLock { Set($0) } }
@@ -191,7 +191,7 @@ final class UncertainVersions: Sendable {
   func add(_ version: VersionID) {
     state.withLock { versions in
       versions.append(version)
-      if versions.count > Self.bound { versions.removeFirst() }
+      if versions.count > Self.limit { versions.removeFirst() }
     }
   }
 }

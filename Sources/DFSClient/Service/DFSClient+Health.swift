@@ -3,7 +3,7 @@ internal import DFSWire
 internal import Logging
 internal import Synchronization
 
-/// The health of the user's copies: told, mended on demand, and mended in the background.
+/// The health of the user's copies: told, repaired on demand, and repaired in the background.
 extension DFSClient {
   private static let healthTimeout = Duration.seconds(10)
 
@@ -16,23 +16,23 @@ extension DFSClient {
   public func acceptLoss() async { await namespace.driver.acceptLoss() }
 
   /// Copies that one server is asked for at most; where it lacks more, the rest is only counted.
-  private static let wantedBound = 20_000
+  private static let missingLimit = 20_000
 
   public func health() async -> ClusterHealth {
     let reports = await ask(Request.Health())
     var health = ClusterHealth(reports: reports)
-    for (server, report) in reports where report.wanted > 0 {
-      let wanted = await wanted(of: server)
-      health.wanted[server] = wanted
-      if UInt64(wanted.count) < report.wanted { health.isPartial = true }
+    for (server, report) in reports where report.missing > 0 {
+      let missing = await missing(of: server)
+      health.missing[server] = missing
+      if UInt64(missing.count) < report.missing { health.isPartial = true }
     }
     return health
   }
 
-  private func wanted(of server: ServerIndex) async -> [WantedCopy] {
-    var copies: [WantedCopy] = []
-    while copies.count < Self.wantedBound {
-      let request = Request.Wanted(after: copies.last?.id, limit: Wire.listItems, claims: false)
+  private func missing(of server: ServerIndex) async -> [MissingCopy] {
+    var copies: [MissingCopy] = []
+    while copies.count < Self.missingLimit {
+      let request = Request.Missing(after: copies.last?.id, limit: Wire.listItems, claims: false)
       guard let page = try? await cluster.ask(server, request, timeout: Self.healthTimeout),
         !page.copies.isEmpty
       else { break }
@@ -66,12 +66,12 @@ extension DFSClient {
     healing.start { [healer, logger = cluster.logger] in
       do {
         let report = try await healer.pass { _ in }
-        if report.copies > 0 || report.filesSettled > 0 {
+        if report.copies > 0 || report.placementsRecorded > 0 {
           logger.notice(
             "healed",
             metadata: [
               "copies": "\(report.copies)", "bytes": "\(report.bytes)",
-              "settled": "\(report.filesSettled)", "left": "\(report.copiesLeft)",
+              "recorded": "\(report.placementsRecorded)", "left": "\(report.copiesLeft)",
             ])
         }
       } catch {

@@ -111,7 +111,7 @@ extension DFSClient {
 ///
 /// Invariant: a removal is noted before any later change is computed.
 final class OwnRemovals: Sendable {
-  private static let bound = 1024
+  private static let limit = 1024
 
   private struct State {
     /// By changes that are under way, as they would be now.
@@ -148,7 +148,7 @@ final class OwnRemovals: Sendable {
       state.withLock { state in
         guard let id = state.underWay.removeValue(forKey: number) else { return }
         state.done.append(id)
-        if state.done.count > Self.bound { state.done.removeFirst() }
+        if state.done.count > Self.limit { state.done.removeFirst() }
       }
       return value
     } catch {

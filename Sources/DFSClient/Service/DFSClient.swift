@@ -11,12 +11,12 @@ public import Logging
 /// who listens.
 public final class DFSClient: FileService, ClusterAdministration {
   /// Connecting takes at most this long.
-  static let settleTime = Duration.seconds(8)
+  static let connectTime = Duration.seconds(8)
 
   let cluster: Cluster
   let namespace: Namespace
   let transfer: Transfer
-  let holds: VersionPins
+  let pins: VersionPins
   let healer: Healer
   let healing = HealingTask()
   let uncertain = UncertainVersions()
@@ -49,7 +49,7 @@ public final class DFSClient: FileService, ClusterAdministration {
   ) async throws -> DFSClient {
     let client = DFSClient(configuration, credentials, logger)
     await client.cluster.start()
-    await client.cluster.settle(timeout: settleTime)
+    await client.cluster.untilTried(timeout: connectTime)
     do {
       if let problem = client.cluster.identities.problem { throw problem }
       try client.namespace.servers.require(up: minimumServers)
@@ -66,15 +66,15 @@ public final class DFSClient: FileService, ClusterAdministration {
     let id = ClientID.random()
     let cluster = Cluster(
       configuration: configuration, credentials: credentials, client: id, logger: logger)
-    let cache = RowCache(bound: configuration.cachedRows)
+    let cache = RowCache(limit: configuration.cachedRows)
     let namespace = Namespace(
       client: id, requests: cluster, cache: cache, settings: .init(configuration), logger: logger)
-    let holds = VersionPins(requests: cluster)
+    let pins = VersionPins(requests: cluster)
     let feed = InvalidationFeed()
     self.configuration = configuration
     self.cluster = cluster
     self.namespace = namespace
-    self.holds = holds
+    self.pins = pins
     self.feed = feed
     transfer = Transfer(cluster: cluster, configuration: configuration)
     let healer = Healer(
@@ -85,7 +85,7 @@ public final class DFSClient: FileService, ClusterAdministration {
     invalidations = feed.stream
     // The cluster must not keep alive what keeps the cluster alive.
     let identities = cluster.identities
-    cluster.observe { [weak cluster, weak namespace, weak holds, healing] server, event in
+    cluster.observe { [weak cluster, weak namespace, weak pins, healing] server, event in
       if let head = event.head { identities.heard(head.view.namespace, of: server) }
       guard event.head == nil || !identities.foreign.contains(server) else { return }
       cache.note(event, of: server)
@@ -94,7 +94,7 @@ public final class DFSClient: FileService, ClusterAdministration {
       Task {
         await namespace?.returned(server)
         if let cluster { await namespace?.joinCluster(cluster) }
-        await holds?.renew(on: server)
+        await pins?.renew(on: server)
         healing.wake()
       }
     }

@@ -74,7 +74,7 @@ public protocol FileService: ClusterStatus {
   ) async throws -> Inode
 
   /// Bytes of a version, verified against their checksums; the range is clamped to the size. At
-  /// most 1 MiB is returned at once (fewer only at the end or at that bound).
+  /// most 1 MiB is returned at once (fewer only at the end or at that limit).
   /// - Throws: `incomplete` if a part that is asked for is on no server that is up; `damaged` if no
   ///   good copy is left.
   func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8]
@@ -82,12 +82,12 @@ public protocol FileService: ClusterStatus {
   func expectReading(_ id: InodeID)
 
   /// Keeps the copies of a version for as long as it is open here, even if it is replaced: soon, or
-  /// once `untilHeld` returned.
-  func hold(_ version: VersionID)
+  /// once `untilPinned` returned.
+  func pin(_ version: VersionID)
   /// Lets go of a version once; each `hold` needs a `release`.
-  func release(_ version: VersionID)
+  func unpin(_ version: VersionID)
   /// Returns when the servers know what is held.
-  func untilHeld() async
+  func untilPinned() async
 
   /// The space for contents over all servers, each byte of which is stored twice.
   /// - Throws: `serversMissing` if no server tells its own.

@@ -2,10 +2,10 @@ internal import DFSCore
 internal import DFSReplication
 internal import Synchronization
 
-/// What other clients changed, until it is fetched: at most `bound` rows, after which it is
+/// What other clients changed, until it is fetched: at most `limit` rows, after which it is
 /// everything. A slow listener costs no memory and misses nothing.
 final class InvalidationFeed: Sendable {
-  static let bound = 10_000
+  static let limit = 10_000
 
   private struct State {
     var keys: Set<RowKey> = []
@@ -36,7 +36,7 @@ final class InvalidationFeed: Sendable {
     guard !keys.isEmpty else { return }
     update {
       $0.keys.formUnion(keys)
-      if $0.keys.count > Self.bound { $0.isEverything = true }
+      if $0.keys.count > Self.limit { $0.isEverything = true }
     }
   }
 

@@ -29,8 +29,8 @@ final class VersionPins: Sendable {
 
   init(requests: any ServerRequests) { self.requests = requests }
 
-  func hold(_ version: VersionID) { change(version, by: 1) }
-  func release(_ version: VersionID) { change(version, by: -1) }
+  func pin(_ version: VersionID) { change(version, by: 1) }
+  func unpin(_ version: VersionID) { change(version, by: -1) }
 
   /// Returns when all servers that are up know of what is held, or all but one: a silent server keeps
   /// nobody waiting.

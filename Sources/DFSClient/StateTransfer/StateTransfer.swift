@@ -242,8 +242,8 @@ struct StateTransfer: Sendable {
     // A change that shows in some rows may have been dropped by others since.
     guard log.base == staged.digest, log.head.number >= staged.seen else { throw superseded }
     if let head, log.head.view != head.view, !log.head.hasSameRows(as: head) { return false }
-    let bound = head?.number ?? (log.head.number - min(1, log.head.number))
-    let entries = log.entries.filter { $0.number <= bound }
+    let limit = head?.number ?? (log.head.number - min(1, log.head.number))
+    let entries = log.entries.filter { $0.number <= limit }
     guard let last = entries.last else { return true }
     _ = try await servers.ask(server, Request.RefillChanges(entries), timeout: Self.pageTimeout)
     (staged.number, staged.digest) = (last.number, last.digest)

@@ -44,7 +44,7 @@ extension Transaction {
     guard value.count <= Limits.attributeValueBytes else {
       throw DFSError(
         .outOfRange,
-        "an attribute of \(value.count) bytes; the bound is \(Limits.attributeValueBytes)")
+        "an attribute of \(value.count) bytes; the limit is \(Limits.attributeValueBytes)")
     }
     try await load(.inode(id), .attributes(id))
     var inode = try await seenInode(id)
@@ -60,14 +60,14 @@ extension Transaction {
     guard bytes + all.count * Self.attributeOverheadBytes <= Self.attributesBytes else {
       throw DFSError(
         .noSpace,
-        "inode \(id) has attributes of \(bytes) bytes; the bound is "
+        "inode \(id) has attributes of \(bytes) bytes; the limit is "
           + "\(Self.attributesBytes), \(Self.attributeOverheadBytes) counted for each")
     }
     let list = all.keys.reduce(0) { $0 + $1.bytes.count + 1 }
     guard list <= Self.attributeListBytes else {
       throw DFSError(
         .noSpace,
-        "inode \(id) has attributes' names of \(list) bytes; the bound is "
+        "inode \(id) has attributes' names of \(list) bytes; the limit is "
           + "\(Self.attributeListBytes)")
     }
     putAttribute(id, name, value)

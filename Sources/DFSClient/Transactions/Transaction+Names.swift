@@ -94,7 +94,7 @@ extension Transaction {
 
   func addLink(_ inode: inout Inode) throws {
     guard inode.links < UInt32.max else {
-      throw DFSError(.tooManyLinks, "inode \(inode.id) has \(inode.links) links, the bound")
+      throw DFSError(.tooManyLinks, "inode \(inode.id) has \(inode.links) links, the limit")
     }
     inode.links += 1
   }
@@ -125,7 +125,7 @@ extension Transaction {
     guard new.target.count <= Limits.symlinkBytes else {
       throw DFSError(
         .nameTooLong,
-        "a link's target of \(new.target.count) bytes; the bound is \(Limits.symlinkBytes)")
+        "a link's target of \(new.target.count) bytes; the limit is \(Limits.symlinkBytes)")
     }
   }
 }

@@ -35,7 +35,7 @@ extension Transaction {
   /// The entry moves; the new name is free (by now).
   private mutating func move(_ moved: Inode, _ old: Place, _ new: Place) async throws {
     putEntry(old.parent, old.name, nil)
-    try await settle(moved, from: old.parent, to: new)
+    try await move(moved, from: old.parent, to: new)
     try await touchBoth(old.parent, new.parent)
   }
 
@@ -44,14 +44,14 @@ extension Transaction {
   ) async throws {
     guard one.id != other.id else { return }
     try await requireNotBelow(place.parent, of: other, from: otherPlace.parent)
-    try await settle(one, from: place.parent, to: otherPlace)
-    try await settle(other, from: otherPlace.parent, to: place)
+    try await move(one, from: place.parent, to: otherPlace)
+    try await move(other, from: otherPlace.parent, to: place)
     try await touchBoth(place.parent, otherPlace.parent)
   }
 
   /// Writes the entry and the inode at their new place, and moves the link that a directory is in
   /// its parent's count.
-  private mutating func settle(_ inode: Inode, from parent: InodeID, to new: Place) async throws {
+  private mutating func move(_ inode: Inode, from parent: InodeID, to new: Place) async throws {
     var moved = inode
     moved.changed = time
     if moved.kind == .directory, parent != new.parent {

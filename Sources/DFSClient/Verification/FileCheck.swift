@@ -42,6 +42,6 @@ public struct FileCheck: Sendable {
     let check = VersionCheck(version, on: service, everyCopy: everyCopy, progress: progress)
     // A small file is read at once; telling every server to keep it would take longer.
     if version.split.isInline { return try await check.run() }
-    return try await service.holding(version) { try await check.run() }
+    return try await service.pinning(version) { try await check.run() }
   }
 }

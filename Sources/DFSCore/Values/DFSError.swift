@@ -1,4 +1,4 @@
-/// The one error shape: what kind, what happened (fact, bound, remedy), and what caused it.
+/// The one error shape: what kind, what happened (fact, limit, remedy), and what caused it.
 ///
 /// The kind is mapped once to an errno, in DFSMount, and once to an exit status, in DFSCommandLine.
 public struct DFSError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -34,7 +34,7 @@ public struct DFSError: Error, Hashable, Sendable, CustomStringConvertible {
 
   /// The kind, which errno and exit status follow from.
   public let code: Code
-  /// What people read: the fact, the bound that was broken, what to do.
+  /// What people read: the fact, the limit that was broken, what to do.
   public let message: String
   /// The error below this one, as text; nil if there is none.
   public let cause: String?

@@ -184,7 +184,7 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
     let bytes = Array(bytes)
     guard bytes.count <= Limits.nameBytes else {
       throw DFSError(
-        .nameTooLong, "a name of \(bytes.count) bytes; the bound is \(Limits.nameBytes)")
+        .nameTooLong, "a name of \(bytes.count) bytes; the limit is \(Limits.nameBytes)")
     }
     let dots = bytes == [UInt8(ascii: ".")] || bytes == [UInt8(ascii: "."), UInt8(ascii: ".")]
     guard !bytes.isEmpty, !dots, !bytes.contains(0), !bytes.contains(UInt8(ascii: "/")) else {
@@ -233,7 +233,7 @@ public struct AttributeName: Hashable, Sendable, Comparable, CustomStringConvert
     guard bytes.count <= Limits.attributeNameBytes else {
       throw DFSError(
         .outOfRange,
-        "an attribute's name of \(bytes.count) bytes; the bound is \(Limits.attributeNameBytes)")
+        "an attribute's name of \(bytes.count) bytes; the limit is \(Limits.attributeNameBytes)")
     }
     guard !bytes.isEmpty, !bytes.contains(0) else {
       throw DFSError(

@@ -184,7 +184,7 @@ extension Inode {
     let hasVersion = try reader.integer(UInt8.self)
     let version = hasVersion == 1 ? try Version(reading: &reader) : nil
     guard reader.isAtEnd, hasVersion <= 1, mode <= 0o7777 else {
-      throw DFSError(.damaged, "inode \(id) has bytes after its end or fields out of their bounds")
+      throw DFSError(.damaged, "inode \(id) has bytes after its end or fields out of their limits")
     }
     self.init(
       id: id, kind: kind, mode: mode, owner: owner, group: group, links: links, time: changed,
@@ -200,7 +200,7 @@ extension Version {
     let low = try reader.integer(UInt64.self)
     let size = try reader.integer(UInt64.self)
     guard size <= Limits.fileBytes, let md5 = MD5Digest(bytes: try reader.take(16)) else {
-      throw DFSError(.damaged, "a version of \(size) bytes; the bound is \(Limits.fileBytes)")
+      throw DFSError(.damaged, "a version of \(size) bytes; the limit is \(Limits.fileBytes)")
     }
     let serverList = try reader.integer(UInt32.self)
     var holders: [ServerSet] = []

@@ -1,4 +1,4 @@
-/// The bounds of the system. Whatever comes from outside is compared with one of these before
+/// The limits of the system. Whatever comes from outside is compared with one of these before
 /// memory is taken for it.
 public enum Limits {
   /// DFS1 to DFS4.

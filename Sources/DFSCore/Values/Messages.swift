@@ -104,7 +104,7 @@ public struct InlinePart: Hashable, Sendable {
   /// Of `bytes`; verified by the server before it accepts.
   public let checksum: BlockChecksum
 
-  /// Nothing is checked here; the server compares `bytes` with `checksum` and the bound.
+  /// Nothing is checked here; the server compares `bytes` with `checksum` and the limit.
   public init(id: PartID, bytes: [UInt8], checksum: BlockChecksum) {
     self.id = id
     self.bytes = bytes
@@ -153,7 +153,7 @@ public struct SpaceReport: Hashable, Sendable {
 }
 
 /// A copy that a server should have and has not.
-public struct WantedCopy: Hashable, Sendable {
+public struct MissingCopy: Hashable, Sendable {
   /// The part that it is a copy of.
   public let id: PartID
   /// The inode whose content it is of.
@@ -178,9 +178,9 @@ public struct HealthReport: Hashable, Sendable {
   /// Copies that are here of those that the rows ask for.
   public var copies: UInt64 = 0
   /// Copies that the rows ask for and that are not here, or damaged.
-  public var wanted: UInt64 = 0
+  public var missing: UInt64 = 0
   /// The bytes of those.
-  public var wantedBytes: UInt64 = 0
+  public var missingBytes: UInt64 = 0
   /// Copies that were quarantined because their bytes were wrong.
   public var damaged: UInt64 = 0
   /// How far the last scrub of these copies came.

@@ -19,7 +19,7 @@ extension FileSystem {
   func currentAttributes(of id: InodeID, _ caller: Caller) async throws -> Attributes {
     let mark = kernel.mark
     do {
-      let current = try await settled(try await service.inode(id, .pushed), since: mark, caller)
+      let current = try await consistent(try await service.inode(id, .pushed), since: mark, caller)
       if id == .root { lastRoot.withLock { $0 = current } }
       return current
     } catch let error as DFSError where id == .root && error.code == .serversMissing {

@@ -109,7 +109,7 @@ extension FileSystem {
   /// Whether the servers have the content of a file that was removed, which they keep from now on.
   private func isHeld(_ file: OpenFile) async -> Bool {
     guard let version = file.state.withLock({ $0.base }) else { return true }
-    await service.untilHeld()
+    await service.untilPinned()
     guard let copies = try? await service.copies([version.id])[version.id] else { return true }
     return PartIndex.all.allSatisfy { part in
       version.split.length(of: part) == 0 || !copies.holders(of: part).servers.isEmpty

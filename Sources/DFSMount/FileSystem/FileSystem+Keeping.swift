@@ -39,10 +39,10 @@ extension FileSystem {
   }
 
   /// Stores what was written and not closed; what cannot be stored is kept.
-  /// - Parameter bound: how long it may take without progress.
-  func drain(within bound: Duration) async {
+  /// - Parameter limit: how long it may take without progress.
+  func drain(within limit: Duration) async {
     let dirty = handles.openFiles.filter(\.isDirty)
-    let draining = Draining(dirty.count, bound)
+    let draining = Draining(dirty.count, limit)
     let tasks = dirty.map { file in
       Task {
         try? await file.publish(durable: false) { draining.extend() }
@@ -59,15 +59,15 @@ extension FileSystem {
 }
 
 private final class Draining: Sendable {
-  private let bound: Duration
+  private let limit: Duration
   private let state: Mutex<(count: Int, end: ContinuousClock.Instant)>
 
-  init(_ count: Int, _ bound: Duration) {
-    self.bound = bound
-    state = Mutex((count, .now + bound))
+  init(_ count: Int, _ limit: Duration) {
+    self.limit = limit
+    state = Mutex((count, .now + limit))
   }
 
   var goesOn: Bool { state.withLock { $0.count > 0 && .now < $0.end } }
-  func extend() { state.withLock { $0.end = .now + bound } }
+  func extend() { state.withLock { $0.end = .now + limit } }
   func ended() { state.withLock { $0.count -= 1 } }
 }

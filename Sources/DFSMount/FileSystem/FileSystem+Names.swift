@@ -80,7 +80,7 @@ extension FileSystem {
   ) async throws -> Reply {
     guard target.count <= Limits.symlinkBytes else {
       throw DFSError(
-        .nameTooLong, "a link's target of \(target.count) bytes; the bound is 4095")
+        .nameTooLong, "a link's target of \(target.count) bytes; the limit is 4095")
     }
     var new = NewInode(kind: .symlink, mode: 0o777, caller)
     new.target = target
@@ -138,7 +138,7 @@ extension FileSystem {
   // MARK: Removing
 
   func unlink(_ parent: InodeID, _ name: FileName, _ caller: Caller) async throws -> Reply {
-    if !files.isEmpty { await holdOpenFile(parent, name) }
+    if !files.isEmpty { await pinOpenFile(parent, name) }
     let inode = try await within(parent, for: caller) { try await service.unlink(parent, name) }
     forgetName(parent, name, inode)
     return .done
@@ -157,10 +157,10 @@ extension FileSystem {
 
   /// If the name's file is open here, waits until the servers keep its copies, and keeps here what
   /// goes with its last name.
-  private func holdOpenFile(_ parent: InodeID, _ name: FileName) async {
+  private func pinOpenFile(_ parent: InodeID, _ name: FileName) async {
     let inode = try? await service.lookup(parent, name, .pushed)
     if let inode, let file = files[inode.id] {
-      await service.untilHeld()
+      await service.untilPinned()
       if inode.links <= 1, let attributes = try? await service.extendedAttributes(inode.id) {
         file.state.withLock { if !$0.isLocal { $0.attributes = attributes } }
       }
@@ -189,7 +189,7 @@ extension FileSystem {
     flags: UInt32, _ caller: Caller
   ) async throws -> Reply {
     let mode = try RenameMode(flags: flags)
-    if mode == .replace { await holdOpenFile(newParent, newName) }
+    if mode == .replace { await pinOpenFile(newParent, newName) }
     let renamed = try await within(parent, newParent, for: caller) {
       try await service.rename(parent, name, to: newParent, newName, mode)
     }

@@ -38,7 +38,7 @@ final class FileSystem: Sendable {
   init(
     service: any FileService, configuration: MountConfiguration, source: String, logger: Logger
   ) {
-    keeping = KeptFiles(cache: configuration.cacheDirectory, bound: configuration.spoolBytes)
+    keeping = KeptFiles(cache: configuration.cacheDirectory, limit: configuration.spoolBytes)
     keepLog = RefusalLog(logger)
     self.source = source
     self.service = service
@@ -68,7 +68,7 @@ final class FileSystem: Sendable {
 
   /// The same, as they were at one moment after `mark`: the inode may be from before a publish, and the
   /// open file from after it, or closed.
-  func settled(
+  func consistent(
     _ inode: Inode, since mark: KernelCache.Mark, _ caller: Caller
   ) async throws -> Attributes {
     let attributes = attributes(inode, since: mark)
@@ -87,7 +87,7 @@ final class FileSystem: Sendable {
   ) async throws -> Entry {
     Entry(
       name: NodeName(parent: parent, name: name),
-      attributes: try await settled(inode, since: mark, caller))
+      attributes: try await consistent(inode, since: mark, caller))
   }
 
   /// The entry of an inode that was just made, or that a change gave another name.
@@ -97,7 +97,7 @@ final class FileSystem: Sendable {
   ) async -> Entry {
     Entry(
       name: NodeName(parent: parent, name: name),
-      attributes: (try? await settled(inode, since: mark, caller))
+      attributes: (try? await consistent(inode, since: mark, caller))
         ?? attributes(inode, since: mark))
   }
 

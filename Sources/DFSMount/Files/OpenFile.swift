@@ -24,7 +24,7 @@ final class OpenFile: Sendable {
       State(
         inode: inode, base: inode.version, pages: pages, modified: inode.modified,
         changed: inode.changed, place: context.nodes.name(of: inode.id)))
-    if let version = inode.version { hold(version.id) }
+    if let version = inode.version { pin(version.id) }
   }
 
   /// A file that was just made here: it has an empty content that is still to be published.
@@ -138,8 +138,8 @@ final class OpenFile: Sendable {
   // MARK: Holding
 
   /// Keeps the copies of a version while the file is open here.
-  private func hold(_ version: VersionID) {
-    if state.withLock({ $0.held.insert(version).inserted }) { context.service.hold(version) }
+  private func pin(_ version: VersionID) {
+    if state.withLock({ $0.held.insert(version).inserted }) { context.service.pin(version) }
   }
 
   /// The last handle is closed.
@@ -148,6 +148,6 @@ final class OpenFile: Sendable {
       defer { state.held = [] }
       return state.held
     }
-    for version in held { context.service.release(version) }
+    for version in held { context.service.unpin(version) }
   }
 }

@@ -39,7 +39,7 @@ final class SequentialDigest: Sendable {
     advanced.unlock()
     let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
       if state.isValid { state.hasher.update(bytes) }
-      return Self.settled(&state)
+      return Self.caughtUp(&state)
     }
     wake(waiters)
   }
@@ -48,7 +48,7 @@ final class SequentialDigest: Sendable {
   func invalidate() {
     let waiters = state.withLock { state in
       state.isValid = false
-      return Self.settled(&state)
+      return Self.caughtUp(&state)
     }
     wake(waiters)
   }
@@ -56,12 +56,12 @@ final class SequentialDigest: Sendable {
   /// The MD5, if all of `size` bytes was hashed.
   func finish(size: UInt64) async -> MD5Digest? {
     await withCheckedContinuation { continuation in
-      let isSettled = state.withLock { state in
-        let isSettled = !state.isValid || state.hasher.count == state.claimed
-        if !isSettled { state.waiters.append(continuation) }
-        return isSettled
+      let isCaughtUp = state.withLock { state in
+        let isCaughtUp = !state.isValid || state.hasher.count == state.claimed
+        if !isCaughtUp { state.waiters.append(continuation) }
+        return isCaughtUp
       }
-      if isSettled { continuation.resume() }
+      if isCaughtUp { continuation.resume() }
     }
     return state.withLock { state in
       state.isValid && state.claimed == size && state.hasher.count == size
@@ -80,7 +80,7 @@ final class SequentialDigest: Sendable {
     for waiter in waiters { waiter.resume() }
   }
 
-  private static func settled(_ state: inout State) -> [CheckedContinuation<Void, Never>] {
+  private static func caughtUp(_ state: inout State) -> [CheckedContinuation<Void, Never>] {
     guard !state.isValid || state.hasher.count == state.claimed else { return [] }
     defer { state.waiters = [] }
     return state.waiters

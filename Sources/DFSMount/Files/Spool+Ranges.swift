@@ -42,7 +42,7 @@ extension Spool {
       let size = grows ? max(state.size, range.upperBound) : state.size
       guard range.upperBound <= Limits.fileBytes else {
         throw DFSError(
-          .fileTooLarge, "a file of \(range.upperBound) bytes; the bound is \(Limits.fileBytes)")
+          .fileTooLarge, "a file of \(range.upperBound) bytes; the limit is \(Limits.fileBytes)")
       }
       // No hole: its space is taken, if there is so much.
       guard try prepare(size, hole: 0, &state) else {
@@ -60,7 +60,7 @@ extension Spool {
     let reserved = try reserve(range.lowerBound, UInt64(range.count), &state)
     defer {
       state.reserved -= reserved
-      budget.settle(disk: state.charged + reserved, to: state.charged)
+      budget.correct(disk: state.charged + reserved, to: state.charged)
       recount(file, &state, size: max(state.size, range.upperBound))
     }
     try file.allocate(range)
@@ -74,7 +74,7 @@ extension Spool {
   private func recount(_ file: SpoolFile, _ state: inout State, size: UInt64) {
     let charged = state.charged
     state.allocated = file.allocated(of: size)
-    budget.settle(disk: charged, to: state.charged)
+    budget.correct(disk: charged, to: state.charged)
   }
 
   /// The first byte of data, or of a hole, from `offset` on; the end counts as a hole.

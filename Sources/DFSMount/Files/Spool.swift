@@ -40,7 +40,7 @@ final class Spool: Sendable {
   deinit {
     state.withLock { state in
       _ = budget.charge(memory: state.memory.count, to: 0)
-      budget.settle(disk: state.charged, to: 0)
+      budget.correct(disk: state.charged, to: 0)
     }
   }
 
@@ -62,7 +62,7 @@ final class Spool: Sendable {
     }
     guard let file = step.file else { return (bytes.count, step.unhashed) }
     var done = 0
-    defer { settle(file, step.reserved, size: done == 0 ? 0 : step.offset + UInt64(done)) }
+    defer { correct(file, step.reserved, size: done == 0 ? 0 : step.offset + UInt64(done)) }
     do throws(DFSError) {
       if keepsHoles, step.offset >= step.oldSize, bytes.isZero {
         try file.truncate(to: step.offset + UInt64(bytes.count))
@@ -115,12 +115,12 @@ final class Spool: Sendable {
     _ size: UInt64, hole end: UInt64, _ state: inout State
   ) throws(DFSError) -> Bool {
     guard size <= Limits.fileBytes else {
-      throw DFSError(.fileTooLarge, "a file of \(size) bytes; the bound is \(Limits.fileBytes)")
+      throw DFSError(.fileTooLarge, "a file of \(size) bytes; the limit is \(Limits.fileBytes)")
     }
     if end > state.size, end - min(end, state.charged) > budget.holeBytes {
       throw DFSError(
         .fileTooLarge,
-        "a file with holes of \(end - min(end, state.charged)) bytes; the bound is "
+        "a file with holes of \(end - min(end, state.charged)) bytes; the limit is "
           + "\(budget.holeBytes), for the MD5 is taken of them too; mount with -o holes=SIZE")
     }
     guard state.file == nil else { return false }
@@ -145,14 +145,14 @@ final class Spool: Sendable {
         try file.write(bytes, at: 0, &done)
       }
     } catch {
-      budget.settle(disk: reserved, to: 0)
+      budget.correct(disk: reserved, to: 0)
       throw error
     }
     _ = budget.charge(memory: state.memory.count, to: 0)
     state.memory = []
     state.file = file
     state.allocated = file.allocated(of: state.size)
-    budget.settle(disk: reserved, to: state.allocated)
+    budget.correct(disk: reserved, to: state.allocated)
   }
 
   /// Sets aside what a write may take; one into blocks that are there takes nothing.
@@ -173,13 +173,13 @@ final class Spool: Sendable {
   }
 
   /// After a write: counts what the file takes now.
-  func settle(_ file: SpoolFile, _ reserved: UInt64, size: UInt64) {
+  func correct(_ file: SpoolFile, _ reserved: UInt64, size: UInt64) {
     state.withLock { state in
       let charged = state.charged
       state.size = max(state.size, size)
       state.reserved -= reserved
       state.allocated = file.allocated(of: state.size)
-      budget.settle(disk: charged, to: state.charged)
+      budget.correct(disk: charged, to: state.charged)
     }
   }
 

@@ -48,7 +48,7 @@ final class SpoolBudget: Sendable {
   }
 
   /// Notes what one spool takes on disk by now.
-  func settle(disk old: UInt64, to new: UInt64) {
+  func correct(disk old: UInt64, to new: UInt64) {
     used.withLock { $0.disk = $0.disk - min(old, $0.disk) + new }
   }
 

@@ -112,8 +112,8 @@ final class FuseSession: Sendable {
   }
 
   /// The same, but not for ever: files that are open keep a session that was lazily unmounted.
-  func untilUnmounted(within bound: Duration) async {
-    let end = ContinuousClock.now + bound
+  func untilUnmounted(within limit: Duration) async {
+    let end = ContinuousClock.now + limit
     while state.withLock({ $0.readers }) > 0, ContinuousClock.now < end {
       try? await Task.sleep(for: .milliseconds(10))
     }

@@ -31,7 +31,7 @@ final class SecondLooks: Sendable {
   /// Longer than a second look takes. It ends with the call, which only some calls show.
   private static let duration = Duration.seconds(10)
   /// Directories on a path, and names.
-  private static let bound = 4096
+  private static let limit = 4096
   private static let callers = 1024
 
   private struct State {
@@ -88,7 +88,7 @@ final class SecondLooks: Sendable {
 
   func note(_ found: Found, by caller: Caller) {
     change(caller) { look in
-      if look.found.count < Self.bound { look.found[found.inode.id] = found }
+      if look.found.count < Self.limit { look.found[found.inode.id] = found }
       // The kernel may ask for one name twice in a row.
       if look.last?.name != found.name { look.lastButOne = look.last }
       look.last = found

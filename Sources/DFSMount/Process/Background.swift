@@ -9,7 +9,7 @@ internal import Glibc
 /// in a session of its own, with its standard output going to the log.
 public struct Background: Sendable {
   /// For the whole of mounting.
-  private static let bound = Duration.seconds(10)
+  private static let limit = Duration.seconds(10)
   /// The descriptors that the new process finds: where it reports to, and reads the password from.
   public static let statusDescriptor: Int32 = 3
   /// Where the new process reads the password from: one line.
@@ -41,12 +41,12 @@ public struct Background: Sendable {
     _ = line.withUnsafeBytes { write(secret.write, $0.baseAddress, $0.count) }
     close(secret.write)
     do throws(DFSError) {
-      if let told = try StatusPipe.read(status.read, within: Self.bound) { return told }
+      if let told = try StatusPipe.read(status.read, within: Self.limit) { return told }
     } catch {
       end(process)
       throw DFSError(
         .timedOut,
-        "\(mountpoint.printable) was not mounted within \(Int(Self.bound.seconds)) s; see "
+        "\(mountpoint.printable) was not mounted within \(Int(Self.limit.seconds)) s; see "
           + logFile.printable)
     }
     var result: Int32 = 0

@@ -6,9 +6,9 @@ internal import Synchronization
 
 /// Calls that may block for long, even for ever (on a frozen mount), each on a thread of its own.
 enum Blocking {
-  /// - Parameter bound: gives up after this time; the thread is left to itself.
+  /// - Parameter limit: gives up after this time; the thread is left to itself.
   static func run<Result: Sendable>(
-    within bound: Duration = .seconds(60),
+    within limit: Duration = .seconds(60),
     _ work: @escaping @Sendable () throws(DFSError) -> Result
   ) async throws(DFSError) -> Result {
     typealias Outcome = Swift.Result<Result, DFSError>
@@ -19,8 +19,8 @@ enum Blocking {
         answer.resume(Swift.Result { () throws(DFSError) in try work() })
       }
       thread.start()
-      DispatchQueue.global().asyncAfter(deadline: .now() + bound.seconds) {
-        answer.resume(.failure(DFSError(.timedOut, "no answer within \(bound.seconds) s")))
+      DispatchQueue.global().asyncAfter(deadline: .now() + limit.seconds) {
+        answer.resume(.failure(DFSError(.timedOut, "no answer within \(limit.seconds) s")))
       }
     }
     return try outcome.get()

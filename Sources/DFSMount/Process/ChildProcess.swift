@@ -35,7 +35,7 @@ enum ChildProcess {
 /// What goes to standard error, in a file without a name.
 struct ErrorCapture: ~Copyable {
   let descriptor: Int32
-  private static let bound = 1 << 20
+  private static let limit = 1 << 20
 
   init() throws(DFSError) {
     descriptor = dfs_memory_file("dfs-mount-errors")
@@ -45,7 +45,7 @@ struct ErrorCapture: ~Copyable {
   deinit { close(descriptor) }
 
   var bytes: [UInt8] {
-    let size = max(0, min(Self.bound, Int(lseek(descriptor, 0, SEEK_END))))
+    let size = max(0, min(Self.limit, Int(lseek(descriptor, 0, SEEK_END))))
     var bytes = [UInt8](repeating: 0, count: size)
     let count = pread(descriptor, &bytes, bytes.count, 0)
     return Array(bytes.prefix(max(0, count)))

@@ -5,12 +5,12 @@ internal import Glibc
 /// The log of a mount that runs in the background.
 public enum LogFile {
   /// A file that has grown beyond this is put aside when a mount begins.
-  private static let bound = 16 << 20
+  private static let limit = 16 << 20
 
   /// - Returns: a descriptor, open for appending.
   public static func open(_ path: String) throws(DFSError) -> Int32 {
     let descriptor = try openToAppend(path)
-    guard lseek(descriptor, 0, SEEK_END) > bound,
+    guard lseek(descriptor, 0, SEEK_END) > limit,
       rename(path.systemPath, (path + ".1").systemPath) == 0
     else {
       return descriptor

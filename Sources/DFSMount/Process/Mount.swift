@@ -105,26 +105,26 @@ public final class Mount: Sendable {
   public func untilUnmounted() async { await session.untilUnmounted() }
 
   /// Unmounts, though files be open, and waits for what is being stored.
-  public func stop(within bound: Duration) async {
+  public func stop(within limit: Duration) async {
     let path = mountpoint
     do {
       try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
         try Mountpoint.detach(path, lazily: true)
       }
     } catch { logger.warning("\(error)") }
-    await finish(within: bound)
+    await finish(within: limit)
   }
 
   /// Waits for what is being stored, stores what is still open, and says what could not be stored;
   /// after unmounting.
-  /// - Parameter bound: how long it may take without progress.
-  public func finish(within bound: Duration) async {
-    let end = ContinuousClock.now + bound
-    // Each has its own bound.
+  /// - Parameter limit: how long it may take without progress.
+  public func finish(within limit: Duration) async {
+    let end = ContinuousClock.now + limit
+    // Each has its own limit.
     while requests.storesGoOn || fileSystem.closing.withLock({ $0 }) > 0 && .now < end {
       try? await Task.sleep(for: .milliseconds(20))
     }
-    await fileSystem.drain(within: bound)
+    await fileSystem.drain(within: limit)
     while requests.changesGoOn, .now < end { try? await Task.sleep(for: .milliseconds(20)) }
     invalidator.stop()
     await session.untilUnmounted(within: .milliseconds(500))

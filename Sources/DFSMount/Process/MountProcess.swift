@@ -85,7 +85,7 @@ public struct MountProcess: Sendable {
   private func serve(
     _ mounted: Mount, _ signals: UnixSignalsSequence, ending: () -> Void
   ) async {
-    let bound = Duration.seconds(mount.callTimeoutSeconds)
+    let limit = Duration.seconds(mount.callTimeoutSeconds)
     let (events, event) = AsyncStream.makeStream(of: UnixSignal?.self)
     let tasks = [
       Task {
@@ -100,9 +100,9 @@ public struct MountProcess: Sendable {
     ending()
     if let signal {
       logger.notice("\(signal): unmounting \(mounted.mountpoint)")
-      await mounted.stop(within: bound)
+      await mounted.stop(within: limit)
     } else {
-      await mounted.finish(within: bound)
+      await mounted.finish(within: limit)
     }
   }
 }

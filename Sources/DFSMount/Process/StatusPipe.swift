@@ -21,17 +21,17 @@ public struct StatusPipe: Sendable {
   }
 
   /// What was told, or nil if the other end closed without telling.
-  static func read(_ descriptor: Int32, within bound: Duration) throws(DFSError)
+  static func read(_ descriptor: Int32, within limit: Duration) throws(DFSError)
     -> (status: Int32, message: String)?
   {
-    let end = ContinuousClock.now + bound
+    let end = ContinuousClock.now + limit
     var bytes: [UInt8] = []
     while true {
       let left = max(Duration.zero, end - ContinuousClock.now)
       var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
       let ready = poll(&waiting, 1, Int32(left.seconds * 1000))
       if ready < 0, errno == EINTR { continue }
-      guard ready > 0 else { throw DFSError(.timedOut, "no answer within \(bound.seconds) s") }
+      guard ready > 0 else { throw DFSError(.timedOut, "no answer within \(limit.seconds) s") }
       var buffer = [UInt8](repeating: 0, count: 4096)
       let count = Glibc.read(descriptor, &buffer, buffer.count)
       if count > 0 { bytes += buffer[..<count] } else { break }

@@ -7,7 +7,7 @@ public enum Unmounting {
   /// - Parameter lazily: though files be open, and without waiting for anything: the process of the
   ///   mount stores by itself what is written, and ends when the last file is closed.
   public static func run(
-    _ path: String, lazily: Bool, within bound: Duration = .seconds(40)
+    _ path: String, lazily: Bool, within limit: Duration = .seconds(40)
   ) async throws(DFSError) {
     if lazily { return try await detachLazily(path) }
     let finding = try await Blocking.run(within: .seconds(5)) { () throws(DFSError) in
@@ -28,7 +28,7 @@ public enum Unmounting {
         ServingProcess.of(path)
       }
       try await detach(path)
-      if let process { try await waitForEnd(of: process, path, bound) }
+      if let process { try await waitForEnd(of: process, path, limit) }
     }
   }
 
@@ -59,9 +59,9 @@ public enum Unmounting {
   }
 
   private static func waitForEnd(
-    of process: Int32, _ path: String, _ bound: Duration
+    of process: Int32, _ path: String, _ limit: Duration
   ) async throws(DFSError) {
-    let end = ContinuousClock.now + bound
+    let end = ContinuousClock.now + limit
     while isServing(process) {
       guard ContinuousClock.now < end else {
         throw DFSError(

@@ -96,7 +96,7 @@ extension Coordinator {
     if phase == .leading { return follow(server) }
     // It may be the source that others wait for.
     let others = ServerIndex.all.flatMap { bring($0) }
-    return others + askOutcome() + settle()
+    return others + askOutcome() + advance()
   }
 
   // MARK: Servers in the view

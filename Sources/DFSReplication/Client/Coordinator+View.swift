@@ -115,17 +115,17 @@ extension Coordinator {
   mutating func learnOutcome(base: RowDigest?, entries: [LogEntry]) -> [Action] {
     guard outcomeIsOpen, let pending else { return [] }
     guard base != nil, let entry = entries.first, entry.number == pending.number else {
-      return askOutcome() + settle()
+      return askOutcome() + advance()
     }
     outcome = entry.change.id == pending.change.id ? .committed : .dropped
     outcomeIsOpen = false
-    return settle()
+    return advance()
   }
 
   // MARK: Winning and losing
 
   /// Becomes the leader once three servers are in the view and no change's outcome is open.
-  mutating func settle() -> [Action] {
+  mutating func advance() -> [Action] {
     guard phase == .installing, !outcomeIsOpen,
       ServerIndex.all.count(where: { isCurrent($0) })
         >= (takesOver ? Limits.serverCount : Limits.quorum)
@@ -173,7 +173,7 @@ extension Coordinator {
 
   private mutating func isSetBackTooOften(_ server: ServerIndex) -> Bool {
     setbacks[server.value] += 1
-    return setbacks[server.value] > Self.setbackBound
+    return setbacks[server.value] > Self.setbackLimit
   }
 
   /// What the server says cannot be: it is left out, and nothing of it is carried to others.

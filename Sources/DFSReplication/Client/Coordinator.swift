@@ -52,7 +52,7 @@ public struct Coordinator: Sendable {
   /// How often each server has gone back in this view: it forgot its promise, or what it was brought.
   var setbacks = [Int](repeating: 0, count: Limits.serverCount)
   /// A server that goes back more often in one view is a hostile one, and would be answered for ever.
-  static let setbackBound = 1_000
+  static let setbackLimit = 1_000
   /// Servers that were asked for the outcome of the open change.
   var outcomeAsked: ServerSet = []
 
@@ -137,7 +137,7 @@ public struct Coordinator: Sendable {
   /// An answer to the message with `token`.
   public mutating func receive(_ reply: NamespaceReply, token: UInt64) -> [Action] {
     guard let (server, purpose) = outstanding.removeValue(forKey: token) else { return [] }
-    guard reply.isWithinBounds else { return lost(server, purpose, as: .absurd) }
+    guard reply.isWithinLimits else { return lost(server, purpose, as: .absurd) }
     if case .refused(let other) = reply { return refused(by: server, in: other, purpose) }
     if case .foreign(let head) = reply { return foreign(server, head) }
     switch (purpose, reply) {
@@ -172,8 +172,8 @@ public struct Coordinator: Sendable {
     guard lost.isEmpty else { return lost }
     switch purpose {
     case .bring(let target): return bringAgain(target)
-    case .outcome: return askOutcome() + settle()
-    default: return settle()
+    case .outcome: return askOutcome() + advance()
+    default: return advance()
     }
   }
 
@@ -199,7 +199,7 @@ public struct Coordinator: Sendable {
       return !reachable.contains(message.value.server)
     }
     let actions = reachable.servers.flatMap { retry($0) }
-    return actions + (outcomeIsOpen && phase == .installing ? askOutcome() : []) + settle()
+    return actions + (outcomeIsOpen && phase == .installing ? askOutcome() : []) + advance()
   }
 
   /// A connection to the server was made anew: its process may be another one, that has forgotten

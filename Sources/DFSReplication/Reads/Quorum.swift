@@ -18,7 +18,7 @@ public enum Quorum {
     /// Not yet known; more answers may decide it.
     case pending
     /// The answers disagree: ask again, or make a view change, which finishes or drops what is half done.
-    case unsettled
+    case undecided
   }
 
   /// Judges rows that a server at head `source` returned, by the heads that servers told since the
@@ -50,7 +50,7 @@ public enum Quorum {
     if agree, atLeast >= Limits.quorum, atMost >= Limits.quorum { return .truth }
     if silent > 0, source.number == 0, nothingYet { return .pending }
     return agree && atLeast + silent >= Limits.quorum && atMost + silent >= Limits.quorum
-      && silent > 0 ? .pending : .unsettled
+      && silent > 0 ? .pending : .undecided
   }
 
   /// As above, with one head of each server.

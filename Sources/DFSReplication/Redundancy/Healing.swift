@@ -8,8 +8,8 @@ public enum Healing {
     /// Copy a part to a server that lacks it.
     case bring(PartIndex, to: ServerIndex)
     /// Note in the inode's row that the copies are where the rule puts them. Only once they are
-    /// there, verified and on stable storage: the row lets the copies that stood in go.
-    case settle(Placement)
+    /// there, verified and on stable storage: the row lets the copies that substituted go.
+    case record(Placement)
     /// Nothing can be done while these servers are away.
     case wait(ServerSet)
   }
@@ -26,7 +26,7 @@ public enum Healing {
     let missing = content.home.copies(missingIn: held)
     let away = ServerSet(missing.map(\.server)).subtracting(reachable)
     guard away.isEmpty else { return [.wait(away)] }
-    if missing.isEmpty { return [.settle(content.home)] }
+    if missing.isEmpty { return [.record(content.home)] }
     return missing.map { .bring($0.part, to: $0.server) }
   }
 }

@@ -4,7 +4,7 @@ public import DFSCore
 /// DFSStore keeps its tables by it; the simulation keeps its own.
 ///
 /// A copy is *asked for* while some inode's row places it on this server. A copy that is asked for
-/// and is not here is *wanted*; one that is here and is not asked for is *garbage*.
+/// and is not here is *missing*; one that is here and is not asked for is *unreferenced*.
 public struct RequiredReplicas: Hashable, Sendable {
   /// The server whose copies are meant.
   public let server: ServerIndex
@@ -20,9 +20,9 @@ public struct RequiredReplicas: Hashable, Sendable {
 
   /// What follows from an inode's content becoming another.
   public struct Difference: Hashable, Sendable {
-    /// Asked for from now on: wanted, unless they are here.
+    /// Asked for from now on: missing, unless they are here.
     public var added: [PartID] = []
-    /// No longer asked for by this inode: garbage, unless another inode asks for them.
+    /// No longer asked for by this inode: unreferenced, unless another inode asks for them.
     public var dropped: [PartID] = []
 
     /// No difference, but for what is given.

@@ -62,7 +62,7 @@ public struct Replica: Hashable, Sendable {
   }
 
   /// Whether all rows may be replaced and `view` installed on them (a transfer, for a server whose
-  /// rows cannot be brought along by changes). Nil if so, else the answer.
+  /// rows cannot be caught up by changes). Nil if so, else the answer.
   public func refusalOfTransfer(_ view: View) -> NamespaceReply? {
     // Rows without a namespace would be lost, and nothing says that the others have them.
     if !isBlank, namespace != view.namespace { return .foreign(head) }

@@ -4,13 +4,13 @@ internal import Synchronization
 /// Slows down who guesses passwords: the answer to a wrong one waits, twice as long each time from
 /// the same address. A right one never waits, whoever else guesses from that address or at that name.
 ///
-/// Invariant: it remembers at most `addressesBound` addresses, each for `memory` after its last
+/// Invariant: it remembers at most `addressesLimit` addresses, each for `memory` after its last
 /// failure.
 final class LoginThrottle: Sendable {
   private static let first = TimeAmount.milliseconds(50)
   private static let longest = TimeAmount.seconds(2)
   private static let memory = TimeAmount.seconds(60)
-  private static let addressesBound = 10_000
+  private static let addressesLimit = 10_000
 
   private struct Record {
     var failures = 0
@@ -25,7 +25,7 @@ final class LoginThrottle: Sendable {
   /// How long the answer to a failed attempt waits.
   func delayOfFailure(from address: String, now: NIODeadline) -> TimeAmount {
     records.withLock { records in
-      if records.count >= Self.addressesBound, records[address] == nil {
+      if records.count >= Self.addressesLimit, records[address] == nil {
         Self.forget(&records, now)
       }
       var record = records[address] ?? Record(last: now)
@@ -40,6 +40,6 @@ final class LoginThrottle: Sendable {
 
   private static func forget(_ records: inout [String: Record], _ now: NIODeadline) {
     records = records.filter { now - $0.value.last < memory }
-    if records.count >= addressesBound { records.removeAll() }
+    if records.count >= addressesLimit { records.removeAll() }
   }
 }

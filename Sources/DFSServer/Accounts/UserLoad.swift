@@ -5,7 +5,7 @@ internal import Synchronization
 /// What the connections of one user have under way on this server, so that nobody takes the room of
 /// others: a user who asks for much, or does not read the answers, waits for himself.
 ///
-/// Invariant: the bytes are at most the bound, but for a single request where nothing else is under
+/// Invariant: the bytes are at most the limit, but for a single request where nothing else is under
 /// way, and for requests so small that they are always let in (a ping tells that the server lives).
 final class UserLoad: Sendable {
   /// A connection after its login.
@@ -27,16 +27,16 @@ final class UserLoad: Sendable {
   /// Those that are woken when room was made.
   private static let wokenAtOnce = 4
 
-  let bound: Int
+  let limit: Int
   private let state = Mutex(State())
 
-  init(bound: Int) { self.bound = bound }
+  init(limit: Int) { self.limit = limit }
 
   var bytes: Int { state.withLock { $0.bytes } }
 
   func admits(_ weight: Int) -> Bool {
     weight <= Self.alwaysAdmitted
-      || state.withLock { $0.bytes == 0 || $0.bytes + weight <= bound }
+      || state.withLock { $0.bytes == 0 || $0.bytes + weight <= limit }
   }
 
   func add(_ weight: Int) {
@@ -70,10 +70,10 @@ final class UserLoad: Sendable {
 
   // MARK: Connections
 
-  /// - Returns: false if that would be more than `bound` connections.
-  func enter(_ session: SessionID, _ member: Member, bound: Int) -> Bool {
+  /// - Returns: false if that would be more than `limit` connections.
+  func enter(_ session: SessionID, _ member: Member, limit: Int) -> Bool {
     state.withLock { state in
-      guard state.members.count < bound else { return false }
+      guard state.members.count < limit else { return false }
       state.members[session] = member
       return true
     }
@@ -95,16 +95,16 @@ final class UserLoad: Sendable {
 
 /// One for each user who has logged in since the start.
 final class UserLoads: Sendable {
-  private let bound: Int
+  private let limit: Int
   private let loads = Mutex<[UserName: UserLoad]>([:])
 
-  /// - Parameter bound: bytes of one user.
-  init(bound: Int) { self.bound = bound }
+  /// - Parameter limit: bytes of one user.
+  init(limit: Int) { self.limit = limit }
 
   func load(of user: UserName) -> UserLoad {
     loads.withLock { loads in
       if let known = loads[user] { return known }
-      let new = UserLoad(bound: bound)
+      let new = UserLoad(limit: limit)
       loads[user] = new
       return new
     }

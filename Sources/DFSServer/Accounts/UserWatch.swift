@@ -54,7 +54,7 @@ final class UserWatch: Sendable {
             ? "the account '\(user)' was removed, or cannot be read; ask whoever runs the servers"
             : "the password of '\(user)' was changed; log in with the new one")
         for member in ended { member.end(reason) }
-        if let bounds = account?.bounds { load.quota?(bounds.quotaBytes) }
+        if let limits = account?.limits { load.quota?(limits.quotaBytes) }
       }
     }
   }

@@ -19,7 +19,7 @@ final class Users: Sendable {
     var path: String?
     var stamp: UsersDisk.Stamp?
     var verifiers: [UserName: ScramVerifier] = [:]
-    var bounds: [UserName: UserBounds] = [:]
+    var limits: [UserName: UserLimits] = [:]
     var isThere = false
     /// Verifiers made of passwords in the file, so that each is hashed once.
     var hashed: [UserName: (password: String, verifier: ScramVerifier)] = [:]
@@ -88,9 +88,9 @@ final class Users: Sendable {
   }
 
   /// What the file said of a user when it was read last; nil if there is no such user.
-  func account(of user: UserName) -> (verifier: ScramVerifier, bounds: UserBounds)? {
+  func account(of user: UserName) -> (verifier: ScramVerifier, limits: UserLimits)? {
     known.withLock { known in
-      known.verifiers[user].map { ($0, known.bounds[user] ?? UserBounds()) }
+      known.verifiers[user].map { ($0, known.limits[user] ?? UserLimits()) }
     }
   }
 
@@ -130,7 +130,7 @@ final class Users: Sendable {
   private func learn(_ file: UsersFile, before: Known) throws(DFSError) -> Known {
     var known = Known()
     known.secret = file.secret ?? ownSecret
-    known.bounds = file.bounds
+    known.limits = file.limits
     for (name, secret) in file.users {
       switch secret {
       case .verifier(let verifier):

@@ -52,7 +52,7 @@ public enum UsersDisk {
     defer { close(descriptor) }
     let bytes: [UInt8]?
     do {
-      bytes = try FileDescriptor(rawValue: descriptor).readToEnd(limit: UsersFile.bytesBound)
+      bytes = try FileDescriptor(rawValue: descriptor).readToEnd(limit: UsersFile.bytesLimit)
     } catch {
       throw failure(
         "cannot read", path, error.rawValue,
@@ -61,7 +61,7 @@ public enum UsersDisk {
     guard let bytes else {
       throw DFSError(
         .configuration,
-        "\(path.printable) is longer than \(UsersFile.bytesBound) bytes; is it the right file?")
+        "\(path.printable) is longer than \(UsersFile.bytesLimit) bytes; is it the right file?")
     }
     return UsersFile(text: String(decoding: bytes, as: UTF8.self))
   }

@@ -2,13 +2,13 @@ public import DFSCore
 internal import DFSWire
 
 /// The text of a users file (docs/OPERATIONS.md): one user a line, `NAME VERIFIER` with a verifier
-/// as in PostgreSQL, and behind it the user's bounds (`UserBounds`), or the old `NAME PASSWORD`. Lines that begin with `#` are comments; the one
+/// as in PostgreSQL, and behind it the user's limits (`UserLimits`), or the old `NAME PASSWORD`. Lines that begin with `#` are comments; the one
 /// that begins with `# secret:` seeds the salts that users who do not exist seem to have.
 ///
 /// A line that cannot be read is kept, reported with its number, and does not harm the others.
 public struct UsersFile: Sendable {
   /// Bytes of a users file; more are not read.
-  public static let bytesBound = 16 << 20
+  public static let bytesLimit = 16 << 20
 
   enum Secret: Hashable, Sendable {
     case verifier(ScramVerifier)
@@ -26,13 +26,13 @@ public struct UsersFile: Sendable {
   }
 
   private enum Line: Sendable {
-    case user(UserName, Secret, UserBounds)
+    case user(UserName, Secret, UserLimits)
     case other(String)
 
     var text: String {
       switch self {
-      case .user(let name, .verifier(let verifier), let bounds):
-        "\(name) \(verifier.text)\(bounds.text)"
+      case .user(let name, .verifier(let verifier), let limits):
+        "\(name) \(verifier.text)\(limits.text)"
       case .user(let name, .password(let password), _): "\(name) \(password)"
       case .other(let text): text
       }
@@ -86,9 +86,9 @@ public struct UsersFile: Sendable {
   }
 
   /// Of each user that can be read; on the first line of several.
-  public var bounds: [UserName: UserBounds] {
+  public var limits: [UserName: UserLimits] {
     lines.reduce(into: [:]) { all, line in
-      if case .user(let name, _, let bounds) = line { all[name] = all[name] ?? bounds }
+      if case .user(let name, _, let limits) = line { all[name] = all[name] ?? limits }
     }
   }
 
@@ -109,12 +109,12 @@ public struct UsersFile: Sendable {
     _ name: UserName, password: String, iterations: Int? = nil
   ) throws(DFSError) {
     let iterations = iterations ?? ScramVerifier.defaultIterations
-    guard (ScramVerifier.leastIterations...ScramVerifier.iterationsBound).contains(iterations)
+    guard (ScramVerifier.leastIterations...ScramVerifier.iterationsLimit).contains(iterations)
     else {
       throw DFSError(
         .invalidArgument,
-        "\(iterations) iterations; the bounds are \(ScramVerifier.leastIterations) to "
-          + "\(ScramVerifier.iterationsBound)")
+        "\(iterations) iterations; the limits are \(ScramVerifier.leastIterations) to "
+          + "\(ScramVerifier.iterationsLimit)")
     }
     set(name, try ScramVerifier(password: password, iterations: iterations))
   }
@@ -133,16 +133,16 @@ public struct UsersFile: Sendable {
 
   private mutating func set(_ name: UserName, _ verifier: ScramVerifier) {
     ensureSecret()
-    let kept = bounds[name] ?? UserBounds()
+    let kept = limits[name] ?? UserLimits()
     let place = index(of: name) ?? lines.endIndex
     lines.removeAll { $0.names(name) }
     lines.insert(.user(name, .verifier(verifier), kept), at: place)
   }
 
   /// Sets what a user may take.
-  /// - Throws: `configuration` if the user's line has a readable password: bounds stand behind a
+  /// - Throws: `configuration` if the user's line has a readable password: limits stand behind a
   ///   verifier.
-  public mutating func set(_ name: UserName, bounds: UserBounds) throws(DFSError) {
+  public mutating func set(_ name: UserName, limits: UserLimits) throws(DFSError) {
     let place = index(of: name)
     if let place, case .other = lines[place] {
       let what = problems.first { $0.line == place + 1 }.map { "\($0)" } ?? "line \(place + 1)"
@@ -157,7 +157,7 @@ public struct UsersFile: Sendable {
         "the line of '\(name)' has no verifier; run dfs user convert first, or dfs user passwd \(name)"
       )
     }
-    lines[place] = .user(name, .verifier(verifier), bounds)
+    lines[place] = .user(name, .verifier(verifier), limits)
   }
 
   /// - Returns: whether the user was there.
@@ -196,7 +196,7 @@ public struct UsersFile: Sendable {
     let name = try UserName(String(trimmed[..<end]))
     let secret = String(trimmed[end...]).trimmed
     guard secret.hasPrefix("SCRAM-") else {
-      return .user(name, .password(secret), UserBounds())
+      return .user(name, .password(secret), UserLimits())
     }
     let words = secret.split(whereSeparator: \.isWhitespace)
     guard let verifier = ScramVerifier(text: String(words[0])) else {
@@ -204,7 +204,7 @@ public struct UsersFile: Sendable {
         .configuration,
         "the verifier of '\(name)' cannot be read; set the password again: dfs user passwd \(name)")
     }
-    return .user(name, .verifier(verifier), try UserBounds(words.dropFirst()))
+    return .user(name, .verifier(verifier), try UserLimits(words.dropFirst()))
   }
 }
 

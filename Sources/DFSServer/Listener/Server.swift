@@ -116,11 +116,11 @@ public final class Server: ServiceLifecycle.Service {
       )
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          let bound = FrameBound()
+          let limit = FrameLimit()
           try channel.pipeline.syncOperations.addHandlers([
             ServerSecurity(service.identity, allowsPlaintext: options.allowsPlaintext),
-            ByteToMessageHandler(FrameDecoder(bound: bound, isShared: true)), FrameEncoder(),
-            SessionHandler(service: service, bound: bound),
+            ByteToMessageHandler(FrameDecoder(limit: limit, isShared: true)), FrameEncoder(),
+            SessionHandler(service: service, limit: limit),
           ])
         }
       }

@@ -8,7 +8,7 @@ internal import Logging
 /// `DIR/.dfs/tls.pem`, which the server makes when it is not there.
 enum ServerCertificate {
   /// Bytes of a file with a key or certificates.
-  private static let bytesBound = 1 << 20
+  private static let bytesLimit = 1 << 20
 
   /// Blocks.
   /// - Throws: `configuration` with the file and the remedy.
@@ -16,7 +16,7 @@ enum ServerCertificate {
     _ options: ServerOptions, directory: ServerDirectory, logger: Logger
   ) throws(DFSError) -> TLSIdentity {
     if let certificate = options.tlsCertificate, let key = options.tlsKey {
-      let certificates = try SecretFile.read(certificate, limit: bytesBound).bytes
+      let certificates = try SecretFile.read(certificate, limit: bytesLimit).bytes
       let identity = try identity(
         "\(certificate.printable) with \(key.printable)", certificates, try secret(key))
       logger.info("the certificate is \(identity.fingerprint)")
@@ -50,7 +50,7 @@ enum ServerCertificate {
   }
 
   private static func secret(_ path: String) throws(DFSError) -> [UInt8] {
-    let (bytes, exposure) = try SecretFile.read(path, limit: bytesBound)
+    let (bytes, exposure) = try SecretFile.read(path, limit: bytesLimit)
     // A group may be for those who may read keys, as Debian's ssl-cert is.
     guard exposure & 0o007 == 0 else { throw SecretFile.exposed(path, "holds a key") }
     return bytes

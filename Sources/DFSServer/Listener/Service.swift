@@ -38,9 +38,9 @@ final class Service: Sendable {
     self.users = users
     self.identity = identity
     self.logger = logger
-    bytes = BytesInUse(bound: options.bytes)
-    places = Mutex(Places(strangers: Strangers(bound: options.strangers)))
-    loads = UserLoads(bound: options.bytesPerUser)
+    bytes = BytesInUse(limit: options.bytes)
+    places = Mutex(Places(strangers: Strangers(limit: options.strangers)))
+    loads = UserLoads(limit: options.bytesPerUser)
   }
 
   var greeting: Reply.Greeting {
@@ -92,15 +92,15 @@ final class Service: Sendable {
   /// Gives a connection that is logged in a user's place.
   /// - Throws: `busy` if there are too many.
   func admit(_ id: SessionID) throws(DFSError) {
-    let bound = options.connections
+    let limit = options.connections
     let isAdmitted = places.withLock { places in
-      guard places.users.count < bound else { return false }
+      guard places.users.count < limit else { return false }
       places.strangers.left(id)
       places.users.insert(id)
       return true
     }
     guard isAdmitted else {
-      throw DFSError(.busy, "\(bound) connections are logged in, the bound; try again later")
+      throw DFSError(.busy, "\(limit) connections are logged in, the limit; try again later")
     }
   }
 
@@ -123,12 +123,12 @@ final class Service: Sendable {
     member: UserLoad.Member
   ) async throws -> LoggedIn {
     let load = loads.load(of: user)
-    let bounds = users.account(of: user)?.bounds ?? UserBounds()
-    let bound = bounds.connections ?? options.connectionsPerUser
-    guard load.enter(session, member, bound: bound) else {
+    let limits = users.account(of: user)?.limits ?? UserLimits()
+    let limit = limits.connections ?? options.connectionsPerUser
+    guard load.enter(session, member, limit: limit) else {
       throw DFSError(
         .busy,
-        "\(bound) connections of '\(user)' are open, the bound; close some, or have it raised: dfs user set "
+        "\(limit) connections of '\(user)' are open, the limit; close some, or have it raised: dfs user set "
           + "\(user) connections=NUMBER")
     }
     let opened: UserStore
@@ -139,7 +139,7 @@ final class Service: Sendable {
       throw error
     }
     let store = opened
-    store.setQuota(bounds.quotaBytes)
+    store.setQuota(limits.quotaBytes)
     load.quota = { store.setQuota($0) }
     let audience = audiences.audience(of: user, store: store)
     if let hello, hello.wantsPushes { audience.add(session, client: hello.client, pushes) }

@@ -11,8 +11,8 @@ final class StrangerLog: Sendable {
   static let burst = 20
   static let perSecond = 2
   /// Characters of one line's text, and of what a stranger calls itself.
-  static let textBound = 200
-  static let nameBound = 64
+  static let textLimit = 200
+  static let nameLimit = 64
 
   private struct State {
     var tokens = StrangerLog.burst
@@ -25,7 +25,7 @@ final class StrangerLog: Sendable {
   func log(_ level: Logger.Level, _ text: String, _ logger: Logger, now: NIODeadline = .now()) {
     guard level >= logger.logLevel, let leftOut = take(now) else { return }
     let more = leftOut > 0 ? " (\(leftOut) lines about strangers before it were left out)" : ""
-    logger.log(level: level, "\(text.shown(atMost: Self.textBound))\(more)")
+    logger.log(level: level, "\(text.shown(atMost: Self.textLimit))\(more)")
   }
 
   /// - Returns: nil if the line is one too many, else how many were since the last one that was not.

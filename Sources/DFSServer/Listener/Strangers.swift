@@ -2,12 +2,12 @@ internal import Glibc
 internal import NIOCore
 
 /// The places of connections that are not logged in: an account without I/O. Strangers take no
-/// place of a user, and a newcomer always finds one: where a bound is reached, an older one goes.
+/// place of a user, and a newcomer always finds one: where a limit is reached, an older one goes.
 ///
 /// Invariants:
-/// - There are at most as many as the bounds say, and one address has at most half of the places, so
+/// - There are at most as many as the limits say, and one address has at most half of the places, so
 ///   that one address alone never drives out another.
-/// - Of those that a bound is about, one whose password was wrong goes first (it waits for its answer
+/// - Of those that a limit is about, one whose password was wrong goes first (it waits for its answer
 ///   only), then the oldest.
 struct Strangers {
   private struct Place {
@@ -16,18 +16,18 @@ struct Strangers {
     var isWrong = false
   }
 
-  private let bound: Int
+  private let limit: Int
   private var places: [SessionID: Place] = [:]
   private var addresses: [String: Int] = [:]
   private var names: [String: Int] = [:]
 
-  /// - Parameter bound: places, at least 2.
-  init(bound: Int) { self.bound = max(2, bound) }
+  /// - Parameter limit: places, at least 2.
+  init(limit: Int) { self.limit = max(2, limit) }
 
   var count: Int { places.count }
 
   /// Attempts to log in under one name at the same time.
-  private var nameBound: Int { max(1, bound / 4) }
+  private var nameLimit: Int { max(1, limit / 4) }
 
   /// A connection came.
   /// - Parameter address: of the peer, as `strangerAddress` tells it.
@@ -35,10 +35,10 @@ struct Strangers {
   mutating func came(_ id: SessionID, from address: String) -> SessionID? {
     places[id] = Place(address: address)
     addresses[address, default: 0] += 1
-    if addresses[address, default: 0] > bound / 2 {
+    if addresses[address, default: 0] > limit / 2 {
       return dropOne(but: id) { $0.address == address }
     }
-    return places.count > bound ? dropOne(but: id) : nil
+    return places.count > limit ? dropOne(but: id) : nil
   }
 
   /// It says whom it wants to log in.
@@ -47,7 +47,7 @@ struct Strangers {
     guard let place = places[id], place.name == nil else { return nil }
     places[id]?.name = name
     names[name, default: 0] += 1
-    guard names[name, default: 0] > nameBound else { return nil }
+    guard names[name, default: 0] > nameLimit else { return nil }
     return dropOne(but: id) { $0.name == name }
   }
 

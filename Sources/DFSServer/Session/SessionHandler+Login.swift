@@ -32,7 +32,7 @@ extension SessionHandler {
 
   private func lookUp(_ name: String, _ ticket: Ticket) {
     guard let context else { return }
-    logger[metadataKey: "user"] = "\(name.shown(atMost: StrangerLog.nameBound))"
+    logger[metadataKey: "user"] = "\(name.shown(atMost: StrangerLog.nameLimit))"
     service.named(session, name)
     let users = service.users
     service.threads.runIfActive(eventLoop: context.eventLoop) { try users.answer(for: name) }
@@ -91,7 +91,7 @@ extension SessionHandler {
     do throws(DFSError) { try service.admit(session) } catch { return refuse(error, to: ticket) }
     deadline?.cancel()
     deadline = nil
-    bound.raise()
+    limit.raise()
     auditLogin(login)
     let namespace = logged.session.store.head().view.namespace
     send(.loginDone(Reply.LoginDone(scram: scram, namespace: namespace)), to: ticket)
@@ -109,7 +109,7 @@ extension SessionHandler {
     refuse(
       DFSError(
         .busy,
-        "\(service.options.strangers) connections before login are open, the bound, and this one is "
+        "\(service.options.strangers) connections before login are open, the limit, and this one is "
           + "among the oldest; try again"))
     context.close(promise: nil)
   }

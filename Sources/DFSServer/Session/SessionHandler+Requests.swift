@@ -62,7 +62,7 @@ extension SessionHandler {
   }
 
   private func finish(_ answer: UserSession.Answer, _ ticket: Ticket, _ order: RequestOrder?) {
-    let ticket = settle(ticket, answer)
+    let ticket = correct(ticket, answer)
     if let order, let tail = orders[order] {
       orders[order] = tail.count > 1 ? OrderTail(task: tail.task, count: tail.count - 1) : nil
     }
@@ -81,9 +81,9 @@ extension SessionHandler {
   }
 
   /// Accounts for what the answer really takes.
-  private func settle(_ ticket: Ticket, _ answer: UserSession.Answer) -> Ticket {
+  private func correct(_ ticket: Ticket, _ answer: UserSession.Answer) -> Ticket {
     let weight = max(answer.weight ?? 0, ticket.reserve == nil ? ticket.weight : 256)
-    window.settle(ticket.weight, reserve: ticket.reserve, to: weight)
+    window.correct(ticket.weight, reserve: ticket.reserve, to: weight)
     return Ticket(id: ticket.id, weight: weight)
   }
 

@@ -29,7 +29,7 @@ final class SessionHandler: ChannelDuplexHandler {
   }
 
   let service: Service
-  let bound: FrameBound
+  let limit: FrameLimit
   var context: ChannelHandlerContext?
   var session: SessionID = 0
   var logger: Logger
@@ -47,9 +47,9 @@ final class SessionHandler: ChannelDuplexHandler {
   var coming: ComingFrame?
   let life = SessionLife()
 
-  init(service: Service, bound: FrameBound) {
+  init(service: Service, limit: FrameLimit) {
     self.service = service
-    self.bound = bound
+    self.limit = limit
     logger = service.logger
     phase = .login(Login(greeting: service.greeting))
     window = Window(

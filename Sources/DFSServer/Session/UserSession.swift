@@ -111,13 +111,13 @@ struct UserSession: Sendable {
     case .dropParts(let asked): return answer(asked, try await store.dropParts(asked.parts))
     case .copies(let asked):
       return answer(asked, Reply.CopyList(try await store.copies(asked.versions)))
-    case .hold(let asked): return answer(asked, store.hold(session: session, asked.versions))
-    case .release(let asked): return answer(asked, store.release(session: session, asked.versions))
+    case .hold(let asked): return answer(asked, store.pin(session: session, asked.versions))
+    case .release(let asked): return answer(asked, store.unpin(session: session, asked.versions))
     case .space(let asked): return answer(asked, try await store.space())
-    case .wanted(let asked):
-      let (copies, total) = try await store.wanted(
+    case .missing(let asked):
+      let (copies, total) = try await store.missing(
         session: session, after: asked.after, limit: asked.limit, claims: asked.claims)
-      return answer(asked, Reply.WantedList(copies, total: total))
+      return answer(asked, Reply.MissingList(copies, total: total))
     case .health(let asked): return answer(asked, try await health())
     case .scrub(let asked): return answer(asked, store.beginScrub())
     case .join(let asked): return answer(asked, try await join(asked.cluster))

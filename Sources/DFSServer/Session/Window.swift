@@ -6,10 +6,10 @@ internal import Synchronization
 /// How much of one connection may be under way: a pure account of requests and bytes.
 ///
 /// Invariant: one request is always admitted, however large, so that nothing can starve, unless the
-/// user has so much under way that the user waits for himself; the bounds on frames bound that one.
+/// user has so much under way that the user waits for himself; the limits on frames limit that one.
 struct Window {
-  private let requestsBound: Int
-  private let bytesBound: Int
+  private let requestsLimit: Int
+  private let bytesLimit: Int
   private let all: BytesInUse
   /// Nil before the login.
   var user: UserLoad?
@@ -17,8 +17,8 @@ struct Window {
   private(set) var bytes = 0
 
   init(requests: Int, bytes: Int, all: BytesInUse) {
-    requestsBound = requests
-    bytesBound = bytes
+    requestsLimit = requests
+    bytesLimit = bytes
     self.all = all
   }
 
@@ -27,7 +27,7 @@ struct Window {
   func admits(_ weight: Int, reserve: Int? = nil) -> Bool {
     guard user?.admits(reserve ?? weight) ?? true else { return false }
     return requests == 0
-      || requests < requestsBound && bytes + weight <= bytesBound && all.admits(weight)
+      || requests < requestsLimit && bytes + weight <= bytesLimit && all.admits(weight)
   }
 
   mutating func begin(_ weight: Int, reserve: Int? = nil) {
@@ -38,7 +38,7 @@ struct Window {
   }
 
   /// The answer is known: from now on it counts as `actual`.
-  mutating func settle(_ weight: Int, reserve: Int? = nil, to actual: Int) {
+  mutating func correct(_ weight: Int, reserve: Int? = nil, to actual: Int) {
     bytes += actual - weight
     all.add(actual - weight)
     user?.add(actual - (reserve ?? weight))
@@ -54,13 +54,13 @@ struct Window {
 
 /// The bytes under way on all connections of a server.
 final class BytesInUse: Sendable {
-  private let bound: Int
+  private let limit: Int
   private let count = Atomic<Int>(0)
 
-  init(bound: Int) { self.bound = bound }
+  init(limit: Int) { self.limit = limit }
 
   var bytes: Int { count.load(ordering: .relaxed) }
-  func admits(_ weight: Int) -> Bool { bytes + weight <= bound }
+  func admits(_ weight: Int) -> Bool { bytes + weight <= limit }
   func add(_ weight: Int) { count.wrappingAdd(weight, ordering: .relaxed) }
 }
 

@@ -89,7 +89,7 @@ enum ChangeLog {
     try Int.fetchOne(db, sql: "SELECT coalesce(sum(bytes), 0) FROM log") ?? 0
   }
 
-  /// Removes the oldest entries until the log is within its bounds again.
+  /// Removes the oldest entries until the log is within its limits again.
   static func trim(_ ledger: inout Ledger, _ options: StoreOptions, _ db: Database) throws {
     var count = Int(ledger.replica.head.number - ledger.logBase)
     guard count > options.logChanges || ledger.logBytes > options.logBytes else { return }

@@ -30,7 +30,7 @@ package struct CopyTables {
     return nil
   }
 
-  func isGarbage(_ id: PartID) throws -> Bool {
+  func isUnreferenced(_ id: PartID) throws -> Bool {
     let statement = try db.cachedStatement(
       sql: "SELECT 1 FROM garbage WHERE version = ? AND part = ?")
     return try Int.fetchOne(statement, arguments: id.stored) != nil
@@ -44,20 +44,20 @@ package struct CopyTables {
   ) throws {
     let difference = required.difference(from: old, to: new)
     for id in difference.added {
-      try forgetGarbage(id)
+      try forgetUnreferenced(id)
       if try !isHere(id) { try want(id, for: inode) }
     }
     for id in difference.dropped where try !isAsked(id) {
-      try forgetWanted(id)
+      try forgetMissing(id)
       let release = CopyRelease(
         number: number, sinceSeconds: nowSeconds, isTransferred: isTransfer)
-      try addGarbage(id, release)
+      try addUnreferenced(id, release)
     }
   }
 
-  // MARK: Wanted
+  // MARK: Missing
 
-  /// - Returns: whether it was not wanted before.
+  /// - Returns: whether it was not missing before.
   @discardableResult
   func want(_ id: PartID, for inode: InodeID) throws -> Bool {
     try db.cachedStatement(sql: "INSERT OR IGNORE INTO wanted VALUES (?, ?, ?, ?)")
@@ -65,13 +65,14 @@ package struct CopyTables {
     return db.changesCount > 0
   }
 
-  func forgetWanted(_ id: PartID) throws {
+  func forgetMissing(_ id: PartID) throws {
     try db.cachedStatement(sql: "DELETE FROM wanted WHERE version = ? AND part = ?")
       .execute(arguments: id.stored)
   }
 
-  /// Up to `limit` of the copies that are wanted, in order, after one, without those of `excluded`.
-  func wanted(after id: PartID?, limit: Int, except excluded: Set<PartID>) throws -> [WantedCopy] {
+  /// Up to `limit` of the copies that are missing, in order, after one, without those of `excluded`.
+  func missing(after id: PartID?, limit: Int, except excluded: Set<PartID>) throws -> [MissingCopy]
+  {
     let rows = try GRDB.Row.fetchCursor(
       db.cachedStatement(
         sql: """
@@ -80,27 +81,27 @@ package struct CopyTables {
             WHERE (w.version, w.part) > (?, ?) ORDER BY w.version, w.part
           """),
       arguments: id?.stored ?? [[UInt8]().stored, 0])
-    var copies: [WantedCopy] = []
+    var copies: [MissingCopy] = []
     while copies.count < limit, let row = try rows.next() {
-      let (id, inode) = try Self.wanted(row)
+      let (id, inode) = try Self.missing(row)
       if excluded.contains(id) { continue }
       let content = RowContent(version: id.version, copies: try row.copies(4))
-      copies.append(WantedCopy(id: id, inode: inode, content: content))
+      copies.append(MissingCopy(id: id, inode: inode, content: content))
     }
     return copies
   }
 
-  static func hasWanted(_ db: Database) throws -> Bool {
+  static func hasMissing(_ db: Database) throws -> Bool {
     try Int.fetchOne(db, sql: "SELECT 1 FROM wanted LIMIT 1") != nil
   }
 
-  func wantedCount() throws -> UInt64 {
+  func missingCount() throws -> UInt64 {
     UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM wanted") ?? 0)
   }
 
-  /// The bytes of the copies that are wanted, as the rows of their inodes tell; what is no row of an
+  /// The bytes of the copies that are missing, as the rows of their inodes tell; what is no row of an
   /// inode, but was written blindly, tells nothing.
-  func wantedBytes() throws -> UInt64 {
+  func missingBytes() throws -> UInt64 {
     let rows = try GRDB.Row.fetchCursor(
       db.cachedStatement(
         sql: """
@@ -130,7 +131,7 @@ package struct CopyTables {
     return counts
   }
 
-  /// Every copy that is asked for and is in none of the two tables and not here is wanted.
+  /// Every copy that is asked for and is in none of the two tables and not here is missing.
   /// - Returns: how many those were.
   func audit(versions: ClosedRange<VersionID>, isHere: (PartID) throws -> Bool) throws -> Int {
     let rows = try GRDB.Row.fetchCursor(
@@ -147,14 +148,14 @@ package struct CopyTables {
     return count
   }
 
-  // MARK: Garbage
+  // MARK: Unreferenced
 
-  func forgetGarbage(_ id: PartID) throws {
+  func forgetUnreferenced(_ id: PartID) throws {
     try db.cachedStatement(sql: "DELETE FROM garbage WHERE version = ? AND part = ?")
       .execute(arguments: id.stored)
   }
 
-  private func addGarbage(_ id: PartID, _ release: CopyRelease) throws {
+  private func addUnreferenced(_ id: PartID, _ release: CopyRelease) throws {
     try db.cachedStatement(sql: "INSERT OR IGNORE INTO garbage VALUES (?, ?, ?, ?, ?)").execute(
       arguments: id.stored + [
         release.number.stored, release.storedSince, Self.checksum(id, release),
@@ -163,7 +164,7 @@ package struct CopyTables {
 
   /// Copies, in order, that were let go of by change `committed` or before, and not later than
   /// `sinceSeconds`, or `transferredSeconds` if all rows were replaced then.
-  func garbage(
+  func unreferenced(
     after last: PartID?, committed: UInt64, sinceSeconds: Int64, transferredSeconds: Int64,
     limit: Int
   ) throws -> [PartID] {
@@ -179,28 +180,30 @@ package struct CopyTables {
         committed.stored, sinceSeconds, -transferredSeconds, limit,
       ])
     var copies: [PartID] = []
-    while let row = try rows.next() { copies.append(try Self.garbage(row).0) }
+    while let row = try rows.next() { copies.append(try Self.unreferenced(row).0) }
     return copies
   }
 
   /// When a copy was let go of; nil if it was not.
-  func garbage(_ id: PartID) throws -> CopyRelease? {
+  func unreferenced(_ id: PartID) throws -> CopyRelease? {
     let statement = try db.cachedStatement(
       sql: """
         SELECT version, part, number, since, checksum FROM garbage WHERE version = ? AND part = ?
         """)
-    return try GRDB.Row.fetchOne(statement, arguments: id.stored).map { try Self.garbage($0).1 }
+    return try GRDB.Row.fetchOne(statement, arguments: id.stored).map {
+      try Self.unreferenced($0).1
+    }
   }
 
-  func hasGarbage(laterThan seconds: Int64) throws -> Bool {
+  func hasUnreferenced(laterThan seconds: Int64) throws -> Bool {
     let statement = try db.cachedStatement(
       sql: "SELECT 1 FROM garbage WHERE abs(since) > ? LIMIT 1")
     return try Int.fetchOne(statement, arguments: [seconds]) != nil
   }
 
-  /// A clock that was set back does not keep garbage for ever.
+  /// A clock that was set back does not keep unreferenced copies for ever.
   func correctClock(nowSeconds: Int64) throws {
-    try amendGarbage(where: "abs(since) > ?", nowSeconds) {
+    try amendUnreferenced(where: "abs(since) > ?", nowSeconds) {
       CopyRelease(
         number: $0.number, sinceSeconds: nowSeconds, isTransferred: $0.isTransferred)
     }
@@ -208,35 +211,35 @@ package struct CopyTables {
 
   /// After all rows were replaced: what waits to be removed, and they do not ask for, waits for change
   /// `number` at the most.
-  func limitGarbage(number: UInt64) throws {
-    try amendGarbage(where: "number > ?", number.stored) {
+  func limitUnreferenced(number: UInt64) throws {
+    try amendUnreferenced(where: "number > ?", number.stored) {
       CopyRelease(
         number: number, sinceSeconds: $0.sinceSeconds, isTransferred: $0.isTransferred)
     }
   }
 
-  private func amendGarbage(
-    where condition: String, _ bound: Int64, _ amend: (CopyRelease) -> CopyRelease
+  private func amendUnreferenced(
+    where condition: String, _ limit: Int64, _ amend: (CopyRelease) -> CopyRelease
   ) throws {
     let rows = try GRDB.Row.fetchAll(
       db.cachedStatement(
         sql: "SELECT version, part, number, since, checksum FROM garbage WHERE \(condition)"),
-      arguments: [bound])
+      arguments: [limit])
     for row in rows {
-      let (id, release) = try Self.garbage(row)
-      try forgetGarbage(id)
-      try addGarbage(id, amend(release))
+      let (id, release) = try Self.unreferenced(row)
+      try forgetUnreferenced(id)
+      try addUnreferenced(id, amend(release))
     }
   }
 
-  static func hasGarbage(_ db: Database) throws -> Bool {
+  static func hasUnreferenced(_ db: Database) throws -> Bool {
     try Int.fetchOne(db, sql: "SELECT 1 FROM garbage LIMIT 1") != nil
   }
 
   /// Forgets a copy that nobody asks for, and its bytes if they are here.
   func forget(_ id: PartID) throws {
     try forgetPart(id)
-    try forgetGarbage(id)
+    try forgetUnreferenced(id)
   }
 
   // MARK: Small copies
@@ -296,19 +299,19 @@ extension CopyTables {
     RowChecksum.of([UInt64(id.part.number), inode.value], id.version.bytes)
   }
 
-  fileprivate static func garbage(_ row: GRDB.Row) throws -> (PartID, CopyRelease) {
+  fileprivate static func unreferenced(_ row: GRDB.Row) throws -> (PartID, CopyRelease) {
     let release = CopyRelease(number: try row.number(2), storedSince: try row.integer(3))
     guard let id = try row.partID(0), try row.integer(4) == checksum(id, release) else {
-      throw DFSError(.damaged, "an entry of garbage does not match its checksum")
+      throw DFSError(.damaged, "an entry of unreferenced does not match its checksum")
     }
     return (id, release)
   }
 
   /// - Parameter row: version, part, inode, checksum.
-  fileprivate static func wanted(_ row: GRDB.Row) throws -> (PartID, InodeID) {
+  fileprivate static func missing(_ row: GRDB.Row) throws -> (PartID, InodeID) {
     let inode = InodeID(try row.number(2))
     guard let id = try row.partID(0), try row.integer(3) == checksum(id, inode) else {
-      throw DFSError(.damaged, "an entry of wanted does not match its checksum")
+      throw DFSError(.damaged, "an entry of missing does not match its checksum")
     }
     return (id, inode)
   }
@@ -316,12 +319,12 @@ extension CopyTables {
   /// Reads both tables.
   /// - Throws: `damaged` if an entry is not what was written.
   static func check(_ db: Database) throws {
-    let garbage = try GRDB.Row.fetchCursor(
+    let unreferenced = try GRDB.Row.fetchCursor(
       db, sql: "SELECT version, part, number, since, checksum FROM garbage")
-    while let row = try garbage.next() { _ = try self.garbage(row) }
-    let wanted = try GRDB.Row.fetchCursor(
+    while let row = try unreferenced.next() { _ = try self.unreferenced(row) }
+    let missing = try GRDB.Row.fetchCursor(
       db, sql: "SELECT version, part, inode, checksum FROM wanted")
-    while let row = try wanted.next() { _ = try self.wanted(row) }
+    while let row = try missing.next() { _ = try self.missing(row) }
   }
 }
 
@@ -355,7 +358,7 @@ extension GRDB.Row {
   /// Where the copies of a content belong: a number of 32 bits.
   func copies(_ column: Int) throws -> UInt32 {
     guard let copies = UInt32(exactly: try number(column)) else {
-      throw DFSError(.damaged, "column \(column) of a row of the database is out of bounds")
+      throw DFSError(.damaged, "column \(column) of a row of the database is out of range")
     }
     return copies
   }

@@ -19,7 +19,7 @@ enum DatabaseMark: Hashable, Sendable {
   case closed
 
   static let fileName = "namespace.mark"
-  private static let bound = 256
+  private static let limit = 256
 
   /// The mark of a user's directory; nil if there is none.
   /// - Throws: `damaged` if it cannot be read as one.
@@ -27,7 +27,7 @@ enum DatabaseMark: Hashable, Sendable {
     let path = "\(directory)/\(fileName)"
     guard let length = try Disk.status(path)?.bytes else { return nil }
     let file = try File(path, flags: O_RDONLY)
-    guard length <= UInt64(bound) else { throw unreadable }
+    guard length <= UInt64(limit) else { throw unreadable }
     let text = String(decoding: try file.read(count: Int(length), at: 0), as: UTF8.self)
     guard let mark = DatabaseMark(text) else { throw unreadable }
     return mark

@@ -48,7 +48,7 @@ package struct Ledger: Hashable, Sendable {
       generation: try row.number(9))
     guard max(promised.round, head.view.round, head.number) <= Limits.number,
       ledger.logBase <= head.number
-    else { throw DFSError(.damaged, "the state of the database is out of its bounds") }
+    else { throw DFSError(.damaged, "the state of the database is out of its limits") }
     guard try row.integer(11) == ledger.checksum else {
       throw DFSError(.damaged, "the state of the database does not match its checksum")
     }

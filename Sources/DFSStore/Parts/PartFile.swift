@@ -77,10 +77,10 @@ package struct PartLayout: Hashable {
 
   /// The blocks that cover `range` of the part, which is clamped to its length.
   package func blocks(covering range: Range<UInt64>) -> Range<UInt64> {
-    let wanted = range.clamped(to: 0..<length)
-    guard !wanted.isEmpty else { return 0..<0 }
+    let missing = range.clamped(to: 0..<length)
+    guard !missing.isEmpty else { return 0..<0 }
     let size = UInt64(Limits.blockBytes)
-    return wanted.lowerBound / size..<(wanted.upperBound + size - 1) / size
+    return missing.lowerBound / size..<(missing.upperBound + size - 1) / size
   }
 
   /// The bytes of the part that `blocks` are.

@@ -96,8 +96,8 @@ final class PartStore: Sendable {
 
   /// A small copy that is here as a file; nil if it is not, or cannot be read.
   func small(_ id: PartID) -> InlinePart? {
-    let bound = UInt64(Limits.inlinePartBytes)
-    guard let (extent, bytes) = try? read(id, range: 0..<bound), extent.length <= bound else {
+    let limit = UInt64(Limits.inlinePartBytes)
+    guard let (extent, bytes) = try? read(id, range: 0..<limit), extent.length <= limit else {
       return nil
     }
     return InlinePart(id: id, bytes: bytes, checksum: .of(bytes))

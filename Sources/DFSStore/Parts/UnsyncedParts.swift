@@ -25,7 +25,7 @@ final class UnsyncedParts: Sendable {
   }
 
   /// Open descriptors that may wait here; then whoever adds one waits for all to be synced.
-  static let bound = 256
+  static let limit = 256
 
   private let folders: PartFolders
   private let damagedDirectory: String
@@ -44,7 +44,7 @@ final class UnsyncedParts: Sendable {
     state.withLock { $0.lost = lost }
   }
 
-  private var isFull: Bool { state.withLock { $0.entries.count >= Self.bound } }
+  private var isFull: Bool { state.withLock { $0.entries.count >= Self.limit } }
   var ids: [PartID] { state.withLock { Array($0.entries.keys) } }
   func contains(_ id: PartID) -> Bool { state.withLock { $0.entries[id] != nil } }
 
@@ -94,7 +94,7 @@ final class UnsyncedParts: Sendable {
   private func syncFolder(_ folder: String, _ entries: [(PartID, Entry)]) -> [PartID] {
     do {
       try folders.sync(folder)
-      entries.forEach { settle($0.0, $0.1) }
+      entries.forEach { applied($0.0, $0.1) }
       return []
     } catch {
       entries.forEach { quarantine($0.0, $0.1, error) }
@@ -105,7 +105,7 @@ final class UnsyncedParts: Sendable {
   /// Removes the entry unless a newer copy took its place meanwhile.
   /// - Returns: whether it was still that one.
   @discardableResult
-  private func settle(_ id: PartID, _ entry: Entry) -> Bool {
+  private func applied(_ id: PartID, _ entry: Entry) -> Bool {
     state.withLock { state in
       guard state.entries[id]?.ticket == entry.ticket else { return false }
       state.entries[id] = nil
@@ -114,7 +114,7 @@ final class UnsyncedParts: Sendable {
   }
 
   private func quarantine(_ id: PartID, _ entry: Entry, _ error: DFSError) {
-    guard settle(id, entry) else { return }
+    guard applied(id, entry) else { return }
     logger.critical(
       "a copy could not be brought to stable storage and is quarantined; its other replica repairs it",
       metadata: ["part": "\(id)", "file": "\(entry.path)", "error": "\(error)"])

@@ -15,11 +15,11 @@ extension Repair {
 
     /// Whether nobody could make a view change any more, or soon.
     public var areAbsurd: Bool {
-      view > Self.bound || !DFSReplication.Rounds.isPlausible(promised, beyond: view)
+      view > Self.limit || !DFSReplication.Rounds.isPlausible(promised, beyond: view)
     }
 
     /// A thousand views a second for thirty years.
-    static let bound: UInt64 = 1 << 40
+    static let limit: UInt64 = 1 << 40
   }
 
   /// The rows that state transfers replaced and that are kept, the oldest first.
@@ -98,7 +98,7 @@ extension Writer {
     try await exclusive { state, database in
       guard var ledger = state.ledger else { throw Self.unread }
       var head = ledger.replica.head
-      if head.view.round > Repair.Rounds.bound {
+      if head.view.round > Repair.Rounds.limit {
         head.view = View(
           round: (head.view.round & Self.roundMask) + 1, client: head.view.client,
           namespace: head.view.namespace)

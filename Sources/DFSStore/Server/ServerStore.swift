@@ -252,7 +252,7 @@ public final class ServerStore: Sendable {
 
   // MARK: In the background
 
-  /// Closes the databases that were not used for the longest time, down to the bound.
+  /// Closes the databases that were not used for the longest time, down to the limit.
   private func trimSoon() {
     guard openDatabaseCount > options.openDatabases else { return }
     guard state.withLock({ $0.isTrimming.exchange(true) == false }) else { return }
@@ -262,7 +262,7 @@ public final class ServerStore: Sendable {
     }
   }
 
-  /// - Returns: whether some were closed and more are open than the bound says: others may have
+  /// - Returns: whether some were closed and more are open than the limit says: others may have
   ///   been opened meanwhile. Where none could be closed, the next opening tries again.
   private func trim() async -> Bool {
     let open = stores.filter { $0.handle.isOpen && $0.failure == nil }

@@ -30,7 +30,7 @@ final class Sessions: Sendable {
 
   private struct State {
     var uploads: [UploadKey: Upload] = [:]
-    var holds: [UInt64: [VersionID: Int]] = [:]
+    var pins: [UInt64: [VersionID: Int]] = [:]
     var transfers: [UInt64: StagedState] = [:]
     var unclaimed: [PartID: Unclaimed] = [:]
     var claims: [PartID: Claim] = [:]
@@ -43,10 +43,10 @@ final class Sessions: Sendable {
     /// Those that failed count no more, and are forgotten after a while.
     var hasRoomForUpload: Bool {
       mutating get {
-        guard uploads.count >= Sessions.uploadBound else { return true }
-        let old = counter - min(counter, Sessions.failedBound)
+        guard uploads.count >= Sessions.uploadLimit else { return true }
+        let old = counter - min(counter, Sessions.failedLimit)
         uploads = uploads.filter { $0.value.number > old || !$0.value.hasFailed }
-        return uploads.values.count { !$0.hasFailed } < Sessions.uploadBound
+        return uploads.values.count { !$0.hasFailed } < Sessions.uploadLimit
       }
     }
   }
@@ -54,11 +54,11 @@ final class Sessions: Sendable {
   private static let hasEnded = DFSError(.cancelled, "the connection ended")
 
   /// Copies of one user that may be on their way at once (each has a descriptor).
-  static let uploadBound = 512
+  static let uploadLimit = 512
   /// So many uploads later no piece of one that failed comes any more: a connection has fewer under way.
-  private static let failedBound: UInt64 = 4096
+  private static let failedLimit: UInt64 = 4096
   /// Versions that one session may hold; more are not held.
-  static let holdBound = 65_536
+  static let pinLimit = 65_536
 
   private let state = Mutex(State())
 
@@ -88,7 +88,7 @@ final class Sessions: Sendable {
     if isOver { throw Self.hasEnded }
     guard let begun else {
       throw DFSError(
-        .busy, "\(Self.uploadBound) uploads of this user are under way, the bound; try again later")
+        .busy, "\(Self.uploadLimit) uploads of this user are under way, the limit; try again later")
     }
     return begun
   }
@@ -190,29 +190,29 @@ final class Sessions: Sendable {
 
   // MARK: Holds
 
-  func hold(_ session: UInt64, _ versions: [VersionID]) {
+  func pin(_ session: UInt64, _ versions: [VersionID]) {
     state.withLock { state in
       guard !state.ended.contains(session) else { return }
       for version in versions {
-        let held = state.holds[session] ?? [:]
-        guard held.count < Self.holdBound || held[version] != nil else { continue }
-        state.holds[session, default: [:]][version, default: 0] += 1
+        let held = state.pins[session] ?? [:]
+        guard held.count < Self.pinLimit || held[version] != nil else { continue }
+        state.pins[session, default: [:]][version, default: 0] += 1
       }
     }
   }
 
-  func release(_ session: UInt64, _ versions: [VersionID]) {
+  func unpin(_ session: UInt64, _ versions: [VersionID]) {
     state.withLock { state in
       for version in versions {
-        guard let count = state.holds[session]?[version] else { continue }
-        state.holds[session]?[version] = count > 1 ? count - 1 : nil
+        guard let count = state.pins[session]?[version] else { continue }
+        state.pins[session]?[version] = count > 1 ? count - 1 : nil
       }
     }
   }
 
   /// Every version that some session holds.
   var held: Set<VersionID> {
-    state.withLock { state in state.holds.values.reduce(into: []) { $0.formUnion($1.keys) } }
+    state.withLock { state in state.pins.values.reduce(into: []) { $0.formUnion($1.keys) } }
   }
 
   // MARK: State transfers
@@ -246,7 +246,7 @@ final class Sessions: Sendable {
     let (uploads, transfer) = state.withLock { state -> ([Upload], StagedState?) in
       let keys = state.uploads.keys.filter { $0.session == session }
       let uploads = keys.compactMap { state.uploads.removeValue(forKey: $0) }
-      state.holds[session] = nil
+      state.pins[session] = nil
       state.ended.insert(session)
       for id in state.unclaimed.keys { state.unclaimed[id]?.sessions.remove(session) }
       state.claims = state.claims.filter { $0.value.session != session }

@@ -18,7 +18,7 @@ public struct StoreIdentity: Hashable, Sendable {
   /// The cluster, once the server has joined one; never changed then.
   public let clusterID: ClusterID?
 
-  private static let bound = 4096
+  private static let limit = 4096
 
   /// Whether the file that it was read from has a check; those of early releases have none.
   let isChecked: Bool
@@ -80,7 +80,7 @@ public struct StoreIdentity: Hashable, Sendable {
       throw error
     }
     let length = try file.length()
-    guard length <= UInt64(bound) else { throw unreadable(path) }
+    guard length <= UInt64(limit) else { throw unreadable(path) }
     let bytes = try file.read(count: Int(length), at: 0)
     return try StoreIdentity(bytes: bytes, path: path)
   }

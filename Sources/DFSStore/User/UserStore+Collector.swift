@@ -25,7 +25,7 @@ extension UserStore {
   /// Whether a pass may find something; idle users' databases are not opened for nothing.
   var needsCollection: Bool {
     guard failure == nil, handle.isExamined else { return false }
-    return needsSweep || writer.hasGarbage.load(ordering: .relaxed) || sessions.hasUnclaimed
+    return needsSweep || writer.hasUnreferenced.load(ordering: .relaxed) || sessions.hasUnclaimed
   }
 
   /// What the server does from time to time.
@@ -50,23 +50,23 @@ extension UserStore {
 
   /// One pass. `now` is in seconds since 1970.
   func collect(nowSeconds now: Int64) async throws {
-    if writer.hasGarbage.load(ordering: .relaxed) {
+    if writer.hasUnreferenced.load(ordering: .relaxed) {
       try await flush()
-      try await removeGarbage(now)
-      try await trimEscrow(now)
-      try await noteGarbage()
+      try await removeUnreferenced(now)
+      try await trimRetained(now)
+      try await noteUnreferenced()
     }
-    try await removeOrphans(sessions.unclaimed(completedBefore: orphanBound))
+    try await removeOrphans(sessions.unclaimed(completedBefore: orphanLimit))
   }
 
   /// A copy is an orphan only if it was complete, for as long as the options say, when the last
   /// change was accepted: until then these rows may lack the change that names it.
-  private var orphanBound: Int64 {
+  private var orphanLimit: Int64 {
     writer.lastAppendSeconds.load(ordering: .relaxed) - options.keepOrphansSeconds
   }
 
   /// Looks through the list beside the writer, which then removes what was found, a batch at a time.
-  private func removeGarbage(_ now: Int64) async throws {
+  private func removeUnreferenced(_ now: Int64) async throws {
     let (required, grace) = (copies.required, options.keepReplacedSeconds)
     let transferred = now - options.keepTransferredSeconds
     var last: PartID?
@@ -75,11 +75,11 @@ extension UserStore {
       let (due, isClockBack) = try await read { db in
         let tables = CopyTables(db: db, required: required)
         return (
-          try tables.garbage(
+          try tables.unreferenced(
             after: after, committed: try Ledger.load(db).committed, sinceSeconds: now - grace,
             transferredSeconds: transferred,
             limit: Self.page),
-          try after == nil && tables.hasGarbage(laterThan: now)
+          try after == nil && tables.hasUnreferenced(laterThan: now)
         )
       }
       if isClockBack { try await change { try $0.correctClock(nowSeconds: now) } }
@@ -102,7 +102,7 @@ extension UserStore {
           let tables = CopyTables(db: db, required: copies.required)
           // All commits were brought to stable storage before.
           let ids = try found.filter { id in
-            guard let release = try tables.garbage(id) else { return false }
+            guard let release = try tables.unreferenced(id) else { return false }
             return release.mayRemove(
               committed: committed, durable: .max, isHeld: held.contains(id.version),
               nowSeconds: now,
@@ -111,44 +111,44 @@ extension UserStore {
           }
           guard !ids.isEmpty else { return }
           try copies.remove(ids)
-          CrashPoint.reached(.garbageRemoved)
+          CrashPoint.reached(.unreferencedRemoved)
           try db.inTransaction(.immediate) {
             for id in ids { try tables.forget(id) }
             for version in Set(ids.map(\.version)) {
-              try tables.trimEscrow(of: version, committed: committed)
+              try tables.trimRetained(of: version, committed: committed)
             }
             return .commit
           }
-          CrashPoint.reached(.garbageForgotten)
+          CrashPoint.reached(.unreferencedForgotten)
         }
       }
     }
   }
 
   /// Small copies that were kept for other servers long enough.
-  private func trimEscrow(_ now: Int64) async throws {
+  private func trimRetained(_ now: Int64) async throws {
     let writer = writer
     let long = try await writer.exclusive { state, _ in
       state.committed.note(
-        state.ledger?.committed ?? 0, nowSeconds: now, age: CopyTables.escrowSeconds)
+        state.ledger?.committed ?? 0, nowSeconds: now, age: CopyTables.retainedSeconds)
     }
     while try await change({
-      try $0.trimEscrow(committedLong: long, nowSeconds: now, limit: Self.page)
+      try $0.trimRetained(committedLong: long, nowSeconds: now, limit: Self.page)
     }) == Self.page {}
   }
 
   /// Notes whether anything is left for another pass.
-  private func noteGarbage() async throws {
+  private func noteUnreferenced() async throws {
     let writer = writer
     try await writer.exclusive { _, database in
       let isLeft = try database.pool.read {
-        try CopyTables.hasGarbage($0) || CopyTables.hasEscrow($0)
+        try CopyTables.hasUnreferenced($0) || CopyTables.hasRetained($0)
       }
-      writer.hasGarbage.store(isLeft, ordering: .relaxed)
+      writer.hasUnreferenced.store(isLeft, ordering: .relaxed)
     }
   }
 
-  /// Removes those of the copies that no row asks for, that are no garbage, that no living session
+  /// Removes those of the copies that no row asks for, that are not unreferenced, that no living session
   /// uploaded, and that no reader holds (rows that were all replaced at once may never have asked
   /// for a version that others have open).
   private func removeOrphans(_ ids: [PartID]) async throws {
@@ -158,7 +158,7 @@ extension UserStore {
       try await writer.exclusive { _, database in
         let unclaimed = try database.pool.read { db in
           let tables = CopyTables(db: db, required: copies.required)
-          return try some.filter { try !tables.isAsked($0) && !tables.isGarbage($0) }
+          return try some.filter { try !tables.isAsked($0) && !tables.isUnreferenced($0) }
         }
         sessions.asked(Set(some).subtracting(unclaimed))
         let held = sessions.held
@@ -180,8 +180,8 @@ extension UserStore {
     for prefix in UInt8.min ... .max {
       let files = try await queues.query.run { try copies.files(inFolder: [prefix].hexadecimal) }
       bytes += files.reduce(0) { $0 + $1.bytes }
-      let bound = min(orphanBound, now)
-      try await removeOrphans(files.filter { $0.modifiedSeconds <= bound }.map(\.id))
+      let limit = min(orphanLimit, now)
+      try await removeOrphans(files.filter { $0.modifiedSeconds <= limit }.map(\.id))
       _ = try await audit(prefix)
     }
     copies.setCount(bytes)
@@ -196,7 +196,7 @@ extension UserStore {
       try tables.audit(versions: .beginning(with: prefix)) { copies.exists($0) }
     }
     guard lost > 0 else { return 0 }
-    writer.hasWanted.store(true, ordering: .relaxed)
+    writer.hasMissing.store(true, ordering: .relaxed)
     logger.error("copies are gone that were here, or should be", metadata: ["copies": "\(lost)"])
     return lost
   }

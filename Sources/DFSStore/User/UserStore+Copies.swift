@@ -103,7 +103,7 @@ extension UserStore {
       { db in
         let tables = CopyTables(db: db, required: copies.required)
         return try ids.compactMap { id in
-          let part = try tables.part(id) ?? CopyTables.escrow(id, db) ?? copies.small(id)
+          let part = try tables.part(id) ?? CopyTables.retained(id, db) ?? copies.small(id)
           return part.flatMap { BlockChecksum.of($0.bytes) == $0.checksum ? $0 : nil }
         }
       }, completion)
@@ -115,7 +115,7 @@ extension UserStore {
     let (copies, required) = (copies, copies.required)
     if let found = try await queues.bulk.run({ try copies.read(id, range: range) }) { return found }
     let inline = try await read { db in
-      try CopyTables(db: db, required: required).part(id) ?? CopyTables.escrow(id, db)
+      try CopyTables(db: db, required: required).part(id) ?? CopyTables.retained(id, db)
     }
     guard let inline else {
       throw DFSError(.notFound, "part \(id) is not on this server")
@@ -143,7 +143,7 @@ extension UserStore {
     try await writer.exclusive { _, database in
       let unclaimed = try database.pool.read { db in
         let tables = CopyTables(db: db, required: copies.required)
-        return try ids.filter { try !tables.isAsked($0) && !tables.isGarbage($0) }
+        return try ids.filter { try !tables.isAsked($0) && !tables.isUnreferenced($0) }
       }
       sessions.drop(unclaimed)
       try copies.remove(unclaimed)

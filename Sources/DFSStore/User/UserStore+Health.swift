@@ -9,27 +9,27 @@ extension UserStore {
   /// Up to `limit` copies that rows ask for and that are not here, in order, after one of them; and
   /// how many there are in all. With `claims` the session is about to bring them: they are those that
   /// nobody claimed lately, and are left to it for a while.
-  public func wanted(
+  public func missing(
     session: UInt64, after: PartID?, limit: Int, claims: Bool
-  ) async throws -> (copies: [WantedCopy], total: UInt64) {
+  ) async throws -> (copies: [MissingCopy], total: UInt64) {
     let (required, sessions) = (copies.required, sessions)
     while true {
       let claimed = claims ? sessions.claimed : []
-      let (wanted, total) = try await read { db in
+      let (missing, total) = try await read { db in
         let tables = CopyTables(db: db, required: required)
         return (
-          try tables.wanted(after: after, limit: limit, except: claimed), try tables.wantedCount()
+          try tables.missing(after: after, limit: limit, except: claimed), try tables.missingCount()
         )
       }
-      guard claims, !wanted.isEmpty else { return (wanted, total) }
+      guard claims, !missing.isEmpty else { return (missing, total) }
       // Another session may have been faster: then those after them are looked for.
-      let granted = sessions.claim(session, wanted.map(\.id))
-      if !granted.isEmpty { return (wanted.filter { granted.contains($0.id) }, total) }
+      let granted = sessions.claim(session, missing.map(\.id))
+      if !granted.isEmpty { return (missing.filter { granted.contains($0.id) }, total) }
       guard sessions.isAlive(session) else { return ([], total) }
     }
   }
 
-  /// A copy was found damaged or absent: if a row asks for it, it is wanted from now on. A damaged
+  /// A copy was found damaged or absent: if a row asks for it, it is missing from now on. A damaged
   /// one stays where it is until a good one takes its place: its other blocks may be the only good
   /// ones.
   func lost(_ id: PartID, because error: DFSError) async {
@@ -47,7 +47,7 @@ extension UserStore {
         return try tables.want(id, for: inode)
       }
       guard isNews else { return }
-      writer.hasWanted.store(true, ordering: .relaxed)
+      writer.hasMissing.store(true, ordering: .relaxed)
       logger.error(
         isDamaged ? "a copy is damaged" : "a copy is gone",
         metadata: ["part": "\(id)", "file": "\(copies.path(of: id))", "error": "\(error)"])
@@ -57,22 +57,22 @@ extension UserStore {
     }
   }
 
-  /// A good copy has come, as a file: it is wanted no more, nor is a small one in the database. Nor
-  /// is it garbage from an earlier time: whoever brought it is about to have it asked for, and until
+  /// A good copy has come, as a file: it is missing no more, nor is a small one in the database. Nor
+  /// is it unreferenced from an earlier time: whoever brought it is about to have it asked for, and until
   /// then it is theirs (`Sessions`).
   func found(_ id: PartID) async throws {
-    // Until it is wanted no more it stays claimed, so that nobody else brings it too.
+    // Until it is missing no more it stays claimed, so that nobody else brings it too.
     defer { sessions.unclaim(id) }
-    let (required, hasWanted) = (copies.required, writer.hasWanted.load(ordering: .relaxed))
-    if !hasWanted {
-      guard writer.hasGarbage.load(ordering: .relaxed),
-        try await read({ try CopyTables(db: $0, required: required).isGarbage(id) })
+    let (required, hasMissing) = (copies.required, writer.hasMissing.load(ordering: .relaxed))
+    if !hasMissing {
+      guard writer.hasUnreferenced.load(ordering: .relaxed),
+        try await read({ try CopyTables(db: $0, required: required).isUnreferenced(id) })
       else { return }
     }
     try await change { tables in
-      try tables.forgetWanted(id)
+      try tables.forgetMissing(id)
       try tables.forgetPart(id)
-      try tables.forgetGarbage(id)
+      try tables.forgetUnreferenced(id)
     }
   }
 
@@ -86,13 +86,13 @@ extension UserStore {
       var report = HealthReport(head: try Ledger.load(db).replica.head)
       let counts = try tables.placementCounts()
       report.placements = counts
-      report.wanted = try tables.wantedCount()
-      report.wantedBytes = try tables.wantedBytes()
+      report.missing = try tables.missingCount()
+      report.missingBytes = try tables.missingBytes()
       let asked = counts.reduce(UInt64(0)) { sum, count in
         let content = RowContent(version: VersionID(high: 0, low: 0), copies: count.key)
         return sum + count.value * UInt64(required.copies(of: content).count)
       }
-      report.copies = asked - min(asked, report.wanted)
+      report.copies = asked - min(asked, report.missing)
       report.damaged = damaged
       report.scrub = scrub
       report.space = space

@@ -42,7 +42,7 @@ final class ScrubState: Sendable {
 }
 
 /// Scrub: every copy is read back against its checksums, every copy that the rows ask for is looked
-/// for, every row is read against the head's digest. What is damaged or gone is wanted from then on,
+/// for, every row is read against the head's digest. What is damaged or gone is missing from then on,
 /// and a healer brings it from its other replica.
 extension UserStore {
   /// What the scrub of this user has found.

@@ -132,7 +132,7 @@ public final class UserStore: Sendable {
       @escaping @Sendable (Result<(answers: [QueryAnswer], head: Head), any Error>) -> Void
   ) {
     guard queries.count <= Limits.queries else {
-      let text = "\(queries.count) queries at once; the bound is \(Limits.queries): ask in turns"
+      let text = "\(queries.count) queries at once; the limit is \(Limits.queries): ask in turns"
       return completion(.failure(DFSError(.invalidArgument, text)))
     }
     let publisher = writer.publisher
@@ -250,11 +250,11 @@ public final class UserStore: Sendable {
   // MARK: Sessions
 
   /// Keeps the versions' copies until they are released or the session ends.
-  public func hold(session: UInt64, _ versions: [VersionID]) { sessions.hold(session, versions) }
+  public func pin(session: UInt64, _ versions: [VersionID]) { sessions.pin(session, versions) }
 
   /// Lets go of versions once; a version that was held more often stays.
-  public func release(session: UInt64, _ versions: [VersionID]) {
-    sessions.release(session, versions)
+  public func unpin(session: UInt64, _ versions: [VersionID]) {
+    sessions.unpin(session, versions)
   }
 
   /// Ends what the session has under way: holds, uploads, a staged transfer.
@@ -318,7 +318,7 @@ extension InlinePart {
     guard bytes.count <= Limits.inlinePartBytes else {
       return DFSError(
         .protocolViolation,
-        "part \(id) has \(bytes.count) bytes; within a change the bound is \(Limits.inlinePartBytes)"
+        "part \(id) has \(bytes.count) bytes; within a change the limit is \(Limits.inlinePartBytes)"
       )
     }
     guard BlockChecksum.of(bytes) == checksum else {

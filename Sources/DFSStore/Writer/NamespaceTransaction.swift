@@ -189,7 +189,7 @@ struct NamespaceTransaction {
       if asked.contains(part.id) {
         try tables.put(part)
       } else if named.contains(part.id.version) {
-        try tables.putEscrow(part, number: number, nowSeconds: nowSeconds)
+        try tables.retain(part, number: number, nowSeconds: nowSeconds)
       } else {
         throw DFSError(
           .protocolViolation, "part \(part.id) came with a change that does not name its version")
@@ -209,7 +209,7 @@ struct NamespaceTransaction {
   }
 
   /// Rows may go over the quota by an eighth, and those that a server lacked by a fourth: so one that lags can
-  /// be brought along, and whoever has only rows does not fill the disk with them. Those that become fewer
+  /// be caught up, and whoever has only rows does not fill the disk with them. Those that become fewer
   /// are never refused.
   private func requireRoom(forRows bytes: Int, over part: UInt64 = 8) throws {
     guard bytes > 0 else { return }
@@ -232,7 +232,7 @@ struct NamespaceTransaction {
     guard change.writes.count <= Limits.changeWrites else {
       throw DFSError(
         .protocolViolation,
-        "a change of \(change.writes.count) rows; the bound is \(Limits.changeWrites)")
+        "a change of \(change.writes.count) rows; the limit is \(Limits.changeWrites)")
     }
     for write in change.writes { try self.write(write, number: number) }
     ledger.replica.head.number = number

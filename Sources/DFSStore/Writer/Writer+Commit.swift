@@ -48,7 +48,7 @@ extension Writer {
     }
     let succeeded = effects.compactMap { try? $0.get() }
     succeeded.compactMap(\.crashPoint).forEach(CrashPoint.reached)
-    try settle(succeeded, isDurable: isDurable, transaction.ledger, &state, database)
+    try note(succeeded, isDurable: isDurable, transaction.ledger, &state, database)
     publisher.publish(succeeded.flatMap(\.announcements), transaction.ledger)
     return effects
   }
@@ -72,15 +72,15 @@ extension Writer {
   }
 
   /// After the commit: what is on stable storage now, and what has to go there.
-  private func settle(
+  private func note(
     _ effects: [Effect], isDurable: Bool, _ ledger: Ledger, _ state: inout WriterState,
     _ database: NamespaceDatabase
   ) throws {
     let hasWritten = state.ledger != ledger
     state.ledger = ledger
     if hasWritten {
-      hasGarbage.store(true, ordering: .relaxed)
-      if effects.contains(where: \.mayWant) { hasWanted.store(true, ordering: .relaxed) }
+      hasUnreferenced.store(true, ordering: .relaxed)
+      if effects.contains(where: \.mayWant) { hasMissing.store(true, ordering: .relaxed) }
       if effects.contains(where: \.isAppend) {
         lastAppendSeconds.store(WallClock.seconds, ordering: .relaxed)
       }

@@ -62,7 +62,7 @@ extension Writer {
         // What these rows do not ask for may be asked for again by the next change (a publish that
         // was undone is tried again): that one must be known to be committed before it goes.
         let next = head.number + 1
-        try tables.limitGarbage(number: next)
+        try tables.limitUnreferenced(number: next)
         try Self.replaceRows(db)
         for (inode, old, new) in differences {
           try tables.changed(
@@ -83,15 +83,15 @@ extension Writer {
     state.ledger = ledger
     state.isDirty = false
     state.named = []
-    hasGarbage.store(true, ordering: .relaxed)
-    hasWanted.store(true, ordering: .relaxed)
+    hasUnreferenced.store(true, ordering: .relaxed)
+    hasMissing.store(true, ordering: .relaxed)
     state.logBytes = Self.checkpointBytes + 1
     publisher.publish([Announcement(keys: nil, head: head, author: nil)], ledger)
     flushSoon()
     return .installed(head)
   }
 
-  /// That they cannot be kept, as the disk is full, does not keep the server from being brought along.
+  /// That they cannot be kept, as the disk is full, does not keep the server from being caught up.
   private func keepRows(_ database: NamespaceDatabase, _ db: Database) {
     do {
       let kept = try KeptRows(database.directory).keep(

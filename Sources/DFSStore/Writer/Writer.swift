@@ -52,9 +52,9 @@ final class Writer: Sendable {
   let queue: WorkQueue
   let logger: Logger
   /// There may be versions that no row names any more.
-  let hasGarbage = Atomic(false)
+  let hasUnreferenced = Atomic(false)
   /// There may be copies that rows ask for and that are not here.
-  let hasWanted = Atomic(false)
+  let hasMissing = Atomic(false)
   /// When the last change was accepted, in seconds since 1970; 0 if none was since the start.
   let lastAppendSeconds = Atomic<Int64>(0)
   let line = Mutex(Line())
@@ -158,9 +158,9 @@ final class Writer: Sendable {
       try database.pool.read { db in
         var ledger = try Ledger.load(db)
         ledger.logBytes = try ChangeLog.bytes(db)
-        let isLeft = try CopyTables.hasGarbage(db) || CopyTables.hasEscrow(db)
-        hasGarbage.store(isLeft, ordering: .relaxed)
-        hasWanted.store(try CopyTables.hasWanted(db), ordering: .relaxed)
+        let isLeft = try CopyTables.hasUnreferenced(db) || CopyTables.hasRetained(db)
+        hasUnreferenced.store(isLeft, ordering: .relaxed)
+        hasMissing.store(try CopyTables.hasMissing(db), ordering: .relaxed)
         return ledger
       }
     }

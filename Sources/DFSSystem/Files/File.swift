@@ -188,7 +188,7 @@ package enum Disk {
   {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else { throw .system("examining", path) }
-    // What some file systems say of themselves has no bound.
+    // What some file systems say of themselves has no limit.
     func bytes(_ blocks: UInt) -> UInt64 {
       let (bytes, overflow) = UInt64(blocks).multipliedReportingOverflow(
         by: UInt64(status.f_frsize))

@@ -17,7 +17,7 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   case copiesUploaded
   /// The copies of a lost server are on the one that substitutes for it, and no row says so.
   case substituteStored
-  /// A row says who stands in; the caller is not told.
+  /// A row says who substitutes; the caller is not told.
   case substituteNoted
   /// A change is computed, and no server was sent it.
   case changeComputed
@@ -26,7 +26,7 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   /// Three have, and the caller is not told.
   case changeAgreed
 
-  // MARK: The view change and bringing servers along, in the client
+  // MARK: The view change and catching servers up, in the client
 
   /// A server has promised this client's view.
   case viewPromised
@@ -47,7 +47,7 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   case copyBrought
   /// All copies are where the rule puts them, and the row says otherwise.
   case copiesHome
-  /// The row says so; copies that stood in may go.
+  /// The row says so; copies that substituted may go.
   case homeNoted
 
   // MARK: Storing a copy, in the server
@@ -101,9 +101,9 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   // MARK: Collection, in the server
 
   /// Files of copies that no row asks for are gone, their rows are not.
-  case garbageRemoved
+  case unreferencedRemoved
   /// The rows are too.
-  case garbageForgotten
+  case unreferencedForgotten
   /// The file of a copy that no row ever asked for is gone.
   case orphanRemoved
 

@@ -62,7 +62,7 @@ extension Frame {
   /// The encoded header, to be sent as `large` from an event loop later; nil if it cannot be encoded.
   public var encodedAhead: [UInt8]? { try? encodedHeader() }
 
-  /// - Parameter bytes: a header that a scan found within its bounds.
+  /// - Parameter bytes: a header that a scan found within its limits.
   private init(scanned bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
     let header: ProtoHeader
     do {

@@ -8,7 +8,7 @@ public enum Message: Hashable, Sendable {
   /// `id` 0: a failure of the connection as a whole, which is closed after it.
   case reply(id: UInt64, Reply)
   case push(Push)
-  /// The frame is whole, but its message is of an unknown kind or has a value out of bounds. A
+  /// The frame is whole, but its message is of an unknown kind or has a value out of range. A
   /// server answers with the error; a client fails the request of that id with it.
   case unreadable(id: UInt64, DFSError)
   /// The header is large, and its bytes were only counted: `Frame.decoded` makes its message, not on

@@ -2,21 +2,21 @@ internal import DFSCore
 public import NIOCore
 
 /// Cuts a stream of bytes into frames (docs/FORMATS.md, "Frames"). Both lengths are compared with
-/// their bounds as soon as they are here, before memory is taken for what they announce.
+/// their limits as soon as they are here, before memory is taken for what they announce.
 ///
-/// A frame that breaks a bound throws, and nothing after it can be read. A whole frame with an
+/// A frame that breaks a limit throws, and nothing after it can be read. A whole frame with an
 /// unknown or wrong message is delivered as `.unreadable`.
 public struct FrameDecoder: ByteToMessageDecoder {
   public typealias InboundOut = Frame
 
-  private let bound: FrameBound
+  private let limit: FrameLimit
   private let isShared: Bool
   private var isAnnounced = false
 
   /// - Parameter isShared: whether others share the event loop and the memory: then a large header
   ///   comes out as `Message.large`, and an `UnfinishedFrame` tells of a large frame as soon as it begins.
-  public init(bound: FrameBound, isShared: Bool = false) {
-    self.bound = bound
+  public init(limit: FrameLimit, isShared: Bool = false) {
+    self.limit = limit
     self.isShared = isShared
   }
 
@@ -55,7 +55,7 @@ public struct FrameDecoder: ByteToMessageDecoder {
     guard let headerLength = buffer.getInteger(at: start + 4, as: UInt32.self) else { return nil }
     let body = try check(header: headerLength, in: frameLength)
     guard buffer.readableBytes >= 4 + Int(frameLength) else {
-      // Room for all of it at once, now that its length is known to be within the bound.
+      // Room for all of it at once, now that its length is known to be within the limit.
       buffer.reserveCapacity(minimumWritableBytes: 4 + Int(frameLength) - buffer.readableBytes)
       return nil
     }
@@ -72,11 +72,11 @@ public struct FrameDecoder: ByteToMessageDecoder {
     guard length >= 4 else {
       throw DFSError(.protocolViolation, "a frame of \(length) bytes; the least is 4")
     }
-    guard length <= bound.frameBytes else {
+    guard length <= limit.frameBytes else {
       throw DFSError(
         .protocolViolation,
-        "a frame of \(length) bytes; the bound \(bound.isLoggedIn ? "" : "before login ")is "
-          + "\(bound.frameBytes)")
+        "a frame of \(length) bytes; the limit \(limit.isLoggedIn ? "" : "before login ")is "
+          + "\(limit.frameBytes)")
     }
   }
 
@@ -85,12 +85,12 @@ public struct FrameDecoder: ByteToMessageDecoder {
     guard length <= frame - 4, length <= Limits.headerBytes else {
       throw DFSError(
         .protocolViolation,
-        "a header of \(length) bytes in a frame of \(frame); the bound is \(Limits.headerBytes)")
+        "a header of \(length) bytes in a frame of \(frame); the limit is \(Limits.headerBytes)")
     }
     let body = Int(frame - 4 - length)
     guard body <= Limits.chunkBytes else {
       throw DFSError(
-        .protocolViolation, "a body of \(body) bytes; the bound is \(Limits.chunkBytes)")
+        .protocolViolation, "a body of \(body) bytes; the limit is \(Limits.chunkBytes)")
     }
     return body
   }

@@ -4,7 +4,7 @@ public import NIOCore
 /// Writes frames: the lengths and the header as one buffer, the body as it is, so that both leave
 /// in one vectored write and no bulk byte is copied here.
 ///
-/// A frame that cannot be encoded (a header over the bound) fails its write and leaves the stream
+/// A frame that cannot be encoded (a header over the limit) fails its write and leaves the stream
 /// as it was.
 public final class FrameEncoder: ChannelOutboundHandler {
   public typealias OutboundIn = Frame
@@ -38,7 +38,7 @@ extension Frame {
     guard header.count <= Limits.headerBytes, bodyBytes <= Limits.chunkBytes else {
       throw DFSError(
         .invalidArgument,
-        "a message of \(header.count) bytes and a body of \(bodyBytes); the bounds are "
+        "a message of \(header.count) bytes and a body of \(bodyBytes); the limits are "
           + "\(Limits.headerBytes) and \(Limits.chunkBytes)")
     }
     var buffer = allocator.buffer(capacity: Wire.prefixBytes + header.count)

@@ -10,15 +10,15 @@ struct HeaderScan {
   static let leastBytes = 4 << 10
   /// Messages within messages; the longest that is sent, the install of three pages of a log that has
   /// the smallest changes, has about 170,000.
-  static let objectsBound = 1 << 18
+  static let objectsLimit = 1 << 18
   /// Fields of all of them, those that this program does not know among them.
-  static let fieldsBound = 1 << 20
+  static let fieldsLimit = 1 << 20
 
   /// The header's id; 0 if it says none.
   private(set) var id: UInt64 = 0
   /// Messages within it.
   private(set) var objects = 0
-  /// What is over its bound, if something is.
+  /// What is over its limit, if something is.
   private(set) var excess: DFSError?
   private var fields = 0
 
@@ -36,7 +36,7 @@ struct HeaderScan {
   private typealias Bytes = UnsafeRawBufferPointer
 
   /// Reads the message from `start` to `end`.
-  /// - Returns: false if the bytes are no message, or something is over its bound.
+  /// - Returns: false if the bytes are no message, or something is over its limit.
   private mutating func read(_ bytes: Bytes, _ start: Int, _ end: Int, _ shape: HeaderShape) -> Bool
   {
     var place = start
@@ -47,8 +47,8 @@ struct HeaderScan {
       guard let tag = Self.varint(bytes, &place, end), tag >> 3 != 0, tag <= UInt64(UInt32.max)
       else { return false }
       fields += 1
-      guard fields <= Self.fieldsBound else {
-        return isOver("more than \(Self.fieldsBound) fields in one message")
+      guard fields <= Self.fieldsLimit else {
+        return isOver("more than \(Self.fieldsLimit) fields in one message")
       }
       guard let length = length(of: tag, bytes, &place, end), length <= end - place else {
         return false
@@ -56,17 +56,17 @@ struct HeaderScan {
       let number = Int(tag >> 3)
       if tag & 7 == 2, number < shape.children.count, let child = shape.children[number] {
         objects += 1
-        guard objects <= Self.objectsBound else {
-          return isOver("more than \(Self.objectsBound) messages within one")
+        guard objects <= Self.objectsLimit else {
+          return isOver("more than \(Self.objectsLimit) messages within one")
         }
-        if let bound = child.bound {
+        if let limit = child.limit {
           if list.number != number {
             others[list.number] = list.count
             list = (number, others[number] ?? 0)
           }
           list.count += 1
-          guard list.count <= bound else {
-            return isOver("more than \(bound) \(child.name) in one message, the bound")
+          guard list.count <= limit else {
+            return isOver("more than \(limit) \(child.name) in one message, the limit")
           }
         }
         guard read(bytes, place, place + length, child.shape) else { return false }
@@ -118,13 +118,13 @@ final class HeaderShape: Sendable {
   struct Child: Sendable {
     let shape: HeaderShape
     /// Nil for what is no list.
-    let bound: Int?
+    let limit: Int?
     let name: String
 
-    static func one(_ shape: HeaderShape) -> Child { Child(shape: shape, bound: nil, name: "") }
+    static func one(_ shape: HeaderShape) -> Child { Child(shape: shape, limit: nil, name: "") }
 
-    static func many(_ shape: HeaderShape, _ bound: Int, _ name: String) -> Child {
-      Child(shape: shape, bound: bound, name: name)
+    static func many(_ shape: HeaderShape, _ limit: Int, _ name: String) -> Child {
+      Child(shape: shape, limit: limit, name: name)
     }
   }
 

@@ -20,7 +20,7 @@ public enum Request: Hashable, Sendable {
   case hold(Hold)
   case release(Release)
   case space(Space)
-  case wanted(Wanted)
+  case missing(Missing)
   case health(Health)
   case scrub(Scrub)
   case refillBegin(RefillBegin)
@@ -47,7 +47,7 @@ public enum Request: Hashable, Sendable {
     case .hold(let message): self = .hold(try decoded(message))
     case .release(let message): self = .release(try decoded(message))
     case .space(let message): self = .space(try decoded(message))
-    case .wanted(let message): self = .wanted(try decoded(message))
+    case .missing(let message): self = .missing(try decoded(message))
     case .health(let message): self = .health(try decoded(message))
     case .scrub(let message): self = .scrub(try decoded(message))
     case .refillBegin(let message): self = .refillBegin(try decoded(message))
@@ -76,7 +76,7 @@ public enum Request: Hashable, Sendable {
     case .hold(let message): .hold(message.wire)
     case .release(let message): .release(message.wire)
     case .space(let message): .space(message.wire)
-    case .wanted(let message): .wanted(message.wire)
+    case .missing(let message): .missing(message.wire)
     case .health(let message): .health(message.wire)
     case .scrub(let message): .scrub(message.wire)
     case .refillBegin(let message): .refillBegin(message.wire)
@@ -104,7 +104,7 @@ public enum Request: Hashable, Sendable {
     case .hold(let message): try message.check(body: bytes)
     case .release(let message): try message.check(body: bytes)
     case .space(let message): try message.check(body: bytes)
-    case .wanted(let message): try message.check(body: bytes)
+    case .missing(let message): try message.check(body: bytes)
     case .health(let message): try message.check(body: bytes)
     case .scrub(let message): try message.check(body: bytes)
     case .refillBegin(let message): try message.check(body: bytes)
@@ -133,7 +133,7 @@ public enum Request: Hashable, Sendable {
     case .hold(let message): message.order
     case .release(let message): message.order
     case .space(let message): message.order
-    case .wanted(let message): message.order
+    case .missing(let message): message.order
     case .health(let message): message.order
     case .scrub(let message): message.order
     case .refillBegin(let message): message.order
@@ -162,7 +162,7 @@ public enum Request: Hashable, Sendable {
     case .hold(let message): message.weight
     case .release(let message): message.weight
     case .space(let message): message.weight
-    case .wanted(let message): message.weight
+    case .missing(let message): message.weight
     case .health(let message): message.weight
     case .scrub(let message): message.weight
     case .refillBegin(let message): message.weight
@@ -191,7 +191,7 @@ public enum Request: Hashable, Sendable {
     case .hold(let message): message.reserve
     case .release(let message): message.reserve
     case .space(let message): message.reserve
-    case .wanted(let message): message.reserve
+    case .missing(let message): message.reserve
     case .health(let message): message.reserve
     case .scrub(let message): message.reserve
     case .refillBegin(let message): message.reserve
@@ -214,7 +214,7 @@ public enum Reply: Hashable, Sendable {
   case copyList(CopyList)
   case spaceReport(SpaceReport)
   case failed(Failed)
-  case wantedList(WantedList)
+  case missingList(MissingList)
   case healthReport(HealthReport)
   case smallParts(SmallParts)
 
@@ -232,7 +232,7 @@ public enum Reply: Hashable, Sendable {
     case .copyList(let message): self = .copyList(try decoded(message))
     case .spaceReport(let message): self = .spaceReport(try decoded(message))
     case .failed(let message): self = .failed(try decoded(message))
-    case .wantedList(let message): self = .wantedList(try decoded(message))
+    case .missingList(let message): self = .missingList(try decoded(message))
     case .healthReport(let message): self = .healthReport(try decoded(message))
     case .smallParts(let message): self = .smallParts(try decoded(message))
     default: return nil
@@ -252,7 +252,7 @@ public enum Reply: Hashable, Sendable {
     case .copyList(let message): .copyList(message.wire)
     case .spaceReport(let message): .spaceReport(message.wire)
     case .failed(let message): .failed(message.wire)
-    case .wantedList(let message): .wantedList(message.wire)
+    case .missingList(let message): .missingList(message.wire)
     case .healthReport(let message): .healthReport(message.wire)
     case .smallParts(let message): .smallParts(message.wire)
     }
@@ -271,7 +271,7 @@ public enum Reply: Hashable, Sendable {
     case .copyList(let message): try message.check(body: bytes)
     case .spaceReport(let message): try message.check(body: bytes)
     case .failed(let message): try message.check(body: bytes)
-    case .wantedList(let message): try message.check(body: bytes)
+    case .missingList(let message): try message.check(body: bytes)
     case .healthReport(let message): try message.check(body: bytes)
     case .smallParts(let message): try message.check(body: bytes)
     }
@@ -291,7 +291,7 @@ public enum Reply: Hashable, Sendable {
     case .copyList(let message): message.toldHead
     case .spaceReport(let message): message.toldHead
     case .failed(let message): message.toldHead
-    case .wantedList(let message): message.toldHead
+    case .missingList(let message): message.toldHead
     case .healthReport(let message): message.toldHead
     case .smallParts(let message): message.toldHead
     }
@@ -311,7 +311,7 @@ public enum Reply: Hashable, Sendable {
     case .copyList(let message): message.isLong
     case .spaceReport(let message): message.isLong
     case .failed(let message): message.isLong
-    case .wantedList(let message): message.isLong
+    case .missingList(let message): message.isLong
     case .healthReport(let message): message.isLong
     case .smallParts(let message): message.isLong
     }
@@ -331,7 +331,7 @@ public enum Reply: Hashable, Sendable {
     case .copyList(let message): .copyList(message.showing(shown))
     case .spaceReport(let message): .spaceReport(message.showing(shown))
     case .failed(let message): .failed(message.showing(shown))
-    case .wantedList(let message): .wantedList(message.showing(shown))
+    case .missingList(let message): .missingList(message.showing(shown))
     case .healthReport(let message): .healthReport(message.showing(shown))
     case .smallParts(let message): .smallParts(message.showing(shown))
     }
@@ -456,9 +456,9 @@ extension Request.Space {
   public var request: Request { .space(self) }
 }
 
-extension Request.Wanted {
-  public static var name: String { "wanted" }
-  public var request: Request { .wanted(self) }
+extension Request.Missing {
+  public static var name: String { "missing" }
+  public var request: Request { .missing(self) }
 }
 
 extension Request.Health {
@@ -596,14 +596,14 @@ extension Reply.Failed {
   public var reply: Reply { .failed(self) }
 }
 
-extension Reply.WantedList {
+extension Reply.MissingList {
   /// Nil if `reply` is of another kind.
   public init?(_ reply: Reply) {
-    guard case .wantedList(let message) = reply else { return nil }
+    guard case .missingList(let message) = reply else { return nil }
     self = message
   }
 
-  public var reply: Reply { .wantedList(self) }
+  public var reply: Reply { .missingList(self) }
 }
 
 extension Reply.HealthReport {
@@ -645,7 +645,7 @@ extension HeaderShape {
     25: .one(Request.Hold.shape),
     26: .one(Request.Release.shape),
     27: .one(Request.Space.shape),
-    28: .one(Request.Wanted.shape),
+    28: .one(Request.Missing.shape),
     29: .one(Request.Health.shape),
     30: .one(Request.Scrub.shape),
     31: .one(Request.RefillBegin.shape),
@@ -662,7 +662,7 @@ extension HeaderShape {
     48: .one(Reply.CopyList.shape),
     49: .one(Reply.SpaceReport.shape),
     50: .one(Reply.Failed.shape),
-    51: .one(Reply.WantedList.shape),
+    51: .one(Reply.MissingList.shape),
     52: .one(Reply.HealthReport.shape),
     53: .one(Reply.SmallParts.shape),
     60: .one(Push.Changed.shape),

@@ -177,12 +177,12 @@ nonisolated struct ProtoHeader: Sendable {
     set {kind = .space(newValue)}
   }
 
-  var wanted: ProtoWantedQuery {
+  var missing: ProtoMissingQuery {
     get {
-      if case .wanted(let v)? = kind {return v}
-      return ProtoWantedQuery()
+      if case .missing(let v)? = kind {return v}
+      return ProtoMissingQuery()
     }
-    set {kind = .wanted(newValue)}
+    set {kind = .missing(newValue)}
   }
 
   var health: ProtoEmpty {
@@ -314,12 +314,12 @@ nonisolated struct ProtoHeader: Sendable {
     set {kind = .failed(newValue)}
   }
 
-  var wantedList: ProtoWantedList {
+  var missingList: ProtoMissingList {
     get {
-      if case .wantedList(let v)? = kind {return v}
-      return ProtoWantedList()
+      if case .missingList(let v)? = kind {return v}
+      return ProtoMissingList()
     }
-    set {kind = .wantedList(newValue)}
+    set {kind = .missingList(newValue)}
   }
 
   var healthReport: ProtoHealth {
@@ -384,7 +384,7 @@ nonisolated struct ProtoHeader: Sendable {
     case hold(ProtoVersionList)
     case release(ProtoVersionList)
     case space(ProtoEmpty)
-    case wanted(ProtoWantedQuery)
+    case missing(ProtoMissingQuery)
     case health(ProtoEmpty)
     case scrub(ProtoEmpty)
     case refillBegin(ProtoRefillBegin)
@@ -402,7 +402,7 @@ nonisolated struct ProtoHeader: Sendable {
     case copyList(ProtoCopyList)
     case spaceReport(ProtoSpace)
     case failed(ProtoFailure)
-    case wantedList(ProtoWantedList)
+    case missingList(ProtoMissingList)
     case healthReport(ProtoHealth)
     case smallParts(ProtoSmallParts)
     /// Pushes: 60 to 69.
@@ -1634,7 +1634,7 @@ nonisolated struct ProtoSpace: Sendable {
   init() {}
 }
 
-nonisolated struct ProtoWantedQuery: Sendable {
+nonisolated struct ProtoMissingQuery: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -1661,7 +1661,7 @@ nonisolated struct ProtoWantedQuery: Sendable {
   fileprivate var _after: ProtoPartId? = nil
 }
 
-nonisolated struct ProtoWantedCopy: Sendable {
+nonisolated struct ProtoMissingCopy: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -1687,12 +1687,12 @@ nonisolated struct ProtoWantedCopy: Sendable {
   fileprivate var _id: ProtoPartId? = nil
 }
 
-nonisolated struct ProtoWantedList: Sendable {
+nonisolated struct ProtoMissingList: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  var copies: [ProtoWantedCopy] = []
+  var copies: [ProtoMissingCopy] = []
 
   /// All that the server lacks, those in this list and those that others claimed among them.
   var total: UInt64 = 0
@@ -1727,9 +1727,9 @@ nonisolated struct ProtoHealth: @unchecked Sendable {
     set {_uniqueStorage()._copies = newValue}
   }
 
-  var wanted: UInt64 {
-    get {_storage._wanted}
-    set {_uniqueStorage()._wanted = newValue}
+  var missing: UInt64 {
+    get {_storage._missing}
+    set {_uniqueStorage()._missing = newValue}
   }
 
   var damaged: UInt64 {
@@ -1760,10 +1760,10 @@ nonisolated struct ProtoHealth: @unchecked Sendable {
     set {_uniqueStorage()._software = newValue}
   }
 
-  /// Of the copies that are wanted.
-  var wantedBytes: UInt64 {
-    get {_storage._wantedBytes}
-    set {_uniqueStorage()._wantedBytes = newValue}
+  /// Of the copies that are missing.
+  var missingBytes: UInt64 {
+    get {_storage._missingBytes}
+    set {_uniqueStorage()._missingBytes = newValue}
   }
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1815,7 +1815,7 @@ fileprivate nonisolated let _protobuf_package = "dfs.wire"
 
 nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Header"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}wanted\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{3}get_small_parts\0\u{1}join\0\u{2}\u{7}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}wanted_list\0\u{3}health_report\0\u{3}small_parts\0\u{2}\u{7}changed\0\u{3}everything_changed\0\u{3}going_away\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}missing\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{3}get_small_parts\0\u{1}join\0\u{2}\u{7}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}missing_list\0\u{3}health_report\0\u{3}small_parts\0\u{2}\u{7}changed\0\u{3}everything_changed\0\u{3}going_away\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2046,16 +2046,16 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         }
       }()
       case 28: try {
-        var v: ProtoWantedQuery?
+        var v: ProtoMissingQuery?
         var hadOneofValue = false
         if let current = self.kind {
           hadOneofValue = true
-          if case .wanted(let m) = current {v = m}
+          if case .missing(let m) = current {v = m}
         }
         try decoder.decodeSingularMessageField(value: &v)
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .wanted(v)
+          self.kind = .missing(v)
         }
       }()
       case 29: try {
@@ -2267,16 +2267,16 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         }
       }()
       case 51: try {
-        var v: ProtoWantedList?
+        var v: ProtoMissingList?
         var hadOneofValue = false
         if let current = self.kind {
           hadOneofValue = true
-          if case .wantedList(let m) = current {v = m}
+          if case .missingList(let m) = current {v = m}
         }
         try decoder.decodeSingularMessageField(value: &v)
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.kind = .wantedList(v)
+          self.kind = .missingList(v)
         }
       }()
       case 52: try {
@@ -2426,8 +2426,8 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .space(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 27)
     }()
-    case .wanted?: try {
-      guard case .wanted(let v)? = self.kind else { preconditionFailure() }
+    case .missing?: try {
+      guard case .missing(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 28)
     }()
     case .health?: try {
@@ -2494,8 +2494,8 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .failed(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 50)
     }()
-    case .wantedList?: try {
-      guard case .wantedList(let v)? = self.kind else { preconditionFailure() }
+    case .missingList?: try {
+      guard case .missingList(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
     }()
     case .healthReport?: try {
@@ -4656,8 +4656,8 @@ nonisolated extension ProtoSpace: SwiftProtobuf.Message, SwiftProtobuf._MessageI
   }
 }
 
-nonisolated extension ProtoWantedQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  static let protoMessageName: String = _protobuf_package + ".WantedQuery"
+nonisolated extension ProtoMissingQuery: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MissingQuery"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}limit\0\u{1}after\0\u{1}claims\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -4691,7 +4691,7 @@ nonisolated extension ProtoWantedQuery: SwiftProtobuf.Message, SwiftProtobuf._Me
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: ProtoWantedQuery, rhs: ProtoWantedQuery) -> Bool {
+  static func ==(lhs: ProtoMissingQuery, rhs: ProtoMissingQuery) -> Bool {
     if lhs.limit != rhs.limit {return false}
     if lhs._after != rhs._after {return false}
     if lhs.claims != rhs.claims {return false}
@@ -4700,8 +4700,8 @@ nonisolated extension ProtoWantedQuery: SwiftProtobuf.Message, SwiftProtobuf._Me
   }
 }
 
-nonisolated extension ProtoWantedCopy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  static let protoMessageName: String = _protobuf_package + ".WantedCopy"
+nonisolated extension ProtoMissingCopy: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MissingCopy"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}inode\0\u{1}copies\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -4735,7 +4735,7 @@ nonisolated extension ProtoWantedCopy: SwiftProtobuf.Message, SwiftProtobuf._Mes
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: ProtoWantedCopy, rhs: ProtoWantedCopy) -> Bool {
+  static func ==(lhs: ProtoMissingCopy, rhs: ProtoMissingCopy) -> Bool {
     if lhs._id != rhs._id {return false}
     if lhs.inode != rhs.inode {return false}
     if lhs.copies != rhs.copies {return false}
@@ -4744,8 +4744,8 @@ nonisolated extension ProtoWantedCopy: SwiftProtobuf.Message, SwiftProtobuf._Mes
   }
 }
 
-nonisolated extension ProtoWantedList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  static let protoMessageName: String = _protobuf_package + ".WantedList"
+nonisolated extension ProtoMissingList: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".MissingList"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}copies\0\u{1}total\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
@@ -4771,7 +4771,7 @@ nonisolated extension ProtoWantedList: SwiftProtobuf.Message, SwiftProtobuf._Mes
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  static func ==(lhs: ProtoWantedList, rhs: ProtoWantedList) -> Bool {
+  static func ==(lhs: ProtoMissingList, rhs: ProtoMissingList) -> Bool {
     if lhs.copies != rhs.copies {return false}
     if lhs.total != rhs.total {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
@@ -4781,18 +4781,18 @@ nonisolated extension ProtoWantedList: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Health"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}placements\0\u{1}copies\0\u{1}wanted\0\u{1}damaged\0\u{1}scrub\0\u{1}space\0\u{1}software\0\u{3}wanted_bytes\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}placements\0\u{1}copies\0\u{1}missing\0\u{1}damaged\0\u{1}scrub\0\u{1}space\0\u{1}software\0\u{3}missing_bytes\0")
 
   fileprivate class _StorageClass {
     var _head: ProtoHead? = nil
     var _placements: [ProtoPlacementCount] = []
     var _copies: UInt64 = 0
-    var _wanted: UInt64 = 0
+    var _missing: UInt64 = 0
     var _damaged: UInt64 = 0
     var _scrub: ProtoScrub? = nil
     var _space: ProtoSpace? = nil
     var _software: String = String()
-    var _wantedBytes: UInt64 = 0
+    var _missingBytes: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -4806,12 +4806,12 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
       _head = source._head
       _placements = source._placements
       _copies = source._copies
-      _wanted = source._wanted
+      _missing = source._missing
       _damaged = source._damaged
       _scrub = source._scrub
       _space = source._space
       _software = source._software
-      _wantedBytes = source._wantedBytes
+      _missingBytes = source._missingBytes
     }
   }
 
@@ -4833,12 +4833,12 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 1: try { try decoder.decodeSingularMessageField(value: &_storage._head) }()
         case 2: try { try decoder.decodeRepeatedMessageField(value: &_storage._placements) }()
         case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._copies) }()
-        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._wanted) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._missing) }()
         case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._damaged) }()
         case 6: try { try decoder.decodeSingularMessageField(value: &_storage._scrub) }()
         case 7: try { try decoder.decodeSingularMessageField(value: &_storage._space) }()
         case 8: try { try decoder.decodeSingularStringField(value: &_storage._software) }()
-        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._wantedBytes) }()
+        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._missingBytes) }()
         default: break
         }
       }
@@ -4860,8 +4860,8 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._copies != 0 {
         try visitor.visitSingularUInt64Field(value: _storage._copies, fieldNumber: 3)
       }
-      if _storage._wanted != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._wanted, fieldNumber: 4)
+      if _storage._missing != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._missing, fieldNumber: 4)
       }
       if _storage._damaged != 0 {
         try visitor.visitSingularUInt64Field(value: _storage._damaged, fieldNumber: 5)
@@ -4875,8 +4875,8 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
       if !_storage._software.isEmpty {
         try visitor.visitSingularStringField(value: _storage._software, fieldNumber: 8)
       }
-      if _storage._wantedBytes != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._wantedBytes, fieldNumber: 9)
+      if _storage._missingBytes != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._missingBytes, fieldNumber: 9)
       }
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -4890,12 +4890,12 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._head != rhs_storage._head {return false}
         if _storage._placements != rhs_storage._placements {return false}
         if _storage._copies != rhs_storage._copies {return false}
-        if _storage._wanted != rhs_storage._wanted {return false}
+        if _storage._missing != rhs_storage._missing {return false}
         if _storage._damaged != rhs_storage._damaged {return false}
         if _storage._scrub != rhs_storage._scrub {return false}
         if _storage._space != rhs_storage._space {return false}
         if _storage._software != rhs_storage._software {return false}
-        if _storage._wantedBytes != rhs_storage._wantedBytes {return false}
+        if _storage._missingBytes != rhs_storage._missingBytes {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -2,7 +2,7 @@ internal import DFSCore
 internal import SwiftProtobuf
 
 /// A message, or a value in messages, as its protobuf message and back. Whatever comes in is checked here, so
-/// that nothing behind this module meets a value out of bounds.
+/// that nothing behind this module meets a value out of range.
 protocol WireMessage {
   associatedtype Proto
   var wire: Proto { get }
@@ -38,12 +38,12 @@ extension EmptyMessage {
 }
 
 extension BinaryInteger {
-  /// The number, if it is within its bound, in both directions. Every quantity that comes in goes
+  /// The number, if it is within its limit, in both directions. Every quantity that comes in goes
   /// through here before it is calculated with; what is only compared or looked up (identities,
   /// digests, checksums, sets of bits) has a fixed width in dfs.proto and does not.
-  func bounded(_ name: String, by bound: UInt64 = Limits.number) throws(DFSError) -> Self {
-    guard magnitude <= bound else {
-      throw .violation("\(name) \(self) in a message; the bound is \(bound)")
+  func bounded(_ name: String, by limit: UInt64 = Limits.number) throws(DFSError) -> Self {
+    guard magnitude <= limit else {
+      throw .violation("\(name) \(self) in a message; the limit is \(limit)")
     }
     return self
   }
@@ -55,11 +55,11 @@ extension DFSError {
 
 /// Maps a list whose length is bounded.
 func list<Wired, Value>(
-  _ items: [Wired], atMost bound: Int = Wire.listItems, of name: String,
+  _ items: [Wired], atMost limit: Int = Wire.listItems, of name: String,
   _ value: (Wired) throws(DFSError) -> Value
 ) throws(DFSError) -> [Value] {
-  guard items.count <= bound else {
-    throw .violation("\(items.count) \(name) in one message; the bound is \(bound)")
+  guard items.count <= limit else {
+    throw .violation("\(items.count) \(name) in one message; the limit is \(limit)")
   }
   var values: [Value] = []
   values.reserveCapacity(items.count)

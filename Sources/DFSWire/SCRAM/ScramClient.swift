@@ -63,7 +63,7 @@ public struct ScramClient: Sendable {
         "the server asks for \(iterations) iterations; the least is \(Self.iterationsFloor)")
     }
     let salted = try cache.salted(password: password, salt: salt, iterations: iterations)
-    let withoutProof = "c=\(Scram.bound(Scram.header(binding), binding)),r=\(fields[0])"
+    let withoutProof = "c=\(Scram.limit(Scram.header(binding), binding)),r=\(fields[0])"
     let authMessage = "\(bare),\(serverFirst),\(withoutProof)"
     let clientKey = Scram.hmac(salted, "Client Key")
     let proof = Scram.xor(clientKey, Scram.hmac(Scram.hash(clientKey), authMessage))
@@ -90,7 +90,7 @@ public final class ScramCache: Sendable {
     let iterations: Int
   }
 
-  private static let entriesBound = 16
+  private static let entriesLimit = 16
   private let entries = Mutex<[Key: [UInt8]]>([:])
 
   /// An empty cache; it gets an entry with each password that is hashed, 16 at most.
@@ -101,7 +101,7 @@ public final class ScramCache: Sendable {
     if let known = entries.withLock({ $0[key] }) { return known }
     let salted = try Scram.salted(password: password, salt: salt, iterations: iterations)
     entries.withLock { entries in
-      if entries.count >= Self.entriesBound { entries.removeAll() }
+      if entries.count >= Self.entriesLimit { entries.removeAll() }
       entries[key] = salted
     }
     return salted

@@ -79,7 +79,7 @@ public struct ScramServer: Sendable {
     guard fields[1] == combinedNonce else {
       throw .violation("a SCRAM message that does not belong to this login")
     }
-    guard fields[0] == Scram.bound(header, binding) else {
+    guard fields[0] == Scram.limit(header, binding) else {
       throw DFSError(
         .notPermitted,
         "the client saw another certificate than this server's: something between them relays the "

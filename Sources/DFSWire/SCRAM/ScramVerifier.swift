@@ -14,9 +14,9 @@ public struct ScramVerifier: Hashable, Sendable {
   /// Of new passwords; RFC 7677 asks for at least 4,096, and those made earlier may have as few.
   public static let leastIterations = 15_000
   /// More would let a peer keep a processor busy for more than a second or so.
-  public static let iterationsBound = 1_000_000
+  public static let iterationsLimit = 1_000_000
 
-  /// Rounds of PBKDF2 (RFC 8018): 1 to `iterationsBound`.
+  /// Rounds of PBKDF2 (RFC 8018): 1 to `iterationsLimit`.
   public let iterations: Int
   /// At least one byte; 16 for new passwords.
   public let salt: [UInt8]
@@ -55,7 +55,7 @@ public struct ScramVerifier: Hashable, Sendable {
     let parameters = fields[1].split(separator: ":", omittingEmptySubsequences: false)
     let keys = fields[2].split(separator: ":", omittingEmptySubsequences: false)
     guard parameters.count == 2, keys.count == 2,
-      let iterations = Int(parameters[0]), (1...Self.iterationsBound).contains(iterations),
+      let iterations = Int(parameters[0]), (1...Self.iterationsLimit).contains(iterations),
       let salt = Scram.bytes(base64: parameters[1]), !salt.isEmpty,
       let storedKey = Scram.bytes(base64: keys[0]), storedKey.count == 32,
       let serverKey = Scram.bytes(base64: keys[1]), serverKey.count == 32
@@ -101,18 +101,18 @@ enum Scram {
   }
 
   /// What `c=` says: the header and what the login is bound to.
-  static func bound(_ header: String, _ binding: ChannelBinding?) -> String {
+  static func limit(_ header: String, _ binding: ChannelBinding?) -> String {
     base64(Array(header.utf8) + (binding?.bytes ?? []))
   }
 
   static func salted(
     password: String, salt: [UInt8], iterations: Int
   ) throws(DFSError) -> [UInt8] {
-    guard (1...ScramVerifier.iterationsBound).contains(iterations), !salt.isEmpty else {
+    guard (1...ScramVerifier.iterationsLimit).contains(iterations), !salt.isEmpty else {
       throw DFSError(
         .invalidArgument,
-        "SCRAM with \(iterations) iterations and a salt of \(salt.count) bytes; the bounds are 1 "
-          + "to \(ScramVerifier.iterationsBound), and one byte")
+        "SCRAM with \(iterations) iterations and a salt of \(salt.count) bytes; the limits are 1 "
+          + "to \(ScramVerifier.iterationsLimit), and one byte")
     }
     do {
       return try KDF.Insecure.PBKDF2.deriveKey(

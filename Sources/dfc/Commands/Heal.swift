@@ -9,7 +9,7 @@ struct Heal: SessionCommand {
     commandName: "heal", abstract: "Bring back what servers lack.",
     usage: "heal [--wait] [--accept-loss] [OPTIONS]",
     discussion: """
-      Servers that missed changes are brought along, copies that are missing or damaged are brought \
+      Servers that missed changes are caught up, copies that are missing or damaged are brought \
       from their other replicas, and copies that substituted for a server that was away are rebalanced. A mount does \
       the same in the background. One pass, unless --wait says to go on until all is well, however \
       long a server is away; it says what it waits for.
@@ -53,7 +53,7 @@ struct Heal: SessionCommand {
   private func text(_ report: HealReport) -> String {
     var text =
       "\(report.copies) copies brought, \(Progress.size(report.bytes)); "
-      + "\(report.filesSettled) files rebalanced; \(report.copiesLeft) copies left"
+      + "\(report.placementsRecorded) files rebalanced; \(report.copiesLeft) copies left"
       + (report.bytesLeft > 0 ? ", \(Progress.size(report.bytesLeft))" : "") + "\n"
     for reason in report.blockedBy { text += "blocked: \(reason)\n" }
     return text
@@ -63,7 +63,7 @@ struct Heal: SessionCommand {
     var object = JSONObject()
     object["copies"] = report.copies
     object["bytes"] = report.bytes
-    object["filesSettled"] = report.filesSettled
+    object["placementsRecorded"] = report.placementsRecorded
     object["copiesLeft"] = report.copiesLeft
     object["bytesLeft"] = report.bytesLeft
     object["blockedBy"] = report.blockedBy

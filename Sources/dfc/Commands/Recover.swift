@@ -38,7 +38,7 @@ struct Recover: SessionCommand {
   func run(in session: Session) async throws {
     let configuration = session.configuration
     let cache = try ByteText.plainPath(configuration.cache.examine())
-    let keeping = KeptFiles(cache: cache, bound: configuration.spoolBytes)
+    let keeping = KeptFiles(cache: cache, limit: configuration.spoolBytes)
     let kept = try await offload { try keeping.list() }
     guard all || !ids.isEmpty else { return try await list(kept, in: session) }
     let owner = "\(try await session.defaultAccount().user)@\(configuration.cluster)"

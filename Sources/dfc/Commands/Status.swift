@@ -68,7 +68,7 @@ struct Status: SessionCommand {
     }
     return [
       name, "up", report.software, "\(report.head.number)", Progress.size(report.space.available),
-      "\(report.copies)", "\(report.wanted)", "\(report.damaged)", Self.text(report.scrub),
+      "\(report.copies)", "\(report.missing)", "\(report.damaged)", Self.text(report.scrub),
     ]
   }
 
@@ -92,7 +92,7 @@ struct Status: SessionCommand {
         + "yet: what is missing of those is not counted\n"
     }
     let (copies, bytes) = health.reports.values.reduce((UInt64(0), UInt64(0))) {
-      ($0.0 + $1.wanted, $0.1 + $1.wantedBytes)
+      ($0.0 + $1.missing, $0.1 + $1.missingBytes)
     }
     if copies > 0 { text += "\(copies) copies are to be brought, \(Progress.size(bytes))\n" }
     if health.substitutes > 0 {
@@ -126,8 +126,8 @@ struct Status: SessionCommand {
     object["view"] = report.head.view.round
     object["freeBytes"] = report.space.available
     object["copies"] = report.copies
-    object["missing"] = report.wanted
-    object["missingBytes"] = report.wantedBytes
+    object["missing"] = report.missing
+    object["missingBytes"] = report.missingBytes
     object["damaged"] = report.damaged
     object["scrubRunning"] = report.scrub.isRunning
     object["scrubCheckedBytes"] = report.scrub.checkedBytes

@@ -53,7 +53,7 @@ extension HealReport {
   mutating func add(_ later: HealReport) {
     copies += later.copies
     bytes += later.bytes
-    filesSettled += later.filesSettled
+    placementsRecorded += later.placementsRecorded
     copiesLeft = later.copiesLeft
     bytesLeft = later.bytesLeft
     blockedBy = later.blockedBy

@@ -6,7 +6,7 @@ import Glibc
 /// the state directory of the XDG Base Directory Specification. Lines with passwords never get here.
 /// All of this blocks, and failing is not an error: the prompt works without a history.
 struct History: Sendable {
-  private static let bound = 1_000
+  private static let limit = 1_000
 
   private let path: String?
 
@@ -25,8 +25,8 @@ struct History: Sendable {
     var bytes = [UInt8](repeating: 0, count: Int(size))
     let count = (try? bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }) ?? 0
     let lines = bytes.prefix(count).split(separator: UInt8(ascii: "\n"))
-    let last = lines.suffix(Self.bound).map { ByteText.text(of: $0) }
-    if lines.count > 2 * Self.bound { replace(by: last) }
+    let last = lines.suffix(Self.limit).map { ByteText.text(of: $0) }
+    if lines.count > 2 * Self.limit { replace(by: last) }
     return last
   }
 

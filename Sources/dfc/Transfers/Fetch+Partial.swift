@@ -37,7 +37,7 @@ extension Fetch {
       return Gaps()
     }
     let download = PartialDownload(Download(service: service, version: version, meter: meter))
-    return try await service.holding(version) {
+    return try await service.pinning(version) {
       switch try await target(of: local, mode: inode.mode) {
       case .stream(let stream): try await download.write(to: stream)
       case .file(let file): try await download.write(to: file, suffix: suffix)

@@ -70,7 +70,7 @@ extension Fetch {
         guard itemPath.bytes.count <= Limits.pathBytes else {
           throw DFSError(
             .nameTooLong,
-            "a path of \(itemPath.bytes.count) bytes; the bound is \(Limits.pathBytes)")
+            "a path of \(itemPath.bytes.count) bytes; the limit is \(Limits.pathBytes)")
         }
         let made = try await offload {
           try directory.makeDirectory(

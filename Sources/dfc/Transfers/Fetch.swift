@@ -79,7 +79,7 @@ struct Fetch: Sendable {
       return
     }
     let download = Download(service: service, version: version, meter: meter)
-    try await service.holding(version) {
+    try await service.pinning(version) {
       switch target {
       case .stream(let stream): try await download.write(to: stream)
       case .file(let file): try await download.write(to: file)

@@ -13,7 +13,7 @@ struct RemotePath: Sendable, CustomStringConvertible {
   /// Ends with a slash: names a directory.
   let isDirectory: Bool
 
-  private static let linkBound = 16
+  private static let linkLimit = 16
 
   /// - Parameter text: of the bytes, as `ByteText` has them.
   init(_ text: String) throws(DFSError) { try self.init(bytes: ByteText.bytes(of: text)) }
@@ -21,7 +21,7 @@ struct RemotePath: Sendable, CustomStringConvertible {
   init(bytes: [UInt8]) throws(DFSError) {
     guard bytes.count <= Limits.pathBytes else {
       throw DFSError(
-        .nameTooLong, "a path of \(bytes.count) bytes; the bound is \(Limits.pathBytes)")
+        .nameTooLong, "a path of \(bytes.count) bytes; the limit is \(Limits.pathBytes)")
     }
     var steps: [Step] = []
     for component in bytes.split(separator: UInt8(ascii: "/")) {
@@ -118,8 +118,8 @@ struct RemotePath: Sendable, CustomStringConvertible {
     _ link: Inode, from directory: Inode, on service: any FileService, links: inout Int
   ) async throws -> Inode {
     links += 1
-    guard links <= linkBound else {
-      throw DFSError(.loop, "more than \(linkBound) symbolic links follow each other")
+    guard links <= linkLimit else {
+      throw DFSError(.loop, "more than \(linkLimit) symbolic links follow each other")
     }
     guard link.target.first != UInt8(ascii: "/") else {
       let target = ByteText.text(of: link.target).printable

@@ -21,13 +21,13 @@ import Testing
   }
 
   private static func health(
-    _ up: [Int], _ files: [RowContent], wanted: [Int: [(RowContent, Int)]] = [:]
+    _ up: [Int], _ files: [RowContent], missing: [Int: [(RowContent, Int)]] = [:]
   ) -> ClusterHealth {
     var health = ClusterHealth()
     for index in up { health.reports[ServerIndex(index)] = report(files) }
-    for (server, copies) in wanted {
-      health.wanted[ServerIndex(server)] = copies.map { content, part in
-        WantedCopy(
+    for (server, copies) in missing {
+      health.missing[ServerIndex(server)] = copies.map { content, part in
+        MissingCopy(
           id: PartID(version: content.version, part: PartIndex(part)), inode: InodeID(9),
           content: content)
       }
@@ -55,10 +55,10 @@ import Testing
     let placement = files[0].placement
     let part = placement.parts(on: ServerIndex(0))[0].value
     let other = placement.holders(of: PartIndex(part)).servers.first { $0 != ServerIndex(0) }
-    let one = Self.health([0, 1, 2, 3], files, wanted: [0: [(files[0], part)]])
+    let one = Self.health([0, 1, 2, 3], files, missing: [0: [(files[0], part)]])
     #expect(one.files == ClusterHealth.Files(complete: 2, reduced: 1, incomplete: 0))
     let both = Self.health(
-      [0, 1, 2, 3], files, wanted: [0: [(files[0], part)], other?.value ?? 0: [(files[0], part)]])
+      [0, 1, 2, 3], files, missing: [0: [(files[0], part)], other?.value ?? 0: [(files[0], part)]])
     #expect(both.files == ClusterHealth.Files(complete: 2, reduced: 0, incomplete: 1))
   }
 

@@ -28,7 +28,7 @@ import Testing
     let servers = try await FourServers()
     let cluster = try cluster(servers, password: "wrong")
     await cluster.start()
-    await cluster.settle(timeout: .seconds(20))
+    await cluster.untilTried(timeout: .seconds(20))
     #expect(cluster.reachable.count == 0)
     for state in cluster.states() {
       #expect(state.problem?.code == .loginFailed)
@@ -46,7 +46,7 @@ import Testing
       configuration.servers[1] = ServerAddress(name: "DFS2", host: one.host, port: one.port)
     }
     await cluster.start()
-    await cluster.settle(timeout: .seconds(10))
+    await cluster.untilTried(timeout: .seconds(10))
     #expect(cluster.reachable == ServerSet([ServerIndex(2), ServerIndex(3)]))
     let problem = try #require(cluster.states()[0].problem)
     #expect(problem.message.contains("DFS2") && problem.message.contains("DFS1"), "\(problem)")
@@ -70,7 +70,7 @@ import Testing
     await cluster.start()
     let clock = ContinuousClock()
     let begin = clock.now
-    await cluster.settle(timeout: .seconds(10))
+    await cluster.untilTried(timeout: .seconds(10))
     #expect(clock.now - begin < .seconds(5))
     #expect(!cluster.reachable.contains(ServerIndex(1)))
     #expect(cluster.states()[1].problem?.message.contains("Connection refused") == true)
@@ -87,7 +87,7 @@ import Testing
     let servers = try await FourServers()
     let cluster = try cluster(servers)
     await cluster.start()
-    await cluster.settle(timeout: .seconds(10))
+    await cluster.untilTried(timeout: .seconds(10))
     servers.freeze(ServerIndex(0))
     let waiting = Task {
       try await cluster.ask(ServerIndex(0), Request.Space(), timeout: .seconds(30))
@@ -105,7 +105,7 @@ import Testing
     let servers = try await FourServers()
     let cluster = try cluster(servers)
     await cluster.start()
-    await cluster.settle(timeout: .seconds(10))
+    await cluster.untilTried(timeout: .seconds(10))
     servers.freeze(ServerIndex(0))
     let waiting = Task {
       try await cluster.ask(ServerIndex(0), Request.Space(), timeout: .seconds(30))

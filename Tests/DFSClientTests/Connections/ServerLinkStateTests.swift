@@ -19,7 +19,7 @@ import Testing
     var state = ServerLinkState(peer: "DFS1", callTimeout: .seconds(30))
     #expect(state.started() == [.connect])
     #expect(!state.isReachable)
-    #expect(state.ready(now: now) == [.tellConnected, .log(.up), .settled])
+    #expect(state.ready(now: now) == [.tellConnected, .log(.up), .tried])
     #expect(state.isReachable)
     #expect(state.problem == nil)
   }
@@ -32,10 +32,10 @@ import Testing
     for _ in 0..<20 {
       #expect(state.retryIsDue() == [.connect])
       let actions = state.ended(refused, now: now, random: 0.5)
-      #expect(actions.count == 2 && actions[0] == .settled)
+      #expect(actions.count == 2 && actions[0] == .tried)
     }
     _ = state.retryIsDue()
-    #expect(state.ready(now: now) == [.tellConnected, .log(.back), .settled])
+    #expect(state.ready(now: now) == [.tellConnected, .log(.back), .tried])
   }
 
   @Test func onlyAConnectionThatLastedMakesTheNextOneQuick() {
@@ -56,7 +56,7 @@ import Testing
     var state = ServerLinkState(peer: "DFS1", callTimeout: .seconds(30))
     _ = state.started()
     let actions = state.ended(wrong, now: now, random: 0.5)
-    #expect(actions == [.log(.away(wrong)), .settled, .wait(.seconds(30))])
+    #expect(actions == [.log(.away(wrong)), .tried, .wait(.seconds(30))])
     #expect(state.problem == wrong)
   }
 

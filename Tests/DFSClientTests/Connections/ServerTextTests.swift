@@ -20,6 +20,6 @@ import Testing
 
   @Test func longWordsAreCut() {
     let long = Reply.Failed(DFSError(.busy, String(repeating: "x", count: 1 << 20)))
-    #expect(long.showing(ServerText.shown).error.message.count == ServerText.bound + 1)
+    #expect(long.showing(ServerText.shown).error.message.count == ServerText.limit + 1)
   }
 }

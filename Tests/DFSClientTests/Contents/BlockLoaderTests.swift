@@ -11,33 +11,33 @@ import Testing
   private func id(_ index: Int) -> BlockID { BlockID(part: part, index: index) }
 
   @Test func theCacheKeepsWhatWasUsedLast() {
-    let bound = 3 * (10 + BlockCache.entryBytes)
-    var cache = BlockCache(bytesBound: bound)
+    let limit = 3 * (10 + BlockCache.entryBytes)
+    var cache = BlockCache(bytesLimit: limit)
     for index in 0..<3 { cache.insert(id(index), Array(repeating: 0, count: 10)) }
     #expect(cache.block(id(0)) != nil)
     cache.insert(id(3), Array(repeating: 0, count: 10))
     #expect(cache.contains(id(0)) && !cache.contains(id(1)))
-    #expect(cache.bytes == bound)
+    #expect(cache.bytes == limit)
   }
 
-  @Test func theCacheStaysWithinItsBound() {
-    let bound = 10_000
-    var cache = BlockCache(bytesBound: bound)
+  @Test func theCacheStaysWithinItsLimit() {
+    let limit = 10_000
+    var cache = BlockCache(bytesLimit: limit)
     var random = SystemRandomNumberGenerator()
     for _ in 0..<10_000 {
       let block = id(Int.random(in: 0..<100, using: &random))
       if cache.block(block) == nil {
         cache.insert(block, Array(repeating: 1, count: Int.random(in: 1..<100, using: &random)))
       }
-      #expect(cache.bytes <= bound)
+      #expect(cache.bytes <= limit)
     }
-    cache.insert(id(1000), Array(repeating: 0, count: bound))
+    cache.insert(id(1000), Array(repeating: 0, count: limit))
     #expect(!cache.contains(id(1000)))
   }
 
   /// A cache of 32 MiB took gigabytes for the blocks of files of a few bytes.
   @Test func smallBlocksCountWithWhatTheyTakeBesides() {
-    var cache = BlockCache(bytesBound: 1 << 20)
+    var cache = BlockCache(bytesLimit: 1 << 20)
     for index in 0..<10_000 { cache.insert(id(index), [1]) }
     #expect(cache.count == (1 << 20) / (1 + BlockCache.entryBytes))
   }
@@ -101,13 +101,13 @@ import Testing
   private let step: UInt64 = 128 << 10
 
   @Test func aHeadFetchesLittleOrNothing() {
-    var ahead = ReadAhead(windowBound: 4 << 20)
+    var ahead = ReadAhead(windowLimit: 4 << 20)
     #expect(ahead.accessed(0..<step, size: size) == nil)
     #expect(ahead.accessed(step..<2 * step, size: size) == 2 * step..<2 * step + 512 << 10)
   }
 
   @Test func aLongSequenceStaysUpToFourMegabytesAheadWithoutGapsOrRepeats() {
-    var ahead = ReadAhead(windowBound: 4 << 20)
+    var ahead = ReadAhead(windowLimit: 4 << 20)
     var fetched: UInt64 = 0
     for start in stride(from: 0, to: 64 << 20, by: UInt64.Stride(step)) {
       let range = UInt64(start)..<UInt64(start) + step
@@ -120,14 +120,14 @@ import Testing
   }
 
   @Test func randomReadsFetchNothingAhead() {
-    var ahead = ReadAhead(windowBound: 4 << 20)
+    var ahead = ReadAhead(windowLimit: 4 << 20)
     for start in stride(from: UInt64(0), to: 512 << 20, by: 5 << 20).reversed() {
       #expect(ahead.accessed(start..<start + 4096, size: size) == nil)
     }
   }
 
   @Test func fourStreamsAreFollowedAtOnce() {
-    var ahead = ReadAhead(windowBound: 4 << 20)
+    var ahead = ReadAhead(windowLimit: 4 << 20)
     var hits = 0
     for round in 0..<10 {
       for stream in 0..<4 {
@@ -139,7 +139,7 @@ import Testing
   }
 
   @Test func theEndIsNotPassed() {
-    var ahead = ReadAhead(windowBound: 4 << 20)
+    var ahead = ReadAhead(windowLimit: 4 << 20)
     _ = ahead.accessed(0..<step, size: 3 * step)
     #expect(ahead.accessed(step..<2 * step, size: 3 * step) == 2 * step..<3 * step)
     #expect(ahead.accessed(2 * step..<3 * step, size: 3 * step) == nil)

@@ -89,8 +89,8 @@ import Testing
         peak.withLock { $0 = max($0, FourServers.residentBytes(process: getpid())) }
       }
       #expect(content.reads.bytes.load(ordering: .relaxed) == size)
-      let bound = Limits.partCount * (PartUpload.piecesUnderWay + 1) * Limits.chunkBytes
-      #expect(furthest.withLock { $0 } <= UInt64(bound))
+      let limit = Limits.partCount * (PartUpload.piecesUnderWay + 1) * Limits.chunkBytes
+      #expect(furthest.withLock { $0 } <= UInt64(limit))
       if environment["DFS_TEST_LARGE_BYTES"] != nil {
         #expect(peak.withLock { $0 } - before < 100 << 20)
         for server in ServerIndex.all {

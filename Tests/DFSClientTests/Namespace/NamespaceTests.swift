@@ -388,7 +388,7 @@ import Testing
     #expect(try await namespace.catchUp(within: .seconds(600)) == ServerSet([ServerIndex(0)]))
     #expect(began.duration(to: .now) < .seconds(60))
     cluster[1].refuse(with: nil)
-    try await eventually("it is brought along") {
+    try await eventually("it is caught up") {
       try await namespace.catchUp(within: .seconds(600)).isEmpty
     }
   }

@@ -18,7 +18,7 @@ import Testing
 
   /// A cache that knows all of directory 4, which is empty.
   private func cache() -> RowCache {
-    let cache = RowCache(bound: 1000)
+    let cache = RowCache(limit: 1000)
     for server in ServerIndex.all {
       cache.connected(server)
       cache.told(head(1), by: server, generation: cache.generation(of: server))
@@ -128,11 +128,11 @@ import Testing
   /// waited for.
   @Test func rowsOfALaggingServerDoNotEndARead() async throws {
     let requests = SlowRows()
-    let servers = ServerPool(requests: requests, cache: RowCache(bound: 100))
+    let servers = ServerPool(requests: requests, cache: RowCache(limit: 100))
     var reading = QuorumRead(
       servers: servers, queries: [.inode(.root)], hedge: .seconds(10))
     requests.set(rows: head(6), others: head(7))
-    guard case .unsettled = await reading.attempt() else {
+    guard case .undecided = await reading.attempt() else {
       Issue.record("rows that three servers have moved on from are not the truth")
       return
     }

@@ -13,8 +13,8 @@ import Testing
       time: Timestamp(nanoseconds: 0))
   }
 
-  private func cache(bound: Int = 1000) -> RowCache {
-    let cache = RowCache(bound: bound)
+  private func cache(limit: Int = 1000) -> RowCache {
+    let cache = RowCache(limit: limit)
     for server in ServerIndex.all {
       cache.connected(server)
       cache.told(head(1), by: server, generation: cache.generation(of: server))
@@ -105,7 +105,7 @@ import Testing
   }
 
   @Test func isBoundedAndForgetsTheOldest() {
-    let cache = cache(bound: 100)
+    let cache = cache(limit: 100)
     for id in UInt64(1)...1000 {
       cache.keep([.inode(InodeID(id), file(id))], at: head(1))
       _ = cache.inode(InodeID(1))
@@ -117,7 +117,7 @@ import Testing
 
   /// Files that came and went filled the cache with notes that they are gone.
   @Test func whatIsRemovedTakesNoRoom() throws {
-    var table = RowCacheTable(bound: 1000)
+    var table = RowCacheTable(limit: 1000)
     let (parent, name) = (InodeID(4), try FileName("a"))
     table.keep(.listing(parent, [:]))
     let weight = table.weight
@@ -139,7 +139,7 @@ import Testing
   }
 
   @Test func largeAttributesCountAsManyRows() throws {
-    var table = RowCacheTable(bound: 1000)
+    var table = RowCacheTable(limit: 1000)
     let name = try AttributeName("user.large")
     for id in UInt64(1)...100 {
       table.keep(.attributes(InodeID(id), [name: Array(repeating: 1, count: 64 << 10)]))

@@ -131,7 +131,7 @@ import Testing
     #expect(try await names(namespace) == ["f1", "new"])
   }
 
-  /// Two servers that say the same are believed: a server that was away is brought along.
+  /// Two servers that say the same are believed: a server that was away is caught up.
   @Test func whatTwoSayIsDone() async throws {
     let client = cluster.client { $0.policy = .quorum }
     let namespace = client.namespace()
@@ -153,7 +153,7 @@ import Testing
     cluster[2].limit(pageRows: 5)
     cluster[2].repeatPages()
     let client = cluster.client()
-    let servers = ServerPool(requests: client, cache: RowCache(bound: 10))
+    let servers = ServerPool(requests: client, cache: RowCache(limit: 10))
     let error = await #expect(throws: DFSError.self) {
       var rows = OrderedRows(server: ServerIndex(1), servers: servers)
       while try await rows.next() != nil {}

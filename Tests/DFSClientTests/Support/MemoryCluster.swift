@@ -34,7 +34,7 @@ final class MemoryClient: ServerRequests {
   private let servers: [MemoryServer]
   private let faults = Mutex(Faults())
   private let id = ClientID.random()
-  private let cache = RowCache(bound: 10_000)
+  private let cache = RowCache(limit: 10_000)
   private let settings: Namespace.Settings
   private let count = Mutex(0)
   private let queries = Mutex(0)

@@ -23,7 +23,7 @@ final class TransferSetting: Sendable {
       client: .random(), logger: logger)
     transfer = Transfer(cluster: cluster, configuration: configuration)
     await cluster.start()
-    await cluster.settle(timeout: .seconds(10))
+    await cluster.untilTried(timeout: .seconds(10))
   }
 
   func end() async throws {

@@ -275,13 +275,13 @@ final class MemoryClient: FileService {
     }
   }
 
-  func untilHeld() async {}
+  func untilPinned() async {}
 
-  func hold(_ version: VersionID) {
+  func pin(_ version: VersionID) {
     files.state.withLock { $0.holds[version, default: 0] += 1 }
   }
 
-  func release(_ version: VersionID) {
+  func unpin(_ version: VersionID) {
     files.state.withLock { state in
       state.holds[version, default: 1] -= 1
       if state.holds[version] == 0 { state.holds[version] = nil }

@@ -39,7 +39,7 @@ import Testing
     #expect(budget.bytesOnDisk == 0)
   }
 
-  @Test func holesHaveABound() throws {
+  @Test func holesHaveALimit() throws {
     let spool = Spool(budget: budget(holes: 1 << 20))
     #expect(throws: DFSError.self) { try write([1], to: spool, at: 1 << 21) }
     #expect(throws: DFSError.self) { try spool.truncate(to: 1 << 40) }

@@ -48,7 +48,7 @@ import Testing
     let path = TestServer.temporaryDirectory() + "/dfs.conf"
     let result = try await Self.dfs("add Alice --iterations=\(iterations)", path)
     #expect(result.status == 1)
-    #expect(result.errors.contains("the bounds are 15000 to 1000000"))
+    #expect(result.errors.contains("the limits are 15000 to 1000000"))
     #expect(!FileManager.default.fileExists(atPath: path))
   }
 }

@@ -129,7 +129,7 @@ import Testing
       let stranger = try await TestClient.connect(port: server.port)
       stranger.send(Request.LoginBegin(scram: String(repeating: "a", count: 5000)))
       try await eventually("the connection ends") { stranger.isClosed }
-      #expect(stranger.refusal?.message.contains("the bound before login is 4096") == true)
+      #expect(stranger.refusal?.message.contains("the limit before login is 4096") == true)
       let alice = try await TestClient.loggedIn(port: server.port)
       let many = Array(repeating: Query.inode(.root), count: 500)
       try await alice.ask(Request.Query(many))

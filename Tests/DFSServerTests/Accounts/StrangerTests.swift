@@ -13,7 +13,7 @@ import Testing
   // MARK: The account of places
 
   @Test func theOldestOfTheAddressWithTheMostGoes() {
-    var strangers = Strangers(bound: 8)
+    var strangers = Strangers(limit: 8)
     #expect(strangers.came(1, from: "a") == nil)
     for id: SessionID in 2...4 { #expect(strangers.came(id, from: "b") == nil) }
     #expect(strangers.came(5, from: "b") == nil)
@@ -31,7 +31,7 @@ import Testing
   }
 
   @Test func attemptsUnderOneNameAreBoundedAndDoNotDriveOutOthersAddresses() {
-    var strangers = Strangers(bound: 16)
+    var strangers = Strangers(limit: 16)
     _ = strangers.came(1, from: "user")
     #expect(strangers.named(1, "Alice") == nil)
     for id: SessionID in 2...4 {

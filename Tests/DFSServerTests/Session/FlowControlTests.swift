@@ -62,7 +62,7 @@ import Testing
   }
 
   @Test func theWindowAdmitsOneAndThenWhatFits() {
-    let all = BytesInUse(bound: 1000)
+    let all = BytesInUse(limit: 1000)
     var one = Window(requests: 3, bytes: 100, all: all)
     var two = Window(requests: 3, bytes: 2000, all: all)
     #expect(one.admits(500))

@@ -108,7 +108,7 @@ import Testing
           Request.Namespace(.apply(view, number: number, change)))
       }
       let report = try await client.ask(Request.Health())
-      #expect(report.wantedBytes == Limits.storeBytes)
+      #expect(report.missingBytes == Limits.storeBytes)
     }
   }
 
@@ -296,10 +296,10 @@ import Testing
   @Test func aQuotaHoldsForCopiesLargeAndSmallAndDfShowsIt() async throws {
     try await withServer { server in
       let name = try UserName("Alice")
-      let bounds = try UserBounds(["quota=3M", "connections=2"])
+      let limits = try UserLimits(["quota=3M", "connections=2"])
       try UsersDisk.change(server.usersFile) { users throws(DFSError) in
         _ = try users.convert()
-        try users.set(name, bounds: bounds)
+        try users.set(name, limits: limits)
       }
       let client = try await TestClient.loggedIn(port: server.port)
       let view = try await client.takeView()
@@ -337,7 +337,7 @@ import Testing
       let other = try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other")
       try await other.put(part, [UInt8](repeating: 7, count: 4 << 20), durable: false)
       try UsersDisk.change(server.usersFile) { users throws(DFSError) in
-        try users.set(name, bounds: try UserBounds(["quota=100M"]))
+        try users.set(name, limits: try UserLimits(["quota=100M"]))
       }
       try await eventually("the new quota holds", within: .seconds(5)) {
         try await client.ask(Request.Space()).total == 100 << 20

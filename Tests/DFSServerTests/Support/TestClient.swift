@@ -32,7 +32,7 @@ final class TestClient: Sendable {
       .channelOption(.autoRead, value: reads)
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          let decoder = FrameDecoder(bound: FrameBound(isLoggedIn: true))
+          let decoder = FrameDecoder(limit: FrameLimit(isLoggedIn: true))
           try channel.pipeline.syncOperations.addHandlers([
             ClientSecurity(encryption, pin: nil, peer: "the server"),
             ByteToMessageHandler(decoder), FrameEncoder(), InboxHandler(mailbox: mailbox),

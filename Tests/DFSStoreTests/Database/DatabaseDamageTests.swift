@@ -13,9 +13,9 @@ import Testing
   private struct Places {
     var state: UInt64
 
-    mutating func next(below bound: Int) -> Int {
+    mutating func next(below limit: Int) -> Int {
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return Int((state >> 33) % UInt64(bound))
+      return Int((state >> 33) % UInt64(limit))
     }
   }
 

@@ -14,7 +14,7 @@ final class DamagedDatabase: Sendable {
     var head = Head.blank
     var rows: [DFSCore.Row] = []
     var log: [LogEntry] = []
-    var wanted: [WantedCopy] = []
+    var missing: [MissingCopy] = []
     var parts: [PartID: [UInt8]] = [:]
   }
 
@@ -39,7 +39,7 @@ final class DamagedDatabase: Sendable {
     if end == .killed { await store.close() }
   }
 
-  /// Files with small copies, attributes; copies that are wanted, and some that are garbage.
+  /// Files with small copies, attributes; copies that are missing, and some that are unreferenced.
   private static func fill(_ user: UserStore) async throws -> [PartID] {
     try await user.begin()
     var parts: [PartID] = []
@@ -51,7 +51,7 @@ final class DamagedDatabase: Sendable {
         .attribute(InodeID(change: number, index: 0), name: Fixture.attributeName("user.a")),
         RowValue(bytes: Fixture.bytes(200, seed: number)))
       let change = Change(id: file.id, writes: file.writes + [attribute])
-      // The second small copy of every third is missing, and so wanted.
+      // The second small copy of every third is missing, and so missing.
       let here = number.isMultiple(of: 3) ? [0] : [0, 1]
       let copies = here.map {
         Fixture.inline(version, $0, Fixture.bytes(number == 1 ? 9000 : 700, seed: number))
@@ -78,7 +78,7 @@ final class DamagedDatabase: Sendable {
     } while after != nil
     let log = try await user.namespace(.log(after: 0), parts: [], held: [], durable: false)
     if case .log(_, let entries, _) = log { content.log = entries }
-    content.wanted = try await user.wanted(session: 1, after: nil, limit: 1000, claims: false)
+    content.missing = try await user.missing(session: 1, after: nil, limit: 1000, claims: false)
       .copies
     for id in parts {
       let damaged = await failure { content.parts[id] = try await user.get(id) }
@@ -112,7 +112,7 @@ final class DamagedDatabase: Sendable {
     do {
       let found = try await Self.read(try await store.user(Fixture.alice), parts)
       var expected = content
-      // A bad small copy is a bad copy, wanted from then on; never wrong bytes.
+      // A bad small copy is a bad copy, missing from then on; never wrong bytes.
       for id in parts where found.parts[id] == nil { expected.parts[id] = nil }
       if found == content { return .same }
       return found == expected ? .lackedCopies : .wrong("head \(found.head), not \(content.head)")

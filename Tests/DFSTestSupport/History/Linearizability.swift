@@ -18,7 +18,7 @@ public struct Linearizability: Sendable {
   /// In the order of their begins.
   public let events: [NameEvent]
   private let names: Int
-  private let bound: Int
+  private let limit: Int
   private let isObservation: [Bool]
   /// Events whose outcome is known, in the order of their ends.
   private let byEnd: [Int]
@@ -27,11 +27,11 @@ public struct Linearizability: Sendable {
   private let stores: [Int: [Int]]
   private let sights: [Int: [Int]]
 
-  /// - Parameter bound: places that the search may visit.
-  public init(_ all: [NameEvent], names: Int, bound: Int = 200_000) {
+  /// - Parameter limit: places that the search may visit.
+  public init(_ all: [NameEvent], names: Int, limit: Int = 200_000) {
     let events = all.filter { !($0.isUnknown && $0.isObservation) }
       .sorted { ($0.begin, $0.end) < ($1.begin, $1.end) }
-    (self.events, self.names, self.bound) = (events, names, bound)
+    (self.events, self.names, self.limit) = (events, names, limit)
     isObservation = events.map(\.isObservation)
     byEnd = events.indices.filter { !events[$0].isUnknown }
       .sorted { events[$0].end < events[$1].end }
@@ -73,7 +73,7 @@ public struct Linearizability: Sendable {
     while let place = open.popLast() {
       if place.count == byEnd.count { return .linearizable }
       if place.count > farthest.count { farthest = place }
-      guard visited.count < bound else { return .undecided }
+      guard visited.count < limit else { return .undecided }
       // The most promising last, where it is taken first.
       for index in candidates(place).reversed() {
         guard let next = taking(index, from: place), visited.insert(next).inserted else { continue }

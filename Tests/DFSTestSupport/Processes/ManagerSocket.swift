@@ -16,10 +16,10 @@ public final class ManagerSocket: Sendable {
     if name.hasPrefix("@") { bytes[0] = 0 }
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
     let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
-    let bound = withUnsafePointer(to: &address) { pointer in
+    let limit = withUnsafePointer(to: &address) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
     }
-    guard bound == 0 else {
+    guard limit == 0 else {
       throw DFSError(.inputOutput, "cannot bind \(name): \(String(cString: strerror(errno)))")
     }
   }

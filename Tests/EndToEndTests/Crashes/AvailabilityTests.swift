@@ -110,7 +110,7 @@ extension EndToEnd {
       }
     }
 
-    /// With one server left the names can still be listed; with none it is said within a bound.
+    /// With one server left the names can still be listed; with none it is said within a limit.
     @Test(.needsFuse) func threeAndFourServersDown() async throws {
       try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         let samples = Self.samples()

@@ -32,7 +32,7 @@ extension CrashTrial {
 
   // MARK: Catching up
 
-  /// DFS2 was away while others changed, and is brought along by the next change.
+  /// DFS2 was away while others changed, and is caught up by the next change.
   private static func behind(_ number: Int, client: Death? = nil, server: Death? = nil)
     -> CrashTrial
   {

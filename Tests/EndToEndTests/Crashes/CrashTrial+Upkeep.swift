@@ -42,9 +42,9 @@ extension CrashTrial {
     CrashTrial(
       operation: "collect", what: "replaced files, and copies of a put that was killed",
       servers: [
-        ServerIndex(0): Death(point: .garbageRemoved),
-        ServerIndex(1): Death(point: .garbageForgotten),
-        ServerIndex(2): Death(point: .garbageRemoved),
+        ServerIndex(0): Death(point: .unreferencedRemoved),
+        ServerIndex(1): Death(point: .unreferencedForgotten),
+        ServerIndex(2): Death(point: .unreferencedRemoved),
         ServerIndex(3): Death(point: .orphanRemoved),
       ],
       prepare: """

@@ -16,7 +16,7 @@ extension EndToEnd {
       """
     private static let sums = "(cd $M && find . -type f | sort | xargs sha256sum) > $LOCAL/sums"
 
-    /// Waits until `dfc status` says that all is complete and nothing stands in or is missing.
+    /// Waits until `dfc status` says that all is complete and nothing substitutes or is missing.
     private func untilHealthy(_ cluster: MountedCluster) async throws {
       try await eventually("everything is healthy", within: .seconds(60)) {
         try await isHealthy(cluster)
@@ -73,7 +73,7 @@ extension EndToEnd {
         try await cluster.servers.restart(ServerIndex(1))
         try await untilHealthy(cluster)
         try await checkHome(cluster)
-        // Where DFS4 stood in, its copies go; then it is needed for none of DFS2's.
+        // Where DFS4 substituted, its copies go; then it is needed for none of DFS2's.
         try await readAll(cluster)
         try await cluster.servers.kill(ServerIndex(3))
         try await readAll(cluster)

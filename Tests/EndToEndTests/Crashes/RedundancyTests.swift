@@ -120,7 +120,7 @@ extension EndToEnd {
       }
     }
 
-    /// What was replaced is removed: the servers keep what the live files need, and a bound. Who has
+    /// What was replaced is removed: the servers keep what the live files need, and a limit. Who has
     /// an old version open goes on reading it meanwhile.
     @Test(.needsFuse) func overwritesLeaveNothingBehind() async throws {
       let rounds = Requirements.large ? 5000 : 200

@@ -175,7 +175,7 @@ extension EndToEnd {
                                  timed(os.removexattr, "attr", "user.a")],
           "space": lambda: timed(os.statvfs, "."),
       }
-      bound = float(sys.argv[3])
+      limit = float(sys.argv[3])
       mean = {errno.EROFS, errno.ETIMEDOUT, errno.EIO}
       # What follows from another call's failure, or of another program.
       follows = {errno.ENOENT, errno.EEXIST, errno.ENODATA}
@@ -186,7 +186,7 @@ extension EndToEnd {
               spent, bad = [], 0
               program()
               for took, call, number in spent:
-                  wrong = took > bound + 2 or number and (
+                  wrong = took > limit + 2 or number and (
                       what == "back" or number not in mean and number not in follows)
                   bad += wrong
                   if took > 1 or wrong:

@@ -72,7 +72,7 @@ extension EndToEnd {
     }
 
     /// What no close could end in time is refused where it is made, with EFBIG.
-    @Test(.needsFuse) func holesHaveABound() async throws {
+    @Test(.needsFuse) func holesHaveALimit() async throws {
       try await MountedCluster.run(mountOptions: "holes=1M") { cluster in
         let refused = try await cluster.shell.fail("truncate -s 4T $M/f")
         #expect(refused.errors.contains("File too large"))

@@ -2,7 +2,7 @@ import DFSCore
 import Testing
 
 extension EndToEnd {
-  /// Owners, permissions, times, and the bounds of names, on a real mount; the lines of
+  /// Owners, permissions, times, and the limits of names, on a real mount; the lines of
   /// docs/SEMANTICS.md name these tests.
   @Suite struct PosixAttributes {
     @Test(.needsFuse, .needsRoot) func owners() async throws {

@@ -94,7 +94,7 @@ extension EndToEnd {
       }
     }
 
-    /// What cannot be stored within the bound is named in the log, and kept.
+    /// What cannot be stored within the limit is named in the log, and kept.
     @Test(.needsFuse) func whatAnUnmountCannotStoreIsKept() async throws {
       try await MountedCluster.run(mountOptions: MountedCluster.allServers) { cluster in
         try await cluster.shell.succeed(

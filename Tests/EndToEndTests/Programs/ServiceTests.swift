@@ -79,7 +79,7 @@ extension EndToEnd {
     @Test(
       .enabled(if: hasAnalyzer, "needs systemd-analyze, of Debian's package systemd"),
       arguments: [("dfs@", "DFS1", 20), ("dfs-mount@", "srv-files", 43)])
-    func unitsAreValidAndHardened(_ unit: String, _ instance: String, _ bound: Int) async throws {
+    func unitsAreValidAndHardened(_ unit: String, _ instance: String, _ limit: Int) async throws {
       let source = URL(fileURLWithPath: BuiltProgram.script("../conf/systemd/\(unit).service"))
         .standardizedFileURL.path
       let directory = NSTemporaryDirectory() + "dfs-units-" + UUID().uuidString
@@ -93,7 +93,7 @@ extension EndToEnd {
         """)
       #expect(said.output + said.errors == "")
       try await shell.succeed(
-        "systemd-analyze security --offline=true --no-pager --threshold=\(bound) $UNIT")
+        "systemd-analyze security --offline=true --no-pager --threshold=\(limit) $UNIT")
     }
 
     /// Runs with the mount helper where mount(8) looks for it, for this script only.

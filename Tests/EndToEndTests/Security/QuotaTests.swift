@@ -5,7 +5,7 @@ import Testing
 extension EndToEnd {
   /// What a user may take of each server, on a real mount.
   @Suite struct Quota {
-    /// Sets bounds of the user, whose password was made a verifier.
+    /// Sets limits of the user, whose password was made a verifier.
     private static func set(_ cluster: MountedCluster, _ words: String) async throws {
       try await cluster.shell.succeed("dfs user set Alice \(words) --users $DIR/dfs.conf")
     }

@@ -111,8 +111,8 @@ struct TLSRelay {
     threads = []
     for pair in sys.argv[4:]:
         port, target = map(int, pair.split(":"))
-        bound = socket.create_server(("127.0.0.1", port))
-        threads.append(threading.Thread(target=listen, args=(bound, target), daemon=True))
+        limit = socket.create_server(("127.0.0.1", port))
+        threads.append(threading.Thread(target=listen, args=(limit, target), daemon=True))
     for thread in threads:
         thread.start()
     print("ready", flush=True)

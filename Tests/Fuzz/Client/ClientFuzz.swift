@@ -11,7 +11,7 @@ struct ClientFuzz {
   let files: String
   let findings: Findings
 
-  /// Of a round of calls on the mount: the bound of one call, and the process has to notice.
+  /// Of a round of calls on the mount: the limit of one call, and the process has to notice.
   private static let callSeconds = 60.0
 
   /// - Returns: answers that were changed.

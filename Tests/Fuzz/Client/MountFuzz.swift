@@ -8,7 +8,7 @@ import Synchronization
 
 /// One mount against hostile relays, with its memory over time.
 final class MountFuzz {
-  /// Of a round of calls: the bound of one call, and the process has to notice.
+  /// Of a round of calls: the limit of one call, and the process has to notice.
   private static let callSeconds = 60.0
 
   private let relays: [Relay]

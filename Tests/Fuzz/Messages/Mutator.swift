@@ -9,7 +9,7 @@ struct Mutator {
     _ = random.next()
   }
 
-  /// Where numbers end, in one type or another, and where this system bounds them.
+  /// Where numbers end, in one type or another, and where this system limits them.
   static let extremes: [UInt64] = {
     var numbers: [UInt64] = [0, 1, 2, 3, 4, 255, 256, 4096, 4097, 65_535, 65_536]
     for bits: UInt64 in [20, 31, 32, 40, 48, 53, 62, 63] {

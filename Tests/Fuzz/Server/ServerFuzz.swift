@@ -142,15 +142,15 @@ final class ServerFuzz: Sendable {
 /// Another user of the same server, whose requests are answered soon whatever others send.
 final class Watcher: Sendable {
   private let port: Int
-  private let bound: Double
+  private let limit: Double
   private let findings: Findings
   private let isStopped = Atomic(false)
   private let worst = Mutex(0.0)
   private let done = DispatchSemaphore(value: 0)
 
-  init(port: Int, seconds bound: Double, findings: Findings) {
+  init(port: Int, seconds limit: Double, findings: Findings) {
     self.port = port
-    self.bound = bound
+    self.limit = limit
     self.findings = findings
     Thread.detachNewThread { self.watch() }
   }
@@ -185,7 +185,7 @@ final class Watcher: Sendable {
       }
       let took = Date().timeIntervalSince(start)
       worst.withLock { $0 = max($0, took) }
-      if took > bound { findings.add("another user waited \(took) s for an answer") }
+      if took > limit { findings.add("another user waited \(took) s for an answer") }
       usleep(20_000)
     }
   }

@@ -8,7 +8,7 @@ import Synchronization
 /// or locked out others, beside an honest user whose mount writes, reads and compares.
 final class Siege: Sendable {
   /// Seconds that a call of the honest user may take.
-  static let bound = 2.0
+  static let limit = 2.0
 
   private let ports: [Int]
   private let findings: Findings
@@ -136,7 +136,7 @@ final class Siege: Sendable {
       let took = Date().timeIntervalSince(start)
       if took > longest { (longest, slowest) = (took, name) }
       if !isGood { findings.add("\(name): \(String(cString: strerror(errno)))") }
-      if took > Self.bound { findings.add("\(name) took \(took) s") }
+      if took > Self.limit { findings.add("\(name) took \(took) s") }
     }
     while Date() < end, findings.isEmpty {
       rounds += 1

@@ -6,7 +6,7 @@ import Synchronization
 /// The clients: threads that perform one operation after the other, each on its own worker or dfc.
 final class Drivers: Sendable {
   static let workersPerMount = 2
-  /// An answer of a worker that takes longer never comes: several calls, each within its bound.
+  /// An answer of a worker that takes longer never comes: several calls, each within its limit.
   static let answerSeconds = 150
   /// Microseconds between two calls of dfc that is used now and then.
   private static let dfcPause: useconds_t = 100_000

@@ -24,8 +24,8 @@ enum GroupKind: String, CaseIterable, Sendable {
 /// outcome, a group is retired and a new one takes its place: so every history stays short enough to
 /// be judged.
 struct Group: Sendable {
-  static let eventBound = 150
-  static let unknownBound = 8
+  static let eventLimit = 150
+  static let unknownLimit = 8
 
   let number: Int
   let kind: GroupKind
@@ -51,6 +51,6 @@ struct Group: Sendable {
   mutating func add(_ more: [NameEvent]) {
     events += more
     unknown += more.count { $0.answer == .unknown }
-    if events.count >= Self.eventBound || unknown >= Self.unknownBound { isRetired = true }
+    if events.count >= Self.eventLimit || unknown >= Self.unknownLimit { isRetired = true }
   }
 }

@@ -9,7 +9,7 @@ struct MountRecord {
   private let sizes: [Int: Int]
   private var record = Record()
   /// The second of promise 6, and one for a machine that is busy.
-  private static let pushBoundNanoseconds: UInt64 = 2_000_000_000
+  private static let pushLimitNanoseconds: UInt64 = 2_000_000_000
 
   /// - Parameter sizes: for a stat, which content of the group has so many bytes.
   static func of(
@@ -224,7 +224,7 @@ struct MountRecord {
   private mutating func fillStat() {
     guard let call = answer.call("stat"), [0, ENOENT].contains(call.error) else { return }
     record.outcome = .acknowledged
-    let begin = call.begin - min(call.begin, Self.pushBoundNanoseconds)
+    let begin = call.begin - min(call.begin, Self.pushLimitNanoseconds)
     let read = NameStep.read(name: operation.name)
     guard let size = answer.size else { return add(read, .absent, from: begin, to: call.end) }
     guard let content = size == 0 ? 0 : sizes[size] else {

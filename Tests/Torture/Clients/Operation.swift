@@ -107,7 +107,7 @@ struct Plan {
     }
   }
 
-  /// Small ones travel in the change, large ones as parts; some are about the bound between.
+  /// Small ones travel in the change, large ones as parts; some are about the limit between.
   private mutating func size() -> Int {
     if mix == .sharing, random.chance(70) { return Content.leastBytes + random.below(9000) }
     return switch random.below(10) {

@@ -9,7 +9,7 @@ final class RelayConnection {
     var isShut = false
   }
 
-  private static let waitingBound = 1 << 18
+  private static let waitingLimit = 1 << 18
 
   let link: RelayLink
   let client: Int32
@@ -44,7 +44,7 @@ final class RelayConnection {
     _ writing: RelayDirections
   ) -> Int16 {
     var events: Int16 = 0
-    if !read.sourceIsAtEnd, read.waiting.count < Self.waitingBound, !rule.stalls(reading) {
+    if !read.sourceIsAtEnd, read.waiting.count < Self.waitingLimit, !rule.stalls(reading) {
       events |= Int16(POLLIN)
     }
     if !write.waiting.isEmpty, !rule.stalls(writing) { events |= Int16(POLLOUT) }
@@ -67,7 +67,7 @@ final class RelayConnection {
   ) -> Bool {
     guard !rule.stalls(direction) else { return true }
     guard deliver(&flow, to: target) else { return false }
-    while flow.waiting.count < Self.waitingBound, !flow.sourceIsAtEnd {
+    while flow.waiting.count < Self.waitingLimit, !flow.sourceIsAtEnd {
       let count = read(source, buffer.baseAddress, buffer.count)
       if count < 0 { return Self.mayGoOn && shutIfDone(&flow, target) }
       if count == 0 {

@@ -6,7 +6,7 @@ struct Problem: Sendable {
     /// Bytes that nobody wrote, or of two contents.
     case wrong
     case notLinearizable
-    /// A history too tangled to be judged within the bound of the search.
+    /// A history too tangled to be judged within the limit of the search.
     case undecided
     /// A call on a mount that took too long, or a process that ended by itself.
     case other

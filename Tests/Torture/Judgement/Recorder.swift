@@ -42,13 +42,13 @@ final class Recorder: Sendable {
 
   let mix: Mix
   let origin = Clock.now
-  private let callBoundNanoseconds: UInt64
+  private let callLimitNanoseconds: UInt64
   private let state = Mutex(State())
 
-  /// - Parameter callBoundSeconds: no system call on a mount may take longer.
-  init(callBoundSeconds: Int, _ mix: Mix) {
+  /// - Parameter callLimitSeconds: no system call on a mount may take longer.
+  init(callLimitSeconds: Int, _ mix: Mix) {
     self.mix = mix
-    callBoundNanoseconds = UInt64(callBoundSeconds) * 1_000_000_000
+    callLimitNanoseconds = UInt64(callLimitSeconds) * 1_000_000_000
     state.withLock { state in
       for kind in mix.kinds {
         for _ in 0..<mix.liveCount(kind) { Self.addGroup(kind, to: &state) }
@@ -145,7 +145,7 @@ final class Recorder: Sendable {
         counts.longestNanoseconds = call.nanoseconds
         counts.longest = call.name
       }
-      guard call.nanoseconds > callBoundNanoseconds else { continue }
+      guard call.nanoseconds > callLimitNanoseconds else { continue }
       counts.callsTooLong += 1
       guard counts.longCalls.count < 10 else { continue }
       counts.longCalls.append(

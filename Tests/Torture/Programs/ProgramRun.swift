@@ -15,7 +15,7 @@ struct ProgramRun {
   private let options: Options
   private let cluster: Cluster
   private let recorder = Recorder(
-    callBoundSeconds: Self.callTimeoutSeconds, .faults)
+    callLimitSeconds: Self.callTimeoutSeconds, .faults)
   private let stop: StopFlag
   private let sources: String
 

@@ -17,7 +17,7 @@ struct Run {
   init(_ options: Options, in directory: String, stop: StopFlag) async throws {
     (self.options, self.stop) = (options, stop)
     recorder = Recorder(
-      callBoundSeconds: Cluster.callTimeoutSeconds + Self.slackSeconds,
+      callLimitSeconds: Cluster.callTimeoutSeconds + Self.slackSeconds,
       options.isUndisturbed ? .sharing : .faults)
     cluster = try await Cluster(
       options.isUndisturbed ? Cluster.Plan.sharing(mounts: options.mounts) : Cluster.Plan.histories,

@@ -54,12 +54,12 @@ extension HealthReport: WireMessage {
         }
       }
       $0.copies = copies
-      $0.wanted = wanted
+      $0.missing = missing
       $0.damaged = damaged
       $0.scrub = scrub.wire
       $0.space = space.wire
       $0.software = software
-      $0.wantedBytes = wantedBytes
+      $0.missingBytes = missingBytes
     }
   }
 
@@ -75,12 +75,12 @@ extension HealthReport: WireMessage {
     }
     placements = Dictionary(counts) { $0 + $1 }
     copies = try health.copies.bounded("the count")
-    wanted = try health.wanted.bounded("the count")
+    missing = try health.missing.bounded("the count")
     damaged = try health.damaged.bounded("the count")
     scrub = try ScrubReport(health.scrub)
     space = try SpaceReport(health.space)
     software = health.software
-    wantedBytes = try health.wantedBytes.bounded("the bytes", by: Limits.storeBytes)
+    missingBytes = try health.missingBytes.bounded("the bytes", by: Limits.storeBytes)
   }
 }
 

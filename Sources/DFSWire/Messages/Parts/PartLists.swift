@@ -34,18 +34,18 @@ extension Request {
 /// One that lists parts and says nothing else.
 protocol PartsMessage: WireMessage where Proto == ProtoPartList {
   /// How many it may list, and what they are called.
-  static var bound: (count: Int, name: String) { get }
+  static var limit: (count: Int, name: String) { get }
   var parts: [PartID] { get }
   init(_ parts: [PartID])
 }
 
 extension PartsMessage {
-  static var bound: (count: Int, name: String) { (Wire.listItems, "parts") }
+  static var limit: (count: Int, name: String) { (Wire.listItems, "parts") }
   static var shape: HeaderShape { .parts }
   var wire: ProtoPartList { .with { $0.parts = parts.map(\.wire) } }
 
   init(_ wire: ProtoPartList) throws(DFSError) {
-    let (count, name) = Self.bound
+    let (count, name) = Self.limit
     self.init(try list(wire.parts, atMost: count, of: name, PartID.init))
   }
 }

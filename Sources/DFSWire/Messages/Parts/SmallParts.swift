@@ -7,7 +7,7 @@ extension Request {
   /// The whole of each of these parts that is here, whole itself and small.
   public struct GetSmallParts: RequestMessage, PartsMessage {
     public typealias Answer = Reply.SmallParts
-    static var bound: (count: Int, name: String) { (Limits.partCount, "small parts") }
+    static var limit: (count: Int, name: String) { (Limits.partCount, "small parts") }
 
     /// At most four.
     public let parts: [PartID]

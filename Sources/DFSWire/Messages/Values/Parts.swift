@@ -36,7 +36,7 @@ extension InlinePart {
   init(_ part: ProtoInlinePart) throws(DFSError) {
     guard part.bytes.count <= Limits.inlinePartBytes else {
       throw .violation(
-        "a part of \(part.bytes.count) bytes inside a change; the bound is "
+        "a part of \(part.bytes.count) bytes inside a change; the limit is "
           + "\(Limits.inlinePartBytes)")
     }
     self.init(

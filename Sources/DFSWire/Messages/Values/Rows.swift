@@ -128,7 +128,7 @@ extension RowValue {
 
   init(_ value: ProtoRowValue) throws(DFSError) {
     guard value.bytes.count <= Wire.rowBytes else {
-      throw .violation("a row of \(value.bytes.count) bytes; the bound is \(Wire.rowBytes)")
+      throw .violation("a row of \(value.bytes.count) bytes; the limit is \(Wire.rowBytes)")
     }
     self.init(
       bytes: Array(value.bytes), child: value.hasChild ? InodeID(value.child) : nil,

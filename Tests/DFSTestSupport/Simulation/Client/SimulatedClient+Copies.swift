@@ -174,8 +174,8 @@ extension SimulatedClient {
   }
 
   private func completeSmallCopies(of server: ServerIndex, _ done: @escaping () -> Void) {
-    copy(.wanted(claims: false), on: server) { [self] reply in
-      guard case .wanted(let copies)? = reply else { return done() }
+    copy(.missing(claims: false), on: server) { [self] reply in
+      guard case .missing(let copies)? = reply else { return done() }
       // A server that was refilled may lack more than is told at once; that is for the healers.
       if copies.count == SimulatedServer.wantedPage { lackingMore.insert(server) }
       complete(server, copies.filter { $0.id.version.isSmall }[...], done)
@@ -183,7 +183,7 @@ extension SimulatedClient {
   }
 
   private func complete(
-    _ server: ServerIndex, _ copies: ArraySlice<WantedCopy>, _ done: @escaping () -> Void
+    _ server: ServerIndex, _ copies: ArraySlice<MissingCopy>, _ done: @escaping () -> Void
   ) {
     guard let copy = copies.first else { return done() }
     bring(copy.id, of: copy.content, to: server) { [self] isThere in

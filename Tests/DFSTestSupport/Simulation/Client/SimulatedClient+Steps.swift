@@ -61,7 +61,7 @@ extension SimulatedClient {
     later(8_000) { [self] in
       guard stillTrying() else { return }
       if world.random.chance(30) { reconnect(world.random.pick(ServerIndex.all)) }
-      unsettled()
+      undecided()
     }
   }
 
@@ -137,7 +137,7 @@ extension SimulatedClient {
           switch reading.judge() {
           case .truth: conclude(reading)
           case .pending: break
-          case .unsettled: unsettled()
+          case .undecided: undecided()
           }
         }
       }
@@ -155,7 +155,7 @@ extension SimulatedClient {
   }
 
   /// Asks again, or helps: makes a view change, which finishes or drops what is half done.
-  private func unsettled() {
+  private func undecided() {
     guard let operation else { return }
     if operation.tries >= 2, world.random.chance(50), coordinator.phase != .leading {
       return lead()

@@ -58,7 +58,7 @@ final class SimulatedClient {
   var last: SimulatedOperation?
   private var heads: [Head?] = Array(repeating: nil, count: Limits.serverCount)
   var operationsLeft: Int
-  /// Operations that were begun after the faults and succeeded: a change and a read are wanted.
+  /// Operations that were begun after the faults and succeeded: a change and a read are missing.
   var proofs = 0
   private var sequence: UInt64 = 0
   var versions: UInt64 = 0
@@ -240,7 +240,7 @@ final class SimulatedClient {
     }
     even(since: world.now) { [self] in
       asked = ServerSet.all.subtracting(coordinator.lacking)
-      world.mistake == .escrowIgnoredByViews ? end() : completeSmallCopies(end)
+      world.mistake == .retainedIgnoredByViews ? end() : completeSmallCopies(end)
     }
   }
 

@@ -42,7 +42,7 @@ final class SimulatedHealing {
       case nil where held == content.placement: next()
       case nil: sendHome(key, content, held: held, next)
       case .wait?: next()
-      case .settle(let home)?: settle(key, content, home, next)
+      case .record(let home)?: settle(key, content, home, next)
       case .bring(let part, let server)?:
         bring(PartID(version: content.version, part: part), of: content, to: server) { isThere in
           guard isThere else { return next() }
@@ -74,8 +74,8 @@ final class SimulatedHealing {
 
   private func fill(_ servers: ArraySlice<ServerIndex>) {
     guard let server = servers.first else { return client.taskEnded() }
-    client.copy(.wanted(claims: true), on: server) { [self] reply in
-      guard case .wanted(let copies)? = reply, !copies.isEmpty else {
+    client.copy(.missing(claims: true), on: server) { [self] reply in
+      guard case .missing(let copies)? = reply, !copies.isEmpty else {
         return fill(servers.dropFirst())
       }
       fill(server, copies[...]) { [self] in fill(servers) }
@@ -83,7 +83,7 @@ final class SimulatedHealing {
   }
 
   private func fill(
-    _ server: ServerIndex, _ copies: ArraySlice<WantedCopy>, _ next: @escaping () -> Void
+    _ server: ServerIndex, _ copies: ArraySlice<MissingCopy>, _ next: @escaping () -> Void
   ) {
     guard let copy = copies.first else { return next() }
     bring(copy.id, of: copy.content, to: server) { [self] _ in

@@ -105,7 +105,7 @@ final class SimulatedPublish {
     }
   }
 
-  // MARK: Mending
+  // MARK: RedundancyPlan
 
   /// Sees that every server has its copies; if a holder was lost meanwhile, the server opposite
   /// substitutes for it.
@@ -116,12 +116,12 @@ final class SimulatedPublish {
       let stored = isTrusted ? .all : client.stored[change] ?? []
       // A server that refuses changes is as good as lost.
       let refusing = ServerSet(client.refusing.servers.prefix(1))
-      let mending = Mending(
+      let plan = RedundancyPlan(
         placement, stored: stored, reachable: answering.subtracting(refusing))
-      client.store(mending.copies, of: version, durable: durable) { [self] more in
+      client.store(plan.copies, of: version, durable: durable) { [self] more in
         let stored = stored.union(more)
-        guard Mending.isWhole(placement, stored: stored) else { return mendAgain(change) }
-        guard let substitute = mending.substitute else { return acknowledge() }
+        guard RedundancyPlan.isWhole(placement, stored: stored) else { return mendAgain(change) }
+        guard let substitute = plan.substitute else { return acknowledge() }
         store(substitute.copies) { [self] isStored in
           isStored ? place(substitute.placement) : acknowledge()
         }

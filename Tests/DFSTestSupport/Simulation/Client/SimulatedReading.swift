@@ -32,6 +32,6 @@ final class SimulatedReading {
 
   private func judgeByTwo(_ source: Head) -> Quorum.Reading {
     if heads.values.count(where: { $0.contains(source) }) >= 2 { return .truth }
-    return heads.count < Limits.serverCount ? .pending : .unsettled
+    return heads.count < Limits.serverCount ? .pending : .undecided
   }
 }

@@ -127,8 +127,8 @@ final class SimulatedStateTransfer {
     log(of: source, after: at.number) { [self] base, entries, theirs in
       guard base == at.digest, theirs.number >= seen else { return finish(nil) }
       if let goal, theirs.view != goal.view, !theirs.hasSameRows(as: goal) { return pause() }
-      let bound = goal?.number ?? (theirs.number - min(1, theirs.number))
-      let known = entries.filter { $0.number <= bound }
+      let limit = goal?.number ?? (theirs.number - min(1, theirs.number))
+      let known = entries.filter { $0.number <= limit }
       guard let last = known.last else { return conclude(goal) }
       add(.refillChanges(transfer: id, page: page, known)) { [self] in
         self.at = (last.number, last.digest)

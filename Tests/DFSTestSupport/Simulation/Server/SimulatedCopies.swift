@@ -5,13 +5,13 @@ internal import DFSReplication
 /// `RequiredReplicas` in the same order of steps.
 struct SimulatedCopies {
   /// Copies that an inode asks for and that are not here, or damaged.
-  var wanted: [PartID: InodeID] = [:]
+  var missing: [PartID: InodeID] = [:]
   /// Copies that nobody asks for any more.
-  var garbage: [PartID: CopyRelease] = [:]
+  var unreferenced: [PartID: CopyRelease] = [:]
   /// Small copies, which are kept in the database; false for damaged ones.
   var small: [PartID: Bool] = [:]
   /// Small copies that came with a change for other servers.
-  var escrow: [PartID: SimulatedEscrow] = [:]
+  var retained: [PartID: SimulatedRetained] = [:]
 
   /// After an inode's content became another, by change `number`.
   mutating func changed(
@@ -19,24 +19,24 @@ struct SimulatedCopies {
     isAsked: (PartID) -> Bool, isHere: (PartID) -> Bool
   ) {
     for id in difference.added {
-      garbage[id] = nil
+      unreferenced[id] = nil
       if !isHere(id), small[id] == nil { want(id, for: inode) }
     }
     for id in difference.dropped where !isAsked(id) {
-      wanted[id] = nil
-      if garbage[id] == nil {
-        garbage[id] = CopyRelease(number: number, sinceSeconds: Int64(now))
+      missing[id] = nil
+      if unreferenced[id] == nil {
+        unreferenced[id] = CopyRelease(number: number, sinceSeconds: Int64(now))
       }
     }
   }
 
   mutating func want(_ id: PartID, for inode: InodeID) {
-    if wanted[id] == nil { wanted[id] = inode }
+    if missing[id] == nil { missing[id] = inode }
   }
 }
 
 /// A small copy that is kept for others, until some time after the change is known to be committed.
-struct SimulatedEscrow {
+struct SimulatedRetained {
   /// The number of the change; 0 once that is known to be committed.
   var number: UInt64
   var since: Int

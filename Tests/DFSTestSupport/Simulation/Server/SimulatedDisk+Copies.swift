@@ -15,12 +15,12 @@ extension SimulatedDisk {
   }
 
   /// Whether it can be given to others, who lack it.
-  func canGive(_ id: PartID) -> Bool { hasGood(id) || current.copies.escrow[id] != nil }
+  func canGive(_ id: PartID) -> Bool { hasGood(id) || current.copies.retained[id] != nil }
 
   /// All copies that can be given.
   var good: Set<PartID> {
     Set(setting.files.keys).union(current.copies.small.keys).filter(hasGood)
-      .union(current.copies.escrow.keys)
+      .union(current.copies.retained.keys)
   }
 
   // MARK: Files
@@ -110,7 +110,7 @@ extension SimulatedDisk {
   /// Notes that a copy that a row asks for is not here, or damaged.
   mutating func lost(_ id: PartID, isDamaged: Bool) {
     guard !isFull, let inode = asking(id), isDamaged || !isHere(id),
-      current.copies.wanted[id] == nil
+      current.copies.missing[id] == nil
     else { return }
     current.copies.want(id, for: inode)
     commit(syncs: false)
@@ -120,19 +120,19 @@ extension SimulatedDisk {
   mutating func found(_ id: PartID, keepsGarbage: Bool) {
     let copies = current.copies
     guard !isFull else { return }
-    guard copies.wanted[id] != nil || copies.small[id] != nil || copies.garbage[id] != nil
+    guard copies.missing[id] != nil || copies.small[id] != nil || copies.unreferenced[id] != nil
     else { return }
-    current.copies.wanted[id] = nil
-    if !keepsGarbage { current.copies.garbage[id] = nil }
+    current.copies.missing[id] = nil
+    if !keepsGarbage { current.copies.unreferenced[id] = nil }
     current.copies.small[id] = nil
     commit(syncs: false)
   }
 
-  /// Every copy that is asked for and is neither wanted nor here is wanted.
+  /// Every copy that is asked for and is neither missing nor here is missing.
   mutating func audit() {
     if isFull { return }
     let lost = current.asked(setting.required).filter { id, _ in
-      !isHere(id) && current.copies.wanted[id] == nil
+      !isHere(id) && current.copies.missing[id] == nil
     }
     guard !lost.isEmpty else { return }
     for (id, inode) in lost { current.copies.want(id, for: inode) }
@@ -143,26 +143,26 @@ extension SimulatedDisk {
     if isFull { return }
     for id in ids {
       current.copies.small[id] = nil
-      current.copies.garbage[id] = nil
+      current.copies.unreferenced[id] = nil
     }
     if !ids.isEmpty { commit(syncs: false) }
   }
 
   /// Keeps what came with a change for other servers.
-  mutating func putEscrow(_ id: PartID, number: UInt64) {
-    current.copies.escrow[id] = SimulatedEscrow(number: number, since: setting.now)
+  mutating func retain(_ id: PartID, number: UInt64) {
+    current.copies.retained[id] = SimulatedRetained(number: number, since: setting.now)
   }
 
   /// Forgets what others had time to be brought, since the change is known to be committed.
   /// - Parameter ages: the mistake of counting the time from when it came.
-  mutating func trimEscrow(keep: Int, ages: Bool) {
-    if isFull || current.copies.escrow.isEmpty { return }
-    var escrow = current.copies.escrow
-    for (id, entry) in escrow where entry.number > 0 && entry.number <= current.committed {
-      escrow[id] = SimulatedEscrow(number: 0, since: ages ? entry.since : setting.now)
+  mutating func trimRetained(keep: Int, ages: Bool) {
+    if isFull || current.copies.retained.isEmpty { return }
+    var retained = current.copies.retained
+    for (id, entry) in retained where entry.number > 0 && entry.number <= current.committed {
+      retained[id] = SimulatedRetained(number: 0, since: ages ? entry.since : setting.now)
     }
-    escrow = escrow.filter { $1.number > 0 || $1.since + keep > setting.now }
-    current.copies.escrow = escrow
+    retained = retained.filter { $1.number > 0 || $1.since + keep > setting.now }
+    current.copies.retained = retained
     commit(syncs: false)
   }
 
@@ -209,7 +209,7 @@ extension SimulatedDisk.State {
     from old: Self, number: UInt64, _ setting: SimulatedDisk.Setting
   ) {
     copies = old.copies
-    copies.garbage = old.copies.garbage.mapValues {
+    copies.unreferenced = old.copies.unreferenced.mapValues {
       CopyRelease(number: min($0.number, number + 1), sinceSeconds: $0.sinceSeconds)
     }
     let keys = Set(old.rows.keys).union(rows.keys).sorted { $0.order < $1.order }

@@ -26,25 +26,25 @@ extension SimulatedServer {
   // MARK: Collection
 
   private func collect() {
-    if !disk.current.copies.garbage.isEmpty || !disk.current.copies.escrow.isEmpty {
+    if !disk.current.copies.unreferenced.isEmpty || !disk.current.copies.retained.isEmpty {
       disk.syncAll()
       if endIfFailed() { return }
-      removeGarbage()
-      disk.trimEscrow(
-        keep: world.settings.keepEscrow, ages: world.mistake == .escrowAgesWhileAway)
+      removeUnreferenced()
+      disk.trimRetained(
+        keep: world.settings.keepRetained, ages: world.mistake == .retainedAgesWhileAway)
     }
-    removeOrphans(copySessions.unclaimed(completedBefore: orphanBound))
+    removeOrphans(copySessions.unclaimed(completedBefore: orphanLimit))
     let interval = world.settings.sweepPause
     if copySessions.lastSweep.map({ world.now - $0 > interval }) ?? true { sweep() }
   }
 
-  private var orphanBound: Int { copySessions.lastAppend - world.settings.keepOrphans }
+  private var orphanLimit: Int { copySessions.lastAppend - world.settings.keepOrphans }
 
-  private func removeGarbage() {
+  private func removeUnreferenced() {
     let held = world.mistake == .collectionIgnoresReaders ? [] : copySessions.held
     let committed =
       world.mistake == .collectionIgnoresCommitted ? UInt64.max : disk.current.committed
-    let ids = disk.current.copies.garbage.filter { id, release in
+    let ids = disk.current.copies.unreferenced.filter { id, release in
       release.mayRemove(
         committed: committed, durable: .max, isHeld: held.contains(id.version),
         nowSeconds: Int64(world.now), graceSeconds: Int64(world.settings.keepReplaced))
@@ -54,7 +54,9 @@ extension SimulatedServer {
   }
 
   private func removeOrphans(_ ids: [PartID]) {
-    let orphans = ids.filter { disk.asking($0) == nil && disk.current.copies.garbage[$0] == nil }
+    let orphans = ids.filter {
+      disk.asking($0) == nil && disk.current.copies.unreferenced[$0] == nil
+    }
     copySessions.asked(Set(ids).subtracting(orphans))
     let held = world.mistake == .orphansIgnoreReaders ? [] : copySessions.held
     for id in orphans where !held.contains(id.version) {
@@ -64,8 +66,8 @@ extension SimulatedServer {
 
   private func sweep() {
     copySessions.lastSweep = world.now
-    let bound = min(orphanBound, world.now)
-    removeOrphans(disk.files.filter { $1.completed <= bound }.keys.inOrder)
+    let limit = min(orphanLimit, world.now)
+    removeOrphans(disk.files.filter { $1.completed <= limit }.keys.inOrder)
     disk.audit()
   }
 

@@ -18,7 +18,7 @@ enum SimulatedCopyRequest {
   case release(VersionID)
   /// The copies that the server lacks.
   /// - Parameter claims: whether the client is about to bring them.
-  case wanted(claims: Bool)
+  case missing(claims: Bool)
   case drop([PartID])
 }
 
@@ -30,7 +30,7 @@ enum SimulatedCopyReply {
   case failed
   /// Held; for the checks: the copies of the version that are here.
   case held([PartID])
-  case wanted([WantedCopy])
+  case missing([MissingCopy])
   /// The connection has ended.
   case noSession
 }
@@ -56,9 +56,9 @@ extension SimulatedServer {
       guard copySessions.isInOrder(session, version, order) else { return .done }
       copySessions.release(session, version)
       return .done
-    case .wanted(let claims): return wanted(session, claims: claims)
+    case .missing(let claims): return missing(session, claims: claims)
     case .drop(let ids):
-      remove(ids.filter { disk.asking($0) == nil && disk.current.copies.garbage[$0] == nil })
+      remove(ids.filter { disk.asking($0) == nil && disk.current.copies.unreferenced[$0] == nil })
       return .done
     }
   }
@@ -80,7 +80,7 @@ extension SimulatedServer {
     guard disk.put(id, content: content, syncs: syncs && disk.syncsCopies) else {
       return .failed
     }
-    disk.found(id, keepsGarbage: world.mistake == .broughtCopiesStayGarbage)
+    disk.found(id, keepsGarbage: world.mistake == .broughtCopiesStayUnreferenced)
     return .done
   }
 
@@ -94,7 +94,7 @@ extension SimulatedServer {
       case true?: return .copy(content: id)
       case false?: break
       case nil:
-        if disk.current.copies.escrow[id] != nil { return .copy(content: id) }
+        if disk.current.copies.retained[id] != nil { return .copy(content: id) }
         disk.lost(id, isDamaged: false)
         return .absent
       }
@@ -103,20 +103,20 @@ extension SimulatedServer {
     return .damaged
   }
 
-  private func wanted(_ session: Int, claims: Bool) -> SimulatedCopyReply {
+  private func missing(_ session: Int, claims: Bool) -> SimulatedCopyReply {
     let claimed = claims ? copySessions.claimed(now: world.now) : []
-    let wanted = disk.current.copies.wanted.keys.inOrder.filter { !claimed.contains($0) }
-    let copies = wanted.prefix(Self.wantedPage).compactMap { id -> WantedCopy? in
-      guard let inode = disk.current.copies.wanted[id],
+    let missing = disk.current.copies.missing.keys.inOrder.filter { !claimed.contains($0) }
+    let copies = missing.prefix(Self.wantedPage).compactMap { id -> MissingCopy? in
+      guard let inode = disk.current.copies.missing[id],
         let content = disk.current.rows[.inode(inode)]?.value.content
       else { return nil }
-      return WantedCopy(id: id, inode: inode, content: content)
+      return MissingCopy(id: id, inode: inode, content: content)
     }
     if claims {
       copySessions.claim(
         session, copies.map(\.id), until: world.now + world.settings.claimPeriod)
     }
-    return .wanted(copies)
+    return .missing(copies)
   }
 
   /// Appends a change with what travels with it.
@@ -127,8 +127,8 @@ extension SimulatedServer {
     for id in parts.small {
       if asked.contains(id) {
         disk.current.copies.small[id] = true
-      } else if world.mistake != .escrowNotKept {
-        disk.putEscrow(id, number: head.number + 1)
+      } else if world.mistake != .retainedNotKept {
+        disk.retain(id, number: head.number + 1)
       }
     }
     let syncs = world.syncsAppend() || parts.durable

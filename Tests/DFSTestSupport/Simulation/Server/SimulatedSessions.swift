@@ -30,8 +30,8 @@ struct SimulatedSessions {
 
   mutating func asked(_ ids: some Sequence<PartID>) { for id in ids { unclaimed[id] = nil } }
 
-  func unclaimed(completedBefore bound: Int) -> [PartID] {
-    unclaimed.filter { $1.completed <= bound }.keys.inOrder
+  func unclaimed(completedBefore limit: Int) -> [PartID] {
+    unclaimed.filter { $1.completed <= limit }.keys.inOrder
   }
 
   /// - Returns: whether it may go.

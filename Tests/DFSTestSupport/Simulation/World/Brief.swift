@@ -95,7 +95,7 @@ extension SimulatedCopyRequest {
     case .get(let id, let block): "get \(id.brief)\(block.map { ", block \($0)" } ?? "")"
     case .hold(let version): "hold \(version.high)-\(version.low)"
     case .release(let version): "release \(version.high)-\(version.low)"
-    case .wanted: "what is wanted"
+    case .missing: "what is missing"
     case .drop(let ids): "drop \(ids.map(\.brief).joined(separator: ", "))"
     }
   }
@@ -110,7 +110,7 @@ extension SimulatedCopyReply {
     case .damaged: "damaged"
     case .failed: "failed"
     case .held(let ids): "held, here: \(ids.map(\.brief).joined(separator: ", "))"
-    case .wanted(let copies): "wanted: \(copies.map(\.id.brief).joined(separator: ", "))"
+    case .missing(let copies): "missing: \(copies.map(\.id.brief).joined(separator: ", "))"
     case .noSession: "no session"
     }
   }

@@ -1,6 +1,6 @@
 /// A simulation of the namespace protocol and of the contents of files: the code that ships
 /// (`Replica`, `Coordinator`, `Quorum`, `RequiredReplicas`, `CopyRelease`, `StoreLosses`, `Substitute`,
-/// `Mending`, `Healing`, `Placement`) over a network, disks and a clock that are made up from one
+/// `RedundancyPlan`, `Healing`, `Placement`) over a network, disks and a clock that are made up from one
 /// seed.
 ///
 /// Half of the worlds have names and counters only, with many changes; the others have files with
@@ -40,7 +40,7 @@
 /// - Promises and installed views are synced before they are answered, always; copies before the
 ///   changes that name them.
 /// - **State transfers** are paged and may be interrupted by any of the above.
-/// - Logs are short in some worlds, so that servers are brought along by logs and by transfers.
+/// - Logs are short in some worlds, so that servers are caught up by logs and by transfers.
 ///
 /// Not modelled: damage of tables, and of small copies that are kept for other servers.
 ///
@@ -51,7 +51,7 @@
 /// time after it has learned that the change is committed), under `writes = all` or `quorum`, let
 /// the server opposite substitute for one that is lost, open files and read them part by part with
 /// pauses, remove files, and heal as `dfc heal` does, several at once. Servers keep what they want
-/// and what is garbage, collect, sweep, scrub and flush.
+/// and what is unreferenced, collect, sweep, scrub and flush.
 ///
 /// # What is checked
 ///
@@ -69,7 +69,7 @@
 /// server for; no copy is removed that a reader holds, as long as the connection lives.
 ///
 /// And once the faults stop, within `Simulation.patience` every client gets on, all servers become
-/// equal, every part has its two copies where the rule puts them, good, and nothing is wanted, waits
+/// equal, every part has its two copies where the rule puts them, good, and nothing is missing, waits
 /// to be removed or is left over. Excepted are versions of which nobody has all of the parts: a part
 /// that had one copy only, on the server that forgot it, or that all lost with their power before it
 /// was on stable storage (docs/RELIABILITY.md, "Limits").
@@ -119,7 +119,7 @@ public struct Simulation {
     /// it.
     case smallCopiesNotMended
     /// A copy that a healer brings stays on the list of those that are removed.
-    case broughtCopiesStayGarbage
+    case broughtCopiesStayUnreferenced
     /// A copy that no row ever asked for is removed though a reader holds its version.
     case orphansIgnoreReaders
     /// Where copies are is noted though somebody else noted other places meanwhile.
@@ -130,11 +130,11 @@ public struct Simulation {
     /// acknowledged without a copy.
     case lostCopiesNotMended
     /// Small copies are not kept for other servers.
-    case escrowNotKept
+    case retainedNotKept
     /// Who makes a view change does not bring servers the small copies that they lack.
-    case escrowIgnoredByViews
+    case retainedIgnoredByViews
     /// Small copies for others are kept for a time that goes on while their server is away.
-    case escrowAgesWhileAway
+    case retainedAgesWhileAway
     /// A server that starts again does not bring to stable storage what the last process left.
     case startForgetsUnsynced
     /// A server that starts again goes on with a log that an fsync has failed on.
@@ -143,10 +143,11 @@ public struct Simulation {
     var isAboutContents: Bool {
       switch self {
       case .substituteRemovedTooEarly, .collectionIgnoresReaders, .collectionIgnoresCommitted,
-        .copiesNotSyncedBeforeChange, .smallCopiesNotMended, .broughtCopiesStayGarbage,
-        .orphansIgnoreReaders, .unreadableCopiesStay, .placedWhateverTheRowSays, .escrowNotKept,
+        .copiesNotSyncedBeforeChange, .smallCopiesNotMended, .broughtCopiesStayUnreferenced,
+        .orphansIgnoreReaders, .unreadableCopiesStay, .placedWhateverTheRowSays, .retainedNotKept,
         .lostCopiesNotMended,
-        .escrowIgnoredByViews, .escrowAgesWhileAway, .startForgetsUnsynced, .fullDiskAcknowledged:
+        .retainedIgnoredByViews, .retainedAgesWhileAway, .startForgetsUnsynced,
+        .fullDiskAcknowledged:
         true
       default: false
       }

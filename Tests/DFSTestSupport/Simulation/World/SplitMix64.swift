@@ -13,9 +13,9 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
     return mixed ^ (mixed >> 31)
   }
 
-  /// 0 ..< bound.
-  public mutating func below(_ bound: Int) -> Int {
-    Int(truncatingIfNeeded: next() % UInt64(max(1, bound)))
+  /// 0 ..< limit.
+  public mutating func below(_ limit: Int) -> Int {
+    Int(truncatingIfNeeded: next() % UInt64(max(1, limit)))
   }
 
   /// True in so many of a hundred cases.

@@ -257,13 +257,13 @@ final class WorldCopies {
     if let id = first(asked.filter { !server.disk.hasGood($0) }) {
       return "\(server.index) has no good copy of \(id.brief)"
     }
-    if let id = first(copies.wanted.keys) { return "\(server.index) wants \(id.brief)" }
-    if let id = first(copies.garbage.keys) { return "\(server.index) keeps \(id.brief)" }
+    if let id = first(copies.missing.keys) { return "\(server.index) wants \(id.brief)" }
+    if let id = first(copies.unreferenced.keys) { return "\(server.index) keeps \(id.brief)" }
     let here = Set(server.disk.files.keys).union(copies.small.keys)
     if let id = first(here.subtracting(asked)) {
       return "\(server.index) is left with \(id.brief)"
     }
-    if world.settings.outlivesEscrow, let id = first(copies.escrow.keys) {
+    if world.settings.outlivesRetained, let id = first(copies.retained.keys) {
       return "\(server.index) keeps \(id.brief) for others"
     }
     return nil

@@ -55,9 +55,9 @@ struct WorldSettings {
   let keepReplaced = 60_000
   var keepOrphans = 80_000
   /// How long small copies are kept for others once their change is known to be committed.
-  var keepEscrow = 600_000
+  var keepRetained = 600_000
   /// Whether the world goes on until those are gone too.
-  var outlivesEscrow: Bool
+  var outlivesRetained: Bool
   let claimPeriod = 30_000
   /// An idle connection that copies were sent on is closed after this time.
   var uploadIdle = 100_000
@@ -86,7 +86,7 @@ struct WorldSettings {
     hasContents = mistake.map(\.isAboutContents) ?? random.chance(50)
     policy = random.pick([.all, .all, .quorum])
     damage = random.pick([nil, 20_000, 60_000])
-    outlivesEscrow = random.chance(10)
+    outlivesRetained = random.chance(10)
     flips = forgetting == .nobody && random.chance(50) ? 10_000 : nil
     if let mistake { suit(mistake) }
     if flips != nil || forgetting == .allPower { damage = nil }
@@ -105,15 +105,15 @@ struct WorldSettings {
     case .twoPings:
       (isHot, operations, clients, slowness, cuts) = (true, 60, 4, 10_000, 10_000)
       (serverStops, clientStops, stillness, forgetting, flips) = (nil, nil, nil, .nobody, nil)
-    case .broughtCopiesStayGarbage:
+    case .broughtCopiesStayUnreferenced:
       (policy, serverStops, forgetting, flips) = (.quorum, 30_000, .blank, nil)
     case .orphansIgnoreReaders:
       // Shorter than a publish may take: copies go that nobody asked for yet.
       (sweepPause, keepOrphans, uploadIdle, operations) = (8_000, 10_000, 15_000, 30)
       (forgetting, flips, logLength, cuts) = (.nobody, nil, 2, 15_000)
       (serverStops, stillness, policy) = (nil, nil, .quorum)
-    case .escrowAgesWhileAway:
-      (serverStops, outage, loss, keepEscrow) = (30_000, 250_000, 20, 150_000)
+    case .retainedAgesWhileAway:
+      (serverStops, outage, loss, keepRetained) = (30_000, 250_000, 20, 150_000)
     case .fullDiskAcknowledged: fullDisks = 30_000
     case .namespacesIgnored: foreigners = 20_000
     default: break

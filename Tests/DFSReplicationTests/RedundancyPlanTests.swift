@@ -4,7 +4,7 @@ import DFSTestSupport
 import Testing
 
 /// Who substitutes for a lost server, and what is left to do after a publish.
-@Suite struct MendingTests {
+@Suite struct RedundancyPlanTests {
   /// x = 0: part 1 on DFS1 and DFS4, part 2 on DFS2 and DFS1, part 3 on DFS3 and DFS2, part 4 on DFS4
   /// and DFS3.
   private let home: Placement = {
@@ -47,20 +47,20 @@ import Testing
   }
 
   @Test func nothingIsLeftToDoWhereAllTookTheChange() {
-    let mending = Mending(home, stored: .all, reachable: .all)
-    #expect(mending.copies.isEmpty)
-    #expect(mending.substitute == nil)
+    let plan = RedundancyPlan(home, stored: .all, reachable: .all)
+    #expect(plan.copies.isEmpty)
+    #expect(plan.substitute == nil)
   }
 
   /// Found by the simulation: a change that one server had taken when its view was lost was taken up
   /// by the next view, and was acknowledged though nobody else had the copies that travelled with it.
   @Test func copiesThatDidNotTravelAreStored() {
-    let mending = Mending(home, stored: .of(3), reachable: .of(1, 3, 4))
-    #expect(Set(mending.copies.map(\.server)) == [ServerIndex(0), ServerIndex(3)])
-    #expect(mending.copies.count == 4)
-    #expect(mending.substitute?.lost == ServerIndex(1))
-    #expect(!Mending.isWhole(home, stored: .of(3)))
-    #expect(!Mending.isWhole(home, stored: .of(3, 4)))
-    #expect(Mending.isWhole(home, stored: .of(1, 3)))
+    let plan = RedundancyPlan(home, stored: .of(3), reachable: .of(1, 3, 4))
+    #expect(Set(plan.copies.map(\.server)) == [ServerIndex(0), ServerIndex(3)])
+    #expect(plan.copies.count == 4)
+    #expect(plan.substitute?.lost == ServerIndex(1))
+    #expect(!RedundancyPlan.isWhole(home, stored: .of(3)))
+    #expect(!RedundancyPlan.isWhole(home, stored: .of(3, 4)))
+    #expect(RedundancyPlan.isWhole(home, stored: .of(1, 3)))
   }
 }

@@ -3,12 +3,12 @@ public import DFSCore
 /// Reading one version to its end, whatever becomes of its file.
 extension FileService {
   /// The copies of a version stay for as long as `work` reads them, though the file be replaced.
-  public func holding<Value>(
+  public func pinning<Value>(
     _ version: Version, _ work: () async throws -> Value
   ) async throws -> Value {
-    hold(version.id)
-    defer { release(version.id) }
-    await untilHeld()
+    pin(version.id)
+    defer { unpin(version.id) }
+    await untilPinned()
     return try await work()
   }
 }

@@ -6,7 +6,7 @@ import Testing
 @testable import DFSStore
 
 /// What a server knows to lack: from which moment on, and until when.
-@Suite struct WantedTests {
+@Suite struct MissingTests {
   private let place = TemporaryDirectory()
 
   private func user() async throws -> UserStore {
@@ -18,8 +18,8 @@ import Testing
     return user
   }
 
-  private func wanted(_ user: UserStore) async throws -> [PartID] {
-    try await user.wanted(session: 1, after: nil, limit: 100, claims: false).copies.map(\.id)
+  private func missing(_ user: UserStore) async throws -> [PartID] {
+    try await user.missing(session: 1, after: nil, limit: 100, claims: false).copies.map(\.id)
   }
 
   /// A file that asks DFS1 for parts 1 and 2.
@@ -32,17 +32,17 @@ import Testing
     return version
   }
 
-  @Test func whatARowAsksForAndIsNotHereIsWantedUntilItComes() async throws {
+  @Test func whatARowAsksForAndIsNotHereIsMissingUntilItComes() async throws {
     let user = try await user()
     let version = try await file(user, with: [0])
-    #expect(try await wanted(user) == [partID(version, 1)])
+    #expect(try await missing(user) == [partID(version, 1)])
     try await user.put(partID(version, 1), Fixture.bytes(100_000), session: 2)
-    #expect(try await wanted(user).isEmpty)
+    #expect(try await missing(user).isEmpty)
     let health = try await user.health()
-    #expect(health.copies == 2 && health.wanted == 0)
+    #expect(health.copies == 2 && health.missing == 0)
   }
 
-  @Test func theBytesOfWhatIsWantedAreThoseOfTheParts() async throws {
+  @Test func theBytesOfWhatIsMissingAreThoseOfTheParts() async throws {
     let user = try await user()
     let placement = Placement(md5: .of([]))
     let version = Version(
@@ -55,15 +55,15 @@ import Testing
       Change(id: ChangeID(client: ClientID(7), sequence: 1), writes: [inode.row]))
     let lengths = placement.parts(on: ServerIndex(0)).map { version.split.length(of: $0) }
     let health = try await user.health()
-    #expect(health.wanted == 2 && health.wantedBytes == lengths.reduce(0, +))
+    #expect(health.missing == 2 && health.missingBytes == lengths.reduce(0, +))
   }
 
-  @Test func whatIsReplacedIsWantedNoMore() async throws {
+  @Test func whatIsReplacedIsMissingNoMore() async throws {
     let user = try await user()
     _ = try await file(user, with: [])
-    #expect(try await wanted(user).count == 2)
+    #expect(try await missing(user).count == 2)
     try await user.apply(Fixture.replace(InodeID(change: 1, index: 0), nil, sequence: 2))
-    #expect(try await wanted(user).isEmpty)
+    #expect(try await missing(user).isEmpty)
   }
 
   @Test func aLostFileIsNoticedByWhoReadsItAndByTheSweep() async throws {
@@ -73,15 +73,15 @@ import Testing
       try FileManager.default.removeItem(atPath: user.copies.path(of: partID(version, 0)))
     }
     #expect(await failure { _ = try await user.get(partID(one, 0)) } == .notFound)
-    #expect(try await wanted(user) == [partID(one, 0)])
+    #expect(try await missing(user) == [partID(one, 0)])
     // A copy that no row asks for here is nobody's loss.
     #expect(await failure { _ = try await user.get(partID(one, 3)) } == .notFound)
     try await user.sweep(nowSeconds: WallClock.seconds)
-    #expect(Set(try await wanted(user)) == [partID(one, 0), partID(two, 0)])
+    #expect(Set(try await missing(user)) == [partID(one, 0), partID(two, 0)])
   }
 
   /// A disk that does not give a copy back is noticed by who reads it, not only by the scrub.
-  @Test func aCopyThatCannotBeReadIsWanted() async throws {
+  @Test func aCopyThatCannotBeReadIsMissing() async throws {
     let user = try await user()
     let id = partID(try await file(user, with: [0, 1]), 0)
     let path = user.copies.path(of: id)
@@ -89,13 +89,13 @@ import Testing
     // Reading a directory fails as reading a bad sector does.
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
     #expect(await failure { _ = try await user.get(id) } == .inputOutput)
-    #expect(try await wanted(user) == [id])
+    #expect(try await missing(user) == [id])
     try await user.put(id, Fixture.bytes(100_000), session: 2, durable: true)
     #expect(try await user.get(id) == Fixture.bytes(100_000))
-    #expect(try await wanted(user).isEmpty)
+    #expect(try await missing(user).isEmpty)
   }
 
-  @Test func aDamagedCopyIsWantedAndQuarantinedWhenAGoodOneComes() async throws {
+  @Test func aDamagedCopyIsMissingAndQuarantinedWhenAGoodOneComes() async throws {
     let user = try await user()
     let version = try await file(user, with: [0, 1])
     let id = partID(version, 1)
@@ -105,12 +105,12 @@ import Testing
     try bytes.write(to: URL(fileURLWithPath: path))
     await user.scrub(bytesPerSecond: nil)
     #expect(user.scrubReport.damaged == 1)
-    #expect(try await wanted(user) == [id])
+    #expect(try await missing(user) == [id])
     // Its other blocks can still be read.
     let (extent, block) = try await user.getPart(id, range: 0..<1000)
     #expect(extent.offset == 0 && block == Array(Fixture.bytes(100_000)[..<65_536]))
     try await user.put(id, Fixture.bytes(100_000), session: 2)
-    #expect(try await wanted(user).isEmpty)
+    #expect(try await missing(user).isEmpty)
     #expect(try await user.health().damaged == 1)
     #expect(try await user.get(id) == Fixture.bytes(100_000))
     await user.scrub(bytesPerSecond: nil)
@@ -123,12 +123,13 @@ import Testing
     _ = try await file(user, with: [])
     func claim(_ session: UInt64) async throws -> Set<PartID> {
       Set(
-        try await user.wanted(session: session, after: nil, limit: 3, claims: true).copies.map(\.id)
+        try await user.missing(session: session, after: nil, limit: 3, claims: true).copies.map(
+          \.id)
       )
     }
     let (one, two) = (try await claim(1), try await claim(2))
     #expect(one.count == 3 && two.count == 1 && one.isDisjoint(with: two))
-    #expect(try await wanted(user).count == 4)
+    #expect(try await missing(user).count == 4)
     user.endSession(1)
     #expect(try await claim(2) == one)
   }
@@ -139,7 +140,7 @@ import Testing
     let claims = try await withThrowingTaskGroup(of: [PartID].self) { group in
       for session in 1...10 as ClosedRange<UInt64> {
         group.addTask {
-          try await user.wanted(session: session, after: nil, limit: 4, claims: true).copies.map(
+          try await user.missing(session: session, after: nil, limit: 4, claims: true).copies.map(
             \.id)
         }
       }
@@ -149,7 +150,7 @@ import Testing
     #expect(Set(claims.joined()).count == claims.joined().count)
   }
 
-  /// The row sends the copies elsewhere: those here are garbage, but not while a reader holds them.
+  /// The row sends the copies elsewhere: those here are unreferenced, but not while a reader holds them.
   @Test func aCopyThatStoodInGoesWhenTheRowSaysSoAndNobodyReads() async throws {
     let user = try await user()
     let version = try await file(user, with: [0, 1])
@@ -157,7 +158,7 @@ import Testing
       for: ServerSet([ServerIndex(0)]))
     let content = RowContent(
       version: version, placement: elsewhere, home: Fixture.content(version).home)
-    user.hold(session: 1, [version])
+    user.pin(session: 1, [version])
     try await user.apply(
       Change(
         id: ChangeID(client: ClientID(7), sequence: 2),
@@ -169,7 +170,7 @@ import Testing
     #expect(answer.rows.map(\.key) == [.inode(InodeID(change: 1, index: 0))])
     try await user.collect(nowSeconds: WallClock.seconds)
     #expect(try await user.copies([version]) == [[PartIndex(0), PartIndex(1)]])
-    user.release(session: 1, [version])
+    user.unpin(session: 1, [version])
     try await user.collect(nowSeconds: WallClock.seconds)
     #expect(try await user.copies([version]) == [[]])
   }
@@ -190,7 +191,7 @@ import Testing
     try await user.refillRows(session: 1, rows + [other])
     _ = try await user.refillEnd(
       session: 1, view, to: Head(view: truth.view, number: 9, digest: digest))
-    #expect(Set(try await wanted(user)) == [partID(lost, 0), partID(lost, 1)])
+    #expect(Set(try await missing(user)) == [partID(lost, 0), partID(lost, 1)])
     #expect(try await user.copies([version]) == [[PartIndex(0), PartIndex(1)]])
   }
 }

@@ -5,8 +5,8 @@ internal import SwiftProtobuf
 
 extension Request {
   /// Copies that this server lacks, in order.
-  public struct Wanted: RequestMessage {
-    public typealias Answer = Reply.WantedList
+  public struct Missing: RequestMessage {
+    public typealias Answer = Reply.MissingList
 
     /// The one after which to begin; nil: with the first.
     public let after: PartID?
@@ -28,14 +28,14 @@ extension Request {
 
 extension Reply {
   /// Copies that the server lacks.
-  public struct WantedList: ReplyMessage {
+  public struct MissingList: ReplyMessage {
     /// As they were asked for.
-    public let copies: [WantedCopy]
+    public let copies: [MissingCopy]
     /// All that the server lacks.
     public let total: UInt64
 
     /// Some of `total`.
-    public init(_ copies: [WantedCopy], total: UInt64) {
+    public init(_ copies: [MissingCopy], total: UInt64) {
       self.copies = copies
       self.total = total
     }
@@ -44,10 +44,10 @@ extension Reply {
   }
 }
 
-extension Request.Wanted: WireMessage {
+extension Request.Missing: WireMessage {
   static var shape: HeaderShape { HeaderShape([2: .one(PartID.shape)]) }
 
-  var wire: ProtoWantedQuery {
+  var wire: ProtoMissingQuery {
     .with {
       if let after { $0.after = after.wire }
       $0.limit = UInt32(limit)
@@ -55,36 +55,36 @@ extension Request.Wanted: WireMessage {
     }
   }
 
-  init(_ asked: ProtoWantedQuery) throws(DFSError) {
-    let limit = try asked.limit.bounded("wanted copies:", by: UInt64(Wire.listItems))
+  init(_ asked: ProtoMissingQuery) throws(DFSError) {
+    let limit = try asked.limit.bounded("missing copies:", by: UInt64(Wire.listItems))
     self.init(
       after: asked.hasAfter ? try PartID(asked.after) : nil, limit: Int(limit),
       claims: asked.claims)
   }
 }
 
-extension Reply.WantedList: WireMessage {
+extension Reply.MissingList: WireMessage {
   static var shape: HeaderShape {
     let copy = HeaderShape([1: .one(PartID.shape)])
     return HeaderShape([1: .many(copy, Wire.listItems, "copies")])
   }
 
-  var wire: ProtoWantedList {
+  var wire: ProtoMissingList {
     .with {
       $0.copies = copies.map(\.wire)
       $0.total = total
     }
   }
 
-  init(_ wanted: ProtoWantedList) throws(DFSError) {
+  init(_ missing: ProtoMissingList) throws(DFSError) {
     self.init(
-      try list(wanted.copies, of: "copies", WantedCopy.init),
-      total: try wanted.total.bounded("the count"))
+      try list(missing.copies, of: "copies", MissingCopy.init),
+      total: try missing.total.bounded("the count"))
   }
 }
 
-extension WantedCopy {
-  fileprivate var wire: ProtoWantedCopy {
+extension MissingCopy {
+  fileprivate var wire: ProtoMissingCopy {
     .with {
       $0.id = id.wire
       $0.inode = inode.value
@@ -92,7 +92,7 @@ extension WantedCopy {
     }
   }
 
-  fileprivate init(_ copy: ProtoWantedCopy) throws(DFSError) {
+  fileprivate init(_ copy: ProtoMissingCopy) throws(DFSError) {
     let id = try PartID(copy.id)
     self.init(
       id: id, inode: InodeID(copy.inode),

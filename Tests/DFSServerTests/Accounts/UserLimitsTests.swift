@@ -6,8 +6,8 @@ import Testing
 
 @testable import DFSServer
 
-/// What a person may write as a user's bounds, in the file and on the command line.
-@Suite struct UserBoundsTests {
+/// What a person may write as a user's limits, in the file and on the command line.
+@Suite struct UserLimitsTests {
   private static let good: [(String, UInt64?)] = [
     ("quota=1", 1), ("quota=1b", 1), ("quota=10k", 10 << 10), ("quota=10K", 10 << 10),
     ("quota=3MiB", 3 << 20), ("quota=10G", 10 << 30), ("quota=1048576T", 1 << 60),
@@ -24,18 +24,18 @@ import Testing
     ("quota=-1", ["quota=-1 is not a size"]), ("quota=-10G", ["is not a size"]),
     ("quota=+1", ["is not a size"]), ("quota=١", ["is not a size"]),
     ("quota=unlimited", ["is not a size"]),
-    ("quota=0", ["quota=0 is out of bounds", "1 to 1152921504606846976", "quota=none"]),
-    ("quota=0G", ["quota=0G is out of bounds"]),
-    ("quota=1048577T", ["out of bounds", "1048576T"]),
-    ("quota=1152921504606846977", ["out of bounds"]),
-    ("quota=18446744073709551615", ["out of bounds"]),
-    ("quota=18446744073709551616", ["out of bounds"]),
-    ("quota=18446744073709551615T", ["out of bounds"]),
-    ("quota=" + String(repeating: "9", count: 4000), ["out of bounds", "…"]),
+    ("quota=0", ["quota=0 is out of range", "1 to 1152921504606846976", "quota=none"]),
+    ("quota=0G", ["quota=0G is out of range"]),
+    ("quota=1048577T", ["out of range", "1048576T"]),
+    ("quota=1152921504606846977", ["out of range"]),
+    ("quota=18446744073709551615", ["out of range"]),
+    ("quota=18446744073709551616", ["out of range"]),
+    ("quota=18446744073709551615T", ["out of range"]),
+    ("quota=" + String(repeating: "9", count: 4000), ["out of range", "…"]),
     ("quota=1\u{1b}[2J", ["quota=1\\x1b[2J is not a size"]),
-    ("connections=0", ["connections=0 is out of bounds", "1 to 1000000", "connections=none"]),
-    ("connections=-1", ["out of bounds"]), ("connections=1000001", ["out of bounds"]),
-    ("connections=9223372036854775808", ["out of bounds"]), ("connections=many", ["1 to 1000000"]),
+    ("connections=0", ["connections=0 is out of range", "1 to 1000000", "connections=none"]),
+    ("connections=-1", ["out of range"]), ("connections=1000001", ["out of limits"]),
+    ("connections=9223372036854775808", ["out of range"]), ("connections=many", ["1 to 1000000"]),
     ("connections=1K", ["1 to 1000000"]),
     ("quote=1G", ["'quote=1G' is not a limit", "quota=SIZE or connections=NUMBER"]),
     ("quota", ["'quota' is not a limit"]), ("=1G", ["is not a limit"]), ("", ["'' is not a limit"]),
@@ -44,18 +44,18 @@ import Testing
 
   @Test func sizesThatAreRightAreTaken() throws {
     for (word, bytes) in Self.good {
-      #expect(try UserBounds([word[...]]).quotaBytes == bytes, "\(word)")
+      #expect(try UserLimits([word[...]]).quotaBytes == bytes, "\(word)")
     }
-    #expect(try UserBounds(["connections=1000000"]).connections == 1_000_000)
-    #expect(try UserBounds(["connections=none"]).connections == nil)
-    let both = try UserBounds(["connections=3", "quota=2K"])
+    #expect(try UserLimits(["connections=1000000"]).connections == 1_000_000)
+    #expect(try UserLimits(["connections=none"]).connections == nil)
+    let both = try UserLimits(["connections=3", "quota=2K"])
     #expect(both.description == "quota=2048 connections=3")
-    #expect(try UserBounds(both.description.split(separator: " ")) == both)
+    #expect(try UserLimits(both.description.split(separator: " ")) == both)
   }
 
   @Test func whatIsWrongIsRefusedWithFactLimitAndRemedy() {
     for (word, facts) in Self.wrong {
-      let error = #expect(throws: DFSError.self, "\(word)") { _ = try UserBounds([word[...]]) }
+      let error = #expect(throws: DFSError.self, "\(word)") { _ = try UserLimits([word[...]]) }
       #expect(error?.code == .configuration)
       for fact in facts { #expect(error?.message.contains(fact) == true, "\(error as Any)") }
       let text = error?.message ?? ""
@@ -65,14 +65,14 @@ import Testing
 
   @Test func aBoundThatIsThereTwiceIsRefused() {
     for words in [["quota=1G", "quota=2G"], ["connections=1", "quota=1", "connections=none"]] {
-      let error = #expect(throws: DFSError.self) { _ = try UserBounds(words.map { $0[...] }) }
+      let error = #expect(throws: DFSError.self) { _ = try UserLimits(words.map { $0[...] }) }
       #expect(error?.message.contains("= is there twice") == true, "\(error as Any)")
     }
   }
 
   // MARK: The file
 
-  /// A line with a wrong bound lets nobody in without it, is told with its number, and harms no other.
+  /// A line with a wrong limit lets nobody in without it, is told with its number, and harms no other.
   @Test func wrongBoundsInTheFileAreAProblemOfTheirLine() throws {
     let verifier = try ScramVerifier(password: "x", iterations: 4096).text
     for (word, facts) in Self.wrong where !word.isEmpty && !word.contains(" ") {
@@ -82,22 +82,22 @@ import Testing
         #expect(file.problems.first?.message.contains(fact) == true, "\(file.problems)")
       }
       #expect(file.names.map(\.text) == ["Bob"])
-      #expect(file.bounds[try UserName("Bob")]?.quotaBytes == 1 << 30)
+      #expect(file.limits[try UserName("Bob")]?.quotaBytes == 1 << 30)
     }
     let twice = UsersFile(text: "Alice \(verifier) quota=1G quota=2G\n")
     #expect(twice.problems.first?.message.contains("quota= is there twice") == true)
   }
 
-  /// Who sets bounds of such a line is told what is wrong with it.
+  /// Who sets limits of such a line is told what is wrong with it.
   @Test func boundsOfALineThatCannotBeReadAreNotSet() throws {
     let verifier = try ScramVerifier(password: "x", iterations: 4096).text
     var file = UsersFile(text: "Alice \(verifier) quota=10X\nCarol secret\n")
     let broken = #expect(throws: DFSError.self) {
-      try file.set(try UserName("Alice"), bounds: UserBounds())
+      try file.set(try UserName("Alice"), limits: UserLimits())
     }
     #expect(broken?.message.contains("line 1: quota=10X is not a size") == true, "\(broken as Any)")
     let readable = #expect(throws: DFSError.self) {
-      try file.set(try UserName("Carol"), bounds: UserBounds())
+      try file.set(try UserName("Carol"), limits: UserLimits())
     }
     #expect(readable?.message.contains("dfs user convert") == true, "\(readable as Any)")
   }
@@ -134,7 +134,7 @@ import Testing
     let changed = try await set(["Alice", "quota=2M", "connections=7"])
     #expect(changed.output == "Alice: quota=2097152 connections=7\n", "\(changed)")
     let none = try await set(["Alice", "quota=none", "connections="])
-    #expect(none.output == "Alice: no bounds of its own\n", "\(none)")
+    #expect(none.output == "Alice: no limits of its own\n", "\(none)")
     #expect(
       try String(contentsOfFile: path, encoding: .utf8)
         == text.replacing(" quota=1048576", with: ""))

@@ -2,16 +2,16 @@ public import DFSCore
 
 /// What a user may take of a server, as the users file says behind the verifier:
 /// `NAME VERIFIER quota=10G connections=64`.
-public struct UserBounds: Hashable, Sendable {
+public struct UserLimits: Hashable, Sendable {
   /// Bytes of the user's copies and tables on this server; nil: as much as there is.
   public var quotaBytes: UInt64?
   /// Connections at the same time; nil: as many as the server allows everybody.
   public var connections: Int?
 
-  /// No bounds of the user's own.
+  /// No limits of the user's own.
   public init() {}
 
-  /// - Parameter words: `quota=SIZE` and `connections=NUMBER`; an empty value or `none` takes the bound
+  /// - Parameter words: `quota=SIZE` and `connections=NUMBER`; an empty value or `none` takes the limit
   ///   away.
   public init(_ words: some Sequence<Substring>) throws(DFSError) {
     try set(words.map(String.init))
@@ -30,7 +30,7 @@ public struct UserBounds: Hashable, Sendable {
       let name = word.prefix { $0 != "=" }
       guard named.insert(name).inserted else {
         throw DFSError(
-          .configuration, "\(name)= is there twice; a bound is set once: remove all but one")
+          .configuration, "\(name)= is there twice; a limit is set once: remove all but one")
       }
     }
   }
@@ -67,7 +67,7 @@ public struct UserBounds: Hashable, Sendable {
     guard number > 0, number <= Limits.storeBytes >> UInt64(shift) else {
       throw DFSError(
         .configuration,
-        "quota=\(text.shown(atMost: 64)) is out of bounds: 1 to \(Limits.storeBytes) bytes (\(Limits.storeBytes >> 40)T); "
+        "quota=\(text.shown(atMost: 64)) is out of range: 1 to \(Limits.storeBytes) bytes (\(Limits.storeBytes >> 40)T); "
           + "for no quota write quota=none")
     }
     return number << UInt64(shift)
@@ -79,15 +79,15 @@ public struct UserBounds: Hashable, Sendable {
     guard let count = Int(text), (1...mostConnections).contains(count) else {
       throw DFSError(
         .configuration,
-        "connections=\(text.shown(atMost: 64)) is out of bounds: a number from 1 to \(mostConnections); for the "
-          + "server's own bound write connections=none")
+        "connections=\(text.shown(atMost: 64)) is out of range: a number from 1 to \(mostConnections); for the "
+          + "server's own limit write connections=none")
     }
     return count
   }
 }
 
-extension UserBounds: CustomStringConvertible {
+extension UserLimits: CustomStringConvertible {
   public var description: String {
-    text.isEmpty ? "no bounds of its own" : String(text.dropFirst())
+    text.isEmpty ? "no limits of its own" : String(text.dropFirst())
   }
 }

@@ -4,21 +4,21 @@ internal import DFSCore
 extension NamespaceReply {
   /// Whether its numbers are some that an honest server can have: the next one is one, too. (What comes from
   /// a server is within `Limits.number` once it is decoded; here nothing is calculated with the last.)
-  var isWithinBounds: Bool {
+  var isWithinLimits: Bool {
     switch self {
     case .promised(let head), .installed(let head), .applied(let head), .behind(let head),
       .head(let head), .foreign(let head):
-      head.isWithinBounds
+      head.isWithinLimits
     case .refused(let view): view.round < Limits.number
     case .log(_, let entries, let head):
-      head.isWithinBounds && entries.allSatisfy { $0.number < Limits.number }
+      head.isWithinLimits && entries.allSatisfy { $0.number < Limits.number }
     case .missingParts: true
     }
   }
 }
 
 extension Head {
-  fileprivate var isWithinBounds: Bool {
+  fileprivate var isWithinLimits: Bool {
     number < Limits.number && view.round < Limits.number
   }
 }

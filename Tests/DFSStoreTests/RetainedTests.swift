@@ -5,8 +5,8 @@ import Testing
 @testable import DFSStore
 
 /// How long small copies are kept for other servers.
-@Suite struct EscrowTests {
-  private static let hour = CopyTables.escrowSeconds
+@Suite struct RetainedTests {
+  private static let hour = CopyTables.retainedSeconds
 
   @Test func aNumberCountsWhenItHasBeenKnownLong() {
     var history = CommittedHistory()

@@ -11,7 +11,7 @@ import Testing
 
 /// What the mount keeps for the kernel goes when the kernel lets go of it.
 extension OnAMount {
-  @Suite struct Bounds {
+  @Suite struct Limits {
     private static let dropsCaches = "/proc/sys/vm/drop_caches"
     private static let mayDropCaches = access(dropsCaches, W_OK) == 0
 

@@ -5,18 +5,18 @@ internal import GRDB
 extension CopyTables {
   /// How long small copies are kept for other servers, at the least, once their change is known to
   /// be committed.
-  static let escrowSeconds: Int64 = 3600
+  static let retainedSeconds: Int64 = 3600
 
   /// Keeps a small copy that another server is asked for: should the change be taken up by a client
   /// that has only its rows, this server can still give all that they name.
-  func putEscrow(_ part: InlinePart, number: UInt64, nowSeconds: Int64) throws {
+  func retain(_ part: InlinePart, number: UInt64, nowSeconds: Int64) throws {
     try db.cachedStatement(sql: "INSERT OR REPLACE INTO escrow VALUES (?, ?, ?, ?, ?, ?)").execute(
       arguments: part.id.stored + [
         number.stored, nowSeconds, part.checksum.value.stored, part.bytes.stored,
       ])
   }
 
-  static func escrow(_ id: PartID, _ db: Database) throws -> InlinePart? {
+  static func retained(_ id: PartID, _ db: Database) throws -> InlinePart? {
     let statement = try db.cachedStatement(
       sql: "SELECT checksum, bytes FROM escrow WHERE version = ? AND part = ?")
     return try GRDB.Row.fetchOne(statement, arguments: id.stored).map {
@@ -28,7 +28,7 @@ extension CopyTables {
   /// - Parameter committedLong: up to this number every change has been known for so long to be on
   ///   three servers; a server that was away meanwhile did not know.
   /// - Returns: how many copies, `limit` at the most.
-  func trimEscrow(committedLong: UInt64, nowSeconds: Int64, limit: Int) throws -> Int {
+  func trimRetained(committedLong: UInt64, nowSeconds: Int64, limit: Int) throws -> Int {
     try db.cachedStatement(
       sql: """
         DELETE FROM escrow WHERE rowid IN (
@@ -37,7 +37,7 @@ extension CopyTables {
           LIMIT ?4)
         """
     ).execute(arguments: [
-      committedLong.stored, nowSeconds - Self.escrowSeconds, nowSeconds, limit,
+      committedLong.stored, nowSeconds - Self.retainedSeconds, nowSeconds, limit,
     ])
     return db.changesCount
   }
@@ -45,7 +45,7 @@ extension CopyTables {
   /// Forgets the copies of a content that nobody can need any more, as it was replaced, and this
   /// server's own copies of it are removed. So what is kept is bounded by the files that there are.
   /// - Parameter committed: every change up to this number is known to be on three servers.
-  func trimEscrow(of version: VersionID, committed: UInt64) throws {
+  func trimRetained(of version: VersionID, committed: UInt64) throws {
     try db.cachedStatement(
       sql: """
         DELETE FROM escrow WHERE version = ?1 AND number <= ?2
@@ -55,7 +55,7 @@ extension CopyTables {
     ).execute(arguments: [version.stored, committed.stored])
   }
 
-  static func hasEscrow(_ db: Database) throws -> Bool {
+  static func hasRetained(_ db: Database) throws -> Bool {
     try Int.fetchOne(db, sql: "SELECT 1 FROM escrow LIMIT 1") != nil
   }
 }

@@ -4,10 +4,10 @@ internal import Synchronization
 /// How large a frame may be on one connection: small until login, so that a stranger can make a
 /// server hold 4 KiB and no more. Shared by the decoder and by who handles the login; it is
 /// raised once, on the connection's event loop, before the first frame after login is sent.
-public final class FrameBound: Sendable {
+public final class FrameLimit: Sendable {
   private let raised: Atomic<Bool>
 
-  /// The bound of a connection before its login, or, with `isLoggedIn`, after it.
+  /// The limit of a connection before its login, or, with `isLoggedIn`, after it.
   public init(isLoggedIn: Bool = false) { raised = Atomic(isLoggedIn) }
 
   /// Whether frames may be large: 4 MiB of header and 1 MiB of body.

@@ -5,7 +5,7 @@ public import DFSCore
 ///
 /// Small copies travel with the change. One that was taken up from one server's log, because its view
 /// was lost, comes to the others without them; the publisher still has them all.
-public struct Mending: Sendable {
+public struct RedundancyPlan: Sendable {
   /// Copies that have to be stored on servers that can be reached.
   public let copies: [(part: PartIndex, server: ServerIndex)]
   /// Who substitutes for a holder that was lost.
