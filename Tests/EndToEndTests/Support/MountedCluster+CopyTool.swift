@@ -42,7 +42,7 @@ extension MountedCluster {
     # What other servers keep of it for a while would stand in.
     for other in glob.glob(os.path.dirname(directory) + "/DFS?/*/namespace.sqlite"):
         with sqlite3.connect(other, timeout=20) as keeper:
-            keeper.execute("delete from retained where version = ? and part = ?", [version, part])
+            keeper.execute("delete from escrow where version = ? and part = ?", [version, part])
     """
 
   private func change(

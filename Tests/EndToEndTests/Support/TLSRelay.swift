@@ -111,8 +111,8 @@ struct TLSRelay {
     threads = []
     for pair in sys.argv[4:]:
         port, target = map(int, pair.split(":"))
-        limit = socket.create_server(("127.0.0.1", port))
-        threads.append(threading.Thread(target=listen, args=(limit, target), daemon=True))
+        listener = socket.create_server(("127.0.0.1", port))
+        threads.append(threading.Thread(target=listen, args=(listener, target), daemon=True))
     for thread in threads:
         thread.start()
     print("ready", flush=True)

@@ -4,13 +4,19 @@ enum Terminal {
   /// `terminal` on which the process `pid` runs `dfc $CONF`.
   static let script = """
     import os, pty, select, sys, time
+    rest = b""
     def until(text):
-        seen, end = b"", time.monotonic() + 20
+        global rest
+        seen, end = rest, time.monotonic() + 20
         while text not in seen:
             assert time.monotonic() < end, seen
             if select.select([terminal], [], [], 0.1)[0]: seen += os.read(terminal, 4096)
-        return seen
+        shown = seen.index(text) + len(text)
+        rest = seen[shown:]
+        return seen[:shown]
     def typed(line):
+        global rest
+        rest = b""
         os.write(terminal, line)
         return until(b"\\ndfc> ")
     pid, terminal = pty.fork()
