@@ -34,7 +34,7 @@ import Testing
     ("quota=" + String(repeating: "9", count: 4000), ["out of range", "…"]),
     ("quota=1\u{1b}[2J", ["quota=1\\x1b[2J is not a size"]),
     ("connections=0", ["connections=0 is out of range", "1 to 1000000", "connections=none"]),
-    ("connections=-1", ["out of range"]), ("connections=1000001", ["out of limits"]),
+    ("connections=-1", ["out of range"]), ("connections=1000001", ["out of range"]),
     ("connections=9223372036854775808", ["out of range"]), ("connections=many", ["1 to 1000000"]),
     ("connections=1K", ["1 to 1000000"]),
     ("quote=1G", ["'quote=1G' is not a limit", "quota=SIZE or connections=NUMBER"]),
