@@ -33,7 +33,7 @@ extension DFSClient {
       }
       if case .inode(let id, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
       progress?(content.size)
-      return try await ensuringRedundancy(inode, version, upload, stored)
+      return try await ensureRedundancy(inode, version, upload, stored)
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
       uncertain.add(upload.version)
@@ -77,7 +77,7 @@ extension DFSClient {
   /// Before anybody is told: every server that can be reached has its copies, and the server opposite
   /// substitutes for one that was lost; three servers have the change, and every part has two copies.
   /// - Throws: `timedOut` if some part may be on no server.
-  private func ensuringRedundancy(
+  private func ensureRedundancy(
     _ inode: Inode, _ version: Version, _ upload: DFSClientUpload, _ stored: ServerSet
   ) async throws -> Inode {
     let plan = try await complete(version, upload, stored)
@@ -96,9 +96,9 @@ extension DFSClient {
       guard isPlaced else { return inode }
       cluster.logger.warning(
         "\(substitute.lost) was lost while a file was stored; another substitutes for it")
-      var ensuringRedundancy = inode
-      ensuringRedundancy.version?.placement = substitute.placement
-      return ensuringRedundancy
+      var placed = inode
+      placed.version?.placement = substitute.placement
+      return placed
     } catch {
       cluster.logger.warning(
         "\(substitute.lost) was lost while a file was stored: it is stored with reduced redundancy",

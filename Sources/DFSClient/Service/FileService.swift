@@ -84,9 +84,9 @@ public protocol FileService: ClusterStatus {
   /// Keeps the copies of a version for as long as it is open here, even if it is replaced: soon, or
   /// once `untilPinned` returned.
   func pin(_ version: VersionID)
-  /// Lets go of a version once; each `hold` needs a `release`.
+  /// Unpins a version once; each `pin` needs an `unpin`.
   func unpin(_ version: VersionID)
-  /// Returns when the servers know what is held.
+  /// Returns when the servers know what is pinned.
   func untilPinned() async
 
   /// The space for contents over all servers, each byte of which is stored twice.

@@ -252,7 +252,7 @@ public final class UserStore: Sendable {
   /// Keeps the versions' copies until they are released or the session ends.
   public func pin(session: UInt64, _ versions: [VersionID]) { sessions.pin(session, versions) }
 
-  /// Lets go of versions once; a version that was held more often stays.
+  /// Unpins versions once; a version that was pinned more often stays pinned.
   public func unpin(session: UInt64, _ versions: [VersionID]) {
     sessions.unpin(session, versions)
   }

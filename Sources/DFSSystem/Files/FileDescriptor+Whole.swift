@@ -4,23 +4,6 @@ public import SystemPackage
 /// Reading and writing all of what is asked for: the system may do less at once, or be interrupted by a
 /// signal (read(2), write(2), signal(7)).
 extension FileDescriptor {
-  /// Opens a path; close-on-exec is added.
-  /// - Parameters:
-  ///   - path: as `ByteText` has it.
-  ///   - permissions: of a file that is made, less the process's mask.
-  public static func opening(
-    _ path: String, _ mode: AccessMode, _ options: OpenOptions = [],
-    permissions: FilePermissions? = nil
-  ) throws(Errno) -> FileDescriptor {
-    try errno {
-      try path.systemPath.withUnsafeBufferPointer { text in
-        guard let base = text.baseAddress else { throw Errno.invalidArgument }
-        return try FileDescriptor.open(
-          base, mode, options: options.union(.closeOnExec), permissions: permissions)
-      }
-    }
-  }
-
   /// Fills `buffer` from `offset` on; or, without one, from where the descriptor stands.
   /// - Returns: how many bytes were read: fewer than asked for only at the end of the file.
   public func fill(
@@ -84,9 +67,6 @@ extension FileDescriptor {
   public func writeWhole(_ bytes: [UInt8]) throws(Errno) {
     try errno { try bytes.withUnsafeBytes { try writeWhole($0) } }
   }
-
-  /// Closes it; that this fails is of no interest for what was only read, or synced before (close(2)).
-  public func discard() { try? close() }
 }
 
 /// Calls of swift-system throw nothing but `Errno`, and do not say so in their types.

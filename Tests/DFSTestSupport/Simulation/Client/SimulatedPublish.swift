@@ -112,7 +112,7 @@ final class SimulatedPublish {
   private func mend(_ change: ChangeID) {
     client.whoAnswers { [self] answering in
       let isTrusted =
-        world.mistake == (isSmall ? .smallCopiesNotMended : .lostCopiesNotMended)
+        world.mistake == (isSmall ? .smallCopiesNotCompleted : .lostCopiesNotCompleted)
       let stored = isTrusted ? .all : client.stored[change] ?? []
       // A server that refuses changes is as good as lost.
       let refusing = ServerSet(client.refusing.servers.prefix(1))

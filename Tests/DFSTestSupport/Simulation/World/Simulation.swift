@@ -117,7 +117,7 @@ public struct Simulation {
 
     /// A change that was taken up from a log is acknowledged without the copies that travelled with
     /// it.
-    case smallCopiesNotMended
+    case smallCopiesNotCompleted
     /// A copy that a healer brings stays on the list of those that are removed.
     case broughtCopiesStayUnreferenced
     /// A copy that no row ever asked for is removed though a reader holds its version.
@@ -128,7 +128,7 @@ public struct Simulation {
     case unreadableCopiesStay
     /// A change that two servers refused for lack of copies was taken up from the others, and is
     /// acknowledged without a copy.
-    case lostCopiesNotMended
+    case lostCopiesNotCompleted
     /// Small copies are not kept for other servers.
     case retainedNotKept
     /// Who makes a view change does not bring servers the small copies that they lack.
@@ -143,9 +143,9 @@ public struct Simulation {
     var isAboutContents: Bool {
       switch self {
       case .substituteRemovedTooEarly, .collectionIgnoresReaders, .collectionIgnoresCommitted,
-        .copiesNotSyncedBeforeChange, .smallCopiesNotMended, .broughtCopiesStayUnreferenced,
+        .copiesNotSyncedBeforeChange, .smallCopiesNotCompleted, .broughtCopiesStayUnreferenced,
         .orphansIgnoreReaders, .unreadableCopiesStay, .placedWhateverTheRowSays, .retainedNotKept,
-        .lostCopiesNotMended,
+        .lostCopiesNotCompleted,
         .retainedIgnoredByViews, .retainedAgesWhileAway, .startForgetsUnsynced,
         .fullDiskAcknowledged:
         true

@@ -101,7 +101,7 @@ struct WorldSettings {
       (forgetting, flips, failedSyncs) = (.everyPower, nil, 15_000)
     case .startForgetsUnsynced:
       (forgetting, flips, serverStops, outage) = (.power, nil, 10_000, 2_000)
-    case .lostCopiesNotMended: failedSyncs = 8_000
+    case .lostCopiesNotCompleted: failedSyncs = 8_000
     case .twoPings:
       (isHot, operations, clients, slowness, cuts) = (true, 60, 4, 10_000, 10_000)
       (serverStops, clientStops, stillness, forgetting, flips) = (nil, nil, nil, .nobody, nil)
