@@ -84,7 +84,7 @@ public final class Rescue: Sendable {
     ledger.summary.damagedDatabases = users.count(where: \.hasDamagedDatabase)
     let namespace = try OfflineNamespace.choose(from: users, scratch: scratch, note: ledger.note)
     ledger.summary.hasOwners = request.rights.setsOwners
-    tellOfBounds(of: namespace, users, ledger)
+    tellOfLimits(of: namespace, users, ledger)
     let census = try RescueCensus(namespace, progress)
     progress.begin(files: census.files, bytes: census.bytes)
     tellOfSpace(census, root, ledger)
@@ -143,7 +143,7 @@ public final class Rescue: Sendable {
     }
   }
 
-  private func tellOfBounds(
+  private func tellOfLimits(
     of namespace: OfflineNamespace, _ users: [OfflineUser], _ ledger: RescueLedger
   ) {
     ledger.summary.isNamespaceWhole = namespace.isProven

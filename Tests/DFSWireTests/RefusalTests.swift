@@ -64,7 +64,7 @@ import Testing
       }, "a key of no known table")
   }
 
-  @Test func valuesOutOfBoundsAreAnswered() throws {
+  @Test func valuesBeyondLimitsAreAnswered() throws {
     try expectUnreadable(.with { $0.query.queries = [Self.entry("a/b")] }, "is not a file name")
     try expectUnreadable(.with { $0.query.queries = [Self.entry("..")] }, "is not a file name")
     try expectUnreadable(.with { $0.query.queries = [Self.entry("")] }, "is not a file name")
@@ -103,13 +103,13 @@ import Testing
       }, "a part of 32769 bytes")
   }
 
-  @Test func smallPartsOutOfBoundsAreAnswered() throws {
+  @Test func smallPartsBeyondLimitsAreAnswered() throws {
     try expectUnreadable(
       .with { $0.getSmallParts.parts = Array(repeating: ProtoPartId(), count: 5) },
       "5 small parts")
   }
 
-  @Test func rangesAndPiecesOutOfBoundsAreAnswered() throws {
+  @Test func rangesAndPiecesBeyondLimitsAreAnswered() throws {
     for (begin, end) in [(5, 4), (0, 1_048_577), (1, 1_048_577), (0, UInt64.max)]
       as [(UInt64, UInt64)]
     {

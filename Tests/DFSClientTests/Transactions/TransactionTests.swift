@@ -139,7 +139,7 @@ import Testing
     }
   }
 
-  @Test func symbolicLinksHaveBounds() async throws {
+  @Test func symbolicLinksHaveLimits() async throws {
     let tree = Tree()
     #expect(try await tree.make(.root, "l", .symlink).size == 9)
     for (count, code) in [(0, DFSError.Code.notFound), (4096, .nameTooLong)] {

@@ -73,7 +73,7 @@ import Testing
   // MARK: The file
 
   /// A line with a wrong limit lets nobody in without it, is told with its number, and harms no other.
-  @Test func wrongBoundsInTheFileAreAProblemOfTheirLine() throws {
+  @Test func wrongLimitsInTheFileAreAProblemOfTheirLine() throws {
     let verifier = try ScramVerifier(password: "x", iterations: 4096).text
     for (word, facts) in Self.wrong where !word.isEmpty && !word.contains(" ") {
       let file = UsersFile(text: "Alice \(verifier) \(word)\nBob \(verifier) quota=1G\n")

@@ -2,9 +2,14 @@ internal import Foundation
 
 /// The programs that this build made.
 public enum BuiltProgram {
-  /// The path of an executable of this package, as `swift build` made it.
+  /// The path of an executable of this package, as `swift build` made it: what the folder
+  /// DFS_TEST_PROGRAMS has, else what was built for debugging.
   public static func path(_ name: String) -> String {
-    root.appendingPathComponent(".build/debug/\(name)").path
+    if let folder = ProcessInfo.processInfo.environment["DFS_TEST_PROGRAMS"] {
+      let path = folder + "/" + name
+      if FileManager.default.fileExists(atPath: path) { return path }
+    }
+    return root.appendingPathComponent(".build/debug/\(name)").path
   }
 
   /// The path of a script of this package.

@@ -15,15 +15,20 @@ struct Shell {
   }
 
   /// Where the programs under test are.
-  static let programs = URL(fileURLWithPath: BuiltProgram.path("dfs"))
-    .deletingLastPathComponent().path
+  static let programs = folder(of: "dfs")
+
+  private static func folder(of program: String) -> String {
+    URL(fileURLWithPath: BuiltProgram.path(program)).deletingLastPathComponent().path
+  }
 
   var environment: [String: String]
 
   /// - Parameter variables: added to the environment, with the programs in front of PATH.
   init(_ variables: [String: String] = [:]) {
     var environment = ProcessInfo.processInfo.environment
-    environment["PATH"] = Self.programs + ":" + (environment["PATH"] ?? "/usr/bin:/bin")
+    // The example is only built for debugging.
+    let rest = environment["PATH"] ?? "/usr/bin:/bin"
+    environment["PATH"] = "\(Self.programs):\(Self.folder(of: "dfs-example")):\(rest)"
     environment["LC_ALL"] = "C"
     environment["GIT_CONFIG_GLOBAL"] = "/dev/null"
     environment["GIT_CONFIG_NOSYSTEM"] = "1"
