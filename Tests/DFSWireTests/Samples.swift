@@ -87,6 +87,7 @@ enum Samples {
     report.placements = [0x1248_9c63: 7, 0: 1]
     report.software = "dfs 1.1"
     (report.missing, report.missingBytes) = (3, 1 << 40)
+    report.requests = 1 << 33
     report.scrub.lastEndSeconds = -1
     return report
   }

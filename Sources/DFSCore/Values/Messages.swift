@@ -189,6 +189,8 @@ public struct HealthReport: Hashable, Sendable {
   public var space = SpaceReport(total: 0, available: 0, used: 0, inodes: 0)
   /// The release of the server's program, for people.
   public var software = ""
+  /// The requests of this user that the server has begun since its start.
+  public var requests: UInt64 = 0
 
   /// A report at `head` of a user without files.
   public init(head: Head) { self.head = head }

@@ -29,10 +29,17 @@ final class UserLoad: Sendable {
 
   let limit: Int
   private let state = Mutex(State())
+  private let begun = Atomic<UInt64>(0)
 
   init(limit: Int) { self.limit = limit }
 
   var bytes: Int { state.withLock { $0.bytes } }
+
+  /// The requests that were begun since the start.
+  var requests: UInt64 { begun.load(ordering: .relaxed) }
+
+  /// A request is begun.
+  func countRequest() { begun.wrappingAdd(1, ordering: .relaxed) }
 
   func admits(_ weight: Int) -> Bool {
     weight <= Self.alwaysAdmitted

@@ -145,7 +145,9 @@ final class Service: Sendable {
     if let hello, hello.wantsPushes { audience.add(session, client: hello.client, pushes) }
     return LoggedIn(
       user: user, audience: audience, load: load,
-      session: UserSession(store: store, session: session) { [self] in try await join($0) })
+      session: UserSession(store: store, session: session, load: load) { [self] in
+        try await join($0)
+      })
   }
 }
 

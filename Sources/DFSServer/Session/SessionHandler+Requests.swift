@@ -22,6 +22,7 @@ extension SessionHandler {
 
   func start(_ request: Request, _ body: ByteBuffer?, _ ticket: Ticket, _ logged: LoggedIn) {
     guard let context else { return }
+    logged.load.countRequest()
     // The user's database failed: to its clients this server is down, and they are told why.
     if let failure = logged.session.store.failure { return giveUp(failure, ticket) }
     if case .ping = request {

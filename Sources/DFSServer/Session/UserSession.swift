@@ -8,6 +8,7 @@ internal import NIOCore
 struct UserSession: Sendable {
   let store: UserStore
   let session: SessionID
+  let load: UserLoad
   /// Makes the server one of a cluster.
   let join: @Sendable (ClusterID) async throws -> Void
 
@@ -144,6 +145,7 @@ struct UserSession: Sendable {
   private func health() async throws -> HealthReport {
     var report = try await store.health()
     report.software = "dfs \(Release.version)"
+    report.requests = load.requests
     return report
   }
 }

@@ -1766,6 +1766,12 @@ nonisolated struct ProtoHealth: @unchecked Sendable {
     set {_uniqueStorage()._missingBytes = newValue}
   }
 
+  /// Of this user, that were begun since the server's start, this one included.
+  var requests: UInt64 {
+    get {_storage._requests}
+    set {_uniqueStorage()._requests = newValue}
+  }
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -4781,7 +4787,7 @@ nonisolated extension ProtoMissingList: SwiftProtobuf.Message, SwiftProtobuf._Me
 
 nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Health"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}placements\0\u{1}copies\0\u{1}missing\0\u{1}damaged\0\u{1}scrub\0\u{1}space\0\u{1}software\0\u{3}missing_bytes\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}placements\0\u{1}copies\0\u{1}missing\0\u{1}damaged\0\u{1}scrub\0\u{1}space\0\u{1}software\0\u{3}missing_bytes\0\u{1}requests\0")
 
   fileprivate class _StorageClass {
     var _head: ProtoHead? = nil
@@ -4793,6 +4799,7 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _space: ProtoSpace? = nil
     var _software: String = String()
     var _missingBytes: UInt64 = 0
+    var _requests: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -4812,6 +4819,7 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
       _space = source._space
       _software = source._software
       _missingBytes = source._missingBytes
+      _requests = source._requests
     }
   }
 
@@ -4839,6 +4847,7 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 7: try { try decoder.decodeSingularMessageField(value: &_storage._space) }()
         case 8: try { try decoder.decodeSingularStringField(value: &_storage._software) }()
         case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._missingBytes) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._requests) }()
         default: break
         }
       }
@@ -4878,6 +4887,9 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._missingBytes != 0 {
         try visitor.visitSingularUInt64Field(value: _storage._missingBytes, fieldNumber: 9)
       }
+      if _storage._requests != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._requests, fieldNumber: 10)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -4896,6 +4908,7 @@ nonisolated extension ProtoHealth: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._space != rhs_storage._space {return false}
         if _storage._software != rhs_storage._software {return false}
         if _storage._missingBytes != rhs_storage._missingBytes {return false}
+        if _storage._requests != rhs_storage._requests {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -125,6 +125,7 @@ struct Status: SessionCommand {
     object["change"] = report.head.number
     object["view"] = report.head.view.round
     object["freeBytes"] = report.space.available
+    object["requests"] = report.requests
     object["copies"] = report.copies
     object["missing"] = report.missing
     object["missingBytes"] = report.missingBytes

@@ -60,6 +60,7 @@ extension HealthReport: WireMessage {
       $0.space = space.wire
       $0.software = software
       $0.missingBytes = missingBytes
+      $0.requests = requests
     }
   }
 
@@ -81,6 +82,7 @@ extension HealthReport: WireMessage {
     space = try SpaceReport(health.space)
     software = health.software
     missingBytes = try health.missingBytes.bounded("the bytes", by: Limits.storeBytes)
+    requests = try health.requests.bounded("the count")
   }
 }
 
