@@ -12,11 +12,10 @@ enum ChangeLog {
   static func append(_ entry: LogEntry, _ ledger: inout Ledger, _ db: Database) throws {
     let writes = RowWriteCodec.encode(entry.change.writes)
     let bytes = writes.count + entryBytes
-    try db.cachedStatement(sql: "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)").execute(
-      arguments: [
-        entry.number.stored, entry.change.id.client.value.stored, entry.change.id.sequence.stored,
-        entry.digest.stored, bytes, writes.stored, checksum(entry, bytes, writes),
-      ])
+    try db.perform(
+      "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?)", .bits(entry.number),
+      .bits(entry.change.id.client.value), .bits(entry.change.id.sequence), entry.digest.stored,
+      .number(Int64(bytes)), .bytes(writes), .number(checksum(entry, bytes, writes)))
     ledger.logBytes += bytes
   }
 
@@ -27,14 +26,12 @@ enum ChangeLog {
   }
 
   static func entry(_ number: UInt64, _ db: Database) throws -> LogEntry? {
-    let statement = try db.cachedStatement(
-      sql: "SELECT \(columns) FROM log WHERE number = ?")
-    return try GRDB.Row.fetchOne(statement, arguments: [number.stored]).map { try entry($0) }
+    try db.first("SELECT \(columns) FROM log WHERE number = ?", .bits(number)) { try entry($0) }
   }
 
-  private static func entry(_ row: GRDB.Row) throws -> LogEntry {
+  private static func entry(_ row: SQLRow) throws -> LogEntry {
     let id = ChangeID(client: ClientID(try row.number(1)), sequence: try row.number(2))
-    let writes = try row.bytes(4)
+    let writes = row.bytes(4)
     let change = Change(id: id, writes: try RowWriteCodec.decode(writes))
     let entry = LogEntry(number: try row.number(0), change: change, digest: try row.digest(3))
     let bytes = writes.count + entryBytes
@@ -48,9 +45,7 @@ enum ChangeLog {
 
   /// Every entry in order, each against its checksum.
   static func forEach(_ db: Database, _ body: (LogEntry) throws -> Void) throws {
-    let rows = try GRDB.Row.fetchCursor(
-      db.cachedStatement(sql: "SELECT \(columns) FROM log ORDER BY number"))
-    while let row = try rows.next() { try body(try entry(row)) }
+    try db.forEach("SELECT \(columns) FROM log ORDER BY number") { try body(try entry($0)) }
   }
 
   /// The answer to a request for the log after number `after`.
@@ -61,15 +56,14 @@ enum ChangeLog {
     guard let base = try digest(at: after, ledger, db) else {
       return .log(base: nil, entries: [], head: head)
     }
-    let statement = try db.cachedStatement(
-      sql: "SELECT \(columns) FROM log WHERE number > ? ORDER BY number")
-    let rows = try GRDB.Row.fetchCursor(statement, arguments: [after.stored])
     var entries: [LogEntry] = []
     var bytes = 0
-    while let row = try rows.next() {
+    let text = "SELECT \(columns) FROM log WHERE number > ? ORDER BY number"
+    _ = try db.forEachWhile(text, .bits(after)) { row in
       bytes += try row.length(5)
-      if !entries.isEmpty, bytes > Limits.answerBytes { break }
+      if !entries.isEmpty, bytes > Limits.answerBytes { return false }
       entries.append(try entry(row))
+      return true
     }
     return .log(base: base, entries: entries, head: head)
   }
@@ -86,30 +80,26 @@ enum ChangeLog {
 
   /// Bytes of all entries.
   static func bytes(_ db: Database) throws -> Int {
-    try Int.fetchOne(db, sql: "SELECT coalesce(sum(bytes), 0) FROM log") ?? 0
+    try db.first("SELECT coalesce(sum(bytes), 0) FROM log") { Int(try $0.integer(0)) } ?? 0
   }
 
   /// Removes the oldest entries until the log is within its limits again.
   static func trim(_ ledger: inout Ledger, _ options: StoreOptions, _ db: Database) throws {
     var count = Int(ledger.replica.head.number - ledger.logBase)
     guard count > options.logChanges || ledger.logBytes > options.logBytes else { return }
-    let rows = try GRDB.Row.fetchCursor(
-      db.cachedStatement(sql: "SELECT number, digest, bytes FROM log ORDER BY number"))
-    while count > options.logChanges || ledger.logBytes > options.logBytes,
-      let row = try rows.next()
-    {
+    _ = try db.forEachWhile("SELECT number, digest, bytes FROM log ORDER BY number") { row in
       ledger.logBytes -= try row.length(2)
       ledger.logBase = try row.number(0)
       ledger.logBaseDigest = try row.digest(1)
       count -= 1
+      return count > options.logChanges || ledger.logBytes > options.logBytes
     }
-    try db.cachedStatement(sql: "DELETE FROM log WHERE number <= ?")
-      .execute(arguments: [ledger.logBase.stored])
+    try db.perform("DELETE FROM log WHERE number <= ?", .bits(ledger.logBase))
   }
 
   /// Forgets all changes: the rows were replaced as a whole, and the log begins after `head`.
   static func clear(_ ledger: inout Ledger, _ db: Database) throws {
-    try db.execute(sql: "DELETE FROM log")
+    try db.perform("DELETE FROM log")
     ledger.logBase = ledger.replica.head.number
     ledger.logBaseDigest = ledger.replica.head.digest
     ledger.logBytes = 0

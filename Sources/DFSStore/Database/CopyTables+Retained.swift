@@ -10,18 +10,17 @@ extension CopyTables {
   /// Keeps a small copy that another server is asked for: should the change be taken up by a client
   /// that has only its rows, this server can still give all that they name.
   func retain(_ part: InlinePart, number: UInt64, nowSeconds: Int64) throws {
-    try db.cachedStatement(sql: "INSERT OR REPLACE INTO escrow VALUES (?, ?, ?, ?, ?, ?)").execute(
-      arguments: part.id.stored + [
-        number.stored, nowSeconds, part.checksum.value.stored, part.bytes.stored,
-      ])
+    try db.perform(
+      "INSERT OR REPLACE INTO escrow VALUES (?, ?, ?, ?, ?, ?)", part.id.version.stored,
+      part.id.part.stored, .bits(number), .number(nowSeconds), .bits(part.checksum.value),
+      .bytes(part.bytes))
   }
 
   static func retained(_ id: PartID, _ db: Database) throws -> InlinePart? {
-    let statement = try db.cachedStatement(
-      sql: "SELECT checksum, bytes FROM escrow WHERE version = ? AND part = ?")
-    return try GRDB.Row.fetchOne(statement, arguments: id.stored).map {
-      InlinePart(id: id, bytes: try $0.bytes(1), checksum: BlockChecksum(try $0.number(0)))
-    }
+    try db.first(
+      "SELECT checksum, bytes FROM escrow WHERE version = ? AND part = ?", id.version.stored,
+      id.part.stored
+    ) { InlinePart(id: id, bytes: $0.bytes(1), checksum: BlockChecksum(try $0.number(0))) }
   }
 
   /// Forgets what nobody can need any more, as the servers have had time to be brought their copies.
@@ -29,16 +28,15 @@ extension CopyTables {
   ///   three servers; a server that was away meanwhile did not know.
   /// - Returns: how many copies, `limit` at the most.
   func trimRetained(committedLong: UInt64, nowSeconds: Int64, limit: Int) throws -> Int {
-    try db.cachedStatement(
-      sql: """
-        DELETE FROM escrow WHERE rowid IN (
-          SELECT rowid FROM escrow WHERE since < ?2 AND number <= ?1
-          UNION ALL SELECT rowid FROM escrow WHERE since > ?3 AND number <= ?1
-          LIMIT ?4)
-        """
-    ).execute(arguments: [
-      committedLong.stored, nowSeconds - Self.retainedSeconds, nowSeconds, limit,
-    ])
+    try db.perform(
+      """
+      DELETE FROM escrow WHERE rowid IN (
+        SELECT rowid FROM escrow WHERE since < ?2 AND number <= ?1
+        UNION ALL SELECT rowid FROM escrow WHERE since > ?3 AND number <= ?1
+        LIMIT ?4)
+      """,
+      .bits(committedLong), .number(nowSeconds - Self.retainedSeconds), .number(nowSeconds),
+      .number(Int64(limit)))
     return db.changesCount
   }
 
@@ -46,16 +44,16 @@ extension CopyTables {
   /// server's own copies of it are removed. So what is kept is bounded by the files that there are.
   /// - Parameter committed: every change up to this number is known to be on three servers.
   func trimRetained(of version: VersionID, committed: UInt64) throws {
-    try db.cachedStatement(
-      sql: """
-        DELETE FROM escrow WHERE version = ?1 AND number <= ?2
-          AND NOT EXISTS (SELECT 1 FROM inode WHERE inode.version = ?1)
-          AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.version = ?1)
-        """
-    ).execute(arguments: [version.stored, committed.stored])
+    try db.perform(
+      """
+      DELETE FROM escrow WHERE version = ?1 AND number <= ?2
+        AND NOT EXISTS (SELECT 1 FROM inode WHERE inode.version = ?1)
+        AND NOT EXISTS (SELECT 1 FROM garbage WHERE garbage.version = ?1)
+      """,
+      version.stored, .bits(committed))
   }
 
   static func hasRetained(_ db: Database) throws -> Bool {
-    try Int.fetchOne(db, sql: "SELECT 1 FROM escrow LIMIT 1") != nil
+    try db.hasRow("SELECT 1 FROM escrow LIMIT 1")
   }
 }

@@ -19,21 +19,21 @@ package struct CopyTables {
 
   /// The inode that asks this server for the copy.
   func asking(_ id: PartID) throws -> InodeID? {
-    let statement = try db.cachedStatement(
-      sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode WHERE version = ?")
-    let rows = try GRDB.Row.fetchCursor(statement, arguments: [id.version.stored])
-    while let row = try rows.next() {
+    let text =
+      "SELECT id, \"change\", version, copies, value, checksum FROM inode WHERE version = ?"
+    var asking: InodeID?
+    _ = try db.forEachWhile(text, id.version.stored) { row in
       let inode = InodeID(try row.number(0))
       let content = try row.inode(inode, at: 1).value.content
-      if required.copies(of: content).contains(id) { return inode }
+      if required.copies(of: content).contains(id) { asking = inode }
+      return asking == nil
     }
-    return nil
+    return asking
   }
 
   func isUnreferenced(_ id: PartID) throws -> Bool {
-    let statement = try db.cachedStatement(
-      sql: "SELECT 1 FROM garbage WHERE version = ? AND part = ?")
-    return try Int.fetchOne(statement, arguments: id.stored) != nil
+    try db.hasRow(
+      "SELECT 1 FROM garbage WHERE version = ? AND part = ?", id.version.stored, id.part.stored)
   }
 
   /// After an inode's content became another, by change `number`.
@@ -60,60 +60,64 @@ package struct CopyTables {
   /// - Returns: whether it was not missing before.
   @discardableResult
   func want(_ id: PartID, for inode: InodeID) throws -> Bool {
-    try db.cachedStatement(sql: "INSERT OR IGNORE INTO wanted VALUES (?, ?, ?, ?)")
-      .execute(arguments: id.stored + [inode.value.stored, Self.checksum(id, inode)])
+    try db.perform(
+      "INSERT OR IGNORE INTO wanted VALUES (?, ?, ?, ?)", id.version.stored, id.part.stored,
+      .bits(inode.value), .number(Self.checksum(id, inode)))
     return db.changesCount > 0
   }
 
   func forgetMissing(_ id: PartID) throws {
-    try db.cachedStatement(sql: "DELETE FROM wanted WHERE version = ? AND part = ?")
-      .execute(arguments: id.stored)
+    try db.perform(
+      "DELETE FROM wanted WHERE version = ? AND part = ?", id.version.stored, id.part.stored)
   }
 
   /// Up to `limit` of the copies that are missing, in order, after one, without those of `excluded`.
   func missing(after id: PartID?, limit: Int, except excluded: Set<PartID>) throws -> [MissingCopy]
   {
-    let rows = try GRDB.Row.fetchCursor(
-      db.cachedStatement(
-        sql: """
-          SELECT w.version, w.part, w.inode, w.checksum, i.copies
-            FROM wanted w JOIN inode i ON i.id = w.inode
-            WHERE (w.version, w.part) > (?, ?) ORDER BY w.version, w.part
-          """),
-      arguments: id?.stored ?? [[UInt8]().stored, 0])
+    let text = """
+      SELECT w.version, w.part, w.inode, w.checksum, i.copies
+        FROM wanted w JOIN inode i ON i.id = w.inode
+        WHERE (w.version, w.part) > (?, ?) ORDER BY w.version, w.part
+      """
+    let (version, part) = Self.place(after: id)
     var copies: [MissingCopy] = []
-    while copies.count < limit, let row = try rows.next() {
+    _ = try db.forEachWhile(text, version, part) { row in
+      guard copies.count < limit else { return false }
       let (id, inode) = try Self.missing(row)
-      if excluded.contains(id) { continue }
+      if excluded.contains(id) { return true }
       let content = RowContent(version: id.version, copies: try row.copies(4))
       copies.append(MissingCopy(id: id, inode: inode, content: content))
+      return true
     }
     return copies
   }
 
+  /// What all copies after one are greater than.
+  private static func place(after id: PartID?) -> (SQLValue, SQLValue) {
+    id.map { ($0.version.stored, $0.part.stored) } ?? (.bytes([]), .number(0))
+  }
+
   static func hasMissing(_ db: Database) throws -> Bool {
-    try Int.fetchOne(db, sql: "SELECT 1 FROM wanted LIMIT 1") != nil
+    try db.hasRow("SELECT 1 FROM wanted LIMIT 1")
   }
 
   func missingCount() throws -> UInt64 {
-    UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM wanted") ?? 0)
+    try db.first("SELECT count(*) FROM wanted") { try $0.number(0) } ?? 0
   }
 
   /// The bytes of the copies that are missing, as the rows of their inodes tell; what is no row of an
   /// inode, but was written blindly, tells nothing.
   func missingBytes() throws -> UInt64 {
-    let rows = try GRDB.Row.fetchCursor(
-      db.cachedStatement(
-        sql: """
-          SELECT w.part, i.id, i."change", i.version, i.copies, i.value, i.checksum
-            FROM wanted w JOIN inode i ON i.id = w.inode
-          """))
+    let text = """
+      SELECT w.part, i.id, i."change", i.version, i.copies, i.value, i.checksum
+        FROM wanted w JOIN inode i ON i.id = w.inode
+      """
     var bytes: UInt64 = 0
-    while let row = try rows.next() {
+    try db.forEach(text) { row in
       let id = InodeID(try row.number(1))
       guard let part = PartIndex(checking: Int(try row.integer(0)) - 1),
         let version = try? Inode(id: id, row: try row.inode(id, at: 2).value.bytes).version
-      else { continue }
+      else { return }
       bytes = min(Limits.storeBytes, bytes + version.split.length(of: part))
     }
     return bytes
@@ -121,27 +125,21 @@ package struct CopyTables {
 
   /// Counts of the files that have a content, by `RowContent.copies`.
   func placementCounts() throws -> [UInt32: UInt64] {
-    let rows = try GRDB.Row.fetchCursor(
-      db.cachedStatement(
-        sql: """
-          SELECT copies, count(*) FROM inode WHERE version IS NOT NULL GROUP BY copies LIMIT 65536
-          """))
+    let text =
+      "SELECT copies, count(*) FROM inode WHERE version IS NOT NULL GROUP BY copies LIMIT 65536"
     var counts: [UInt32: UInt64] = [:]
-    while let row = try rows.next() { counts[try row.copies(0)] = try row.number(1) }
+    try db.forEach(text) { counts[try $0.copies(0)] = try $0.number(1) }
     return counts
   }
 
   /// Every copy that is asked for and is in none of the two tables and not here is missing.
   /// - Returns: how many those were.
   func audit(versions: ClosedRange<VersionID>, isHere: (PartID) throws -> Bool) throws -> Int {
-    let rows = try GRDB.Row.fetchCursor(
-      db.cachedStatement(
-        sql: "SELECT id, version, copies FROM inode WHERE version BETWEEN ? AND ?"),
-      arguments: [versions.lowerBound.stored, versions.upperBound.stored])
+    let text = "SELECT id, version, copies FROM inode WHERE version BETWEEN ? AND ?"
     var count = 0
-    while let row = try rows.next() {
-      guard let content = try row.content(1) else { continue }
-      for id in required.copies(of: content) where try !isHere(id) && part(id) == nil {
+    try db.forEach(text, versions.lowerBound.stored, versions.upperBound.stored) { row in
+      guard let content = try row.content(1) else { return }
+      for id in required.copies(of: content) where try !isHere(id) && !hasPart(id) {
         if try want(id, for: InodeID(try row.number(0))) { count += 1 }
       }
     }
@@ -151,15 +149,14 @@ package struct CopyTables {
   // MARK: Unreferenced
 
   func forgetUnreferenced(_ id: PartID) throws {
-    try db.cachedStatement(sql: "DELETE FROM garbage WHERE version = ? AND part = ?")
-      .execute(arguments: id.stored)
+    try db.perform(
+      "DELETE FROM garbage WHERE version = ? AND part = ?", id.version.stored, id.part.stored)
   }
 
   private func addUnreferenced(_ id: PartID, _ release: CopyRelease) throws {
-    try db.cachedStatement(sql: "INSERT OR IGNORE INTO garbage VALUES (?, ?, ?, ?, ?)").execute(
-      arguments: id.stored + [
-        release.number.stored, release.storedSince, Self.checksum(id, release),
-      ])
+    try db.perform(
+      "INSERT OR IGNORE INTO garbage VALUES (?, ?, ?, ?, ?)", id.version.stored, id.part.stored,
+      .bits(release.number), .number(release.storedSince), .number(Self.checksum(id, release)))
   }
 
   /// Copies, in order, that were let go of by change `committed` or before, and not later than
@@ -168,37 +165,31 @@ package struct CopyTables {
     after last: PartID?, committed: UInt64, sinceSeconds: Int64, transferredSeconds: Int64,
     limit: Int
   ) throws -> [PartID] {
-    let rows = try GRDB.Row.fetchCursor(
-      db.cachedStatement(
-        sql: """
-          SELECT version, part, number, since, checksum FROM garbage
-            WHERE (version, part) > (?, ?) AND number <= ?
-              AND (since BETWEEN 0 AND ? OR since BETWEEN ? AND -1)
-            ORDER BY version, part LIMIT ?
-          """),
-      arguments: (last?.stored ?? [[UInt8]().stored, 0]) + [
-        committed.stored, sinceSeconds, -transferredSeconds, limit,
-      ])
+    let text = """
+      SELECT version, part, number, since, checksum FROM garbage
+        WHERE (version, part) > (?, ?) AND number <= ?
+          AND (since BETWEEN 0 AND ? OR since BETWEEN ? AND -1)
+        ORDER BY version, part LIMIT ?
+      """
+    let (version, part) = Self.place(after: last)
     var copies: [PartID] = []
-    while let row = try rows.next() { copies.append(try Self.unreferenced(row).0) }
+    try db.forEach(
+      text, version, part, .bits(committed), .number(sinceSeconds), .number(-transferredSeconds),
+      .number(Int64(limit))
+    ) { copies.append(try Self.unreferenced($0).0) }
     return copies
   }
 
   /// When a copy was let go of; nil if it was not.
   func unreferenced(_ id: PartID) throws -> CopyRelease? {
-    let statement = try db.cachedStatement(
-      sql: """
-        SELECT version, part, number, since, checksum FROM garbage WHERE version = ? AND part = ?
-        """)
-    return try GRDB.Row.fetchOne(statement, arguments: id.stored).map {
-      try Self.unreferenced($0).1
-    }
+    try db.first(
+      "SELECT version, part, number, since, checksum FROM garbage WHERE version = ? AND part = ?",
+      id.version.stored, id.part.stored
+    ) { try Self.unreferenced($0).1 }
   }
 
   func hasUnreferenced(laterThan seconds: Int64) throws -> Bool {
-    let statement = try db.cachedStatement(
-      sql: "SELECT 1 FROM garbage WHERE abs(since) > ? LIMIT 1")
-    return try Int.fetchOne(statement, arguments: [seconds]) != nil
+    try db.hasRow("SELECT 1 FROM garbage WHERE abs(since) > ? LIMIT 1", .number(seconds))
   }
 
   /// A clock that was set back does not keep unreferenced copies for ever.
@@ -221,19 +212,17 @@ package struct CopyTables {
   private func amendUnreferenced(
     where condition: String, _ limit: Int64, _ amend: (CopyRelease) -> CopyRelease
   ) throws {
-    let rows = try GRDB.Row.fetchAll(
-      db.cachedStatement(
-        sql: "SELECT version, part, number, since, checksum FROM garbage WHERE \(condition)"),
-      arguments: [limit])
-    for row in rows {
-      let (id, release) = try Self.unreferenced(row)
+    let text = "SELECT version, part, number, since, checksum FROM garbage WHERE \(condition)"
+    var all: [(PartID, CopyRelease)] = []
+    try db.forEach(text, .number(limit)) { all.append(try Self.unreferenced($0)) }
+    for (id, release) in all {
       try forgetUnreferenced(id)
       try addUnreferenced(id, amend(release))
     }
   }
 
   static func hasUnreferenced(_ db: Database) throws -> Bool {
-    try Int.fetchOne(db, sql: "SELECT 1 FROM garbage LIMIT 1") != nil
+    try db.hasRow("SELECT 1 FROM garbage LIMIT 1")
   }
 
   /// Forgets a copy that nobody asks for, and its bytes if they are here.
@@ -245,46 +234,48 @@ package struct CopyTables {
   // MARK: Small copies
 
   func put(_ part: InlinePart) throws {
-    try db.cachedStatement(sql: "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)").execute(
-      arguments: part.id.stored + [part.checksum.value.stored, part.bytes.stored])
+    try db.perform(
+      "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)", part.id.version.stored,
+      part.id.part.stored, .bits(part.checksum.value), .bytes(part.bytes))
   }
 
   package func part(_ id: PartID) throws -> InlinePart? { try Self.part(id, db) }
 
+  /// Whether a small copy is here.
+  func hasPart(_ id: PartID) throws -> Bool {
+    try db.hasRow(
+      "SELECT 1 FROM part WHERE version = ? AND part = ?", id.version.stored, id.part.stored)
+  }
+
   package static func part(_ id: PartID, _ db: Database) throws -> InlinePart? {
-    let statement = try db.cachedStatement(
-      sql: "SELECT checksum, bytes FROM part WHERE version = ? AND part = ?")
-    let row = try GRDB.Row.fetchOne(statement, arguments: id.stored)
-    return try row.map {
-      InlinePart(id: id, bytes: try $0.bytes(1), checksum: BlockChecksum(try $0.number(0)))
-    }
+    try db.first(
+      "SELECT checksum, bytes FROM part WHERE version = ? AND part = ?", id.version.stored,
+      id.part.stored
+    ) { InlinePart(id: id, bytes: $0.bytes(1), checksum: BlockChecksum(try $0.number(0))) }
   }
 
   /// The small copies among these versions whose bytes are not what was stored.
   func damagedParts(versions: ClosedRange<VersionID>) throws -> [PartID] {
-    let rows = try GRDB.Row.fetchCursor(
-      db.cachedStatement(
-        sql: "SELECT version, part, checksum, bytes FROM part WHERE version BETWEEN ? AND ?"),
-      arguments: [versions.lowerBound.stored, versions.upperBound.stored])
+    let text = "SELECT version, part, checksum, bytes FROM part WHERE version BETWEEN ? AND ?"
     var bad: [PartID] = []
-    while let row = try rows.next() {
-      guard let id = try row.partID(0) else { continue }
-      if BlockChecksum.of(try row.bytes(3)).value != (try row.number(2)) { bad.append(id) }
+    try db.forEach(text, versions.lowerBound.stored, versions.upperBound.stored) { row in
+      guard let id = try row.partID(0) else { return }
+      if BlockChecksum.of(row.bytes(3)).value != (try row.number(2)) { bad.append(id) }
     }
     return bad
   }
 
   func forgetPart(_ id: PartID) throws {
-    try db.cachedStatement(sql: "DELETE FROM part WHERE version = ? AND part = ?")
-      .execute(arguments: id.stored)
+    try db.perform(
+      "DELETE FROM part WHERE version = ? AND part = ?", id.version.stored, id.part.stored)
   }
 
   func parts(of version: VersionID) throws -> [PartIndex] {
-    let statement = try db.cachedStatement(
-      sql: "SELECT part FROM part WHERE version = ? ORDER BY part")
-    return try Int.fetchAll(statement, arguments: [version.stored]).compactMap {
-      PartIndex(checking: $0 - 1)
+    var parts: [PartIndex] = []
+    try db.forEach("SELECT part FROM part WHERE version = ? ORDER BY part", version.stored) { row in
+      if let part = PartIndex(checking: Int(try row.integer(0)) - 1) { parts.append(part) }
     }
+    return parts
   }
 }
 
@@ -299,7 +290,7 @@ extension CopyTables {
     RowChecksum.of([UInt64(id.part.number), inode.value], id.version.bytes)
   }
 
-  fileprivate static func unreferenced(_ row: GRDB.Row) throws -> (PartID, CopyRelease) {
+  fileprivate static func unreferenced(_ row: SQLRow) throws -> (PartID, CopyRelease) {
     let release = CopyRelease(number: try row.number(2), storedSince: try row.integer(3))
     guard let id = try row.partID(0), try row.integer(4) == checksum(id, release) else {
       throw DFSError(.damaged, "an entry of unreferenced does not match its checksum")
@@ -308,7 +299,7 @@ extension CopyTables {
   }
 
   /// - Parameter row: version, part, inode, checksum.
-  fileprivate static func missing(_ row: GRDB.Row) throws -> (PartID, InodeID) {
+  fileprivate static func missing(_ row: SQLRow) throws -> (PartID, InodeID) {
     let inode = InodeID(try row.number(2))
     guard let id = try row.partID(0), try row.integer(3) == checksum(id, inode) else {
       throw DFSError(.damaged, "an entry of missing does not match its checksum")
@@ -319,12 +310,10 @@ extension CopyTables {
   /// Reads both tables.
   /// - Throws: `damaged` if an entry is not what was written.
   static func check(_ db: Database) throws {
-    let unreferenced = try GRDB.Row.fetchCursor(
-      db, sql: "SELECT version, part, number, since, checksum FROM garbage")
-    while let row = try unreferenced.next() { _ = try self.unreferenced(row) }
-    let missing = try GRDB.Row.fetchCursor(
-      db, sql: "SELECT version, part, inode, checksum FROM wanted")
-    while let row = try missing.next() { _ = try self.missing(row) }
+    try db.forEach("SELECT version, part, number, since, checksum FROM garbage") {
+      _ = try unreferenced($0)
+    }
+    try db.forEach("SELECT version, part, inode, checksum FROM wanted") { _ = try missing($0) }
   }
 }
 
@@ -340,12 +329,12 @@ extension CopyRelease {
   }
 }
 
-extension PartID {
-  /// The version's bytes and the number of the part.
-  var stored: StatementArguments { [version.stored, part.number] }
+extension PartIndex {
+  /// The number of the part.
+  var stored: SQLValue { .number(Int64(number)) }
 }
 
-extension GRDB.Row {
+extension SQLRow {
   /// A copy whose version and part are at columns `start` and the next.
   func partID(_ start: Int) throws -> PartID? {
     guard let version = try version(start),

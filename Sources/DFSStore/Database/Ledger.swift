@@ -30,27 +30,8 @@ package struct Ledger: Hashable, Sendable {
         logBaseDigest, inodes, generation, committed, checksum
         \(isNamed ? ", promisedNamespace, viewNamespace" : "") FROM state WHERE id = 1
       """
-    guard let row = try GRDB.Row.fetchOne(db.cachedStatement(sql: sql)) else {
+    guard let ledger = try db.first(sql, read: { try Ledger($0, isNamed: isNamed) }) else {
       throw DFSError(.damaged, "the database has no state")
-    }
-    let namespaces: (promised: NamespaceID?, view: NamespaceID?) =
-      isNamed ? (try row.namespace(12), try row.namespace(13)) : (nil, nil)
-    let head = Head(
-      view: View(
-        round: try row.number(2), client: ClientID(try row.number(3)), namespace: namespaces.view),
-      number: try row.number(4), digest: try row.digest(5))
-    let promised = View(
-      round: try row.number(0), client: ClientID(try row.number(1)),
-      namespace: namespaces.promised)
-    let ledger = Ledger(
-      replica: Replica(promised: promised, head: head), logBase: try row.number(6),
-      logBaseDigest: try row.digest(7), inodes: try row.number(8), committed: try row.number(10),
-      generation: try row.number(9))
-    guard max(promised.round, head.view.round, head.number) <= Limits.number,
-      ledger.logBase <= head.number
-    else { throw DFSError(.damaged, "the state of the database is out of its limits") }
-    guard try row.integer(11) == ledger.checksum else {
-      throw DFSError(.damaged, "the state of the database does not match its checksum")
     }
     return ledger
   }
@@ -60,7 +41,7 @@ package struct Ledger: Hashable, Sendable {
   var checksum: Int64 {
     let head = replica.head
     let named = [replica.promised.namespace, head.view.namespace]
-    let identities = named.allSatisfy { $0 == nil } ? [] : named.flatMap { Array($0.stored) }
+    let identities = named.allSatisfy { $0 == nil } ? [] : named.flatMap(\.storedBytes)
     return RowChecksum.of(
       [
         replica.promised.round, replica.promised.client.value, head.view.round,
@@ -75,12 +56,37 @@ package struct Ledger: Hashable, Sendable {
         committed = ?, promisedNamespace = ?, viewNamespace = ?, checksum = ?
         WHERE id = 1
       """
-    let head = replica.head
-    try db.cachedStatement(sql: sql).execute(arguments: [
-      replica.promised.round.stored, replica.promised.client.value.stored, head.view.round.stored,
-      head.view.client.value.stored, head.number.stored, head.digest.stored, logBase.stored,
-      logBaseDigest.stored, inodes.stored, generation.stored,
-      committed.stored, replica.promised.namespace.stored, head.view.namespace.stored, checksum,
-    ])
+    let (promised, head) = (replica.promised, replica.head)
+    try db.perform(
+      sql, .bits(promised.round), .bits(promised.client.value), .bits(head.view.round),
+      .bits(head.view.client.value), .bits(head.number), head.digest.stored, .bits(logBase),
+      logBaseDigest.stored, .bits(inodes), .bits(generation), .bits(committed),
+      .bytes(promised.namespace.storedBytes), .bytes(head.view.namespace.storedBytes),
+      .number(checksum))
+  }
+}
+
+extension Ledger {
+  /// A row of the columns that `load` asks for.
+  fileprivate init(_ row: SQLRow, isNamed: Bool) throws(DFSError) {
+    let namespaces: (promised: NamespaceID?, view: NamespaceID?) =
+      isNamed ? (try row.namespace(12), try row.namespace(13)) : (nil, nil)
+    let head = Head(
+      view: View(
+        round: try row.number(2), client: ClientID(try row.number(3)), namespace: namespaces.view),
+      number: try row.number(4), digest: try row.digest(5))
+    let promised = View(
+      round: try row.number(0), client: ClientID(try row.number(1)),
+      namespace: namespaces.promised)
+    self.init(
+      replica: Replica(promised: promised, head: head), logBase: try row.number(6),
+      logBaseDigest: try row.digest(7), inodes: try row.number(8), committed: try row.number(10),
+      generation: try row.number(9))
+    guard max(promised.round, head.view.round, head.number) <= Limits.number,
+      logBase <= head.number
+    else { throw DFSError(.damaged, "the state of the database is out of its limits") }
+    guard try row.integer(11) == checksum else {
+      throw DFSError(.damaged, "the state of the database does not match its checksum")
+    }
   }
 }

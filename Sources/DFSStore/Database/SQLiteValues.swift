@@ -1,5 +1,4 @@
 package import DFSCore
-internal import Foundation
 internal import GRDB
 
 /// Between the values of the namespace and those of SQLite. 64-bit numbers without a sign are kept
@@ -10,22 +9,18 @@ extension UInt64 {
   init(stored: Int64) { self = UInt64(bitPattern: stored) }
 }
 
-extension Array<UInt8> {
-  var stored: Data { Data(self) }
-}
-
 extension VersionID {
-  var stored: Data { bytes.stored }
+  var stored: SQLValue { .bytes(bytes) }
 }
 
 extension NamespaceID? {
   /// Zeros for none.
-  var stored: Data { self?.bytes.stored ?? Data(count: 16) }
+  var storedBytes: [UInt8] { self?.bytes ?? [UInt8](repeating: 0, count: 16) }
 }
 
 extension RowDigest {
   var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
-  var stored: Data { bytes.stored }
+  var stored: SQLValue { .bytes(bytes) }
 
   init?(bytes: [UInt8]) {
     guard bytes.count == 16 else { return nil }
@@ -33,65 +28,51 @@ extension RowDigest {
   }
 }
 
-extension GRDB.Row {
-  /// The blob of a column; empty where it is NULL or has no bytes.
-  func bytes(_ column: Int) throws -> [UInt8] {
-    try withUnsafeData(atIndex: column) { data in data.map { [UInt8]($0) } ?? [] }
-  }
-
-  /// - Throws: `damaged` if it is none: a page of the database can change under us.
-  func integer(_ column: Int) throws -> Int64 {
-    do {
-      return try decode(Int64.self, atIndex: column)
-    } catch {
-      throw DFSError(.damaged, "a number in the database is none", cause: error)
-    }
-  }
-
-  func number(_ column: Int) throws -> UInt64 { UInt64(stored: try integer(column)) }
+extension SQLRow {
+  func number(_ column: Int) throws(DFSError) -> UInt64 { UInt64(stored: try integer(column)) }
 
   /// A number of bytes of one row.
-  func length(_ column: Int) throws -> Int {
+  func length(_ column: Int) throws(DFSError) -> Int {
     guard let length = Int32(exactly: try number(column)) else {
       throw DFSError(.damaged, "a length in the database is not one of a row")
     }
     return Int(length)
   }
 
-  func version(_ column: Int) throws -> VersionID? {
-    guard !hasNull(atIndex: column) else { return nil }
-    guard let version = VersionID(bytes: try bytes(column)) else {
+  func version(_ column: Int) throws(DFSError) -> VersionID? {
+    guard !isNull(column) else { return nil }
+    guard let version = VersionID(bytes: bytes(column)) else {
       throw DFSError(.damaged, "a version in the database does not have 16 bytes")
     }
     return version
   }
 
-  func namespace(_ column: Int) throws -> NamespaceID? {
-    let bytes = try bytes(column)
+  func namespace(_ column: Int) throws(DFSError) -> NamespaceID? {
+    let bytes = bytes(column)
     guard bytes.count == 16 else {
       throw DFSError(.damaged, "the identity of a namespace in the database does not have 16 bytes")
     }
     return NamespaceID(bytes: bytes)
   }
 
-  func fileName(_ column: Int) throws -> FileName {
+  func fileName(_ column: Int) throws(DFSError) -> FileName {
     do {
-      return try FileName(try bytes(column))
+      return try FileName(bytes(column))
     } catch {
       throw DFSError(.damaged, "a name in the database is none", cause: error)
     }
   }
 
-  func attributeName(_ column: Int) throws -> AttributeName {
+  func attributeName(_ column: Int) throws(DFSError) -> AttributeName {
     do {
-      return try AttributeName(try bytes(column))
+      return try AttributeName(bytes(column))
     } catch {
       throw DFSError(.damaged, "the name of an attribute in the database is none", cause: error)
     }
   }
 
-  func digest(_ column: Int) throws -> RowDigest {
-    guard let digest = RowDigest(bytes: try bytes(column)) else {
+  func digest(_ column: Int) throws(DFSError) -> RowDigest {
+    guard let digest = RowDigest(bytes: bytes(column)) else {
       throw DFSError(.damaged, "a digest in the database does not have 16 bytes")
     }
     return digest

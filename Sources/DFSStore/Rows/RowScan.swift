@@ -16,30 +16,27 @@ package struct RowScan {
 
   /// A directory's entries, each with its inode.
   package func directory(_ id: InodeID, after: FileName?, _ page: inout RowPage) throws {
-    let statement = try db.cachedStatement(
-      sql: """
-        SELECT e.name, e."change", e.child, e.value, e.checksum,
-          i."change", i.version, i.copies, i.value, i.checksum
-        FROM entry e LEFT JOIN inode i ON i.id = e.child
-        WHERE e.parent = ? AND e.name > ? ORDER BY e.name
-        """)
-    let rows = try GRDB.Row.fetchCursor(
-      statement, arguments: [id.value.stored, (after?.bytes ?? []).stored])
-    while let row = try rows.next() {
+    let text = """
+      SELECT e.name, e."change", e.child, e.value, e.checksum,
+        i."change", i.version, i.copies, i.value, i.checksum
+      FROM entry e LEFT JOIN inode i ON i.id = e.child
+      WHERE e.parent = ? AND e.name > ? ORDER BY e.name
+      """
+    _ = try db.forEachWhile(text, .bits(id.value), .bytes(after?.bytes ?? [])) { row in
       var group = [try row.entry(id, try row.fileName(0), at: 1)]
-      if let child = try row.inodeID(2), !row.hasNull(atIndex: 5) {
+      if let child = try row.inodeID(2), !row.isNull(5) {
         group.append(try row.inode(child, at: 5))
       }
-      guard page.add(group) else { return }
+      return page.add(group)
     }
   }
 
   /// Inodes of whose content some copies are not where the rule puts them.
   func substitutes(after id: InodeID?, _ page: inout RowPage) throws {
-    let statement = try db.cachedStatement(
-      sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode"
-        + " WHERE \(Schema.isSubstitute) AND id BETWEEN ? AND ? ORDER BY id")
-    _ = try ranges(after: id, statement, &page) { row in
+    let text =
+      "SELECT id, \"change\", version, copies, value, checksum FROM inode"
+      + " WHERE \(Schema.isSubstitute) AND id BETWEEN ? AND ? ORDER BY id"
+    _ = try ranges(after: id, text, &page) { row in
       try row.inode(InodeID(try row.number(0)), at: 1)
     }
   }
@@ -48,12 +45,12 @@ package struct RowScan {
   package func attributes(
     of id: InodeID, after: AttributeName?, _ page: inout RowPage
   ) throws -> Bool {
-    let statement = try db.cachedStatement(
-      sql: "SELECT name, \"change\", value, checksum FROM attribute"
-        + " WHERE inode = ? AND name > ? ORDER BY name")
-    let rows = try GRDB.Row.fetchCursor(
-      statement, arguments: [id.value.stored, (after?.bytes ?? []).stored])
-    return try add(rows, &page) { row in try row.attribute(id, try row.attributeName(0), at: 1) }
+    let text =
+      "SELECT name, \"change\", value, checksum FROM attribute"
+      + " WHERE inode = ? AND name > ? ORDER BY name"
+    return try add(text, [.bits(id.value), .bytes(after?.bytes ?? [])], &page) { row in
+      try row.attribute(id, try row.attributeName(0), at: 1)
+    }
   }
 
   // MARK: Everything
@@ -92,10 +89,10 @@ package struct RowScan {
   }
 
   private func inodes(after id: InodeID?, _ page: inout RowPage) throws -> Bool {
-    let statement = try db.cachedStatement(
-      sql: "SELECT id, \"change\", version, copies, value, checksum FROM inode"
-        + " WHERE id BETWEEN ? AND ? ORDER BY id")
-    return try ranges(after: id, statement, &page) { row in
+    let text =
+      "SELECT id, \"change\", version, copies, value, checksum FROM inode"
+      + " WHERE id BETWEEN ? AND ? ORDER BY id"
+    return try ranges(after: id, text, &page) { row in
       try row.inode(InodeID(try row.number(0)), at: 1)
     }
   }
@@ -103,50 +100,52 @@ package struct RowScan {
   private func entries(
     of parent: InodeID, after name: FileName, _ page: inout RowPage
   ) throws -> Bool {
-    let statement = try db.cachedStatement(
-      sql: "SELECT name, \"change\", child, value, checksum FROM entry"
-        + " WHERE parent = ? AND name > ? ORDER BY name")
-    let rows = try GRDB.Row.fetchCursor(
-      statement, arguments: [parent.value.stored, name.bytes.stored])
-    return try add(rows, &page) { row in try row.entry(parent, try row.fileName(0), at: 1) }
+    let text =
+      "SELECT name, \"change\", child, value, checksum FROM entry"
+      + " WHERE parent = ? AND name > ? ORDER BY name"
+    return try add(text, [.bits(parent.value), .bytes(name.bytes)], &page) { row in
+      try row.entry(parent, try row.fileName(0), at: 1)
+    }
   }
 
   private func entries(after parent: InodeID?, _ page: inout RowPage) throws -> Bool {
-    let statement = try db.cachedStatement(
-      sql: "SELECT parent, name, \"change\", child, value, checksum FROM entry"
-        + " WHERE parent BETWEEN ? AND ? ORDER BY parent, name")
-    return try ranges(after: parent, statement, &page) { row in
+    let text =
+      "SELECT parent, name, \"change\", child, value, checksum FROM entry"
+      + " WHERE parent BETWEEN ? AND ? ORDER BY parent, name"
+    return try ranges(after: parent, text, &page) { row in
       try row.entry(InodeID(try row.number(0)), try row.fileName(1), at: 2)
     }
   }
 
   private func attributes(after id: InodeID?, _ page: inout RowPage) throws -> Bool {
-    let statement = try db.cachedStatement(
-      sql: "SELECT inode, name, \"change\", value, checksum FROM attribute"
-        + " WHERE inode BETWEEN ? AND ? ORDER BY inode, name")
-    return try ranges(after: id, statement, &page) { row in
+    let text =
+      "SELECT inode, name, \"change\", value, checksum FROM attribute"
+      + " WHERE inode BETWEEN ? AND ? ORDER BY inode, name"
+    return try ranges(after: id, text, &page) { row in
       try row.attribute(InodeID(try row.number(0)), try row.attributeName(1), at: 2)
     }
   }
 
   /// The rows of every number after `id`, until they do not fit any more.
   private func ranges(
-    after id: InodeID?, _ statement: Statement, _ page: inout RowPage,
-    _ read: (GRDB.Row) throws -> DFSCore.Row
+    after id: InodeID?, _ text: String, _ page: inout RowPage,
+    _ read: (SQLRow) throws -> DFSCore.Row
   ) throws -> Bool {
     for range in UnsignedRanges.after(id?.value) {
-      let rows = try GRDB.Row.fetchCursor(
-        statement, arguments: [range.lowerBound, range.upperBound])
-      guard try add(rows, &page, read) else { return false }
+      let bounds = [SQLValue.number(range.lowerBound), .number(range.upperBound)]
+      guard try add(text, bounds, &page, read) else { return false }
     }
     return true
   }
 
   /// Adds rows until they do not fit any more.
   private func add(
-    _ rows: RowCursor, _ page: inout RowPage, _ read: (GRDB.Row) throws -> DFSCore.Row
+    _ text: String, _ values: [SQLValue], _ page: inout RowPage,
+    _ read: (SQLRow) throws -> DFSCore.Row
   ) throws -> Bool {
-    while let row = try leavingOut({ try rows.next() }) ?? nil {
+    let statement = try SQLStatement(text, values, db)
+    defer { statement.end() }
+    while let row = try leavingOut({ try statement.next() }) ?? nil {
       guard let row = try leavingOut({ try read(row) }) else { continue }
       guard page.add([row]) else { return false }
     }

@@ -171,7 +171,7 @@ public final class UserStore: Sendable {
       let result = Result {
         try life?.check()
         if let failure = writer.publisher.failure { throw failure }
-        return try handle.use { database in try database.pool.read(body) }
+        return try handle.use { database in try database.pool.snapshot(body) }
       }
       if case .failure(let error as DFSError) = result, error.code == .damaged {
         writer.fail(error)

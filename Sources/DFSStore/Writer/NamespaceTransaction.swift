@@ -52,7 +52,7 @@ struct Effect: Sendable {
 /// Performs the decisions of `Replica` on the tables, within one transaction of the writer.
 ///
 /// Invariant: what `perform` throws or answers with a refusal has changed nothing: each request is
-/// in a savepoint, and the ledger goes back with it.
+/// in a savepoint, or alone in a transaction that is given up, and the ledger goes back with it.
 struct NamespaceTransaction {
   /// Keys of one announcement; where there are more, everything is said to have changed.
   private static let announcedKeys = 4096
@@ -78,14 +78,20 @@ struct NamespaceTransaction {
     tables = CopyTables(db: db, required: copies.required)
   }
 
-  mutating func perform(_ job: NamespaceJob) throws -> Effect {
+  /// - Parameter isAlone: it is the transaction's only request, and what it did is undone with that: no
+  ///   savepoint is needed.
+  mutating func perform(_ job: NamespaceJob, isAlone: Bool) throws -> Effect {
     let before = ledger
     var effect: Effect?
     do {
-      try db.inSavepoint {
-        let result = try decide(job)
-        effect = result
-        return result.changesNothing ? .rollback : .commit
+      if isAlone {
+        effect = try decide(job)
+      } else {
+        try db.savepoint {
+          let result = try decide(job)
+          effect = result
+          return !result.changesNothing
+        }
       }
     } catch {
       ledger = before
@@ -177,7 +183,7 @@ struct NamespaceTransaction {
   }
 
   private func isHere(_ id: PartID) throws -> Bool {
-    try copies.exists(id) || tables.part(id) != nil
+    try tables.hasPart(id) || copies.exists(id)
   }
 
   /// Small copies that came with a change: those that it asks this server for, and those of the same
@@ -220,8 +226,8 @@ struct NamespaceTransaction {
   /// Bytes of the copies and of what is used of the database; 0 where there is no quota.
   private func usedBytes() throws -> UInt64 {
     guard copies.allowance.quotaBytes != nil else { return 0 }
-    let pages = try Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0
-    let free = try Int.fetchOne(db, sql: "PRAGMA freelist_count") ?? 0
+    let pages = try db.first("PRAGMA page_count") { try $0.integer(0) } ?? 0
+    let free = try db.first("PRAGMA freelist_count") { try $0.integer(0) } ?? 0
     return copies.usedBytes + UInt64(max(0, pages - free)) * 4096
   }
 

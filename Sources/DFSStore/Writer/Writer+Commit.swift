@@ -34,9 +34,9 @@ extension Writer {
     var transaction = NamespaceTransaction(
       db, copies, nowSeconds: WallClock.seconds, isDurable: isDurable, before)
     var effects: [Result<Effect, DFSError>] = []
-    try db.inTransaction(.immediate) {
-      effects = try jobs.map { try perform($0, &transaction) }
-      guard transaction.ledger != before else { return .commit }
+    try db.transaction {
+      effects = try jobs.map { try perform($0, &transaction, isAlone: jobs.count == 1) }
+      guard transaction.ledger != before else { return false }
       transaction.ledger.generation += 1
       try ChangeLog.trim(&transaction.ledger, options, db)
       try transaction.ledger.save(db)
@@ -44,7 +44,7 @@ extension Writer {
         copies.unsynced.sync(Array(state.named) + asked(effects))
         CrashPoint.reached(.commitPrepared)
       }
-      return .commit
+      return true
     }
     let succeeded = effects.compactMap { try? $0.get() }
     succeeded.compactMap(\.crashPoint).forEach(CrashPoint.reached)
@@ -61,10 +61,10 @@ extension Writer {
 
   /// One request. Its own failure is its answer; one that ended the transaction is that of all.
   private func perform(
-    _ job: NamespaceJob, _ transaction: inout NamespaceTransaction
+    _ job: NamespaceJob, _ transaction: inout NamespaceTransaction, isAlone: Bool
   ) throws -> Result<Effect, DFSError> {
     do {
-      return .success(try transaction.perform(job))
+      return .success(try transaction.perform(job, isAlone: isAlone))
     } catch {
       guard transaction.db.isInsideTransaction, !Self.isFatal(error) else { throw error }
       return .failure(.database(error, handle.path))

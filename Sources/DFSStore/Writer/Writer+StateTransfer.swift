@@ -68,9 +68,9 @@ extension Writer {
           try tables.changed(
             inode, from: old, to: new, number: next, nowSeconds: WallClock.seconds,
             isTransfer: true
-          ) { [copies] id in try copies.exists(id) || tables.part(id) != nil }
+          ) { [copies] id in try tables.hasPart(id) || copies.exists(id) }
         }
-        ledger.inodes = UInt64(try Int.fetchOne(db, sql: "SELECT count(*) FROM inode") ?? 0)
+        ledger.inodes = try db.first("SELECT count(*) FROM inode") { try $0.number(0) } ?? 0
         try ChangeLog.clear(&ledger, db)
         try ledger.save(db)
         // The new rows may ask for any of them.
@@ -111,18 +111,16 @@ extension Writer {
   private static func differences(
     _ db: Database
   ) throws -> [(InodeID, RowContent?, RowContent?)] {
-    let rows = try GRDB.Row.fetchCursor(
-      db,
-      sql: """
-        SELECT i.id, i.version, i.copies, s.version, s.copies
-          FROM main.inode i LEFT JOIN transfer.inode s ON s.id = i.id
-          WHERE i.version IS NOT s.version OR i.copies IS NOT s.copies
-        UNION ALL SELECT s.id, NULL, NULL, s.version, s.copies
-          FROM transfer.inode s LEFT JOIN main.inode i ON s.id = i.id
-          WHERE i.id IS NULL AND s.version IS NOT NULL
-        """)
+    let text = """
+      SELECT i.id, i.version, i.copies, s.version, s.copies
+        FROM main.inode i LEFT JOIN transfer.inode s ON s.id = i.id
+        WHERE i.version IS NOT s.version OR i.copies IS NOT s.copies
+      UNION ALL SELECT s.id, NULL, NULL, s.version, s.copies
+        FROM transfer.inode s LEFT JOIN main.inode i ON s.id = i.id
+        WHERE i.id IS NULL AND s.version IS NOT NULL
+      """
     var differences: [(InodeID, RowContent?, RowContent?)] = []
-    while let row = try rows.next() {
+    try db.forEach(text) { row in
       differences.append((InodeID(try row.number(0)), try row.content(1), try row.content(3)))
     }
     return differences
