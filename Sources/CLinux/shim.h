@@ -6,6 +6,8 @@
 
 // <unistd.h> and <fcntl.h> declare them for _GNU_SOURCE only, which Swift does not set.
 int syncfs(int descriptor);
+int sync_file_range(int descriptor, long offset, long count, unsigned int flags);
+enum { DFS_SYNC_FILE_RANGE_WRITE = 2 };
 int memfd_create(const char *name, unsigned int flags);
 int fallocate(int descriptor, int mode, long offset, long length);
 enum { DFS_FALLOC_KEEP_SIZE = 1, DFS_FALLOC_PUNCH_HOLE = 2, DFS_SEEK_DATA = 3, DFS_SEEK_HOLE = 4 };

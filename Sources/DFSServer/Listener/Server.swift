@@ -108,11 +108,11 @@ public final class Server: ServiceLifecycle.Service {
       .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPINTVL)), value: 10)
       .childChannelOption(.tcpOption(.init(rawValue: TCP_KEEPCNT)), value: 6)
       .childChannelOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 1 << 20))
-      // A channel keeps its receive buffers while it is idle: one, and not a large one.
-      .childChannelOption(.maxMessagesPerRead, value: 1)
+      .childChannelOption(.maxMessagesPerRead, value: Reads.usual)
       .childChannelOption(
         .recvAllocator,
-        value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 2048, maximum: 32 << 10)
+        value: AdaptiveRecvByteBufferAllocator(
+          minimum: 1024, initial: 2048, maximum: Reads.bufferBytes)
       )
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {

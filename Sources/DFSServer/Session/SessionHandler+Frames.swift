@@ -36,7 +36,13 @@ extension SessionHandler {
           .timedOut, "a frame of \(bytes) bytes was not whole within \(seconds) s"))
     }
     coming = frame
+    read(times: Reads.large)
     readAgain()
+  }
+
+  private func read(times reads: UInt) {
+    // (That it cannot be set means that the channel is closed.)
+    try? context?.channel.syncOptions?.setOption(.maxMessagesPerRead, value: reads)
   }
 
   /// The frame is whole, or never will be.
@@ -44,7 +50,9 @@ extension SessionHandler {
     guard let frame = coming else { return }
     coming = nil
     frame.deadline?.cancel()
-    if frame.hasRoom { window.user?.add(-frame.bytes) }
+    guard frame.hasRoom else { return }
+    window.user?.add(-frame.bytes)
+    read(times: Reads.usual)
   }
 
   /// Goes on when others of this user's requests have been answered.
@@ -83,4 +91,13 @@ extension SessionHandler {
     backlog[backlog.startIndex] = frame
     admit()
   }
+}
+
+/// How often a connection is read in one turn of its event loop.
+enum Reads {
+  /// A channel keeps its receive buffers while it is idle: one, and not a large one.
+  static let usual: UInt = 1
+  static let bufferBytes = 32 << 10
+  /// While a large frame comes, whose bytes are accounted for: half a MiB a turn.
+  static let large: UInt = 16
 }

@@ -128,7 +128,4 @@ final class DatabaseHandle: Sendable {
     }
     if let result { closed(result) }
   }
-
-  /// Bytes on disk.
-  var usedBytes: UInt64 { NamespaceDatabase.usedBytes(path) }
 }

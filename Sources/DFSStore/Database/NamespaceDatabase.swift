@@ -22,6 +22,8 @@ package final class NamespaceDatabase: Sendable {
   static let applicationID: Int32 = 0x4446_534e
   /// The first one, of releases before 1.1, has no identity of the namespace in its state.
   static let format: Int32 = 2
+  /// SQLite's default.
+  private static let pageBytes: UInt64 = 4096
   package static let fileName = "namespace.sqlite"
 
   package let directory: String
@@ -213,11 +215,11 @@ package final class NamespaceDatabase: Sendable {
     }
   }
 
-  /// Bytes on disk of the database at `path` and its log.
-  static func usedBytes(_ path: String) -> UInt64 {
-    ["", "-wal"].reduce(0) { sum, suffix in
-      sum + ((try? Disk.status(path + suffix))?.bytes ?? 0)
-    }
+  /// Bytes of the pages that hold something, wherever they are: the log is as long as it happens to be.
+  static func usedBytes(_ db: Database) throws -> UInt64 {
+    let pages = try db.first("PRAGMA page_count") { try $0.integer(0) } ?? 0
+    let free = try db.first("PRAGMA freelist_count") { try $0.integer(0) } ?? 0
+    return UInt64(max(0, pages - free)) * pageBytes
   }
 }
 

@@ -25,7 +25,7 @@ final class Upload: Sendable {
 
   /// Pieces of one copy that may wait for an earlier one.
   private static let waitingPieces = 64
-  private static let syncBytes: UInt64 = 64 << 20
+  private static let stepBytes: UInt64 = 16 << 20
   /// Space is taken in steps: as much again as has come, at least and at most so much.
   private static let spaceBytes: ClosedRange<UInt64> = 2 << 20...256 << 20
 
@@ -108,8 +108,9 @@ final class Upload: Sendable {
       try takeSpace(in: file, at: extent.offset, upTo: end)
       try file.write(bytes, at: extent.offset)
     }
-    // A long copy is brought to the disk on the way, so that its end does not wait for all of it.
-    if end / Self.syncBytes > extent.offset / Self.syncBytes { try file.sync() }
+    // A long copy is on its way to the disk as it comes, so that a flush has little left to wait for.
+    let (begun, now) = (extent.offset / Self.stepBytes, end / Self.stepBytes)
+    if now > begun { file.beginWriting(begun * Self.stepBytes..<now * Self.stepBytes) }
     let checksums = state.withLock { state in
       state.checksums += extent.checksums
       return end == length ? state.checksums : []

@@ -64,10 +64,11 @@ extension UserStore {
         try copies.allowance.requireDisk(UInt64(count), at: copies.directory)
       }
     }
-    let (handle, sessions) = (handle, sessions)
+    let sessions = sessions
+    let database = try await read { try NamespaceDatabase.usedBytes($0) }
     try await queues.bulk.run {
       try copies.countOnce()
-      let used = copies.usedBytes + handle.usedBytes + sessions.uploadedBytes
+      let used = copies.usedBytes + database + sessions.uploadedBytes
       try copies.allowance.require(isFirst ? extent.length : UInt64(count), used: used)
       try copies.allowance.requireDisk(UInt64(count), at: copies.directory)
     }

@@ -167,12 +167,14 @@ extension UserStore {
 
   /// The space of the file system, and what this user takes of it.
   public func space() async throws -> SpaceReport {
-    let (copies, handle) = (copies, handle)
-    let inodes = try await read { try Ledger.load($0).inodes }
+    let copies = copies
+    let (inodes, database) = try await read { db in
+      (try Ledger.load(db).inodes, try NamespaceDatabase.usedBytes(db))
+    }
     return try await queues.query.run {
       try copies.countOnce()
       return try copies.allowance.report(
-        at: copies.directory, used: copies.usedBytes + handle.usedBytes, inodes: inodes)
+        at: copies.directory, used: copies.usedBytes + database, inodes: inodes)
     }
   }
 }

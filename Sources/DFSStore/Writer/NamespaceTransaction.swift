@@ -226,9 +226,7 @@ struct NamespaceTransaction {
   /// Bytes of the copies and of what is used of the database; 0 where there is no quota.
   private func usedBytes() throws -> UInt64 {
     guard copies.allowance.quotaBytes != nil else { return 0 }
-    let pages = try db.first("PRAGMA page_count") { try $0.integer(0) } ?? 0
-    let free = try db.first("PRAGMA freelist_count") { try $0.integer(0) } ?? 0
-    return copies.usedBytes + UInt64(max(0, pages - free)) * 4096
+    return copies.usedBytes + (try NamespaceDatabase.usedBytes(db))
   }
 
   // MARK: Rows

@@ -86,6 +86,13 @@ package final class File: Sendable {
   /// of pages that are on the disk, which is no loss for a file that was just written.)
   package func beginWriting() { posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
 
+  /// Asks the kernel to begin writing a range, without waiting for it; that it cannot be written is told
+  /// by the next `sync`. (sync_file_range(2))
+  package func beginWriting(_ range: Range<UInt64>) {
+    let flags = UInt32(DFS_SYNC_FILE_RANGE_WRITE)
+    _ = sync_file_range(descriptor, Int(range.lowerBound), range.count, flags)
+  }
+
   package func sync() throws(DFSError) {
     guard retrying({ fdatasync(descriptor) }) == 0 else {
       throw .system("bringing to stable storage", path)
