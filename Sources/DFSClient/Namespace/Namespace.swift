@@ -12,7 +12,7 @@ internal import Synchronization
 /// nobody else appended anything. Otherwise the view is taken again and the transaction runs again.
 ///
 /// Invariants:
-/// - One transaction at a time, in the order of calls.
+/// - One change at a time, in the order of calls; those that wait become one.
 /// - A transaction's error is reported only if it is right about a state that was current after the
 ///   call began.
 /// - A transaction that returned is committed, one that threw anything but `timedOut` did not happen.
@@ -30,8 +30,9 @@ final class Namespace: Sendable {
   let pings: FreshnessCheck
   let ahead = Mutex(AttributesAhead())
   private let logger: Logger
-  private let turn = AsyncLock()
-  private let pace = ContentionBackoff()
+  let turn = AsyncLock()
+  let queue = ChangeQueue()
+  let pace = ContentionBackoff()
   /// Brings servers what a change that was taken up from others came without.
   private let completion = Mutex<(@Sendable () async -> Void)?>(nil)
   /// Sees to it that all servers are of one cluster.
@@ -87,32 +88,31 @@ final class Namespace: Sendable {
   /// - Throws: what `body` throws; `serversMissing` if too few servers answer; `timedOut` if it is not
   ///   known whether the change happened.
   func transact<Value: Sendable>(
-    policy: WritePolicy? = nil, _ body: @Sendable (inout Transaction) async throws -> Value
+    policy: WritePolicy? = nil,
+    _ body: @escaping @Sendable (inout Transaction) async throws -> Value
   ) async throws -> Value {
     try await transact(ChangeParts(), policy: policy ?? settings.policy, body).value
   }
 
-  /// Performs one atomic change with which copies travel.
+  /// Performs one atomic change with which copies travel. Changes that wait meanwhile become one.
   /// - Parameter known: the servers that answered the same call before (`require`).
   /// - Returns: what `body` returned, and the servers that have the copies.
   func transact<Value: Sendable>(
     _ parts: ChangeParts, policy: WritePolicy, known: ServerSet = [],
-    _ body: @Sendable (inout Transaction) async throws -> Value
+    _ body: @escaping @Sendable (inout Transaction) async throws -> Value
   ) async throws -> (value: Value, stored: ServerSet) {
     let deadline = deadline
     _ = try await require(policy, known: known)
-    try await turn.take(until: deadline)
-    defer { turn.give() }
-    var parts = parts
-    var pause = pace.pause
-    while true {
-      let head = try await lead(until: deadline, &pause)
-      if let value = try await attempt(at: head, &parts, body, until: deadline, &pause) {
-        return (value, parts.stored)
-      }
-      try Task.checkNotCancelled()
-      try await pause.wait(until: deadline)
+    let result = Mutex<Value?>(nil)
+    let change = QueuedChange(parts) { transaction in
+      let value = try await body(&transaction)
+      result.withLock { $0 = value }
     }
+    let stored = try await perform(change, until: deadline)
+    guard let value = result.withLock({ $0 }) else {
+      preconditionFailure("a change that was performed was computed")
+    }
+    return (value, stored)
   }
 
   /// Requires the servers that a write needs, once for all that one call does.
@@ -141,48 +141,13 @@ final class Namespace: Sendable {
     _ = try await lead(until: deadline, &pause)
   }
 
-  /// Runs the transaction once.
-  /// - Parameter parts: told which servers have the copies, also for the next try.
-  /// - Returns: nil if it has to run again.
-  private func attempt<Value: Sendable>(
-    at head: Head, _ parts: inout ChangeParts,
-    _ body: @Sendable (inout Transaction) async throws -> Value,
-    until deadline: ContinuousClock.Instant, _ pause: inout Pause
-  ) async throws -> Value? {
-    var transaction = Transaction(
-      number: head.number + 1, time: .now,
-      source: NamespaceRows(namespace: self, head: head, deadline: deadline))
-    let result: Result<Value, DFSError>
-    do {
-      result = .success(try await body(&transaction))
-    } catch let error as DFSError {
-      result = .failure(error)
-    }
-    if case .failure(let error) = result, error.code == .superseded {
-      await driver.abandon()
-      return nil
-    }
-    if case .failure(let error) = result, !Self.isAnswer(error) { throw error }
-    if case .success(let value) = result, !transaction.writes.isEmpty {
-      let isCommitted = try await commit(transaction.writes, parts, until: deadline, &pause)
-      parts.stored = await driver.stored
-      return isCommitted ? value : nil
-    }
-    // Nothing to write, or the rules say no: right if the rows were current.
-    guard try await isCurrent(head) else {
-      await driver.abandon()
-      return nil
-    }
-    return try result.get()
-  }
-
   private func complete() async {
     await driver.catchUpIsOver(within: CoordinatorDriver.catchUpPatience)
     await completion.withLock { $0 }?()
   }
 
   /// The head of a view of this client's, taken if there is none.
-  private func lead(
+  func lead(
     until deadline: ContinuousClock.Instant, _ pause: inout Pause
   ) async throws -> Head {
     let patient = ContinuousClock.now + patience
@@ -217,7 +182,7 @@ final class Namespace: Sendable {
 
   /// Appends, and finds out what became of it.
   /// - Returns: whether it is committed; if not, it never will be.
-  private func commit(
+  func commit(
     _ writes: [RowWrite], _ parts: ChangeParts, until deadline: ContinuousClock.Instant,
     _ pause: inout Pause
   ) async throws -> Bool {
@@ -261,20 +226,10 @@ final class Namespace: Sendable {
     }
   }
 
-  /// Whether the error says something about the rows.
-  private static func isAnswer(_ error: DFSError) -> Bool {
-    switch error.code {
-    case .notFound, .exists, .notDirectory, .isDirectory, .notEmpty, .invalidArgument, .nameTooLong,
-      .noSpace, .notPermitted, .staleHandle, .noAttribute, .outOfRange, .tooManyLinks:
-      true
-    default: false
-    }
-  }
-
   /// Whether nobody has changed anything since `head`, which was committed in this client's view:
   /// another view would have been installed on three servers, of which one at most was restored from
   /// a backup since, so on one of any three.
-  private func isCurrent(_ head: Head) async throws -> Bool {
+  func isCurrent(_ head: Head) async throws -> Bool {
     await pings.heads(until: { heads in
       heads.values.count { $0.view == head.view && $0.number <= head.number } >= Limits.quorum
     })

@@ -138,6 +138,24 @@ struct Transaction: Sendable {
     known.add(.attributes(id, all))
   }
 
+  // MARK: Joining
+
+  /// Within what one change may have: inodes, rows and bytes, with room for one operation more.
+  private static let joint = (inodes: 128, writes: 1024, bytes: 1 << 20)
+
+  /// Whether what this transaction has beyond `earlier` may be part of the same change: not if it replaces
+  /// or drops a content that `earlier` publishes, whose copies would travel with a change that does not
+  /// name them, and not if it becomes too much.
+  func mayJoin(_ earlier: Transaction) -> Bool {
+    guard made <= Self.joint.inodes, writes.count <= Self.joint.writes,
+      writes.reduce(0, { $0 + ($1.value?.bytes.count ?? 0) }) <= Self.joint.bytes
+    else { return false }
+    return earlier.writes.indices.allSatisfy { index in
+      guard let content = earlier.writes[index].value?.content else { return true }
+      return writes[index].value?.content == content
+    }
+  }
+
   private mutating func write(_ write: RowWrite) {
     if let index = indexes[write.key] {
       writes[index] = write

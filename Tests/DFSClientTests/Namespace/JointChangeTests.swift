@@ -1,0 +1,84 @@
+import DFSCore
+import DFSSystem
+import DFSTestSupport
+import Synchronization
+import Testing
+
+@testable import DFSClient
+
+/// Changes that wait for one that is under way become one change.
+@Suite struct JointChangeTests {
+  private static let directory = NewInode(kind: .directory, mode: 0o755, owner: 0, group: 0)
+
+  private static func number(_ setting: ClientSetting) throws -> UInt64 {
+    try #require(setting.client.namespace.driver.stance.leading).number
+  }
+
+  @Test func whatWaitsBecomesOneChange() async throws {
+    try await ClientSetting.run { setting in
+      let namespace = setting.client.namespace
+      _ = try await setting.put("first", TestContent(size: 10))
+      let before = try Self.number(setting)
+      // All of them wait for the turn, which the test has.
+      try await namespace.turn.take()
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for index in 0..<20 {
+          group.addTask {
+            let content = TestContent(size: 1000, seed: UInt64(index))
+            _ = try await setting.put("file-\(index)", content)
+          }
+        }
+        try await eventually("all of them wait") { namespace.queue.waiting.withLock(\.count) == 20 }
+        namespace.turn.give()
+        try await group.waitForAll()
+      }
+      #expect(try Self.number(setting) == before + 1)
+      let names = try await setting.client.list(.root, .current).map(\.name.description).sorted()
+      #expect(names == (["first"] + (0..<20).map { "file-\($0)" }).sorted())
+      for index in 0..<20 {
+        let inode = try await setting.client.lookup(.root, FileName("file-\(index)"), .current)
+        let version = try #require(inode.version)
+        let bytes = try await setting.client.read(version, 0..<1000)
+        #expect(try bytes == TestContent(size: 1000, seed: UInt64(index)).bytes(0..<1000))
+      }
+    }
+  }
+
+  /// What one of them may not do does not disturb the others, and a content that another one publishes is not
+  /// replaced by the same change.
+  @Test func eachHasItsOwnOutcome() async throws {
+    try await ClientSetting.run { setting in
+      let (client, namespace) = (setting.client, setting.client.namespace)
+      let file = try await setting.file("file", TestContent(size: 10))
+      let before = try Self.number(setting)
+      try await namespace.turn.take()
+      let publish: @Sendable (UInt64) async throws -> Version? = { seed in
+        let target = PublishTarget.inode(file.id, modified: .now, changed: .now, opened: nil)
+        return try await client.publish(
+          TestContent(size: 100, seed: seed), to: target, durable: false, progress: nil
+        ).version
+      }
+      let first = Task { try await publish(1) }
+      try await eventually("it waits") { namespace.queue.waiting.withLock(\.count) == 1 }
+      let taken = Task { try await client.create(.root, FileName("file"), Self.directory) }
+      try await eventually("it waits") { namespace.queue.waiting.withLock(\.count) == 2 }
+      let cancelled = Task { try await client.create(.root, FileName("no"), Self.directory) }
+      try await eventually("it waits") { namespace.queue.waiting.withLock(\.count) == 3 }
+      let second = Task { try await publish(2) }
+      try await eventually("it waits") { namespace.queue.waiting.withLock(\.count) == 4 }
+      cancelled.cancel()
+      try await eventually("it gave up") { namespace.queue.waiting.withLock(\.count) == 3 }
+      namespace.turn.give()
+      let error = await #expect(throws: DFSError.self) { try await taken.value }
+      #expect(error?.code == .exists)
+      await #expect(throws: DFSError.self) { try await cancelled.value }
+      let versions = [try await first.value, try await second.value]
+      #expect(try Self.number(setting) == before + 2)
+      let found = try await client.lookup(.root, FileName("file"), .current).version
+      #expect(found?.id == versions[1]?.id && versions[0]?.id != versions[1]?.id)
+      let bytes = try await client.read(try #require(found), 0..<100)
+      #expect(try bytes == TestContent(size: 100, seed: 2).bytes(0..<100))
+      #expect(try await client.list(.root, .current).count == 1)
+    }
+  }
+}
