@@ -26,7 +26,7 @@ struct RescueContent {
     let parts = PartIndex.all.map { part in
       OfflinePart(
         PartID(version: version.id, part: part), length: version.split.length(of: part),
-        digest: version.partDigests[part.value], from: users, note: note)
+        digest: version.digest(of: part), from: users, note: note)
     }
     let isWritten = keepsPartial || !parts.contains(where: \.isAbsent)
     var hasher = MD5Hasher()

@@ -25,7 +25,7 @@ import Testing
     for value in [0, 1, 0x9c63, UInt16.max] { #expect(Placement(packed: value).packed == value) }
     let content = Self.content()
     #expect(RowContent(version: Self.version, copies: content.copies) == content)
-    #expect(content.bytes.count == 20)
+    #expect([UInt8](writing: 64) { content.write(to: &$0) }.count == 20)
   }
 
   @Test func aServerIsAskedForItsPartsOnly() {

@@ -93,7 +93,7 @@ struct SmallFetch: Sendable {
     return part.id.version == version.id
       && UInt64(part.bytes.count) == version.split.length(of: index)
       && part.bytes.withUnsafeBytes { BlockChecksum.digest(of: BlockChecksum.blocks(of: $0)) }
-        == version.partDigests[index.value]
+        == version.digest(of: index)
   }
 
   /// Which server is asked for which parts: the fewest that have all of them together. Of several such

@@ -47,7 +47,7 @@ struct CopyFetch: Sendable {
           + "\(range.count) at \(range.lowerBound) of \(length) were asked")
     }
     let isWhole = range.count == length
-    if isWhole, BlockChecksum.digest(of: extent.checksums) != version.partDigests[part.value] {
+    if isWhole, BlockChecksum.digest(of: extent.checksums) != version.digest(of: part) {
       throw DFSError(.damaged, "the copy is not of this version: its digest differs")
     }
     var found: [[UInt8]] = []

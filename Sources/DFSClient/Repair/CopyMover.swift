@@ -33,7 +33,7 @@ struct CopyMover: Sendable {
       CrashPoint.reached(.pieceFetched)
       checksums += piece.withUnsafeReadableBytes { BlockChecksum.blocks(of: $0) }
       let end = offset + UInt64(piece.readableBytes)
-      if end == length, BlockChecksum.digest(of: checksums) != version.partDigests[part.value] {
+      if end == length, BlockChecksum.digest(of: checksums) != version.digest(of: part) {
         throw DFSError(.damaged, "the copies of part \(id) are not of this version: digests differ")
       }
       let blocks = checksums.suffix(

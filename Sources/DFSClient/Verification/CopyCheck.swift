@@ -57,7 +57,7 @@ struct CopyCheck: Sendable {
         digester.update(found.checksums)
         progress(UInt64(found.range.count))
       }
-      if result.fault == nil, digester.digest != version.partDigests[part.value] {
+      if result.fault == nil, digester.digest != version.digest(of: part) {
         result.fail(
           .damaged, DFSError(.damaged, "the copy is not of this version: its digest differs"),
           at: 0)

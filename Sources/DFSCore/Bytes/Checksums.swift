@@ -6,17 +6,27 @@ internal import Crypto
 
 /// The MD5 of a whole content: 16 bytes.
 public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
-  /// The 16 bytes in the order in which RFC 1321 writes them.
-  public let bytes: [UInt8]
+  /// The first 8 of the 16 bytes, big-endian.
+  public let high: UInt64
+  /// The last 8 of the 16 bytes, big-endian.
+  public let low: UInt64
+
+  /// A digest that was computed before, by its two halves.
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
 
   /// - Returns: nil if `bytes` are not 16.
   public init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 16 else { return nil }
-    self.bytes = Array(bytes)
+    self.init(high: UInt64(bigEndian: bytes.prefix(8)), low: UInt64(bigEndian: bytes.dropFirst(8)))
   }
 
+  /// The 16 bytes in the order in which RFC 1321 writes them.
+  public var bytes: [UInt8] { Array(bigEndian: high, low) }
   /// The digest, read as a 128-bit big-endian integer, modulo 4.
-  public var modulo4: Int { Int(bytes[15] & 3) }
+  public var modulo4: Int { Int(low & 3) }
   public var description: String { bytes.hexadecimal }
 
   /// The MD5 of a content that is in memory as a whole.
@@ -44,10 +54,12 @@ public struct MD5Hasher: Sendable {
 
   /// The digest of what was taken so far; more may follow.
   public func finish() -> MD5Digest {
-    guard let digest = MD5Digest(bytes: Array(hasher.finalize())) else {
-      preconditionFailure("an MD5 digest has 16 bytes")
+    hasher.finalize().withUnsafeBytes { bytes in
+      precondition(bytes.count == 16, "an MD5 digest has 16 bytes")
+      return MD5Digest(
+        high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+        low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
     }
-    return digest
   }
 }
 
@@ -69,16 +81,33 @@ public struct BlockChecksum: Hashable, Sendable {
   /// The checksums of consecutive blocks of `Limits.blockBytes`; the last block may be shorter.
   /// No bytes, no blocks.
   public static func blocks(of bytes: UnsafeRawBufferPointer) -> [BlockChecksum] {
-    stride(from: 0, to: bytes.count, by: Limits.blockBytes).map { start in
-      of(
-        UnsafeRawBufferPointer(
-          rebasing: bytes[start..<min(start + Limits.blockBytes, bytes.count)]))
+    if bytes.isEmpty { return [] }
+    if bytes.count <= Limits.blockBytes { return [of(bytes)] }
+    var checksums: [BlockChecksum] = []
+    checksums.reserveCapacity((bytes.count + Limits.blockBytes - 1) / Limits.blockBytes)
+    var start = 0
+    while start < bytes.count {
+      let end = min(start + Limits.blockBytes, bytes.count)
+      checksums.append(of(UnsafeRawBufferPointer(rebasing: bytes[start..<end])))
+      start = end
     }
+    return checksums
   }
 
   /// The digest of a part: XXH3 of its block checksums, each as 8 big-endian bytes.
   public static func digest(of blocks: [BlockChecksum]) -> BlockChecksum {
-    of(blocks.flatMap { $0.value.bigEndianBytes })
+    withBytes(of: blocks) { of($0) }
+  }
+
+  /// The checksums as 8 big-endian bytes each, which live as long as `body` runs.
+  static func withBytes<Value>(
+    of blocks: [BlockChecksum], _ body: (UnsafeRawBufferPointer) -> Value
+  ) -> Value {
+    withUnsafeTemporaryAllocation(byteCount: blocks.count * 8, alignment: 8) { memory in
+      var writer = ByteWriter(memory)
+      for block in blocks { writer.put(block.value) }
+      return body(writer.written)
+    }
   }
 }
 
@@ -101,7 +130,9 @@ public struct BlockChecksumsHasher: ~Copyable {
 
   /// Takes the next checksums of the list.
   public mutating func update(_ blocks: [BlockChecksum]) {
-    update(blocks.flatMap { $0.value.bigEndianBytes })
+    BlockChecksum.withBytes(of: blocks) {
+      _ = XXH3_64bits_update(state, $0.baseAddress, $0.count)
+    }
   }
 
   /// The digest of what was taken; it ends the hasher.
@@ -127,7 +158,7 @@ public struct RowDigest: Hashable, Sendable, CustomStringConvertible {
 
   /// The digest of one row.
   public init(of row: Row) {
-    let hash = row.digestBytes.withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) }
+    let hash = row.withDigestBytes { XXH3_128bits($0.baseAddress, $0.count) }
     self.init(high: hash.high64, low: hash.low64)
   }
 
@@ -143,5 +174,5 @@ public struct RowDigest: Hashable, Sendable, CustomStringConvertible {
     left.low &-= right.low
   }
 
-  public var description: String { (high.bigEndianBytes + low.bigEndianBytes).hexadecimal }
+  public var description: String { Array(bigEndian: high, low).hexadecimal }
 }

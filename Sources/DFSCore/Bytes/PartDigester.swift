@@ -17,8 +17,9 @@ public final class PartDigester {
 
   /// Takes the checksums of the next blocks.
   public func update(_ blocks: [BlockChecksum]) {
-    let bytes = blocks.flatMap { $0.value.bigEndianBytes }
-    _ = bytes.withUnsafeBytes { XXH3_64bits_update(state, $0.baseAddress, $0.count) }
+    BlockChecksum.withBytes(of: blocks) {
+      _ = XXH3_64bits_update(state, $0.baseAddress, $0.count)
+    }
   }
 
   /// The digest of what was taken so far.

@@ -101,7 +101,7 @@ public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible
   }
 
   /// 16 bytes, big-endian.
-  public var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
+  public var bytes: [UInt8] { Array(bigEndian: high, low) }
 
   /// - Returns: nil if `bytes` are not 16.
   public init?(bytes: some Collection<UInt8>) {
@@ -180,14 +180,20 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
 
   /// - Throws: `nameTooLong` above 255 bytes; `invalidArgument` for no bytes, `.`, `..`, NUL and
   ///   '/'.
-  public init(_ bytes: some Collection<UInt8>) throws(DFSError) {
-    let bytes = Array(bytes)
+  public init(_ bytes: some Collection<UInt8>) throws(DFSError) { try self.init(Array(bytes)) }
+
+  /// Throws as the other does.
+  public init(_ bytes: [UInt8]) throws(DFSError) {
     guard bytes.count <= Limits.nameBytes else {
       throw DFSError(
         .nameTooLong, "a name of \(bytes.count) bytes; the limit is \(Limits.nameBytes)")
     }
-    let dots = bytes == [UInt8(ascii: ".")] || bytes == [UInt8(ascii: "."), UInt8(ascii: ".")]
-    guard !bytes.isEmpty, !dots, !bytes.contains(0), !bytes.contains(UInt8(ascii: "/")) else {
+    let isName = bytes.withUnsafeBufferPointer { bytes in
+      let isAllowed = bytes.allSatisfy { $0 != 0 && $0 != UInt8(ascii: "/") }
+      let isDots = bytes.count <= 2 && bytes.allSatisfy { $0 == UInt8(ascii: ".") }
+      return isAllowed && !isDots
+    }
+    guard isName else {
       throw DFSError(
         .invalidArgument, "'\(ByteText.text(of: bytes).printable)' is not a file name")
     }
@@ -228,8 +234,10 @@ public struct AttributeName: Hashable, Sendable, Comparable, CustomStringConvert
   public let bytes: [UInt8]
 
   /// - Throws: `outOfRange` above 255 bytes; `invalidArgument` for no bytes and for NUL.
-  public init(_ bytes: some Collection<UInt8>) throws(DFSError) {
-    let bytes = Array(bytes)
+  public init(_ bytes: some Collection<UInt8>) throws(DFSError) { try self.init(Array(bytes)) }
+
+  /// Throws as the other does.
+  public init(_ bytes: [UInt8]) throws(DFSError) {
     guard bytes.count <= Limits.attributeNameBytes else {
       throw DFSError(
         .outOfRange,

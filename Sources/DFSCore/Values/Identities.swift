@@ -11,6 +11,7 @@ public struct RandomID<Kind>: Hashable, Sendable, Comparable, CustomStringConver
   public let low: UInt64
 
   /// - Returns: nil for zero, which names nothing: it is what a missing field reads as.
+  @inlinable
   public init?(high: UInt64, low: UInt64) {
     guard high | low != 0 else { return nil }
     self.high = high
@@ -38,12 +39,24 @@ public struct RandomID<Kind>: Hashable, Sendable, Comparable, CustomStringConver
     }
   }
 
+  @inlinable
+  public static func == (left: Self, right: Self) -> Bool {
+    left.high == right.high && left.low == right.low
+  }
+
+  @inlinable
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(high)
+    hasher.combine(low)
+  }
+
   public static func < (left: Self, right: Self) -> Bool {
     (left.high, left.low) < (right.high, right.low)
   }
 
   /// 16 bytes, big-endian.
-  public var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
+  @inlinable
+  public var bytes: [UInt8] { Array(bigEndian: high, low) }
   /// 32 lower-case hexadecimal digits.
   public var description: String { bytes.hexadecimal }
   /// The first eight digits, for messages.

@@ -50,8 +50,7 @@ public struct Version: Hashable, Sendable {
   public var placement: Placement
   /// The number of the server list that the version was placed under; 1 is the first.
   public let serverList: UInt32
-  /// For each part the digest of its block checksums.
-  public let partDigests: [BlockChecksum]
+  private let digests: PartDigests
 
   /// - Parameter partDigests: four, or it traps.
   public init(
@@ -59,16 +58,58 @@ public struct Version: Hashable, Sendable {
     partDigests: [BlockChecksum]
   ) {
     precondition(partDigests.count == Limits.partCount, "a version has four parts")
+    var digests = PartDigests()
+    for (part, digest) in partDigests.enumerated() { digests[part] = digest }
+    self.init(
+      id: id, size: size, md5: md5, placement: placement, serverList: serverList, digests: digests)
+  }
+
+  fileprivate init(
+    id: VersionID, size: UInt64, md5: MD5Digest, placement: Placement, serverList: UInt32,
+    digests: PartDigests
+  ) {
     self.id = id
     self.size = size
     self.md5 = md5
     self.placement = placement
     self.serverList = serverList
-    self.partDigests = partDigests
+    self.digests = digests
   }
+
+  /// For each part the digest of its block checksums.
+  public var partDigests: [BlockChecksum] { PartIndex.all.map { digest(of: $0) } }
+  /// The digest of a part's block checksums.
+  public func digest(of part: PartIndex) -> BlockChecksum { digests[part.value] }
 
   /// Which bytes are in which part.
   public var split: Split { Split(size: size) }
+}
+
+/// One digest for each part, in place: a version has no memory of its own.
+private struct PartDigests: Hashable {
+  private var first = BlockChecksum(0)
+  private var second = BlockChecksum(0)
+  private var third = BlockChecksum(0)
+  private var fourth = BlockChecksum(0)
+
+  subscript(part: Int) -> BlockChecksum {
+    get {
+      switch part {
+      case 0: first
+      case 1: second
+      case 2: third
+      default: fourth
+      }
+    }
+    set {
+      switch part {
+      case 0: first = newValue
+      case 1: second = newValue
+      case 2: third = newValue
+      default: fourth = newValue
+      }
+    }
+  }
 }
 
 /// A file, directory or other object of a namespace.
@@ -145,24 +186,29 @@ extension Inode {
   private static let format: UInt8 = 1
 
   var encoded: [UInt8] {
-    var bytes: [UInt8] = [Self.format, kind.rawValue]
-    for field in [mode, owner, group, links] { bytes += field.bigEndianBytes }
-    for time in [accessed, modified, changed] { bytes += time.nanoseconds.bigEndianBytes }
-    bytes += device.bigEndianBytes + parent.value.bigEndianBytes
-    bytes += UInt16(target.count).bigEndianBytes + target
-    guard let version else { return bytes + [0] }
-    bytes += [1] + version.id.bytes + version.size.bigEndianBytes + version.md5.bytes
-    bytes += version.serverList.bigEndianBytes
-    for part in PartIndex.all {
-      bytes.append(version.placement.holders(of: part).rawValue)
-      bytes += version.partDigests[part.value].value.bigEndianBytes
+    [UInt8](writing: 64 + target.count + 81) { writer in
+      writer.put(Self.format)
+      writer.put(kind.rawValue)
+      for field in [mode, owner, group, links] { writer.put(field) }
+      for time in [accessed, modified, changed] {
+        writer.put(UInt64(bitPattern: time.nanoseconds))
+      }
+      writer.put(device)
+      writer.put(parent.value)
+      writer.put(UInt16(target.count))
+      writer.put(target)
+      writer.put(UInt8(version == nil ? 0 : 1))
+      version?.write(to: &writer)
     }
-    return bytes
   }
 
   /// Reads the row of inode `id`.
   /// - Throws: `damaged` if the bytes are not an inode's.
   public init(id: InodeID, row bytes: [UInt8]) throws(DFSError) {
+    self = try bytes.withBytes { bytes throws(DFSError) in try Inode(id: id, reading: bytes) }
+  }
+
+  private init(id: InodeID, reading bytes: UnsafeRawBufferPointer) throws(DFSError) {
     var reader = ByteReader(bytes)
     let format = try reader.integer(UInt8.self)
     guard format == Self.format else {
@@ -180,7 +226,7 @@ extension Inode {
     let changed = Timestamp(nanoseconds: try reader.integer(Int64.self))
     let device = try reader.integer(UInt64.self)
     let parent = InodeID(try reader.integer(UInt64.self))
-    let target = Array(try reader.take(Int(try reader.integer(UInt16.self))))
+    let target = try reader.take(Int(try reader.integer(UInt16.self)))
     let hasVersion = try reader.integer(UInt8.self)
     let version = hasVersion == 1 ? try Version(reading: &reader) : nil
     guard reader.isAtEnd, hasVersion <= 1, mode <= 0o7777 else {
@@ -195,26 +241,41 @@ extension Inode {
 }
 
 extension Version {
+  fileprivate func write(to writer: inout ByteWriter) {
+    writer.put(id.high)
+    writer.put(id.low)
+    writer.put(size)
+    writer.put(md5.high)
+    writer.put(md5.low)
+    writer.put(serverList)
+    for part in PartIndex.all {
+      writer.put(placement.holders(of: part).rawValue)
+      writer.put(digest(of: part).value)
+    }
+  }
+
   fileprivate init(reading reader: inout ByteReader) throws(DFSError) {
     let high = try reader.integer(UInt64.self)
     let low = try reader.integer(UInt64.self)
     let size = try reader.integer(UInt64.self)
-    guard size <= Limits.fileBytes, let md5 = MD5Digest(bytes: try reader.take(16)) else {
+    let md5 = MD5Digest(
+      high: try reader.integer(UInt64.self), low: try reader.integer(UInt64.self))
+    guard size <= Limits.fileBytes else {
       throw DFSError(.damaged, "a version of \(size) bytes; the limit is \(Limits.fileBytes)")
     }
     let serverList = try reader.integer(UInt32.self)
-    var holders: [ServerSet] = []
-    var digests: [BlockChecksum] = []
-    for _ in PartIndex.all {
+    var packed: UInt16 = 0
+    var digests = PartDigests()
+    for part in 0..<Limits.partCount {
       let set = try reader.integer(UInt8.self)
       guard set <= ServerSet.all.rawValue else {
         throw DFSError(.damaged, "a part is held by servers \(set), of \(ServerSet.all.rawValue)")
       }
-      holders.append(ServerSet(rawValue: set))
-      digests.append(BlockChecksum(try reader.integer(UInt64.self)))
+      packed |= UInt16(set) << (4 * part)
+      digests[part] = BlockChecksum(try reader.integer(UInt64.self))
     }
     self.init(
       id: VersionID(high: high, low: low), size: size, md5: md5,
-      placement: Placement(holders: holders), serverList: serverList, partDigests: digests)
+      placement: Placement(packed: packed), serverList: serverList, digests: digests)
   }
 }

@@ -10,8 +10,10 @@ public struct ServerSet: OptionSet, Hashable, Sendable, CustomStringConvertible 
     self.init(rawValue: servers.reduce(0) { $0 | 1 << UInt8($1.value) })
   }
 
+  private init(_ server: ServerIndex) { self.init(rawValue: 1 << UInt8(server.value)) }
+
   /// All four servers.
-  public static let all = ServerSet(rawValue: 0x0f)
+  public static var all: ServerSet { ServerSet(rawValue: 0x0f) }
   /// The servers of the set, in the order of their numbers.
   public var servers: [ServerIndex] { ServerIndex.all.filter(contains) }
   /// The number of servers in the set: 0 to 4.
@@ -19,9 +21,9 @@ public struct ServerSet: OptionSet, Hashable, Sendable, CustomStringConvertible 
   /// Whether `server` is in the set.
   public func contains(_ server: ServerIndex) -> Bool { rawValue & 1 << UInt8(server.value) != 0 }
   /// Adds a server, unless it is there already.
-  public mutating func insert(_ server: ServerIndex) { formUnion(ServerSet([server])) }
+  public mutating func insert(_ server: ServerIndex) { formUnion(ServerSet(server)) }
   /// Takes a server out, if it is there.
-  public mutating func remove(_ server: ServerIndex) { subtract(ServerSet([server])) }
+  public mutating func remove(_ server: ServerIndex) { subtract(ServerSet(server)) }
   /// `DFS1, DFS3`
   public var description: String { servers.map(\.description).joined(separator: ", ") }
 }
@@ -85,44 +87,42 @@ public struct Split: Hashable, Sendable {
 
 /// Which servers hold each part of a version.
 public struct Placement: Hashable, Sendable {
-  /// For each part the servers that hold a copy.
-  public private(set) var holders: [ServerSet]
+  /// In 16 bits: the holders of part 1 in the lowest four, those of part 4 in the highest.
+  public let packed: UInt16
+
+  /// Reads what `packed` gives.
+  public init(packed: UInt16) { self.packed = packed }
 
   /// `holders` must have one set for each of the four parts.
   public init(holders: [ServerSet]) {
     precondition(holders.count == Limits.partCount, "a placement names the holders of four parts")
-    self.holders = holders
+    self.init(packed: holders.reversed().reduce(0) { $0 << 4 | UInt16($1.rawValue) })
   }
 
   /// The table of the mission for x = MD5 mod 4: with x = 0 server i holds parts i and i + 1; each
   /// step of x turns the table one server further.
   public init(md5: MD5Digest) {
     let x = md5.modulo4
-    self.init(
-      holders: PartIndex.all.map { part in
-        let first = (part.value + x) % Limits.serverCount
-        let second = (part.value + x + Limits.serverCount - 1) % Limits.serverCount
-        return ServerSet([ServerIndex(first), ServerIndex(second)])
-      })
+    var packed: UInt16 = 0
+    for part in 0..<Limits.partCount {
+      let first = (part + x) % Limits.serverCount
+      let second = (part + x + Limits.serverCount - 1) % Limits.serverCount
+      packed |= (1 << first | 1 << second) << (4 * part)
+    }
+    self.init(packed: packed)
   }
 
-  /// In 16 bits: the holders of part 1 in the lowest four, those of part 4 in the highest.
-  public var packed: UInt16 { holders.reversed().reduce(0) { $0 << 4 | UInt16($1.rawValue) } }
-
-  /// Reads what `packed` gives.
-  public init(packed: UInt16) {
-    self.init(
-      holders: PartIndex.all.map { ServerSet(rawValue: UInt8(packed >> (4 * $0.value) & 15)) })
-  }
+  /// For each part the servers that hold a copy.
+  public var holders: [ServerSet] { PartIndex.all.map { holders(of: $0) } }
 
   /// The servers that hold a copy of `part`.
-  public func holders(of part: PartIndex) -> ServerSet { holders[part.value] }
+  public func holders(of part: PartIndex) -> ServerSet {
+    ServerSet(rawValue: UInt8(packed >> (4 * part.value) & 15))
+  }
 
   /// The placement with one more holder of a part.
   public func adding(_ server: ServerIndex, to part: PartIndex) -> Placement {
-    var placement = self
-    placement.holders[part.value].insert(server)
-    return placement
+    Placement(packed: packed | 1 << (4 * part.value + server.value))
   }
 
   /// The parts that `server` holds, in the order of their numbers.

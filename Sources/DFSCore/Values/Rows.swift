@@ -33,6 +33,38 @@ extension RowKey: Comparable {
   }
 }
 
+extension RowKey {
+  /// Of an entry or an attribute; empty for an inode.
+  public var name: [UInt8] {
+    switch self {
+    case .inode: []
+    case .entry(_, let name): name.bytes
+    case .attribute(_, let name): name.bytes
+    }
+  }
+
+  /// As digests and the log have it (docs/FORMATS.md): the kind, the inode, and the name after its length.
+  /// At most 10 bytes and the name.
+  public func write(to writer: inout ByteWriter) {
+    switch self {
+    case .inode(let id):
+      writer.put(1 as UInt8)
+      writer.put(id.value)
+    case .entry(let parent, let name): write(2, parent, name.bytes, to: &writer)
+    case .attribute(let id, let name): write(3, id, name.bytes, to: &writer)
+    }
+  }
+
+  private func write(
+    _ kind: UInt8, _ id: InodeID, _ name: [UInt8], to writer: inout ByteWriter
+  ) {
+    writer.put(kind)
+    writer.put(id.value)
+    writer.put(UInt8(name.count))
+    writer.put(name)
+  }
+}
+
 /// A row: its key, the number of the change that wrote it, and its value.
 public struct Row: Hashable, Sendable {
   /// What the row is found by; no other row of the namespace has it.
@@ -50,23 +82,19 @@ public struct Row: Hashable, Sendable {
   }
 
   /// What the digest is taken over; see docs/FORMATS.md.
-  var digestBytes: [UInt8] {
-    var bytes: [UInt8] = []
-    switch key {
-    case .inode(let id):
-      bytes += [1] + id.value.bigEndianBytes
-    case .entry(let parent, let name):
-      bytes += [2] + parent.value.bigEndianBytes + [UInt8(name.bytes.count)] + name.bytes
-    case .attribute(let id, let name):
-      bytes += [3] + id.value.bigEndianBytes + [UInt8(name.bytes.count)] + name.bytes
+  func withDigestBytes<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
+    let capacity = key.name.count + value.bytes.count + 64
+    return withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 8) { memory in
+      var writer = ByteWriter(memory)
+      key.write(to: &writer)
+      writer.put(change)
+      // Says which of the two follow, so that no two rows have the same bytes.
+      writer.put(UInt8((value.child == nil ? 0 : 1) | (value.content == nil ? 0 : 2)))
+      if let child = value.child { writer.put(child.value) }
+      if let content = value.content { content.write(to: &writer) }
+      writer.put(value.bytes)
+      return body(writer.written)
     }
-    bytes += change.bigEndianBytes
-    // Says which of the two follow, so that no two rows have the same bytes.
-    bytes.append((value.child == nil ? 0 : 1) | (value.content == nil ? 0 : 2))
-    bytes += value.child?.value.bigEndianBytes ?? []
-    bytes += value.content?.bytes ?? []
-    bytes += value.bytes
-    return bytes
   }
 }
 
@@ -119,7 +147,11 @@ public struct RowContent: Hashable, Sendable {
   }
 
   /// 20 bytes: the version, and `copies` as a big-endian number.
-  public var bytes: [UInt8] { version.bytes + copies.bigEndianBytes }
+  public func write(to writer: inout ByteWriter) {
+    writer.put(version.high)
+    writer.put(version.low)
+    writer.put(copies)
+  }
 }
 
 /// One write of a change: the row's new value, or nil to delete it.

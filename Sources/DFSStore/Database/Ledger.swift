@@ -61,7 +61,7 @@ package struct Ledger: Hashable, Sendable {
       sql, .bits(promised.round), .bits(promised.client.value), .bits(head.view.round),
       .bits(head.view.client.value), .bits(head.number), head.digest.stored, .bits(logBase),
       logBaseDigest.stored, .bits(inodes), .bits(generation), .bits(committed),
-      .bytes(promised.namespace.storedBytes), .bytes(head.view.namespace.storedBytes),
+      promised.namespace.stored, head.view.namespace.stored,
       .number(checksum))
   }
 }

@@ -10,6 +10,8 @@ package import GRDB
 enum SQLValue {
   case number(Int64)
   case bytes([UInt8])
+  /// The 16 bytes of two numbers, most significant first.
+  case wide(UInt64, UInt64)
   case null
 
   /// A number without a sign, by its bits.
@@ -61,14 +63,18 @@ package struct SQLStatement {
     switch value {
     case .number(let number): sqlite3_bind_int64(pointer, index, number)
     case .null: sqlite3_bind_null(pointer, index)
-    case .bytes(let bytes):
-      bytes.withUnsafeBytes { bytes in
-        // No bytes are no NULL.
-        bytes.baseAddress.map {
-          sqlite3_bind_blob(pointer, index, $0, Int32(bytes.count), dfs_copied_by_sqlite)
-        } ?? sqlite3_bind_zeroblob(pointer, index, 0)
-      }
+    case .bytes(let bytes): bytes.withUnsafeBytes { bind($0, at: index, pointer) }
+    case .wide(let high, let low):
+      withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { bind($0, at: index, pointer) }
     }
+  }
+
+  /// No bytes are no NULL.
+  private static func bind(
+    _ bytes: UnsafeRawBufferPointer, at index: Int32, _ pointer: OpaquePointer
+  ) -> Int32 {
+    guard let start = bytes.baseAddress else { return sqlite3_bind_zeroblob(pointer, index, 0) }
+    return sqlite3_bind_blob(pointer, index, start, Int32(bytes.count), dfs_copied_by_sqlite)
   }
 
   /// Goes to the next row.

@@ -10,17 +10,19 @@ extension UInt64 {
 }
 
 extension VersionID {
-  var stored: SQLValue { .bytes(bytes) }
+  var stored: SQLValue { .wide(high, low) }
 }
 
 extension NamespaceID? {
   /// Zeros for none.
-  var storedBytes: [UInt8] { self?.bytes ?? [UInt8](repeating: 0, count: 16) }
+  var stored: SQLValue { .wide(self?.high ?? 0, self?.low ?? 0) }
+  /// What is stored.
+  var storedBytes: [UInt8] { Array(bigEndian: self?.high ?? 0, self?.low ?? 0) }
 }
 
 extension RowDigest {
-  var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
-  var stored: SQLValue { .bytes(bytes) }
+  var bytes: [UInt8] { Array(bigEndian: high, low) }
+  var stored: SQLValue { .wide(high, low) }
 
   init?(bytes: [UInt8]) {
     guard bytes.count == 16 else { return nil }

@@ -7,30 +7,23 @@ enum RowWriteCodec {
   private static let hasContent: UInt8 = 4
 
   static func encode(_ writes: [RowWrite]) -> [UInt8] {
-    var bytes: [UInt8] = []
-    for write in writes {
-      encode(write.key, &bytes)
-      guard let value = write.value else {
-        bytes.append(0)
-        continue
-      }
-      bytes.append(
-        hasValue | (value.child == nil ? 0 : hasChild) | (value.content == nil ? 0 : hasContent))
-      if let child = value.child { bytes += child.value.bigEndianBytes }
-      if let content = value.content { bytes += content.bytes }
-      bytes += UInt32(value.bytes.count).bigEndianBytes + value.bytes
+    let capacity = writes.reduce(0) {
+      $0 + 64 + $1.key.name.count + ($1.value?.bytes.count ?? 0)
     }
-    return bytes
+    return [UInt8](writing: capacity) { writer in
+      for write in writes { encode(write, to: &writer) }
+    }
   }
 
-  private static func encode(_ key: RowKey, _ bytes: inout [UInt8]) {
-    switch key {
-    case .inode(let id): bytes += [1] + id.value.bigEndianBytes
-    case .entry(let parent, let name):
-      bytes += [2] + parent.value.bigEndianBytes + [UInt8(name.bytes.count)] + name.bytes
-    case .attribute(let id, let name):
-      bytes += [3] + id.value.bigEndianBytes + [UInt8(name.bytes.count)] + name.bytes
-    }
+  private static func encode(_ write: RowWrite, to writer: inout ByteWriter) {
+    write.key.write(to: &writer)
+    guard let value = write.value else { return writer.put(0 as UInt8) }
+    writer.put(
+      hasValue | (value.child == nil ? 0 : hasChild) | (value.content == nil ? 0 : hasContent))
+    if let child = value.child { writer.put(child.value) }
+    value.content?.write(to: &writer)
+    writer.put(UInt32(value.bytes.count))
+    writer.put(value.bytes)
   }
 
   static func decode(_ bytes: [UInt8]) throws(DFSError) -> [RowWrite] {
