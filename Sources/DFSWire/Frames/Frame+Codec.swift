@@ -6,6 +6,15 @@ internal import SwiftProtobuf
 
 extension Frame {
   func encodedHeader() throws(DFSError) -> [UInt8] {
+    if let bytes = message.directBytes {
+      let head = try directHead(about: bytes, allocator: ByteBufferAllocator())
+      return Array(head.readableBytesView.dropFirst(Wire.prefixBytes))
+    }
+    return try encodedByProtobuf()
+  }
+
+  /// What any message may be encoded by; the bytes are those that are written directly.
+  func encodedByProtobuf() throws(DFSError) -> [UInt8] {
     var header = ProtoHeader()
     switch message {
     case .request(let id, let request):
@@ -28,8 +37,52 @@ extension Frame {
     }
   }
 
+  /// The lengths and the header, of a message that is written directly.
+  /// - Parameter bytes: how many the header has, or nearly so.
+  func directHead(about bytes: Int, allocator: ByteBufferAllocator) throws(DFSError) -> ByteBuffer {
+    var capacity = Wire.prefixBytes + bytes
+    // A header over the limit is refused later, by its length.
+    while capacity <= 4 * Limits.headerBytes {
+      var buffer = allocator.buffer(capacity: capacity)
+      var start: Int?
+      buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: capacity) { memory in
+        var fields = FieldWriter(memory)
+        message.write(to: &fields)
+        let header = fields.count
+        fields.put(UInt32(header))
+        fields.put(UInt32(4 + header + (body?.readableBytes ?? 0)))
+        if !fields.isFull { start = fields.start }
+        return memory.count
+      }
+      if let start {
+        buffer.moveReaderIndex(to: start)
+        return buffer
+      }
+      capacity *= 2
+    }
+    throw DFSError(.invalidArgument, "a message of more than \(capacity / 2) bytes")
+  }
+
   /// - Throws: if the header is not a protobuf message at all.
   init(header bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
+    if bytes.count <= Wire.largeHeaderBytes,
+      let frame = bytes.withUnsafeBytes({ Frame(direct: $0, bodyBytes: body.readableBytes) })
+    {
+      self = frame
+      return
+    }
+    try self.init(checked: bytes, body: body)
+  }
+
+  /// A message that is as this program writes it, and has no body; nil for others.
+  init?(direct header: UnsafeRawBufferPointer, bodyBytes: Int) {
+    guard bodyBytes == 0, let message = Message(reading: header) else { return nil }
+    self.init(message)
+  }
+
+  /// Of any message.
+  /// - Throws: if the header is not a protobuf message at all.
+  init(checked bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
     if bytes.count > HeaderScan.leastBytes {
       let scan = try HeaderScan(bytes)
       if let excess = scan.excess {
@@ -64,6 +117,13 @@ extension Frame {
 
   /// - Parameter bytes: a header that a scan found within its limits.
   private init(scanned bytes: [UInt8], body: ByteBuffer) throws(DFSError) {
+    // Smaller ones were tried before.
+    if bytes.count > Wire.largeHeaderBytes,
+      let frame = bytes.withUnsafeBytes({ Frame(direct: $0, bodyBytes: body.readableBytes) })
+    {
+      self = frame
+      return
+    }
     let header: ProtoHeader
     do {
       var options = BinaryDecodingOptions()

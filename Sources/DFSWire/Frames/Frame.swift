@@ -4,10 +4,10 @@ public import NIOCore
 /// What a frame carries. `id` matches a reply with its request; it is chosen by the client.
 public enum Message: Hashable, Sendable {
   /// `id` is not 0.
-  case request(id: UInt64, Request)
+  indirect case request(id: UInt64, Request)
   /// `id` 0: a failure of the connection as a whole, which is closed after it.
-  case reply(id: UInt64, Reply)
-  case push(Push)
+  indirect case reply(id: UInt64, Reply)
+  indirect case push(Push)
   /// The frame is whole, but its message is of an unknown kind or has a value out of range. A
   /// server answers with the error; a client fails the request of that id with it.
   case unreadable(id: UInt64, DFSError)

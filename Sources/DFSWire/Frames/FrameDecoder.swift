@@ -60,12 +60,23 @@ public struct FrameDecoder: ByteToMessageDecoder {
       return nil
     }
     buffer.moveReaderIndex(forwardBy: Wire.prefixBytes)
+    if body == 0, let frame = direct(from: &buffer, Int(headerLength)) { return frame }
     guard let header = buffer.readBytes(length: Int(headerLength)),
       let body = buffer.readSlice(length: body)
     else { return nil }
     let isLarge = isShared && header.count > Wire.largeHeaderBytes
     return isLarge
-      ? try Frame(counting: header, body: body) : try Frame(header: header, body: body)
+      ? try Frame(counting: header, body: body) : try Frame(checked: header, body: body)
+  }
+
+  /// A small message that is as this program writes it, of which no byte is copied before it is read.
+  private func direct(from buffer: inout ByteBuffer, _ length: Int) -> Frame? {
+    guard length <= Wire.largeHeaderBytes else { return nil }
+    let frame = buffer.withUnsafeReadableBytes { bytes in
+      Frame(direct: UnsafeRawBufferPointer(rebasing: bytes[..<length]), bodyBytes: 0)
+    }
+    if frame != nil { buffer.moveReaderIndex(forwardBy: length) }
+    return frame
   }
 
   private func check(frame length: UInt32) throws(DFSError) {

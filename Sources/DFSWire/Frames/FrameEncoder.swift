@@ -33,18 +33,27 @@ public final class FrameEncoder: ChannelOutboundHandler {
 extension Frame {
   /// The lengths and the header; the body follows them on the wire.
   func encodedHead(allocator: ByteBufferAllocator) throws(DFSError) -> ByteBuffer {
-    let header = try encodedHeader()
     let bodyBytes = body?.readableBytes ?? 0
-    guard header.count <= Limits.headerBytes, bodyBytes <= Limits.chunkBytes else {
-      throw DFSError(
-        .invalidArgument,
-        "a message of \(header.count) bytes and a body of \(bodyBytes); the limits are "
-          + "\(Limits.headerBytes) and \(Limits.chunkBytes)")
+    if let bytes = message.directBytes {
+      let head = try directHead(about: bytes, allocator: allocator)
+      try Self.check(header: head.readableBytes - Wire.prefixBytes, body: bodyBytes)
+      return head
     }
+    let header = try encodedHeader()
+    try Self.check(header: header.count, body: bodyBytes)
     var buffer = allocator.buffer(capacity: Wire.prefixBytes + header.count)
     buffer.writeInteger(UInt32(4 + header.count + bodyBytes))
     buffer.writeInteger(UInt32(header.count))
     buffer.writeBytes(header)
     return buffer
+  }
+
+  private static func check(header: Int, body: Int) throws(DFSError) {
+    guard header <= Limits.headerBytes, body <= Limits.chunkBytes else {
+      throw DFSError(
+        .invalidArgument,
+        "a message of \(header) bytes and a body of \(body); the limits are "
+          + "\(Limits.headerBytes) and \(Limits.chunkBytes)")
+    }
   }
 }
