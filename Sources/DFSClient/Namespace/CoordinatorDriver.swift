@@ -167,7 +167,7 @@ actor CoordinatorDriver {
   }
 
   private func withNothingInFlight(_ set: ServerSet) -> ServerSet {
-    ServerSet(set.servers.filter { inFlight[$0.value] == 0 && !transfers.contains($0) })
+    ServerSet { set.contains($0) && inFlight[$0.value] == 0 && !transfers.contains($0) }
   }
 
   private func finish(_ end: End) {
@@ -179,11 +179,12 @@ actor CoordinatorDriver {
   // MARK: Performing
 
   func perform(_ actions: [Coordinator.Action]) {
-    var messages: [ServerIndex: [(NamespaceRequest, UInt64)]] = [:]
+    var messages: [[(NamespaceRequest, UInt64)]] = []
     for action in actions {
       switch action {
       case .send(let server, let request, let token):
-        messages[server, default: []].append((request, token))
+        if messages.isEmpty { messages = Array(repeating: [], count: Limits.serverCount) }
+        messages[server.value].append((request, token))
       case .transfer(let server, let source, let view): transfer(server, from: source, view)
       case .viewTaken(let head, let open):
         CrashPoint.reached(.viewTaken)
@@ -201,9 +202,9 @@ actor CoordinatorDriver {
       case .stuck(let obstacle): finish(.stuck(obstacle))
       }
     }
-    for (server, list) in messages {
-      inFlight[server.value] += list.count
-      deliver(list[...], to: server)
+    for (index, list) in messages.enumerated() where !list.isEmpty {
+      inFlight[index] += list.count
+      deliver(list[...], to: ServerIndex(index))
     }
   }
 

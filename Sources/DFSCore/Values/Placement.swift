@@ -10,6 +10,16 @@ public struct ServerSet: OptionSet, Hashable, Sendable, CustomStringConvertible 
     self.init(rawValue: servers.reduce(0) { $0 | 1 << UInt8($1.value) })
   }
 
+  /// Those of all servers of which `isMember` says so.
+  @inlinable
+  public init(where isMember: (ServerIndex) -> Bool) {
+    var bits: UInt8 = 0
+    for value in 0..<Limits.serverCount where isMember(ServerIndex(value)) {
+      bits |= 1 << UInt8(value)
+    }
+    self.init(rawValue: bits)
+  }
+
   private init(_ server: ServerIndex) { self.init(rawValue: 1 << UInt8(server.value)) }
 
   /// All four servers.

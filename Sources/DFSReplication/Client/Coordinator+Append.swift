@@ -15,7 +15,7 @@ extension Coordinator {
     precondition(phase == .leading && pending == nil, "one change at a time, in a view")
     sequence += 1
     let id = ChangeID(client: client, sequence: sequence)
-    let identity = RowValue(bytes: client.value.bigEndianBytes + sequence.bigEndianBytes)
+    let identity = RowValue(bytes: Array(bigEndian: client.value, sequence))
     pending = Pending(
       change: Change(id: id, writes: writes + [RowWrite(Self.identityKey, identity)]),
       number: head.number + 1)

@@ -70,14 +70,16 @@ public struct Coordinator: Sendable {
   /// `retry` brings them along; call it now and then, also when nothing is appended.
   public var lagging: ServerSet {
     guard phase == .leading else { return [] }
-    return ServerSet(
-      ServerIndex.all.filter {
-        !isCurrent($0) && ![.refused, .foreign, .absurd].contains(peers[$0.value])
-      })
+    return ServerSet { server in
+      switch peers[server.value] {
+      case .refused, .foreign, .absurd: false
+      default: !isCurrent(server)
+      }
+    }
   }
 
   /// Servers, reachable or not, that are not known to be at the committed head of this view.
-  public var lacking: ServerSet { ServerSet(ServerIndex.all.filter { !isCurrent($0) }) }
+  public var lacking: ServerSet { ServerSet { !isCurrent($0) } }
 
   /// The server whose word alone is the truth of the view that is being taken. Who leads has three
   /// servers at these rows.

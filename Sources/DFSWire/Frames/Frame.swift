@@ -2,12 +2,13 @@ public import DFSCore
 public import NIOCore
 
 /// What a frame carries. `id` matches a reply with its request; it is chosen by the client.
-public enum Message: Hashable, Sendable {
+/// In memory of its own: on its way through a pipeline it is handed on many times.
+public indirect enum Message: Hashable, Sendable {
   /// `id` is not 0.
-  indirect case request(id: UInt64, Request)
+  case request(id: UInt64, Request)
   /// `id` 0: a failure of the connection as a whole, which is closed after it.
-  indirect case reply(id: UInt64, Reply)
-  indirect case push(Push)
+  case reply(id: UInt64, Reply)
+  case push(Push)
   /// The frame is whole, but its message is of an unknown kind or has a value out of range. A
   /// server answers with the error; a client fails the request of that id with it.
   case unreadable(id: UInt64, DFSError)
