@@ -31,7 +31,7 @@ extension DFSClient {
         let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
         return (try await $0.publish(version, to: target, own: own), $0.writes.map(\.key))
       }
-      if case .inode(let id, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
+      if case .inode(let id, _, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
       progress?(content.size)
       return try await ensureRedundancy(inode, version, upload, stored)
     } catch let error as DFSError where error.code == .timedOut {
@@ -168,15 +168,18 @@ extension DFSClient {
 
 extension PublishTarget {
   fileprivate func isRemoved(in removals: OwnRemovals) -> Bool {
-    if case .inode(let id, _, _, _) = self { removals.contains(id) } else { false }
+    if case .inode(let id, _, _, _, _) = self { removals.contains(id) } else { false }
   }
 
   /// The same, but of a file that is gone nothing is kept.
   fileprivate var withoutKeeping: PublishTarget {
-    guard case .inode(let id, let modified, let changed, let opened?) = self else { return self }
+    guard case .inode(let id, let modified, let changed, let attributes, let opened?) = self else {
+      return self
+    }
     let without = OpenedVersion(
       version: opened.version, parent: opened.parent, name: opened.name, host: opened.host)
-    return .inode(id, modified: modified, changed: changed, opened: without)
+    return .inode(
+      id, modified: modified, changed: changed, attributes: attributes, opened: without)
   }
 }
 

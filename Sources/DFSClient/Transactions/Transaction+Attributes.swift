@@ -96,13 +96,14 @@ extension Transaction {
     _ version: Version, to target: PublishTarget, own: Set<VersionID> = []
   ) async throws -> Inode {
     switch target {
-    case .inode(let id, let modified, let changed, let opened):
-      guard let inode = try await inode(id) else {
+    case .inode(let id, let modified, let changed, let attributes, let opened):
+      guard var inode = try await inode(id) else {
         return try await keep(version, modified: modified, insteadOf: id, opened)
       }
       if let opened, !own.contains(inode.version?.id ?? version.id) {
         try await keep(inode, from: opened, replacedBy: version)
       }
+      if attributes != .nothing { inode.perform(attributes, at: inode.changed) }
       return try publish(
         version, to: inode, modified: modified, changed: max(inode.changed, changed))
     case .name(let parent, let name, let new):

@@ -69,41 +69,6 @@ extension FileSystem {
     return try await attributes(of: id, handle: handle, caller)
   }
 
-  /// Changes attributes at the servers, and what is known of them here.
-  func change(
-    _ id: InodeID, _ change: AttributeChange, _ progress: @escaping @Sendable () -> Void = {}
-  ) async throws {
-    let file = files[id]
-    // A publish under way would set the time of modification back to that of its content.
-    if change.modified != nil, let file, file.isDirty {
-      return try await file.lock.alone(progress) { try await self.change(id, file, change) }
-    }
-    try await self.change(id, file, change)
-  }
-
-  private func change(_ id: InodeID, _ file: OpenFile?, _ change: AttributeChange) async throws {
-    let target = file?.target ?? id
-    let inode: Inode
-    do {
-      inode = try await service.setAttributes(target, change)
-    } catch let error as DFSError where error.isAbsence {
-      file?.markLost(target)
-      throw error
-    }
-    file?.learn(inode, modified: change.modified)
-  }
-
-  /// The same for a file that is open: of one that was removed, here only. In the file's lock, if it
-  /// sets the time of modification.
-  func change(_ file: OpenFile, _ change: AttributeChange) async throws {
-    if !file.isNameless {
-      do {
-        return try await self.change(file.id, file, change)
-      } catch let error as DFSError where error.isAbsence {}
-    }
-    _ = file.change(change)
-  }
-
   private func resize(
     _ id: InodeID, to size: UInt64, handle: UInt64?, _ caller: Caller,
     _ progress: @escaping @Sendable () -> Void

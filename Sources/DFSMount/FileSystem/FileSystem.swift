@@ -24,6 +24,8 @@ final class FileSystem: Sendable {
   let source: String
   /// Files that are being closed without the kernel's asking for it.
   let closing = Mutex(0)
+  /// Files of which changes of attributes wait for the content to be published.
+  let deferring = Mutex<[InodeID]>([])
   /// The attributes of the root as they were last seen.
   let lastRoot = Mutex<Attributes?>(nil)
   /// The kernel's number of the mount, as /proc shows it.

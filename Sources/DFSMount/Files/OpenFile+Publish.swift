@@ -15,6 +15,7 @@ extension OpenFile {
     let isNew: Bool
     let modified: Timestamp
     let changed: Timestamp
+    let attributes: AttributeChange
     /// `State.learned` when it began.
     let learned: UInt64
 
@@ -23,6 +24,7 @@ extension OpenFile {
       self.isNew = isNew
       modified = state.modified
       changed = state.changed
+      attributes = state.deferred
       learned = state.learned
     }
   }
@@ -55,7 +57,7 @@ extension OpenFile {
           content,
           to: .inode(
             self.target, modified: work.modified, changed: work.changed,
-            opened: self.opened(keepsRemoved: keeps)),
+            attributes: work.attributes, opened: self.opened(keepsRemoved: keeps)),
           durable: durable
         ) { _ in
           progress()
@@ -120,7 +122,10 @@ extension OpenFile {
   /// The file is gone, and so is what was written to it: as on a local disk.
   private func endRemoved(_ work: Work, byThisMount: Bool) {
     if byThisMount { markRemoved() } else { markLost(target) }
-    state.withLock { $0.content = .published(work.spool, .stable) }
+    state.withLock { state in
+      state.deferred = .nothing
+      state.content = .published(work.spool, .stable)
+    }
   }
 
   private func endPublish(_ inode: Inode, _ work: Work, durable: Bool) {
@@ -133,6 +138,7 @@ extension OpenFile {
     state.withLock { state in
       let old = state.name
       state.goOn(in: inode.id, own: id)
+      state.deferred = .nothing
       if state.name != old || state.learned == work.learned { state.learn(inode, as: id) }
       state.inode.version = inode.version
       state.inode.modified = inode.modified

@@ -27,8 +27,11 @@ internal import DFSCore
 /// The content of a file without a name keeps its state, but is not published.
 extension OpenFile {
   struct State: Sendable {
-    /// As last known here, without local changes.
+    /// As last known here, without local changes but `deferred`.
     var inode: Inode
+    /// Attributes that are changed with the content when it is published, but for the time of
+    /// modification, which is `modified`. None, unless there are changes to be published.
+    var deferred = AttributeChange.nothing
     /// How often a change of attributes or names told what the inode is.
     var learned: UInt64 = 0
     /// The version that was opened, or published last.
@@ -244,6 +247,7 @@ extension OpenFile.State {
   mutating func learn(_ inode: Inode, as id: InodeID) {
     self.inode = inode
     self.inode.id = id
+    self.inode.perform(deferred, at: inode.changed)
     if inode.id != id { self.inode.links = 0 }
   }
 }

@@ -56,6 +56,7 @@ final class OpenFile: Sendable {
       if isOther { attributes.size = state.base?.size ?? 0 }
       guard state.isDirty || state.isLocal, let spool = state.spool else { return attributes }
       attributes.size = spool.size
+      attributes.inode.perform(state.deferred, at: inode.changed)
       attributes.inode.modified = state.modified
       attributes.inode.changed = max(inode.changed, state.changed)
       return attributes
@@ -97,6 +98,7 @@ final class OpenFile: Sendable {
   func markRemoved() {
     state.withLock { state in
       state.name = .removed
+      state.deferred = .nothing
       state.inode.links = 0
     }
   }

@@ -333,6 +333,15 @@ import Testing
       try await $0.publish(two, to: .inode(file.id, modified: time, changed: later))
     }
     #expect(fourth.changed == later)
+    var change = AttributeChange()
+    (change.mode, change.owner, change.accessed) = (0o640, 7, later)
+    let attributes = change
+    let fifth = try await tree.run {
+      try await $0.publish(
+        one, to: .inode(file.id, modified: time, changed: time, attributes: attributes))
+    }
+    #expect(fifth.version == one && fifth.modified == time && fifth.changed == later)
+    #expect((fifth.mode, fifth.owner, fifth.group) == (0o640, 7, 4) && fifth.accessed == later)
     let directory = try await tree.make(.root, "d", .directory)
     await refuses(.isDirectory) {
       _ = try await tree.run {

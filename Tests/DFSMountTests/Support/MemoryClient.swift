@@ -154,6 +154,7 @@ final class MemoryClient: FileService {
   func setAttributes(_ inode: InodeID, _ attributes: AttributeChange) async throws -> Inode {
     let changed = try change([.inode(inode)]) { state throws(DFSError) in
       var changed = try state.inode(inode)
+      state.attributeChanges += 1
       if let before = attributes.accessedBefore {
         if changed.accessed == before { changed.accessed = attributes.accessed ?? before }
         state.inodes[inode] = changed
@@ -164,7 +165,7 @@ final class MemoryClient: FileService {
       changed.group = attributes.group ?? changed.group
       changed.accessed = attributes.accessed ?? changed.accessed
       changed.modified = attributes.modified ?? changed.modified
-      changed.changed = state.time()
+      changed.changed = attributes.asked ?? state.time()
       state.inodes[inode] = changed
       return changed
     }
@@ -213,8 +214,10 @@ final class MemoryClient: FileService {
     if let given = content.md5, given != md5 { throw DFSError(.damaged, "the MD5 is wrong") }
     let stored = bytes
     let (id, modified, changed): (InodeID, Timestamp, Timestamp)
+    var attributes = AttributeChange.nothing
     switch target {
-    case .inode(let inode, let time, let change, let opened):
+    case .inode(let inode, let time, let change, let given, let opened):
+      attributes = given
       (id, modified, changed) = (try kept(inode, opened) ?? inode, time, change)
     case .nameless(let inode, let attributes, let time, let parent, let name):
       (id, modified, changed) = (inode.id, time, inode.changed)
@@ -223,6 +226,7 @@ final class MemoryClient: FileService {
       }
     case .name: throw DFSError(.unsupported, "no mount publishes so")
     }
+    let withContent = attributes
     let published = try change([.inode(id)]) { state throws(DFSError) in
       let version = Version(
         id: .random(), size: UInt64(stored.count), md5: md5, placement: Placement(md5: md5),
@@ -231,6 +235,7 @@ final class MemoryClient: FileService {
       state.durablePublishes += durable ? 1 : 0
       var inode = try state.inode(id)
       let old = inode.version?.id
+      inode.perform(withContent, at: inode.changed)
       inode.version = version
       inode.modified = modified
       inode.changed = max(inode.changed, changed)

@@ -14,6 +14,8 @@ final class MemoryFiles: Sendable {
     var nextID: UInt64 = 256
     var publishes = 0
     var durablePublishes = 0
+    /// Changes of attributes that came without a content.
+    var attributeChanges = 0
     /// How often a name or an inode was asked for.
     var asked = 0
     var reads = 0

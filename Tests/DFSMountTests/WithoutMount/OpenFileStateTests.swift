@@ -26,6 +26,10 @@ import Testing
       state.beginPublish(durable: durable, onlyNew: onlyNew)?.isNew
     }
 
+    func defers(_ change: AttributeChange) -> Bool {
+      state.deferChange(change, at: Timestamp(nanoseconds: 9))
+    }
+
     func keepsAside() -> Bool { state.keepAside() != nil }
   }
 
@@ -95,6 +99,43 @@ import Testing
     file.state.failPublish(problem)
     #expect(!file.state.isPublishing && !file.state.isDirty && file.state.lastFailure == problem)
     #expect(file.begins(durable: true) != nil)
+  }
+
+  @Test func attributesOfWhatIsWrittenAreDeferred() {
+    let file = File()
+    var mode = AttributeChange()
+    mode.mode = 0o640
+    var times = AttributeChange()
+    (times.accessed, times.modified) = (Timestamp(nanoseconds: 5), Timestamp(nanoseconds: 6))
+    var reading = times
+    reading.accessedBefore = Timestamp(nanoseconds: 0)
+    #expect(!file.defers(times), "nothing is written")
+    file.state.content = .changed(spool(), .untried, isKept: false)
+    #expect(!file.defers(reading), "it depends on what others did")
+    #expect(file.defers(mode) && file.defers(times))
+    #expect(file.state.deferred.mode == 0o640 && file.state.deferred.accessed == times.accessed)
+    #expect(file.state.deferred.modified == nil && file.state.modified == times.modified)
+    #expect(file.state.inode.mode == 0o640 && file.state.changed == Timestamp(nanoseconds: 9))
+    // Who tells what the others see does not undo it.
+    var others = file.state.inode
+    others.mode = 0o600
+    file.state.learn(others, as: own)
+    #expect(file.state.inode.mode == 0o640)
+    file.state.base = Version(
+      id: .random(), size: 0, md5: .of([]), placement: Placement(md5: .of([])),
+      partDigests: Array(repeating: BlockChecksum(0), count: 4))
+    #expect(!file.defers(mode), "others see the file")
+    #expect(file.defers(times))
+    for name in [OpenFile.Name.temporary, .removed, .lost(continuedIn: nil), .continued(in: other)]
+    {
+      file.state.name = name
+      #expect(!file.defers(times))
+    }
+    file.state.name = .named
+    #expect(file.begins() == true)
+    #expect(!file.defers(times), "it is being published")
+    file.state.failPublish(problem)
+    #expect(!file.defers(times), "it may never be published")
   }
 
   @Test func changesAreKeptAsideOnce() {

@@ -50,6 +50,42 @@ extension EndToEnd {
       }
     }
 
+    /// As tar and rsync make files: owner, mode and times cost no change of their own, are seen at once
+    /// here, and with the content elsewhere, also after the mount is gone.
+    @Test(.needsFuse) func attributesOfAFileThatIsWrittenGoWithItsContent() async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        try await cluster.shell.succeed(
+          """
+          cat > $LOCAL/make.py <<'END'
+          import os, sys
+          for i in range(50):
+              path = f"{os.environ['M']}/{sys.argv[1]}{i}"
+              fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+              os.write(fd, b"content")
+              if sys.argv[1] == "with":
+                  os.utime(fd, ns=(1_000_000_001 + i, 2_000_000_002 + i)); os.fchmod(fd, 0o640)
+                  status = os.stat(path)
+                  assert status.st_mtime_ns == 2_000_000_002 + i and status.st_mode & 0o7777 == 0o640
+              os.close(fd)
+          END
+          cat > $LOCAL/look.py <<'END'
+          import os, sys
+          for i in range(50):
+              status = os.stat(f"{sys.argv[1]}/with{i}")
+              assert (status.st_atime_ns, status.st_mtime_ns) == (1_000_000_001 + i, 2_000_000_002 + i), status
+              assert (status.st_mode & 0o7777, status.st_size) == (0o640, 7), status
+          END
+          requests() { dfc $CONF status --json |
+            python3 -c 'import json, sys; print(sum(s["requests"] for s in json.load(sys.stdin)["servers"]))'; }
+          a=$(requests); python3 $LOCAL/make.py without; b=$(requests)
+          python3 $LOCAL/make.py with; c=$(requests)
+          echo $((b - a)) $((c - b)); [ $((c - b)) -lt $((b - a + 150)) ]
+          python3 $LOCAL/look.py $M2; python3 $LOCAL/look.py $M
+          umount $M; python3 $LOCAL/look.py $M2
+          """, seconds: 120)
+      }
+    }
+
     /// A file that others make shorter and longer is read whole, with the size of what was opened,
     /// while the kernel is told of sizes all the time: found by scripts/torture, seeds 3 and 4.
     @Test(.needsFuse) func readsHaveTheSizeOfWhatWasOpened() async throws {

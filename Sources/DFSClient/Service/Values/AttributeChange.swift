@@ -15,8 +15,25 @@ public struct AttributeChange: Hashable, Sendable {
   /// By reading: `accessed` is set only if the time of access is still this one, and the time of
   /// change stays.
   public var accessedBefore: Timestamp?
+  /// When it was asked for, if that was long before: the time of change, unless that is later already.
+  public var asked: Timestamp?
   /// A change of no field: it moves the time of change and nothing else.
   public init() {}
+
+  /// A change of no field.
+  public static let nothing = AttributeChange()
+
+  /// This change and then a later one, as one; not of what is changed by reading.
+  public func followed(by later: AttributeChange) -> AttributeChange {
+    var both = self
+    both.mode = later.mode ?? mode
+    both.owner = later.owner ?? owner
+    both.group = later.group ?? group
+    both.accessed = later.accessed ?? accessed
+    both.modified = later.modified ?? modified
+    both.asked = later.asked
+    return both
+  }
 }
 
 extension Inode {
@@ -27,7 +44,7 @@ extension Inode {
     if let group = change.group { self.group = group }
     if let accessed = change.accessed { self.accessed = accessed }
     if let modified = change.modified { self.modified = modified }
-    changed = time
+    changed = change.asked.map { max(changed, $0) } ?? time
   }
 }
 

@@ -6,8 +6,11 @@ public enum PublishTarget: Sendable {
   /// written last, its time of change, unless that is later already. If it has another version than
   /// `opened` says, that is kept as a file of its own. If another client removed the inode, the
   /// content becomes the file of its own, with the attributes that `opened` says: that is returned.
+  /// `attributes` are changed with it, but for the time of modification.
   /// - Throws: `staleHandle` if this client removed the inode, or `opened` says no attributes.
-  case inode(InodeID, modified: Timestamp, changed: Timestamp, opened: OpenedVersion? = nil)
+  case inode(
+    InodeID, modified: Timestamp, changed: Timestamp, attributes: AttributeChange = .nothing,
+    opened: OpenedVersion? = nil)
   /// Under this name, replacing a regular file of that name or making a new one.
   case name(parent: InodeID, FileName, NewInode)
   /// As the content of an inode that was reserved, which gets its attributes, and its first name.
