@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 static inline void dfs_file_info_set(
-    struct fuse_file_info *info, uint64_t handle, int keep_cache, int direct_io) {
+    struct fuse_file_info *info, uint64_t handle, int keep_cache, int direct_io, int no_flush) {
   info->fh = handle;
   info->keep_cache = keep_cache != 0;
   info->direct_io = direct_io != 0;
+  info->noflush = no_flush != 0;
 }
 
 // Whether a write comes from the page cache (a mapping) and not from a write(2).

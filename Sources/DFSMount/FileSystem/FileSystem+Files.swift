@@ -32,7 +32,11 @@ extension FileSystem {
     let pages = kernel.pages(
       of: file, flags: flags, hearsReads: flags & O_ACCMODE != O_WRONLY && isAccessDue(file))
     let handle = handles.add(FileHandle(file, flags: flags, isPastPages: pages.arePassed))
-    return Opened(handle: handle, keepCache: pages.areKept, isDirect: pages.arePassed)
+    // Whoever writes by another descriptor closes that; locks are the kernel's.
+    let isNothingStored = flags & O_ACCMODE == O_RDONLY && !file.isDirty
+    return Opened(
+      handle: handle, keepCache: pages.areKept, isDirect: pages.arePassed,
+      isNothingStored: isNothingStored)
   }
 
   /// The open file of an inode as it is now, with one more handle; of one that is gone, as the call

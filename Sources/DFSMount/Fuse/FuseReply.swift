@@ -87,7 +87,9 @@ final class FuseAnswers: Sendable {
     _ opened: Opened, _ body: (UnsafePointer<fuse_file_info>) -> Result
   ) -> Result {
     var info = fuse_file_info()
-    dfs_file_info_set(&info, opened.handle, opened.keepCache ? 1 : 0, opened.isDirect ? 1 : 0)
+    dfs_file_info_set(
+      &info, opened.handle, opened.keepCache ? 1 : 0, opened.isDirect ? 1 : 0,
+      opened.isNothingStored ? 1 : 0)
     return body(&info)
   }
 

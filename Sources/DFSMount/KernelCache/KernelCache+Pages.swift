@@ -54,7 +54,10 @@ extension KernelCache {
 
   /// Something was written through the kernel's pages, which are of no version until that is published;
   /// should that fail, the next open must not take them for the old one.
-  func noteChange(of id: InodeID) { nodes.notePages(of: nil, id) }
+  func noteChange(of id: InodeID) {
+    nodes.notePages(of: nil, id)
+    nodes.noteOwnSize(id)
+  }
 
   /// A version was published to `target`; to be called before the open file says so.
   func notePublished(_ version: VersionID?, _ id: InodeID, target: InodeID, _ pages: PageUse) {

@@ -26,7 +26,24 @@ extension KernelCache {
   /// The kernel is told nothing any more.
   func detach() { notifier.withLock { $0 = nil } }
 
-  func drop(_ id: InodeID) { notifier.withLock { $0 }?.drop(id) }
+  func drop(_ id: InodeID) {
+    guard let notifier = notifier.withLock({ $0 }) else { return }
+    nodes.dropping(id) { notifier.drop(id) }
+  }
+
+  /// The kernel is about to be told attributes.
+  func noteTold(_ attributes: Attributes) {
+    let inode = attributes.inode
+    if inode.kind == .regular { nodes.noteTold(attributes.size, of: inode.version?.id, inode.id) }
+  }
+
+  /// Whether the kernel has the size of what was just opened, and no other.
+  func knowsSize(of file: OpenFile) -> Bool {
+    let version = file.state.withLock { state in
+      state.spool == nil && state.pages == .through ? state.base : nil
+    }
+    return version.map { nodes.wasTold($0.size, of: $0.id, file.id) } ?? false
+  }
 
   /// Drops a name; where the kernel can, by making it ask again for all. Not from within an operation.
   func drop(_ name: NodeName) {

@@ -14,6 +14,18 @@ final class NodeTable: Sendable {
     var lookups: UInt64 = 0
     var name: NodeName?
     var cachedVersion: VersionID?
+    var size = ToldSize.unknown
+    /// How many are just making the kernel forget its attributes.
+    var drops = 0
+  }
+
+  /// Which size of a file the kernel was told since it was made to forget the one before. Of several
+  /// answers it may take any.
+  fileprivate enum ToldSize: Equatable {
+    case unknown
+    case one(VersionID, UInt64)
+    /// Several, or it has another by itself.
+    case any
   }
 
   fileprivate struct State {
@@ -133,6 +145,39 @@ final class NodeTable: Sendable {
   /// has got the answer to its open; or it was written through them.
   func notePages(of version: VersionID?, _ id: InodeID) {
     state.withLock { $0.nodes[id]?.cachedVersion = version }
+  }
+
+  // MARK: The kernel's attributes
+
+  /// The kernel is about to be told a size; of which version, if it is that of one.
+  func noteTold(_ size: UInt64, of version: VersionID?, _ id: InodeID) {
+    state.withLock { state in
+      guard let node = state.nodes[id] else { return }
+      let told = version.map { ToldSize.one($0, size) } ?? .any
+      let isOnly = node.drops == 0 && (node.size == .unknown || node.size == told)
+      state.nodes[id]?.size = isOnly ? told : .any
+    }
+  }
+
+  /// The kernel may have a size that it was not told.
+  func noteOwnSize(_ id: InodeID) { state.withLock { $0.nodes[id]?.size = .any } }
+
+  /// Whether the kernel can have no other size of the file but this one.
+  func wasTold(_ size: UInt64, of version: VersionID, _ id: InodeID) -> Bool {
+    state.withLock { $0.nodes[id]?.size == .one(version, size) }
+  }
+
+  /// Makes the kernel forget what it was told of an inode.
+  func dropping(_ id: InodeID, _ drop: () -> Void) {
+    state.withLock { state in
+      state.nodes[id]?.size = .unknown
+      state.nodes[id]?.drops += 1
+    }
+    drop()
+    state.withLock { state in
+      // It may have been forgotten, and looked up again.
+      if let drops = state.nodes[id]?.drops, drops > 0 { state.nodes[id]?.drops = drops - 1 }
+    }
   }
 
   // MARK: What was published here

@@ -29,20 +29,24 @@ extension FileSystem {
     if delivery.isAskedAgain { looks.begin(caller) }
     if let name = delivery.lost { kernel.expire(name) }
     if let lookup = delivery.lookup { nodes.remember(lookup.id, as: lookup.name) }
+    if let told = delivery.told { kernel.noteTold(told) }
   }
 
   /// Before a file that was opened is read, the kernel asks for its size: the one that it was told
   /// last, or is just being told, may be that of another version. An answer that is older than this
-  /// does not count for it any more.
+  /// does not count for it any more. Nothing is to be done if it was told no other.
   private func renewSize(_ handle: UInt64) {
-    guard let file = try? handles.file(handle).file else { return }
+    guard let file = try? handles.file(handle).file, !kernel.knowsSize(of: file) else { return }
     kernel.drop(file.id)
   }
 
   private func deliver(_ page: DirectoryPage, over channel: any RequestChannel) {
     let (bytes, items) = channel.pack(page)
     let entries = page.withAttributes ? items.filter { $0.entry != nil } : []
-    for item in entries { nodes.remember(item.attributes.inode.id, as: item.entry) }
+    for item in entries {
+      nodes.remember(item.attributes.inode.id, as: item.entry)
+      kernel.noteTold(item.attributes)
+    }
     guard !channel.send(packed: bytes) else { return }
     for item in entries { nodes.forget(item.attributes.inode.id, 1) }
   }

@@ -44,6 +44,8 @@ struct Opened: Hashable, Sendable {
   var keepCache = false
   /// Reads must not go through the kernel's pages.
   var isDirect = false
+  /// Closing it stores nothing: the kernel need not tell each close(2), only the last.
+  var isNothingStored = false
 }
 
 /// The entries of an open directory from some place on; as many as fit are packed.

@@ -100,15 +100,17 @@ enum Reply: Sendable {
   /// The compiler asks here what the kernel does with a new answer, and with which errno it is sent.
   var delivery: Delivery {
     switch self {
-    case .entry(let entry): Delivery(lookup: entry.lookup, lost: entry.lost)
+    case .entry(let entry):
+      Delivery(lookup: entry.lookup, lost: entry.lost, told: entry.attributes)
     case .created(let entry, let opened):
-      Delivery(lookup: entry.lookup, handle: opened.handle, lost: entry.lost)
+      Delivery(
+        lookup: entry.lookup, handle: opened.handle, lost: entry.lost, told: entry.attributes)
+    case .attributes(let attributes): Delivery(told: attributes)
     case .opened(let opened): Delivery(handle: opened.handle)
     case .renamed(let name): Delivery(lost: name, isAskedAgain: true)
     // Which entries of a directory it is told is known when they are packed.
     case .directory: Delivery()
-    case .done, .attributes, .target, .data, .written, .position, .space, .value, .valueLength:
-      Delivery()
+    case .done, .target, .data, .written, .position, .space, .value, .valueLength: Delivery()
     }
   }
 
@@ -135,4 +137,6 @@ struct Delivery: Sendable {
   var lost: NodeName?
   /// It makes the call a second time.
   var isAskedAgain = false
+  /// It takes these for the attributes of the inode.
+  var told: Attributes?
 }

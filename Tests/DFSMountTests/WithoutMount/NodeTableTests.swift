@@ -36,4 +36,36 @@ import Testing
     nodes.forget(id, 1)
     #expect(nodes.count == 0)
   }
+
+  /// Of several sizes that the kernel was told it may have any, until it is made to ask again.
+  @Test func whichSizeTheKernelHas() {
+    let (nodes, id) = (NodeTable(), InodeID(256))
+    let (one, two) = (VersionID.random(), VersionID.random())
+    nodes.noteTold(1, of: one, id)
+    nodes.remember(id, as: nil)
+    #expect(!nodes.wasTold(1, of: one, id), "nothing is known of what came before")
+    nodes.noteTold(1, of: one, id)
+    nodes.noteTold(1, of: one, id)
+    #expect(nodes.wasTold(1, of: one, id))
+    #expect(!nodes.wasTold(2, of: one, id) && !nodes.wasTold(1, of: two, id))
+    nodes.noteTold(2, of: two, id)
+    #expect(!nodes.wasTold(1, of: one, id) && !nodes.wasTold(2, of: two, id))
+    nodes.noteTold(2, of: two, id)
+    #expect(!nodes.wasTold(2, of: two, id), "an answer that was overtaken may come last")
+    nodes.dropping(id) {
+      nodes.noteTold(2, of: two, id)
+      #expect(!nodes.wasTold(2, of: two, id), "answers before it count no more")
+    }
+    #expect(!nodes.wasTold(2, of: two, id), "one may have come before the kernel was told")
+    nodes.dropping(id) {}
+    nodes.noteTold(2, of: two, id)
+    #expect(nodes.wasTold(2, of: two, id))
+    nodes.noteOwnSize(id)
+    nodes.noteTold(2, of: two, id)
+    #expect(!nodes.wasTold(2, of: two, id), "it was written")
+    nodes.dropping(id) {}
+    nodes.noteTold(0, of: nil, id)
+    nodes.noteTold(2, of: two, id)
+    #expect(!nodes.wasTold(2, of: two, id), "it had no version")
+  }
 }
