@@ -9,6 +9,7 @@ public struct BytesContent: ContentSource {
 
   public var size: UInt64 { UInt64(bytes.count) }
   public var md5: MD5Digest? { nil }
+  public var isInMemory: Bool { true }
 
   public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
     guard offset <= size, UInt64(buffer.count) <= size - offset else {

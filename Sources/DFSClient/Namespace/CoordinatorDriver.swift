@@ -34,7 +34,7 @@ actor CoordinatorDriver {
   private var end: End?
   var inFlight = [Int](repeating: 0, count: Limits.serverCount)
   private var parts: [(change: ChangeID?, parts: ChangeParts)] = []
-  private var sent = SentParts()
+  private var sent = SentParts() { didSet { publish() } }
   /// The change under way, as the cache knows of it: until it is committed, or a view that was taken tells what
   /// became of it, or nobody waits for its outcome any more.
   private var pending: PendingChange?
@@ -72,7 +72,7 @@ actor CoordinatorDriver {
       leading: isLeading ? coordinator.head : nil,
       isSound: isLeading && !coordinator.needsNewView,
       hasBroughtChanges: coordinator.hasBroughtChanges, lagging: coordinator.lagging,
-      hasRefusals: !refusals.isEmpty)
+      hasRefusals: !refusals.isEmpty, stored: sent.stored)
     published.withLock { $0 = stance }
   }
 
@@ -111,9 +111,6 @@ actor CoordinatorDriver {
     }
     return end
   }
-
-  /// The servers that have the copies of the change that was appended last, as far as they have answered.
-  var stored: ServerSet { sent.stored }
 
   /// Gives the view up; a change under way stays open.
   func abandon() { coordinator.abandon() }

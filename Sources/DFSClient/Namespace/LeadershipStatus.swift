@@ -15,6 +15,9 @@ struct LeadershipStatus: Sendable {
   var lagging: ServerSet = []
   /// Whether a server refused the last step for a reason of its own.
   var hasRefusals = false
+  /// The servers that have the copies of the change that was appended last, as far as they have
+  /// answered.
+  var stored: ServerSet = []
 }
 
 extension CoordinatorDriver {

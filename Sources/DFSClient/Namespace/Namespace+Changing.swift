@@ -84,7 +84,7 @@ extension Namespace {
     do {
       let isCommitted = try await commit(
         joint.transaction.writes, joint.parts, until: deadline, &pause)
-      let stored = await driver.stored
+      let stored = driver.stance.stored
       for change in joint.joined { change.isStored(on: stored) }
       if isCommitted { joint.end(stored: stored) }
       return isCommitted

@@ -118,7 +118,9 @@ extension DFSClient {
     while true {
       // A server that refuses changes (its disk is full) is as good as lost.
       var reachable = cluster.reachable
-      if let (refusing, _) = await namespace.driver.refusing { reachable.remove(refusing) }
+      if namespace.driver.stance.hasRefusals, let (refusing, _) = await namespace.driver.refusing {
+        reachable.remove(refusing)
+      }
       let plan = RedundancyPlan(version.placement, stored: stored, reachable: reachable)
       for server in ServerSet(plan.copies.map(\.server)).servers {
         let copies = plan.copies.filter { $0.server == server }

@@ -240,6 +240,8 @@ struct SpoolContent: ContentSource {
   let size: UInt64
   let md5: MD5Digest?
 
+  var isInMemory: Bool { spool.state.withLock { $0.file == nil } }
+
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
     try spool.read(into: buffer, at: offset)
   }

@@ -6,6 +6,13 @@ public protocol ContentSource: Sendable {
   var size: UInt64 { get }
   /// The MD5, if it was computed while the content was written.
   var md5: MD5Digest? { get }
+  /// Whether reading it does not wait for a disk.
+  var isInMemory: Bool { get }
   /// Reads exactly `buffer.count` bytes at `offset`; may block (it is called on a thread for that).
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws
+}
+
+extension ContentSource {
+  /// Reading may wait.
+  public var isInMemory: Bool { false }
 }
