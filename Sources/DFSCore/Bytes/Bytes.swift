@@ -15,15 +15,24 @@ extension FixedWidthInteger {
 
 extension Collection<UInt8> {
   /// Two lower-case hexadecimal digits a byte.
-  public var hexadecimal: String {
-    let digits = Array("0123456789abcdef".utf8)
-    var text: [UInt8] = []
-    text.reserveCapacity(count * 2)
-    for byte in self {
-      text.append(digits[Int(byte >> 4)])
-      text.append(digits[Int(byte & 15)])
+  public var hexadecimal: String { Array(self).hexadecimalDigits }
+}
+
+extension Array<UInt8> {
+  fileprivate var hexadecimalDigits: String {
+    String(unsafeUninitializedCapacity: count * 2) { text in
+      for (index, byte) in enumerated() {
+        text[2 * index] = UInt8.hexadecimalDigit(byte >> 4)
+        text[2 * index + 1] = UInt8.hexadecimalDigit(byte & 15)
+      }
+      return count * 2
     }
-    return String(decoding: text, as: UTF8.self)
+  }
+}
+
+extension UInt8 {
+  fileprivate static func hexadecimalDigit(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value
   }
 }
 

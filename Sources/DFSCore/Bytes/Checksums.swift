@@ -12,12 +12,14 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
   public let low: UInt64
 
   /// A digest that was computed before, by its two halves.
+  @inlinable
   public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
   }
 
   /// - Returns: nil if `bytes` are not 16.
+  @inlinable
   public init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 16 else { return nil }
     self.init(high: UInt64(bigEndian: bytes.prefix(8)), low: UInt64(bigEndian: bytes.dropFirst(8)))

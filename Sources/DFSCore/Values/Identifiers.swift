@@ -86,6 +86,7 @@ public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible
   public let low: UInt64
 
   /// An identity that was chosen before, by its two halves.
+  @inlinable
   public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
@@ -104,10 +105,10 @@ public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible
   public var bytes: [UInt8] { Array(bigEndian: high, low) }
 
   /// - Returns: nil if `bytes` are not 16.
+  @inlinable
   public init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 16 else { return nil }
-    high = UInt64(bigEndian: bytes.prefix(8))
-    low = UInt64(bigEndian: bytes.dropFirst(8))
+    self.init(high: UInt64(bigEndian: bytes.prefix(8)), low: UInt64(bigEndian: bytes.dropFirst(8)))
   }
 
   /// 32 lower-case hexadecimal digits.

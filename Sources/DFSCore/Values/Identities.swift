@@ -19,6 +19,7 @@ public struct RandomID<Kind>: Hashable, Sendable, Comparable, CustomStringConver
   }
 
   /// - Returns: nil if `bytes` are not 16, or all zero.
+  @inlinable
   public init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 16 else { return nil }
     self.init(high: UInt64(bigEndian: bytes.prefix(8)), low: UInt64(bigEndian: bytes.dropFirst(8)))

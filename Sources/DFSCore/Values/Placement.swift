@@ -4,8 +4,10 @@
 public struct ServerSet: OptionSet, Hashable, Sendable, CustomStringConvertible {
   public let rawValue: UInt8
   /// The set that the lowest four bits of `rawValue` say; the others stand for no server.
+  @inlinable
   public init(rawValue: UInt8) { self.rawValue = rawValue & 0x0f }
   /// The set of `servers`; one that comes twice counts once.
+  @inlinable
   public init(_ servers: some Sequence<ServerIndex>) {
     self.init(rawValue: servers.reduce(0) { $0 | 1 << UInt8($1.value) })
   }

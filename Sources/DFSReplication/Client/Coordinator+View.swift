@@ -185,11 +185,11 @@ extension Coordinator {
   /// Whether three servers can still be had for what is under way.
   mutating func checkLoss() -> [Action] {
     guard phase != .idle, phase != .leading || pending != nil else { return [] }
-    let gone = ServerSet(ServerIndex.all.filter { peers[$0.value] == .unreachable })
-    let refusing = ServerSet(ServerIndex.all.filter { peers[$0.value] == .refused })
+    let gone = ServerSet { peers[$0.value] == .unreachable }
+    let refusing = ServerSet { peers[$0.value] == .refused }
     let rejecting = phase == .leading ? pending?.rejected ?? [] : []
-    let foreign = ServerSet(ServerIndex.all.filter { peers[$0.value] == .foreign })
-    let absurd = ServerSet(ServerIndex.all.filter { peers[$0.value] == .absurd })
+    let foreign = ServerSet { peers[$0.value] == .foreign }
+    let absurd = ServerSet { peers[$0.value] == .absurd }
     let lost = gone.union(refusing).union(rejecting).union(foreign).union(absurd)
     if lost.count > (takesOver ? 0 : Limits.serverCount - Limits.quorum) {
       abandon()

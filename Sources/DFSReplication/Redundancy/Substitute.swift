@@ -52,5 +52,7 @@ public struct StoreLosses: Hashable, Sendable {
 
 extension Placement {
   /// The servers that hold nothing.
-  public var absent: ServerSet { ServerSet(ServerIndex.all.filter { parts(on: $0).isEmpty }) }
+  public var absent: ServerSet {
+    ServerSet { server in !PartIndex.all.contains { holders(of: $0).contains(server) } }
+  }
 }

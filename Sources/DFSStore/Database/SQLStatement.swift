@@ -33,6 +33,17 @@ package struct SQLRow {
     return Array(UnsafeRawBufferPointer(start: start, count: count))
   }
 
+  /// The two numbers that a blob holds, most significant first; nil if it does not have 16 bytes.
+  func pair(_ column: Int) -> (high: UInt64, low: UInt64)? {
+    guard let start = sqlite3_column_blob(statement, Int32(column)),
+      sqlite3_column_bytes(statement, Int32(column)) == 16
+    else { return nil }
+    return (
+      UInt64(bigEndian: start.loadUnaligned(as: UInt64.self)),
+      UInt64(bigEndian: start.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+    )
+  }
+
   /// - Throws: `damaged` if it is no number: a page of the database can change under us.
   func integer(_ column: Int) throws(DFSError) -> Int64 {
     guard sqlite3_column_type(statement, Int32(column)) == SQLITE_INTEGER else {

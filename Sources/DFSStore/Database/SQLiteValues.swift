@@ -23,11 +23,6 @@ extension NamespaceID? {
 extension RowDigest {
   var bytes: [UInt8] { Array(bigEndian: high, low) }
   var stored: SQLValue { .wide(high, low) }
-
-  init?(bytes: [UInt8]) {
-    guard bytes.count == 16 else { return nil }
-    self.init(high: UInt64(bigEndian: bytes[..<8]), low: UInt64(bigEndian: bytes[8...]))
-  }
 }
 
 extension SQLRow {
@@ -43,18 +38,17 @@ extension SQLRow {
 
   func version(_ column: Int) throws(DFSError) -> VersionID? {
     guard !isNull(column) else { return nil }
-    guard let version = VersionID(bytes: bytes(column)) else {
+    guard let (high, low) = pair(column) else {
       throw DFSError(.damaged, "a version in the database does not have 16 bytes")
     }
-    return version
+    return VersionID(high: high, low: low)
   }
 
   func namespace(_ column: Int) throws(DFSError) -> NamespaceID? {
-    let bytes = bytes(column)
-    guard bytes.count == 16 else {
+    guard let (high, low) = pair(column) else {
       throw DFSError(.damaged, "the identity of a namespace in the database does not have 16 bytes")
     }
-    return NamespaceID(bytes: bytes)
+    return NamespaceID(high: high, low: low)
   }
 
   func fileName(_ column: Int) throws(DFSError) -> FileName {
@@ -74,10 +68,10 @@ extension SQLRow {
   }
 
   func digest(_ column: Int) throws(DFSError) -> RowDigest {
-    guard let digest = RowDigest(bytes: bytes(column)) else {
+    guard let (high, low) = pair(column) else {
       throw DFSError(.damaged, "a digest in the database does not have 16 bytes")
     }
-    return digest
+    return RowDigest(high: high, low: low)
   }
 }
 
