@@ -7,9 +7,10 @@ internal import Synchronization
 
 /// One user's namespace over the four servers, as this client sees and changes it.
 ///
-/// Reads are in NamespaceReads.swift. A change is a transaction: rows are read as they are at the head
-/// of this client's view, the change is computed from them and appended; it is accepted only if
-/// nobody else appended anything. Otherwise the view is taken again and the transaction runs again.
+/// Reads are in Namespace+Reads.swift, changing in Namespace+Changing.swift. A change is a transaction: rows are
+/// read as they are at the head of this client's view, the change is computed from them and appended; it is
+/// accepted only if nobody else appended anything. Otherwise the view is taken again and the transaction
+/// runs again.
 ///
 /// Invariants:
 /// - One change at a time, in the order of calls; those that wait become one.

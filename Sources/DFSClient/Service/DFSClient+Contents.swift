@@ -29,7 +29,8 @@ extension DFSClient {
       ) {
         // Asked when it is computed: what was removed here until then is gone.
         let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
-        return (try await $0.publish(version, to: target, own: own), $0.writes.map(\.key))
+        let before = $0.writes
+        return (try await $0.publish(version, to: target, own: own), $0.keys(writtenSince: before))
       }
       if case .inode(let id, _, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
       progress?(content.size)

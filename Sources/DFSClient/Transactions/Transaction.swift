@@ -156,6 +156,12 @@ struct Transaction: Sendable {
     }
   }
 
+  /// The rows that were written since there were these writes: others may be of the same change.
+  func keys(writtenSince earlier: [RowWrite]) -> [RowKey] {
+    writes.indices.filter { !earlier.indices.contains($0) || writes[$0] != earlier[$0] }
+      .map { writes[$0].key }
+  }
+
   private mutating func write(_ write: RowWrite) {
     if let index = indexes[write.key] {
       writes[index] = write

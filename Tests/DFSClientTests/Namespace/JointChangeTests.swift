@@ -81,4 +81,38 @@ import Testing
       #expect(try await client.list(.root, .current).count == 1)
     }
   }
+
+  /// What another program on this mount published in the same change is no news from elsewhere: the kernel would
+  /// be told to forget it.
+  @Test func whatWasJoinedIsNotToldAsForeign() async throws {
+    try await ClientSetting.run { setting in
+      let (client, namespace) = (setting.client, setting.client.namespace)
+      var files: [Inode] = []
+      for index in 0..<3 {
+        files.append(try await setting.file("file-\(index)", TestContent(size: 10)))
+      }
+      let before = try Self.number(setting)
+      let last = RowKey.inode(InodeID(99))
+      var told = client.invalidations.makeAsyncIterator()
+      // What was told until now.
+      client.feed.add([last])
+      _ = await told.next()
+      try await namespace.turn.take()
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        for file in files {
+          group.addTask {
+            let target = PublishTarget.inode(file.id, modified: .now, changed: .now)
+            _ = try await client.publish(
+              TestContent(size: 100), to: target, durable: false, progress: nil)
+          }
+        }
+        try await eventually("all of them wait") { namespace.queue.waiting.withLock(\.count) == 3 }
+        namespace.turn.give()
+        try await group.waitForAll()
+      }
+      #expect(try Self.number(setting) == before + 1)
+      client.feed.add([last])
+      #expect(await told.next() == .rows([last]))
+    }
+  }
 }
