@@ -32,7 +32,7 @@ final class QueuedChange: Sendable {
 ///
 /// Invariant: a change is in the queue, or in the hands of who has the turn, or has its outcome.
 final class ChangeQueue: Sendable {
-  /// Within what one change may have, and far less than a frame: inodes that it makes, rows, bytes.
+  /// Changes that become one, and bytes of the small copies that travel with them: far less than fits in a frame.
   static let limit = (changes: 64, inlineBytes: 1 << 20)
 
   let waiting = Mutex<[QueuedChange]>([])

@@ -4,8 +4,8 @@ internal import Crypto
 /// MD5 places and names contents (RFC 1321); XXH3 finds damage
 /// (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md).
 
-/// The MD5 of a whole content: 16 bytes.
-public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
+/// The MD5 of a whole content: 16 bytes, in the order in which RFC 1321 writes them.
+public struct MD5Digest: Bits128, CustomStringConvertible {
   /// The first 8 of the 16 bytes, big-endian.
   public let high: UInt64
   /// The last 8 of the 16 bytes, big-endian.
@@ -18,15 +18,6 @@ public struct MD5Digest: Hashable, Sendable, CustomStringConvertible {
     self.low = low
   }
 
-  /// - Returns: nil if `bytes` are not 16.
-  @inlinable
-  public init?(bytes: some Collection<UInt8>) {
-    guard bytes.count == 16 else { return nil }
-    self.init(high: UInt64(bigEndian: bytes.prefix(8)), low: UInt64(bigEndian: bytes.dropFirst(8)))
-  }
-
-  /// The 16 bytes in the order in which RFC 1321 writes them.
-  public var bytes: [UInt8] { Array(bigEndian: high, low) }
   /// The digest, read as a 128-bit big-endian integer, modulo 4.
   public var modulo4: Int { Int(low & 3) }
   public var description: String { bytes.hexadecimal }
@@ -143,7 +134,7 @@ public struct BlockChecksumsHasher: ~Copyable {
 
 /// The digest of a set of rows: the sum, in two 64-bit lanes that wrap, of the XXH3-128 of each
 /// row. Adding and removing rows in any order gives the same sum for the same set.
-public struct RowDigest: Hashable, Sendable, CustomStringConvertible {
+public struct RowDigest: Bits128, CustomStringConvertible {
   /// The lane of the upper 64 bits of each hash.
   public var high: UInt64
   /// The lane of the lower 64 bits of each hash.
@@ -176,5 +167,5 @@ public struct RowDigest: Hashable, Sendable, CustomStringConvertible {
     left.low &-= right.low
   }
 
-  public var description: String { Array(bigEndian: high, low).hexadecimal }
+  public var description: String { bytes.hexadecimal }
 }

@@ -79,7 +79,7 @@ public struct InodeID: Hashable, Sendable, Comparable, CustomStringConvertible {
 }
 
 /// The identity of one immutable content of a file: 128 random bits, chosen by who publishes it.
-public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible {
+public struct VersionID: Bits128, Comparable, CustomStringConvertible {
   /// The first 8 of the 16 bytes, big-endian.
   public let high: UInt64
   /// The last 8 of the 16 bytes, big-endian.
@@ -99,16 +99,6 @@ public struct VersionID: Hashable, Sendable, Comparable, CustomStringConvertible
   /// A new identity; two are the same with a probability of 2^-128.
   public static func random() -> VersionID {
     VersionID(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
-  }
-
-  /// 16 bytes, big-endian.
-  public var bytes: [UInt8] { Array(bigEndian: high, low) }
-
-  /// - Returns: nil if `bytes` are not 16.
-  @inlinable
-  public init?(bytes: some Collection<UInt8>) {
-    guard bytes.count == 16 else { return nil }
-    self.init(high: UInt64(bigEndian: bytes.prefix(8)), low: UInt64(bigEndian: bytes.dropFirst(8)))
   }
 
   /// 32 lower-case hexadecimal digits.

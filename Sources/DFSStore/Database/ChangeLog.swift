@@ -59,7 +59,7 @@ enum ChangeLog {
     var entries: [LogEntry] = []
     var bytes = 0
     let text = "SELECT \(columns) FROM log WHERE number > ? ORDER BY number"
-    _ = try db.forEachWhile(text, .bits(after)) { row in
+    try db.forEachWhile(text, .bits(after)) { row in
       bytes += try row.length(5)
       if !entries.isEmpty, bytes > Limits.answerBytes { return false }
       entries.append(try entry(row))
@@ -87,7 +87,7 @@ enum ChangeLog {
   static func trim(_ ledger: inout Ledger, _ options: StoreOptions, _ db: Database) throws {
     var count = Int(ledger.replica.head.number - ledger.logBase)
     guard count > options.logChanges || ledger.logBytes > options.logBytes else { return }
-    _ = try db.forEachWhile("SELECT number, digest, bytes FROM log ORDER BY number") { row in
+    try db.forEachWhile("SELECT number, digest, bytes FROM log ORDER BY number") { row in
       ledger.logBytes -= try row.length(2)
       ledger.logBase = try row.number(0)
       ledger.logBaseDigest = try row.digest(1)

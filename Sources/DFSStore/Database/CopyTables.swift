@@ -22,7 +22,7 @@ package struct CopyTables {
     let text =
       "SELECT id, \"change\", version, copies, value, checksum FROM inode WHERE version = ?"
     var asking: InodeID?
-    _ = try db.forEachWhile(text, id.version.stored) { row in
+    try db.forEachWhile(text, id.version.stored) { row in
       let inode = InodeID(try row.number(0))
       let content = try row.inode(inode, at: 1).value.content
       if required.copies(of: content).contains(id) { asking = inode }
@@ -81,7 +81,7 @@ package struct CopyTables {
       """
     let (version, part) = Self.place(after: id)
     var copies: [MissingCopy] = []
-    _ = try db.forEachWhile(text, version, part) { row in
+    try db.forEachWhile(text, version, part) { row in
       guard copies.count < limit else { return false }
       let (id, inode) = try Self.missing(row)
       if excluded.contains(id) { return true }

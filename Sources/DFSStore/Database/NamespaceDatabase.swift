@@ -44,7 +44,7 @@ package final class NamespaceDatabase: Sendable {
     do {
       pool = try Self.open(path, known)
       log = try File(path + "-wal", flags: O_RDWR)
-      if try pool.read({ db in try Self.format(of: db) }) == 1 {
+      if try pool.snapshot({ db in try Self.format(of: db) }) == 1 {
         try pool.writeWithoutTransaction(upgrade)
       }
     } catch {
@@ -133,25 +133,25 @@ package final class NamespaceDatabase: Sendable {
   private func upgrade(_ db: Database) throws {
     guard try Self.format(of: db) == 1 else { return }
     try setDurable(true, db)
-    try db.inTransaction(.immediate) {
+    try db.transaction {
       let ledger = try Ledger.load(db, format: 1)
       try db.execute(sql: "DROP TABLE state; \(Schema.state)")
       try ledger.save(db)
       try db.execute(sql: "PRAGMA user_version = \(Self.format)")
-      return .commit
+      return true
     }
   }
 
   private static func migrate(_ db: Database) throws {
     guard try format(of: db) == nil else { return }
-    try db.inTransaction(.immediate) {
+    try db.transaction {
       try db.execute(sql: Schema.text)
       try db.execute(
         sql: """
           PRAGMA application_id = \(Self.applicationID);
           PRAGMA user_version = \(Self.format);
           """)
-      return .commit
+      return true
     }
     CrashPoint.reached(.databaseMade)
   }

@@ -1,6 +1,6 @@
 internal import CSQLite
 internal import DFSCore
-package import GRDB
+internal import GRDB
 
 /// Statements of SQLite's, as the tables of the namespace are read and written: compiled once for each
 /// connection, which GRDB keeps, and bound and stepped without its boxes, for a change takes some forty of them.
@@ -19,7 +19,7 @@ enum SQLValue {
 }
 
 /// The row that a statement is at, as long as it is there.
-package struct SQLRow {
+struct SQLRow {
   fileprivate let statement: OpaquePointer
 
   func isNull(_ column: Int) -> Bool {
@@ -56,7 +56,7 @@ package struct SQLRow {
 /// A statement with its values, on the way through its rows.
 ///
 /// Invariant: after `end` it holds no lock, and another may use the same text.
-package struct SQLStatement {
+struct SQLStatement {
   /// Keeps the compiled statement alive.
   private let kept: Statement
   private let pointer: OpaquePointer
@@ -141,16 +141,12 @@ extension Database {
   }
 
   /// Calls `body` with the rows until it returns false.
-  /// - Returns: whether it never did.
   func forEachWhile(
     _ text: String, _ values: SQLValue..., body: (SQLRow) throws -> Bool
-  ) throws -> Bool {
+  ) throws {
     let statement = try SQLStatement(text, values, self)
     defer { statement.end() }
-    while let row = try statement.next() {
-      guard try body(row) else { return false }
-    }
-    return true
+    while let row = try statement.next(), try body(row) {}
   }
 
   // MARK: Transactions
@@ -186,7 +182,7 @@ extension Database {
 
 extension DatabaseReader {
   /// Runs `body` so that all that it reads is of one state.
-  package func snapshot<Value>(_ body: (Database) throws -> Value) throws -> Value {
+  func snapshot<Value>(_ body: (Database) throws -> Value) throws -> Value {
     try unsafeRead { db in
       try db.perform("BEGIN")
       defer { try? db.perform("COMMIT") }

@@ -9,7 +9,7 @@ extension UInt64 {
   init(stored: Int64) { self = UInt64(bitPattern: stored) }
 }
 
-extension VersionID {
+extension Bits128 {
   var stored: SQLValue { .wide(high, low) }
 }
 
@@ -18,11 +18,6 @@ extension NamespaceID? {
   var stored: SQLValue { .wide(self?.high ?? 0, self?.low ?? 0) }
   /// What is stored.
   var storedBytes: [UInt8] { Array(bigEndian: self?.high ?? 0, self?.low ?? 0) }
-}
-
-extension RowDigest {
-  var bytes: [UInt8] { Array(bigEndian: high, low) }
-  var stored: SQLValue { .wide(high, low) }
 }
 
 extension SQLRow {

@@ -108,9 +108,9 @@ extension Writer {
       try self.guarding(&state) { state in
         try database.pool.writeWithoutTransaction { [ledger] db in
           try database.setDurable(true, db)
-          try db.inTransaction(.immediate) {
+          try db.transaction {
             try ledger.save(db)
-            return .commit
+            return true
           }
         }
         state.ledger = ledger

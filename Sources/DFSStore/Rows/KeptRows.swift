@@ -71,7 +71,7 @@ struct KeptRows {
     try db.execute(sql: "ATTACH DATABASE ? AS kept", arguments: [path])
     defer { try? db.execute(sql: "DETACH DATABASE kept") }
     try db.execute(sql: "PRAGMA kept.synchronous = FULL")
-    try db.inTransaction(.immediate) {
+    try db.transaction {
       try db.execute(
         sql: Schema.rows(in: "kept")
           + """
@@ -81,7 +81,7 @@ struct KeptRows {
           INSERT INTO kept.attribute SELECT * FROM main.attribute;
           CREATE TABLE kept.state AS SELECT * FROM main.state;
           """)
-      return .commit
+      return true
     }
   }
 

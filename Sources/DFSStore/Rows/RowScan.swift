@@ -22,7 +22,7 @@ package struct RowScan {
       FROM entry e LEFT JOIN inode i ON i.id = e.child
       WHERE e.parent = ? AND e.name > ? ORDER BY e.name
       """
-    _ = try db.forEachWhile(text, .bits(id.value), .bytes(after?.bytes ?? [])) { row in
+    try db.forEachWhile(text, .bits(id.value), .bytes(after?.bytes ?? [])) { row in
       var group = [try row.entry(id, try row.fileName(0), at: 1)]
       if let child = try row.inodeID(2), !row.isNull(5) {
         group.append(try row.inode(child, at: 5))

@@ -112,12 +112,12 @@ extension UserStore {
           guard !ids.isEmpty else { return }
           try copies.remove(ids)
           CrashPoint.reached(.unreferencedRemoved)
-          try db.inTransaction(.immediate) {
+          try db.transaction {
             for id in ids { try tables.forget(id) }
             for version in Set(ids.map(\.version)) {
               try tables.trimRetained(of: version, committed: committed)
             }
-            return .commit
+            return true
           }
           CrashPoint.reached(.unreferencedForgotten)
         }
@@ -141,7 +141,7 @@ extension UserStore {
   private func noteUnreferenced() async throws {
     let writer = writer
     try await writer.exclusive { _, database in
-      let isLeft = try database.pool.read {
+      let isLeft = try database.pool.snapshot {
         try CopyTables.hasUnreferenced($0) || CopyTables.hasRetained($0)
       }
       writer.hasUnreferenced.store(isLeft, ordering: .relaxed)
@@ -156,7 +156,7 @@ extension UserStore {
     for start in stride(from: 0, to: ids.count, by: Self.batch) {
       let some = ids[start..<min(start + Self.batch, ids.count)]
       try await writer.exclusive { _, database in
-        let unclaimed = try database.pool.read { db in
+        let unclaimed = try database.pool.snapshot { db in
           let tables = CopyTables(db: db, required: copies.required)
           return try some.filter { try !tables.isAsked($0) && !tables.isUnreferenced($0) }
         }
@@ -211,9 +211,9 @@ extension UserStore {
         try database.pool.writeWithoutTransaction { db in
           try database.setDurable(false, db)
           var value: Value?
-          try db.inTransaction(.immediate) {
+          try db.transaction {
             value = try body(CopyTables(db: db, required: copies.required))
-            return .commit
+            return true
           }
           guard let value else { throw DFSError(.inputOutput, "a transaction gave no answer") }
           return value

@@ -141,7 +141,7 @@ extension UserStore {
   public func dropParts(_ ids: [PartID]) async throws {
     let (copies, sessions) = (copies, sessions)
     try await writer.exclusive { _, database in
-      let unclaimed = try database.pool.read { db in
+      let unclaimed = try database.pool.snapshot { db in
         let tables = CopyTables(db: db, required: copies.required)
         return try ids.filter { try !tables.isAsked($0) && !tables.isUnreferenced($0) }
       }

@@ -63,7 +63,7 @@ package final class StagedState: Sendable {
         try queue.writeWithoutTransaction { db in
           try db.execute(sql: "ATTACH DATABASE ? AS own", arguments: [path])
           defer { try? db.execute(sql: "DETACH DATABASE own") }
-          try db.inTransaction {
+          try db.transaction {
             try db.execute(
               sql: """
                 INSERT INTO main.inode SELECT * FROM own.inode;
@@ -73,7 +73,7 @@ package final class StagedState: Sendable {
             let pages = try UInt64.fetchOne(db, sql: "PRAGMA main.page_count") ?? 0
             rows.bytes = pages * 4096
             for key in without { try Self.remove(key, &rows, db) }
-            return .commit
+            return true
           }
         }
         state.rows = rows

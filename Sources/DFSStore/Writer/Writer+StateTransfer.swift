@@ -56,7 +56,7 @@ extension Writer {
       try db.execute(sql: "ATTACH DATABASE ? AS transfer", arguments: [stage.path])
       defer { try? db.execute(sql: "DETACH DATABASE transfer") }
       keepRows(database, db)
-      try db.inTransaction(.immediate) {
+      try db.transaction {
         let tables = CopyTables(db: db, required: copies.required)
         let differences = try Self.differences(db)
         // What these rows do not ask for may be asked for again by the next change (a publish that
@@ -76,7 +76,7 @@ extension Writer {
         // The new rows may ask for any of them.
         copies.unsynced.sync(copies.unsynced.ids)
         CrashPoint.reached(.rowsReplaced)
-        return .commit
+        return true
       }
     }
     CrashPoint.reached(.refillCommitted)

@@ -155,7 +155,7 @@ final class Writer: Sendable {
     if let failure = publisher.failure { throw failure }
     guard state.ledger == nil else { return }
     let ledger = try guarding(&state) { _ in
-      try database.pool.read { db in
+      try database.pool.snapshot { db in
         var ledger = try Ledger.load(db)
         ledger.logBytes = try ChangeLog.bytes(db)
         let isLeft = try CopyTables.hasUnreferenced(db) || CopyTables.hasRetained(db)

@@ -21,15 +21,7 @@ struct FieldReader {
   mutating func next() -> FieldTag? { place < end ? FieldTag(value: varint()) : nil }
 
   mutating func varint() -> UInt64 {
-    var value: UInt64 = 0
-    var shift: UInt64 = 0
-    while shift < 64, place < end {
-      let byte = bytes[place]
-      place += 1
-      value |= UInt64(byte & 0x7f) << shift
-      if byte & 0x80 == 0 { return value }
-      shift += 7
-    }
+    if let value = bytes.varint(at: &place, before: end) { return value }
     fail()
     return 0
   }
@@ -80,5 +72,23 @@ struct FieldReader {
     }
     defer { place += MemoryLayout<Value>.size }
     return bytes.loadUnaligned(fromByteOffset: place, as: Value.self)
+  }
+}
+
+extension UnsafeRawBufferPointer {
+  /// A number of one to ten bytes, of seven bits each, the lowest first; nil if it does not end before `end`.
+  /// (<https://protobuf.dev/programming-guides/encoding/#varints>)
+  /// - Parameter place: where it begins, and then what follows it.
+  func varint(at place: inout Int, before end: Int) -> UInt64? {
+    var value: UInt64 = 0
+    var shift: UInt64 = 0
+    while shift < 64, place < end {
+      let byte = self[place]
+      place += 1
+      value |= UInt64(byte & 0x7f) << shift
+      if byte & 0x80 == 0 { return value }
+      shift += 7
+    }
+    return nil
   }
 }

@@ -44,7 +44,8 @@ struct HeaderScan {
     var list: (number: Int, count: Int) = (0, 0)
     var others: [Int: Int] = [:]
     while place < end {
-      guard let tag = Self.varint(bytes, &place, end), tag >> 3 != 0, tag <= UInt64(UInt32.max)
+      guard let tag = bytes.varint(at: &place, before: end), tag >> 3 != 0,
+        tag <= UInt64(UInt32.max)
       else { return false }
       fields += 1
       guard fields <= Self.fieldsLimit else {
@@ -87,28 +88,15 @@ struct HeaderScan {
   ) -> Int? {
     switch tag & 7 {
     case 0:
-      guard let value = Self.varint(bytes, &place, end) else { return nil }
+      guard let value = bytes.varint(at: &place, before: end) else { return nil }
       // Field 1 of the header is a number; where it is one elsewhere, the header's has been read.
       if tag == 8, fields == 1 { id = value }
       return 0
     case 1: return 8
-    case 2: return Self.varint(bytes, &place, end).flatMap { Int(exactly: $0) }
+    case 2: return bytes.varint(at: &place, before: end).flatMap { Int(exactly: $0) }
     case 5: return 4
     default: return nil
     }
-  }
-
-  private static func varint(_ bytes: Bytes, _ place: inout Int, _ end: Int) -> UInt64? {
-    var value: UInt64 = 0
-    var shift: UInt64 = 0
-    while shift < 64, place < end {
-      let byte = bytes[place]
-      place += 1
-      value |= UInt64(byte & 0x7f) << shift
-      if byte & 0x80 == 0 { return value }
-      shift += 7
-    }
-    return nil
   }
 }
 

@@ -31,13 +31,14 @@ extension View: DirectMessage {
 extension RandomID: DirectMessage {
   func write(to fields: inout FieldWriter) { fields.pair(high, low) }
 
+  /// Zero is none.
   init?(reading fields: FieldReader) {
     guard let (high, low) = fields.pair else { return nil }
     self.init(high: high, low: low)
   }
 }
 
-extension RowDigest: DirectMessage {
+extension DirectMessage where Self: Bits128 {
   func write(to fields: inout FieldWriter) { fields.pair(high, low) }
 
   init?(reading fields: FieldReader) {
@@ -46,14 +47,8 @@ extension RowDigest: DirectMessage {
   }
 }
 
-extension VersionID: DirectMessage {
-  func write(to fields: inout FieldWriter) { fields.pair(high, low) }
-
-  init?(reading fields: FieldReader) {
-    guard let (high, low) = fields.pair else { return nil }
-    self.init(high: high, low: low)
-  }
-}
+extension RowDigest: DirectMessage {}
+extension VersionID: DirectMessage {}
 
 extension FieldWriter {
   /// The two halves of 128 bits, as all messages of these have them.
