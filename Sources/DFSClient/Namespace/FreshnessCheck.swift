@@ -67,11 +67,12 @@ final class FreshnessCheck: Sendable {
     }
   }
 
-  /// Pings all reachable servers until `enough` holds of the heads that came.
+  /// Pings reachable servers, three at first, until `enough` holds of the heads that came.
   /// - Returns: whether it did, before all had answered or failed.
   func heads(until enough: @escaping @Sendable ([ServerIndex: Head]) -> Bool) async -> Bool {
     let found = await gather(
-      from: servers.reachable.servers, on: servers.loop, until: enough
+      from: servers.byPreference(servers.reachable), on: servers.loop, first: Limits.quorum,
+      reserve: servers.reserve, until: enough
     ) { [servers] in servers.ping($0, $1) }
     return enough(found)
   }

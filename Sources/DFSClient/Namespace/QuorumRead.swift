@@ -3,12 +3,12 @@ internal import DFSReplication
 internal import DFSWire
 internal import NIOCore
 
-/// One read: questions to all reachable servers until their heads prove that the rows of one of them
+/// One read: questions to the reachable servers until their heads prove that the rows of one of them
 /// are the truth (`Quorum.judge`).
 ///
-/// One server is asked for the rows, the others for their heads; if it does not answer within
-/// `hedge`, the next one is asked for the rows too, and so on. What was learnt stays for the next
-/// try.
+/// One server is asked for the rows, two others for their heads, and the fourth too if those do not prove it or
+/// one of them is silent (`ServerPool.reserveAfter`). If the rows do not come within `hedge`, the next server is
+/// asked for them too, and so on. What was learnt stays for the next try.
 struct QuorumRead {
   struct Rows: Sendable {
     let answers: [QueryAnswer]
@@ -21,10 +21,12 @@ struct QuorumRead {
     case undecided
   }
 
-  private enum Event: Sendable {
+  fileprivate enum Event: Sendable {
     case rows(ServerIndex, Rows)
     case head(ServerIndex, Head)
     case failed(ServerIndex, rows: DFSError?)
+    /// A server is silent.
+    case reserve
     case hedge
   }
 
@@ -50,7 +52,7 @@ struct QuorumRead {
   /// The rows of the server that is farthest, of those that answered with rows.
   var newest: Rows? { rows.max { $0.head < $1.head } }
 
-  /// Asks everybody once.
+  /// Asks servers once, as few as prove something.
   mutating func attempt() async -> Outcome {
     var order = servers.byPreference(servers.reachable)
     // A server that was behind the others is no good source, nor one that tells what no other does.
@@ -63,20 +65,22 @@ struct QuorumRead {
     sourcesAsked = []
     let source = sources.removeFirst()
     expectRows(of: source, &waiting)
-    for server in sources { waiting[server, default: 0] += 1 }
+    let first = sources.prefix(Limits.quorum - 1)
+    var reserve = sources.dropFirst(first.count)
+    for server in first { waiting[server, default: 0] += 1 }
     let asking = asking(mailbox)
-    asking.begin { [heads = sources] in
+    asking.begin(reserve: !reserve.isEmpty) {
       asking.forRows(source)
-      for server in heads { asking.forHead(server) }
+      for server in first { asking.forHead(server) }
     }
     while true {
       // Fewer answers than a quorum's prove nothing.
-      let answered = order.count - waiting.count
+      let answered = order.count - reserve.count - waiting.count
       let events = await Self.take(
         min(waiting.count, max(1, Limits.quorum - answered)), from: mailbox)
       for event in events { note(event, &waiting) }
       if refusal != nil || Task.isCancelled { return .undecided }
-      let readings = judge(silent: waiting.count)
+      let readings = judge(silent: waiting.count + reserve.count)
       if let found = readings.first(where: { $0.reading == .truth }) { return .truth(found.rows) }
       // Rows of an attempt before may never be proved, while those that were asked for now will be.
       if sourcesAsked.isEmpty, !readings.isEmpty,
@@ -87,6 +91,12 @@ struct QuorumRead {
       if events.contains(where: needsAnotherSource), let next = sources.popFirst() {
         expectRows(of: next, &waiting)
         asking.begin(hedged: false) { asking.forRows(next) }
+      }
+      if !reserve.isEmpty, waiting.isEmpty || events.contains(where: \.needsReserve) {
+        let rest = reserve
+        reserve = []
+        for server in rest { waiting[server, default: 0] += 1 }
+        asking.begin(hedged: false) { for server in rest { asking.forHead(server) } }
       }
       if waiting.isEmpty { return .undecided }
     }
@@ -126,7 +136,7 @@ struct QuorumRead {
     switch event {
     case .hedge: true
     case .failed: sourcesAsked.isEmpty
-    case .rows, .head: false
+    case .rows, .head, .reserve: false
     }
   }
 
@@ -151,6 +161,7 @@ struct QuorumRead {
         sourcesAsked.remove(source)
         if ofRows.code == .invalidArgument { refusal = ofRows }
       }
+    case .reserve: return
     case .hedge:
       sourcesAsked = []
       // A server that is not asked any more is not waited for.
@@ -181,8 +192,13 @@ extension QuorumRead {
     let hedge: Duration
     let mailbox: Mailbox<Event>
 
-    /// - Parameter hedged: from now on, tells each time that `hedge` is over.
-    func begin(hedged: Bool = true, _ body: @escaping @Sendable () -> Void) {
+    /// - Parameters:
+    ///   - hedged: from now on, tells each time that `hedge` is over.
+    ///   - reserve: tells when it is time to ask those too that were left out.
+    func begin(
+      hedged: Bool = true, reserve: Bool = false, _ body: @escaping @Sendable () -> Void
+    ) {
+      if reserve { servers.reserve.callBack { mailbox.put(.reserve, presses: true) } }
       servers.loop.execute {
         if hedged { waitForHedge() }
         body()
@@ -209,6 +225,16 @@ extension QuorumRead {
         mailbox.put(
           head.map { .head(server, $0) } ?? .failed(server, rows: nil), presses: head == nil)
       }
+    }
+  }
+}
+
+extension QuorumRead.Event {
+  /// Whether those are asked too that were left out.
+  fileprivate var needsReserve: Bool {
+    switch self {
+    case .reserve, .failed, .hedge: true
+    case .rows, .head: false
     }
   }
 }

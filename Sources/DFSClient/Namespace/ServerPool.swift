@@ -69,16 +69,34 @@ final class ServerPool: Sendable {
   static let pingTimeout = Duration.seconds(2)
   /// A server not heard of for this long is pinged before it is counted on.
   static let heardWithin = Duration.seconds(1)
+  /// Three servers prove what is read. One that has not answered for this long is not waited for: the
+  /// fourth is asked as well, and from then on before it.
+  static let reserveAfter = Duration.milliseconds(10)
 
   private struct Notes {
     var heard: ContinuousClock.Instant?
     /// Of pings, in seconds; a running mean.
     var latency: Double = 0
+    /// Requests that it has not answered, and how long it has answered none of them.
+    var unanswered = 0
+    var silentSince: ContinuousClock.Instant?
+
+    mutating func asked(_ now: ContinuousClock.Instant) {
+      if unanswered == 0 { silentSince = now }
+      unanswered += 1
+    }
+
+    mutating func ended(_ now: ContinuousClock.Instant) {
+      unanswered -= 1
+      silentSince = unanswered == 0 ? nil : now
+    }
   }
 
   let requests: any ServerRequests
   let cache: RowCache
   let loop: any EventLoop
+  /// Calls back when the servers that were left out are asked too.
+  let reserve: DelayQueue
   private let notes: Mutex<[Notes]>
   private let turn = Mutex(0)
   private let clock = ContinuousClock()
@@ -87,6 +105,7 @@ final class ServerPool: Sendable {
     self.requests = requests
     self.cache = cache
     loop = requests.loop
+    reserve = DelayQueue(Self.reserveAfter, on: loop)
     notes = Mutex(Array(repeating: Notes(), count: Limits.serverCount))
   }
 
@@ -96,6 +115,8 @@ final class ServerPool: Sendable {
     _ server: ServerIndex, _ message: Message, timeout: Duration
   ) async throws(DFSError) -> Message.Answer {
     let generation = cache.generation(of: server)
+    asked(server)
+    defer { ended(server) }
     let reply = try await requests.exchange(server, message.request, timeout: timeout)
     return try heard(reply, to: Message.self, by: server, generation)
   }
@@ -106,7 +127,9 @@ final class ServerPool: Sendable {
     _ answer: @escaping @Sendable (Result<Message.Answer, DFSError>) -> Void
   ) {
     let generation = cache.generation(of: server)
+    asked(server)
     requests.exchange(server, message.request, timeout: timeout) { result in
+      self.ended(server)
       answer(
         result.flatMap { reply in
           Result { () throws(DFSError) in
@@ -114,6 +137,17 @@ final class ServerPool: Sendable {
           }
         })
     }
+  }
+
+  private func asked(_ server: ServerIndex) {
+    let now = clock.now
+    notes.withLock { $0[server.value].asked(now) }
+  }
+
+  /// It has answered, or will not any more.
+  private func ended(_ server: ServerIndex) {
+    let now = clock.now
+    notes.withLock { $0[server.value].ended(now) }
   }
 
   private func heard<Message: RequestMessage>(
@@ -189,18 +223,22 @@ final class ServerPool: Sendable {
     }
   }
 
-  /// The servers in the order in which they are best asked: in turn, those that are much slower
-  /// than the fastest last.
+  /// The servers in the order in which they are best asked: in turn, those last that are much slower than the
+  /// fastest or do not answer just now.
   func byPreference(_ servers: ServerSet) -> [ServerIndex] {
-    let latencies = notes.withLock { $0.map(\.latency) }
+    let silent = clock.now - Self.reserveAfter
+    let notes = notes.withLock { $0 }
     let first = turn.withLock {
       $0 = ($0 + 1) % Limits.serverCount
       return $0
     }
     let turned = ServerIndex.all[first...] + ServerIndex.all[..<first]
     let candidates = turned.filter { servers.contains($0) }
-    let fastest = candidates.map { latencies[$0.value] }.min() ?? 0
-    let isSlow = { (server: ServerIndex) in latencies[server.value] > 3 * fastest + 0.002 }
+    let fastest = candidates.map { notes[$0.value].latency }.min() ?? 0
+    let isSlow = { (server: ServerIndex) in
+      let notes = notes[server.value]
+      return notes.latency > 3 * fastest + 0.002 || notes.silentSince.map { $0 < silent } ?? false
+    }
     return candidates.filter { !isSlow($0) } + candidates.filter(isSlow)
   }
 

@@ -44,6 +44,38 @@ import Testing
     late.withLock { $0 }?(1)
   }
 
+  /// Three are asked; the fourth where they do not prove enough.
+  @Test func theRestIsAskedWhereTheFirstAreNotEnough() async {
+    let asked = Mutex<[ServerIndex]>([])
+    let never = DelayQueue(.seconds(100), on: loop)
+    func ask(
+      enough: Int, failing: ServerIndex? = nil
+    ) async -> (found: Int, asked: [ServerIndex]) {
+      asked.withLock { $0 = [] }
+      let found = await gather(
+        from: all, on: loop, first: 3, reserve: never, until: { $0.count == enough }
+      ) { server, note in
+        asked.withLock { $0.append(server) }
+        note(server == failing ? nil : server.value)
+      }
+      return (found.count, asked.withLock { $0.sorted() })
+    }
+    #expect(await ask(enough: 3) == (3, Array(all[..<3])))
+    #expect(await ask(enough: 4) == (4, all))
+    #expect(await ask(enough: 3, failing: all[1]) == (3, all))
+    #expect(await ask(enough: 4, failing: all[1]) == (3, all))
+  }
+
+  @Test func theRestIsAskedWhereOneIsSilent() async {
+    let soon = DelayQueue(.milliseconds(5), on: loop)
+    let found = await gather(
+      from: all, on: loop, first: 3, reserve: soon, until: { $0.count == 3 }
+    ) { server, note in
+      if server.value != 1 { note(server.value) }
+    }
+    #expect(found.keys.map(\.value).sorted() == [0, 2, 3])
+  }
+
   @Test func anInboxWakesWhoWaitsWhenThereIsEnoughOrItPresses() async throws {
     let mailbox = Mailbox<Int>()
     #expect(mailbox.put(1))

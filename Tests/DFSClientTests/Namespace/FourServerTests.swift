@@ -219,6 +219,7 @@ import Testing
         }
         #expect(took < .seconds(3), "\(took)")
       }
+      try await eventually("it is known") { await client.serverStates().contains { !$0.isUp } }
       do {
         _ = try await put(client, "more", [1])
         Issue.record("it was not refused")
