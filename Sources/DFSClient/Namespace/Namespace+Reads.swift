@@ -22,27 +22,56 @@ extension Namespace {
     var known = await cached(freshness) {
       $0.isDirectory(parent) == true ? $0.childInode(parent, name) : .unknown
     }
-    if !known.isKnown {
-      let rows = try await read([.inode(parent), .entry(parent: parent, name: name)]).known
-      try requireDirectory(rows.inode(parent), parent)
-      known = rows.child(parent, name)
-    }
+    if !known.isKnown { known = try await ask(parent, name) }
     guard let inode = known.value else {
       throw DFSError(.notFound, "'\(name)' does not exist")
     }
     return inode
   }
 
+  /// Asks servers for a name, and for others of its directory where that is gone through.
+  private func ask(_ parent: InodeID, _ name: FileName) async throws -> Known<Inode> {
+    let page = directoriesAhead.withLock { $0.missed(parent, name, at: .now) }
+    if case .directory(_, after: nil) = page {
+      // A page of more than one says nothing of a name that is not in it.
+      if let items = try await whole(parent) {
+        return Known(items.first { $0.name == name }?.inode)
+      }
+      directoriesAhead.withLock { $0.isLarge(parent) }
+    }
+    let following = page.flatMap { $0 == .directory(parent, after: name) ? $0 : nil }
+    let queries: [Query] = [.inode(parent), .entry(parent: parent, name: name)]
+    let rows = try await read(queries + (following.map { [$0] } ?? [])).known
+    try requireDirectory(rows.inode(parent), parent)
+    let known = rows.child(parent, name)
+    directoriesAhead.withLock { $0.answered(parent, exists: known.value != nil) }
+    return known
+  }
+
+  /// All entries of a directory that fits into one page; nil if it does not.
+  private func whole(_ directory: InodeID) async throws -> [DirectoryItem]? {
+    let (items, isOneState) = try await listing(directory, mayChange: false, pages: 1)
+    return isOneState ? items : nil
+  }
+
   func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [AttributeName: [UInt8]] {
     let known = await cached(freshness) { Known(unknownIfNil: $0.attributes(id)) }
     if let known = known.value { return known }
-    let others = ahead.withLock { $0.missed(id) }.filter { cache.attributes($0) == nil }
-    let queries: [Query] = [.inode(id), .attributes(id)] + others.map { .attributes($0) }
-    let rows = try await read(queries).known
+    let queries: [Query] = [.inode(id), .attributes(id)]
+    let rows = try await read(queries + followers(of: queries)).known
     guard rows.inode(id).value != nil else {
       throw DFSError(.staleHandle, "inode \(id) does not exist any more")
     }
     return rows.attributes(id) ?? [:]
+  }
+
+  /// What to ask for besides, where attributes are asked for in the order of a listing: those that come next.
+  func followers(of queries: [Query]) -> [Query] {
+    for case .attributes(let id) in queries {
+      return ahead.withLock { $0.missed(id) }.filter { cache.attributes($0) == nil }
+        .map { .attributes($0) }
+    }
+    return []
   }
 
   /// All entries with their inodes, in order.
@@ -76,14 +105,17 @@ extension Namespace {
     }.value
   }
 
-  /// - Parameter mayChange: rows may change between the pages; else the first change ends it.
+  /// - Parameters:
+  ///   - mayChange: rows may change between the pages; else the first change ends it.
+  ///   - pages: more are not asked for; what is left is of another state, as it were.
   private func listing(
-    _ directory: InodeID, mayChange: Bool
+    _ directory: InodeID, mayChange: Bool, pages: Int = .max
   ) async throws -> (items: [DirectoryItem], isOneState: Bool) {
     var items: [DirectoryItem] = []
     var after: FileName?
     var first: Head?
     var isOneState = true
+    var pagesLeft = pages
     repeat {
       let queries: [Query] =
         (after == nil ? [.inode(directory)] : []) + [.directory(directory, after: after)]
@@ -95,6 +127,8 @@ extension Namespace {
       guard isOneState || mayChange else { break }
       first = first ?? page.head
       after = page.isPartial ? more.last?.name : nil
+      pagesLeft -= 1
+      if after != nil, pagesLeft == 0 { return (items, false) }
     } while after != nil
     if isOneState, let first {
       let children = Dictionary(items.lazy.map { ($0.name, $0.inode.id) }) { $1 }
@@ -249,7 +283,7 @@ struct NamespaceRows: RowSource {
         open.append(query)
       }
     }
-    if !open.isEmpty { findings += try await ask(open) }
+    if !open.isEmpty { findings += try await ask(open + namespace.followers(of: open)) }
     return findings
   }
 

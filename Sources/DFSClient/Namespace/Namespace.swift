@@ -30,6 +30,7 @@ final class Namespace: Sendable {
   let driver: CoordinatorDriver
   let pings: FreshnessCheck
   let ahead = Mutex(AttributesAhead())
+  let directoriesAhead = Mutex(DirectoriesAhead())
   private let logger: Logger
   let turn = AsyncLock()
   let queue = ChangeQueue()

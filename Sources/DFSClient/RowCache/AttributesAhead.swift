@@ -1,7 +1,7 @@
 internal import DFSCore
 
 /// Whose extended attributes will be asked for next: `ls -l` asks for those of every file, in the order
-/// of the listing, one after the other.
+/// of the listing, one after the other, and `rm -r` removes them with their files.
 ///
 /// Invariant: only inodes that follow, in the directory that was listed last, one that was asked for.
 struct AttributesAhead: Sendable {
