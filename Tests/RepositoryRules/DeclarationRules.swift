@@ -98,7 +98,8 @@ import Testing
     "description", "hash", "encode", "write", "rawValue", "InboundIn", "InboundOut", "OutboundIn",
     "OutboundOut", "log", "metadata", "logLevel", "metadataKey", "run", "decode", "decodeLast",
     "channelRead", "channelActive", "channelInactive", "errorCaught", "userInboundEventTriggered",
-    "handlerAdded", "handlerRemoved", "channelReadComplete", "unownedExecutor", "subscript",
+    "handlerAdded", "handlerRemoved", "channelReadComplete", "unownedExecutor", "enqueue",
+    "subscript",
   ]
 
   /// What protocols of this package require, which say what it does.

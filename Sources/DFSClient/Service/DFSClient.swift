@@ -23,6 +23,7 @@ public final class DFSClient: FileService, ClusterAdministration {
   let removals = OwnRemovals()
   let configuration: ClientConfiguration
   let feed: InvalidationFeed
+  private let loopExecutor: LoopExecutor
 
   /// What to forget, since it was told last; more than 10,000 rows come as `everything`.
   public let invalidations: AsyncStream<Invalidation>
@@ -73,6 +74,7 @@ public final class DFSClient: FileService, ClusterAdministration {
     let feed = InvalidationFeed()
     self.configuration = configuration
     self.cluster = cluster
+    loopExecutor = LoopExecutor(cluster.controlLoop)
     self.namespace = namespace
     self.pins = pins
     self.feed = feed
@@ -100,6 +102,7 @@ public final class DFSClient: FileService, ClusterAdministration {
     }
   }
 
+  public var executor: (any TaskExecutor)? { loopExecutor }
   public var namespaceID: NamespaceID? { cluster.identities.namespace }
 
   // MARK: Servers

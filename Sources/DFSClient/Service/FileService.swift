@@ -5,6 +5,10 @@ public import DFSCore
 ///
 /// Every call may suspend; none blocks its thread. Every error is a `DFSError`.
 public protocol FileService: ClusterStatus {
+  /// Where a task that does nothing but ask servers goes on best, without a change of thread; what takes longer
+  /// than a millisecond or blocks must not be done there. Nil: anywhere.
+  var executor: (any TaskExecutor)? { get }
+
   // MARK: Reading the namespace
 
   /// - Throws: `staleHandle` if there is no such inode (any more), here and in what is done to one.
@@ -103,4 +107,8 @@ public protocol FileService: ClusterStatus {
   /// What other clients changed, as servers push it, and what this one changed without being asked (it
   /// kept another's content). One stream for the life of the service.
   var invalidations: AsyncStream<Invalidation> { get }
+}
+
+extension FileService {
+  public var executor: (any TaskExecutor)? { nil }
 }

@@ -1,3 +1,4 @@
+internal import DFSClient
 internal import DFSCore
 internal import DFSSystem
 internal import Dispatch
@@ -40,7 +41,7 @@ final class KernelRequests: Sendable {
     let request = begin(channel, operation, subject)
     fileSystem.looks.note(request.caller, asksFor: operation)
     request.started(
-      Task.begun { [fileSystem] in
+      Task.begun(thenOn: operation.isShort ? fileSystem.service.executor : nil) { [fileSystem] in
         do {
           let reply = try await body(fileSystem, request)
           fileSystem.looks.noteEnd(of: operation, by: request.caller)

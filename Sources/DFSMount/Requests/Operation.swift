@@ -65,6 +65,19 @@ enum Operation: String, Sendable {
 
   var isChange: Bool { effect != .query }
 
+  /// Whether it does nothing that takes long but ask servers: it may go on where their answers come in.
+  var isShort: Bool {
+    switch self {
+    case .lookup, .mkdir, .mknod, .symlink, .unlink, .rmdir, .rename, .getattr, .readlink, .statfs,
+      .getxattr, .listxattr, .setxattr, .removexattr, .create, .open:
+      true
+    // They read, hash or store contents, or list directories.
+    case .link, .setattr, .tmpfile, .openToWrite, .read, .write, .close, .fsync, .release,
+      .fallocate, .lseek, .copyFileRange, .opendir, .readdir, .readdirplus, .releasedir, .fsyncdir:
+      false
+    }
+  }
+
   /// - Parameter flags: of open(2).
   static func opening(flags: Int32) -> Self {
     flags & (O_ACCMODE | O_TRUNC) == O_RDONLY ? .open : .openToWrite
