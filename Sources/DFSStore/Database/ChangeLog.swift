@@ -83,10 +83,14 @@ enum ChangeLog {
     try db.first("SELECT coalesce(sum(bytes), 0) FROM log") { Int(try $0.integer(0)) } ?? 0
   }
 
-  /// Removes the oldest entries until the log is within its limits again.
+  /// Removes the oldest entries of a log that is a sixteenth over its limits, until it is within them again: so
+  /// most changes do not touch the pages of the oldest.
   static func trim(_ ledger: inout Ledger, _ options: StoreOptions, _ db: Database) throws {
     var count = Int(ledger.replica.head.number - ledger.logBase)
-    guard count > options.logChanges || ledger.logBytes > options.logBytes else { return }
+    guard
+      count > options.logChanges + options.logChanges / 16
+        || ledger.logBytes > options.logBytes + options.logBytes / 16
+    else { return }
     try db.forEachWhile("SELECT number, digest, bytes FROM log ORDER BY number") { row in
       ledger.logBytes -= try row.length(2)
       ledger.logBase = try row.number(0)
