@@ -143,11 +143,11 @@ final class RescuePlace: Sendable {
   private static func damage(_ bytes: inout [UInt8], _ generator: inout SeededGenerator) {
     guard !bytes.isEmpty else { return }
     let place = Int.random(in: 0..<bytes.count, using: &generator)
-    let page = place / 4096 * 4096
+    let page = place / 1024 * 1024
     switch Int.random(in: 0..<10, using: &generator) {
     case 0: bytes.removeSubrange(place...)
     case 1:
-      for index in page..<min(page + 4096, bytes.count) { bytes[index] = 0 }
+      for index in page..<min(page + 1024, bytes.count) { bytes[index] = 0 }
     case 2:
       for index in place..<min(place + 100, bytes.count) {
         bytes[index] = .random(in: 0...255, using: &generator)

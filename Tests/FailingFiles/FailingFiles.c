@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 // glibc declares some of these as macros or inline.
@@ -69,7 +70,12 @@ static int failure(uint32_t operation, int descriptor) {
   errno = before;
   if (!strikes) return 0;
   __atomic_fetch_add(&control->struck, 1, __ATOMIC_RELAXED);
-  return (int)control->error;
+  int error = (int)control->error;
+  const struct timespec pause = {.tv_nsec = 5000000};
+  while (!error && __atomic_load_n(&control->operations, __ATOMIC_ACQUIRE) & operation)
+    nanosleep(&pause, NULL);
+  errno = before;
+  return error;
 }
 
 #define FAIL_OR(operation, descriptor, type, call)     \

@@ -22,8 +22,9 @@ package final class NamespaceDatabase: Sendable {
   static let applicationID: Int32 = 0x4446_534e
   /// The first one, of releases before 1.1, has no identity of the namespace in its state.
   static let format: Int32 = 2
-  /// SQLite's default.
-  private static let pageBytes: UInt64 = 4096
+  /// Of a new database; one that was made before has 4096. A change writes a few rows into ten pages, so small
+  /// pages make its log short.
+  static let pageBytes = 1024
   package static let fileName = "namespace.sqlite"
 
   package let directory: String
@@ -32,6 +33,8 @@ package final class NamespaceDatabase: Sendable {
   /// A descriptor of our own for the write-ahead log. (Closing one releases no lock of SQLite's:
   /// those are on the database and the shared-memory file.)
   private let log: File
+  /// The same for `syncLogBeside`: the kernel tells each descriptor once that writing failed.
+  private let logBeside: File
   /// Whether the writing connection waits for stable storage at each commit.
   private let isDurable = Mutex(false)
   /// Whether the mark says so.
@@ -44,6 +47,7 @@ package final class NamespaceDatabase: Sendable {
     do {
       pool = try Self.open(path, known)
       log = try File(path + "-wal", flags: O_RDWR)
+      logBeside = try File(path + "-wal", flags: O_RDWR)
       if try pool.snapshot({ db in try Self.format(of: db) }) == 1 {
         try pool.writeWithoutTransaction(upgrade)
       }
@@ -103,6 +107,7 @@ package final class NamespaceDatabase: Sendable {
       try setCheckpointOnClose(false, db)
       try db.execute(
         sql: """
+          PRAGMA page_size = \(pageBytes);
           PRAGMA cache_size = -1000;
           PRAGMA cell_size_check = ON;
           PRAGMA wal_autocheckpoint = 0;
@@ -183,6 +188,9 @@ package final class NamespaceDatabase: Sendable {
   /// Brings every commit to stable storage.
   func syncLog() throws(DFSError) { try log.sync() }
 
+  /// The same, while others are committed, which it may bring there too.
+  func syncLogBeside() throws(DFSError) { try logBeside.sync() }
+
   /// Moves the log into the database file.
   /// - Returns: whether all of it; a reader may be in the way.
   func checkpoint(_ db: Database) throws -> Bool {
@@ -219,7 +227,19 @@ package final class NamespaceDatabase: Sendable {
   static func usedBytes(_ db: Database) throws -> UInt64 {
     let pages = try db.first("PRAGMA page_count") { try $0.integer(0) } ?? 0
     let free = try db.first("PRAGMA freelist_count") { try $0.integer(0) } ?? 0
-    return UInt64(max(0, pages - free)) * pageBytes
+    return UInt64(max(0, pages - free)) * UInt64(try pageBytes(db))
+  }
+
+  private static func pageBytes(_ db: Database) throws -> Int {
+    Int(try db.first("PRAGMA page_size") { try $0.integer(0) } ?? 0)
+  }
+
+  /// Bytes that this connection wrote into the log since it was asked last.
+  /// (https://www.sqlite.org/c3ref/c_dbstatus_options.html)
+  static func loggedBytes(_ db: Database) throws -> Int {
+    var (pages, highest): (Int32, Int32) = (0, 0)
+    sqlite3_db_status(db.sqliteConnection, SQLITE_DBSTATUS_CACHE_WRITE, &pages, &highest, 1)
+    return pages == 0 ? 0 : Int(pages) * (try pageBytes(db))
   }
 }
 

@@ -44,9 +44,8 @@ struct Effect: Sendable {
   var asked: [PartID] = []
   /// Copies that the change names and that were here.
   var held: [PartID] = []
-  /// Small copies that were stored, and their bytes.
+  /// Small copies that were stored.
   var inlineCount = 0
-  var inlineBytes = 0
 }
 
 /// Performs the decisions of `Replica` on the tables, within one transaction of the writer.
@@ -171,8 +170,7 @@ struct NamespaceTransaction {
       keys: change.writes.map(\.key), head: head, author: change.id.client)
     return Effect(
       reply: .applied(head), announcements: [announcement], asked: asked, held: job.held,
-      inlineCount: job.parts.count { asked.contains($0.id) },
-      inlineBytes: job.parts.reduce(0) { $0 + $1.bytes.count })
+      inlineCount: job.parts.count { asked.contains($0.id) })
   }
 
   /// The copies that must be here and are not; with a durable commit those too that could not be

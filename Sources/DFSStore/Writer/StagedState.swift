@@ -71,7 +71,7 @@ package final class StagedState: Sendable {
                 INSERT INTO main.attribute SELECT * FROM own.attribute;
                 """)
             let pages = try UInt64.fetchOne(db, sql: "PRAGMA main.page_count") ?? 0
-            rows.bytes = pages * 4096
+            rows.bytes = pages * (try UInt64.fetchOne(db, sql: "PRAGMA main.page_size") ?? 0)
             for key in without { try Self.remove(key, &rows, db) }
             return true
           }

@@ -34,18 +34,18 @@ extension Writer {
     var transaction = NamespaceTransaction(
       db, copies, nowSeconds: WallClock.seconds, isDurable: isDurable, before)
     var effects: [Result<Effect, DFSError>] = []
+    let isSyncing = state.isSyncing
     try db.transaction {
       effects = try jobs.map { try perform($0, &transaction, isAlone: jobs.count == 1) }
       guard transaction.ledger != before else { return false }
       transaction.ledger.generation += 1
       try ChangeLog.trim(&transaction.ledger, options, db)
       try transaction.ledger.save(db)
-      if isDurable {
-        copies.unsynced.sync(Array(state.named) + asked(effects))
-        CrashPoint.reached(.commitPrepared)
-      }
+      if isDurable || isSyncing { copies.unsynced.sync(Array(state.named) + asked(effects)) }
+      if isDurable { CrashPoint.reached(.commitPrepared) }
       return true
     }
+    state.logBytes += try NamespaceDatabase.loggedBytes(db)
     let succeeded = effects.compactMap { try? $0.get() }
     succeeded.compactMap(\.crashPoint).forEach(CrashPoint.reached)
     try note(succeeded, isDurable: isDurable, transaction.ledger, &state, database)
@@ -79,12 +79,12 @@ extension Writer {
     let hasWritten = state.ledger != ledger
     state.ledger = ledger
     if hasWritten {
+      state.commits += 1
       hasUnreferenced.store(true, ordering: .relaxed)
       if effects.contains(where: \.mayWant) { hasMissing.store(true, ordering: .relaxed) }
       if effects.contains(where: \.isAppend) {
         lastAppendSeconds.store(WallClock.seconds, ordering: .relaxed)
       }
-      state.logBytes += effects.reduce(0) { $0 + $1.logBytes }
     }
     if isDurable {
       // A commit that wrote nothing did not wait for stable storage.
@@ -172,10 +172,5 @@ extension Effect {
     case .applied: .changeCommitted
     default: nil
     }
-  }
-
-  /// About how many bytes of the write-ahead log it took: pages of 4 KiB.
-  fileprivate var logBytes: Int {
-    announcements.reduce(0) { $0 + 4096 * (4 + 2 * ($1.keys?.count ?? 0)) } + inlineBytes
   }
 }

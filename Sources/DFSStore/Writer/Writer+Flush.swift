@@ -22,22 +22,53 @@ extension Writer {
     }
   }
 
-  /// The copies first, outside of the writer's line, so that only what came meanwhile is left for
-  /// the moment in which the line stands still.
+  /// The copies first, then the log, both beside the writer's line: it goes on meanwhile.
   private func flush() {
     line.withLock { $0.isFlushDue = false }
     copies.unsynced.sync(copies.unsynced.ids)
     submit(
       .exclusive { state, database in
         // A failure is remembered and logged where it happens; there is nobody to answer here.
+        guard (try? database.get()) != nil, !state.isSyncing else { return }
+        // Those that came meanwhile.
+        self.copies.unsynced.sync(Array(state.named))
+        state.named = []
+        CrashPoint.reached(.namedSynced)
+        state.isSyncing = true
+        let commits = state.commits
+        self.queue.submit { self.syncBeside(commits) }
+      })
+  }
+
+  /// Brings the log to stable storage, as far as `commits`; then what is left to do is done in the line.
+  private func syncBeside(_ commits: UInt64) {
+    let result = Result { () throws(DFSError) in
+      try handle.use { database in Result { () throws(DFSError) in try database.syncLogBeside() } }
+    }
+    CrashPoint.reached(.logSynced)
+    submit(
+      .exclusive { state, database in
+        state.isSyncing = false
+        switch result {
+        case .failure: return
+        case .success(.failure(let error)): return self.fail(error)
+        case .success(.success): break
+        }
+        if state.commits == commits { state.isDirty = false }
         guard let database = try? database.get() else { return }
-        try? self.flush(&state, database)
+        try? self.moveLog(&state, database)
+        if state.isDirty { self.flushSoon() }
       })
   }
 
   /// Brings everything to stable storage, then moves a long log into the database.
   func flush(_ state: inout WriterState, _ database: NamespaceDatabase) throws {
     try syncCommits(&state, database)
+    try moveLog(&state, database)
+  }
+
+  /// Moves a long log into the database.
+  private func moveLog(_ state: inout WriterState, _ database: NamespaceDatabase) throws {
     guard state.logBytes > Self.checkpointBytes else { return }
     try guarding(&state) { state in
       let isWhole = try database.pool.writeWithoutTransaction { try database.checkpoint($0) }

@@ -21,7 +21,7 @@ final class DamagedDatabase: Sendable {
   /// How the directory was left.
   enum End { case closed, killed }
 
-  static let pageBytes = 4096
+  static let pageBytes = NamespaceDatabase.pageBytes
 
   let place = TemporaryDirectory()
   let content: Content

@@ -47,12 +47,17 @@ public struct FailingFiles: Sendable {
     }
   }
 
+  /// From now on these operations wait, as on a disk that does not answer, until the fault is lifted.
+  public func hold(_ operations: Operations, _ patterns: [String]) throws {
+    try fail(operations, 0, patterns)
+  }
+
   /// Nothing fails any more; the counts stay.
   public func lift() throws {
     try change { try write(Self.data(UInt32(0)), to: $0, at: 0) }
   }
 
-  /// Calls that were failed since the fault began.
+  /// Calls that were failed, or began to wait, since the fault began.
   public var struck: UInt64 { count(at: 8) }
 
   /// Syncs that were asked of a descriptor after one of it had failed.

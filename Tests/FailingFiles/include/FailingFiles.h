@@ -18,8 +18,8 @@ enum { FAILING_CONTROL_BYTES = 4096 };
 
 struct failing_control {
   uint32_t operations;  // the sum of what fails; 0: nothing. Written last.
-  uint32_t error;       // the errno that is answered
-  uint64_t struck;      // calls that were failed so far
+  uint32_t error;       // the errno that is answered; 0: the calls wait until nothing fails any more
+  uint64_t struck;      // calls that were failed, or began to wait, so far
   uint64_t retried;     // syncs of a descriptor of which one had failed before
   char patterns[FAILING_CONTROL_BYTES - 24];  // of paths, as fnmatch(3), one a line; ends with 0
 };
