@@ -45,14 +45,13 @@ extension Writer {
     let result = Result { () throws(DFSError) in
       try handle.use { database in Result { () throws(DFSError) in try database.syncLogBeside() } }
     }
-    CrashPoint.reached(.logSynced)
     submit(
       .exclusive { state, database in
         state.isSyncing = false
         switch result {
         case .failure: return
         case .success(.failure(let error)): return self.fail(error)
-        case .success(.success): break
+        case .success(.success): CrashPoint.reached(.logSynced)
         }
         if state.commits == commits { state.isDirty = false }
         guard let database = try? database.get() else { return }
