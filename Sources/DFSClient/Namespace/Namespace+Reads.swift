@@ -51,7 +51,9 @@ extension Namespace {
   /// All entries of a directory that fits into one page; nil if it does not.
   private func whole(_ directory: InodeID) async throws -> [DirectoryItem]? {
     let (items, isOneState) = try await listing(directory, mayChange: false, pages: 1)
-    return isOneState ? items : nil
+    guard isOneState else { return nil }
+    ahead.withLock { $0.listed(items) }
+    return items
   }
 
   func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [AttributeName: [UInt8]] {

@@ -75,4 +75,22 @@ import Testing
     }
     #expect(client.asked - before <= 4)
   }
+
+  /// Each name, and each file's attributes, were asked for alone.
+  @Test func aDirectoryThatIsGoneThroughComesAsAWhole() async throws {
+    let cluster = MemoryCluster()
+    let one = cluster.client().namespace()
+    let names = try (0..<100).map { try FileName("f\(1000 + $0)") }
+    for name in names { _ = try await create(one, "\(name)") }
+    let client = cluster.client()
+    let two = client.namespace()
+    for name in names { _ = try await two.lookup(.root, name, .pushedIfThere) }
+    #expect(client.asked <= 4 * Limits.serverCount, "two names, then all")
+    _ = try await two.transact { try await $0.unlink(.root, names[0]) }
+    let before = client.asked
+    for name in names[1...] { _ = try await two.transact { try await $0.unlink(.root, name) } }
+    let asked = client.asked - before - (names.count - 1) * Limits.serverCount
+    #expect(asked < names.count / 5, "besides the changes themselves")
+    #expect(try await two.list(.root, .current).isEmpty)
+  }
 }
