@@ -155,6 +155,9 @@ extension EndToEnd {
           cat > $LOCAL/script <<'END'
           set -ex
           refused() { if "$@"; then echo "not refused: $*"; exit 9; fi; }
+          # The programs may be below what is hidden.
+          mkdir $LOCAL/bin; mount --bind "$(dirname "$(command -v dfs-mount)")" $LOCAL/bin
+          export PATH=$LOCAL/bin:$PATH
           mount -t tmpfs tmpfs /var/cache; mount -t tmpfs -o mode=1777 tmpfs /var/tmp
           mkdir -m 777 $LOCAL/stolen
           bare="env -i PATH=$PATH"
