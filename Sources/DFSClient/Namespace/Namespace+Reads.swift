@@ -31,17 +31,17 @@ extension Namespace {
 
   /// Asks servers for a name, and for others of its directory where that is gone through.
   private func ask(_ parent: InodeID, _ name: FileName) async throws -> Known<Inode> {
-    let page = directoriesAhead.withLock { $0.missed(parent, name, at: .now) }
-    if case .directory(_, after: nil) = page {
+    let question = directoriesAhead.withLock { $0.missed(parent, name, at: .now) }
+    if question == .whole {
       // A page of more than one says nothing of a name that is not in it.
       if let items = try await whole(parent) {
         return Known(items.first { $0.name == name }?.inode)
       }
       directoriesAhead.withLock { $0.isLarge(parent) }
     }
-    let following = page.flatMap { $0 == .directory(parent, after: name) ? $0 : nil }
-    let queries: [Query] = [.inode(parent), .entry(parent: parent, name: name)]
-    let rows = try await read(queries + (following.map { [$0] } ?? [])).known
+    var queries: [Query] = [.inode(parent), .entry(parent: parent, name: name)]
+    if question == .following { queries.append(.directory(parent, after: name)) }
+    let rows = try await read(queries).known
     try requireDirectory(rows.inode(parent), parent)
     let known = rows.child(parent, name)
     directoriesAhead.withLock { $0.answered(parent, exists: known.value != nil) }
@@ -50,10 +50,19 @@ extension Namespace {
 
   /// All entries of a directory that fits into one page; nil if it does not.
   private func whole(_ directory: InodeID) async throws -> [DirectoryItem]? {
-    let (items, isOneState) = try await listing(directory, mayChange: false, pages: 1)
-    guard isOneState else { return nil }
-    ahead.withLock { $0.listed(items) }
+    let page = try await read([.inode(directory), .directory(directory, after: nil)])
+    try requireDirectory(page.known.inode(directory), directory)
+    let items = try page.items(of: directory, after: nil)
+    guard !page.isPartial else { return nil }
+    keep(items, of: directory, at: page.head)
+    attributesAhead.withLock { $0.listed(items) }
     return items
+  }
+
+  /// Keeps that these are all entries of a directory.
+  private func keep(_ items: [DirectoryItem], of directory: InodeID, at head: Head) {
+    let children = Dictionary(items.lazy.map { ($0.name, $0.inode.id) }) { $1 }
+    cache.keep([.listing(directory, children)], at: head)
   }
 
   func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [AttributeName: [UInt8]] {
@@ -70,7 +79,7 @@ extension Namespace {
   /// What to ask for besides, where attributes are asked for in the order of a listing: those that come next.
   func followers(of queries: [Query]) -> [Query] {
     for case .attributes(let id) in queries {
-      return ahead.withLock { $0.missed(id) }.filter { cache.attributes($0) == nil }
+      return attributesAhead.withLock { $0.missed(id) }.filter { cache.attributes($0) == nil }
         .map { .attributes($0) }
     }
     return []
@@ -79,7 +88,7 @@ extension Namespace {
   /// All entries with their inodes, in order.
   func list(_ directory: InodeID, _ freshness: Freshness) async throws -> [DirectoryItem] {
     let items = try await entries(of: directory, freshness)
-    ahead.withLock { $0.listed(items) }
+    attributesAhead.withLock { $0.listed(items) }
     return items
   }
 
@@ -107,17 +116,14 @@ extension Namespace {
     }.value
   }
 
-  /// - Parameters:
-  ///   - mayChange: rows may change between the pages; else the first change ends it.
-  ///   - pages: more are not asked for; what is left is of another state, as it were.
+  /// - Parameter mayChange: rows may change between the pages; else the first change ends it.
   private func listing(
-    _ directory: InodeID, mayChange: Bool, pages: Int = .max
+    _ directory: InodeID, mayChange: Bool
   ) async throws -> (items: [DirectoryItem], isOneState: Bool) {
     var items: [DirectoryItem] = []
     var after: FileName?
     var first: Head?
     var isOneState = true
-    var pagesLeft = pages
     repeat {
       let queries: [Query] =
         (after == nil ? [.inode(directory)] : []) + [.directory(directory, after: after)]
@@ -129,13 +135,8 @@ extension Namespace {
       guard isOneState || mayChange else { break }
       first = first ?? page.head
       after = page.isPartial ? more.last?.name : nil
-      pagesLeft -= 1
-      if after != nil, pagesLeft == 0 { return (items, false) }
     } while after != nil
-    if isOneState, let first {
-      let children = Dictionary(items.lazy.map { ($0.name, $0.inode.id) }) { $1 }
-      cache.keep([.listing(directory, children)], at: first)
-    }
+    if isOneState, let first { keep(items, of: directory, at: first) }
     return (items, isOneState)
   }
 

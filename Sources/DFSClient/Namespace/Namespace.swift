@@ -29,7 +29,7 @@ final class Namespace: Sendable {
   let settings: Settings
   let driver: CoordinatorDriver
   let pings: FreshnessCheck
-  let ahead = Mutex(AttributesAhead())
+  let attributesAhead = Mutex(AttributesAhead())
   let directoriesAhead = Mutex(DirectoriesAhead())
   private let logger: Logger
   let turn = AsyncLock()

@@ -5,6 +5,16 @@ internal import DFSCore
 ///
 /// Pure decisions. Only names that are there count: who makes new ones needs nothing of the others.
 struct DirectoriesAhead: Sendable {
+  /// What to ask for where a name is asked for.
+  enum Question: Sendable {
+    /// Only the name.
+    case name
+    /// The whole directory, which may be of one page.
+    case whole
+    /// The name, and a page of those that follow it.
+    case following
+  }
+
   /// So many names of a directory were asked for one by one before the others are asked for too.
   static let lookups = 2
   /// Names that were asked for longer ago do not count.
@@ -28,10 +38,9 @@ struct DirectoriesAhead: Sendable {
   var count: Int { directories.count }
 
   /// A name is to be asked for, as it is not known.
-  /// - Returns: what to ask for with it: a page of the directory; nil: nothing.
   mutating func missed(
     _ directory: InodeID, _ name: FileName, at now: ContinuousClock.Instant
-  ) -> Query? {
+  ) -> Question {
     var seen = directories[directory] ?? Seen(last: now, name: name)
     if now - seen.last > Self.memory { (seen.found, seen.ascending) = (0, 0) }
     seen.ascending = seen.name < name ? seen.ascending + 1 : 0
@@ -41,8 +50,8 @@ struct DirectoriesAhead: Sendable {
     if isGoneThrough { seen.found = 0 }
     directories[directory] = seen
     shrink()
-    guard isGoneThrough else { return nil }
-    return .directory(directory, after: seen.isLarge ? name : nil)
+    guard isGoneThrough else { return .name }
+    return seen.isLarge ? .following : .whole
   }
 
   /// - Parameter exists: whether a name that was missed is there.

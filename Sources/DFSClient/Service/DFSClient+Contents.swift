@@ -60,7 +60,7 @@ extension DFSClient {
       // Some may have been lost while the MD5 was computed.
       let answering = try await namespace.require(configuration.writes, known: known)
       let upload = DFSClientUpload(
-        content: content, version: .random(), md5: md5,
+        content: content, version: .next(), md5: md5,
         placement: Placement(md5: md5).substituting(for: ServerSet.all.subtracting(answering)),
         durable: durable, policy: configuration.writes)
       do {

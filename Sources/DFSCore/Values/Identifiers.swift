@@ -80,7 +80,7 @@ public struct InodeID: Hashable, Sendable, Comparable, CustomStringConvertible {
   public var description: String { String(value) }
 }
 
-/// The identity of one immutable content of a file: 128 bits, chosen by who publishes it.
+/// The identity of one immutable content of a file: 128 bits, chosen by who publishes it (`next`).
 public struct VersionID: Bits128, Comparable, CustomStringConvertible {
   /// The first 8 of the 16 bytes, big-endian.
   public let high: UInt64
@@ -98,12 +98,17 @@ public struct VersionID: Bits128, Comparable, CustomStringConvertible {
     (left.high, left.low) < (right.high, right.low)
   }
 
-  /// A new identity; two that are made in the same microsecond are the same with a probability of 2^-64.
-  ///
-  /// Its first byte is the second modulo 256, since servers spread copies by it; then comes the time. So
-  /// those of files that were written one after the other are next to each other in the tables of servers.
-  /// Nothing depends on the clock but that order.
+  /// 128 random bits; two are the same with a probability of 2^-128.
   public static func random() -> VersionID {
+    VersionID(high: .random(in: .min ... .max), low: .random(in: .min ... .max))
+  }
+
+  /// The identity of a content that is being published: the time and 64 random bits, so two of the same 64 ns
+  /// are the same with a probability of 2^-64.
+  ///
+  /// The first byte is the second modulo 256, since servers spread copies by it. Those of files that were written
+  /// one after the other are next to each other in the tables of servers; nothing else depends on the clock.
+  public static func next() -> VersionID {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     let seconds = UInt64(truncatingIfNeeded: time.tv_sec)

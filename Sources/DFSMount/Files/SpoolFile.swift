@@ -8,35 +8,18 @@ internal import SystemPackage
 final class SpoolFile: Sendable {
   enum Sought: Sendable { case data, hole }
 
-  /// O_TMPFILE, which Swift does not import.
-  private static let temporary = 0o20_000_000 | O_DIRECTORY
   private static let keepSize = Int32(DFS_FALLOC_KEEP_SIZE)
   private static let punchHole = Int32(DFS_FALLOC_PUNCH_HOLE)
   let descriptor: Int32
 
   init(in directory: String) throws(DFSError) {
-    var descriptor = open(directory, Self.temporary | O_RDWR | O_CLOEXEC, 0o600)
-    if descriptor < 0, errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT {
-      descriptor = Self.makeAndUnlink(in: directory)
-    }
+    descriptor = UnnamedFile.open(in: directory)
     guard descriptor >= 0 else {
       throw .disk("cannot make a spool file in the cache directory \(directory)")
     }
-    self.descriptor = descriptor
   }
 
   deinit { close(descriptor) }
-
-  /// For file systems without O_TMPFILE.
-  private static func makeAndUnlink(in directory: String) -> Int32 {
-    var template = Array("\(directory)/spool-XXXXXX".utf8CString)
-    let descriptor = mkstemp(&template)
-    if descriptor >= 0 {
-      unlink(template)
-      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-    }
-    return descriptor
-  }
 
   /// - Parameter done: how many bytes were written, also before an error.
   func write(

@@ -33,8 +33,8 @@ package final class NamespaceDatabase: Sendable {
   /// A descriptor of our own for the write-ahead log. (Closing one releases no lock of SQLite's:
   /// those are on the database and the shared-memory file.)
   private let log: File
-  /// The same for `syncLogBeside`: the kernel tells each descriptor once that writing failed.
-  private let logBeside: File
+  /// The same for `syncLogInBackground`: the kernel tells each descriptor once that writing failed.
+  private let backgroundLog: File
   /// Whether the writing connection waits for stable storage at each commit.
   private let isDurable = Mutex(false)
   /// Whether the mark says so.
@@ -47,7 +47,7 @@ package final class NamespaceDatabase: Sendable {
     do {
       pool = try Self.open(path, known)
       log = try File(path + "-wal", flags: O_RDWR)
-      logBeside = try File(path + "-wal", flags: O_RDWR)
+      backgroundLog = try File(path + "-wal", flags: O_RDWR)
       if try pool.snapshot({ db in try Self.format(of: db) }) == 1 {
         try pool.writeWithoutTransaction(upgrade)
       }
@@ -189,7 +189,7 @@ package final class NamespaceDatabase: Sendable {
   func syncLog() throws(DFSError) { try log.sync() }
 
   /// The same, while others are committed, which it may bring there too.
-  func syncLogBeside() throws(DFSError) { try logBeside.sync() }
+  func syncLogInBackground() throws(DFSError) { try backgroundLog.sync() }
 
   /// Moves the log into the database file.
   /// - Returns: whether all of it; a reader may be in the way.

@@ -34,14 +34,13 @@ extension Writer {
     var transaction = NamespaceTransaction(
       db, copies, nowSeconds: WallClock.seconds, isDurable: isDurable, before)
     var effects: [Result<Effect, DFSError>] = []
-    let isSyncing = state.isSyncing
     try db.transaction {
       effects = try jobs.map { try perform($0, &transaction, isAlone: jobs.count == 1) }
       guard transaction.ledger != before else { return false }
       transaction.ledger.generation += 1
       try ChangeLog.trim(&transaction.ledger, options, db)
       try transaction.ledger.save(db)
-      if isDurable || isSyncing { copies.unsynced.sync(Array(state.named) + asked(effects)) }
+      if isDurable || state.isSyncing { copies.unsynced.sync(Array(state.named) + asked(effects)) }
       if isDurable { CrashPoint.reached(.commitPrepared) }
       return true
     }
@@ -79,7 +78,6 @@ extension Writer {
     let hasWritten = state.ledger != ledger
     state.ledger = ledger
     if hasWritten {
-      state.commits += 1
       hasUnreferenced.store(true, ordering: .relaxed)
       if effects.contains(where: \.mayWant) { hasMissing.store(true, ordering: .relaxed) }
       if effects.contains(where: \.isAppend) {

@@ -22,39 +22,46 @@ extension Writer {
     }
   }
 
-  /// The copies first, then the log, both beside the writer's line: it goes on meanwhile.
+  /// The copies first, then the log, both in the background: the writer goes on meanwhile.
   private func flush() {
     line.withLock { $0.isFlushDue = false }
     copies.unsynced.sync(copies.unsynced.ids)
     submit(
       .exclusive { state, database in
         // A failure is remembered and logged where it happens; there is nobody to answer here.
-        guard (try? database.get()) != nil, !state.isSyncing else { return }
+        guard let database = try? database.get(), !state.isSyncing else { return }
+        guard state.isDirty else {
+          try? self.moveLog(&state, database)
+          return
+        }
         // Those that came meanwhile.
         self.copies.unsynced.sync(Array(state.named))
         state.named = []
         CrashPoint.reached(.namedSynced)
         state.isSyncing = true
-        let commits = state.commits
-        self.queue.submit { self.syncBeside(commits) }
+        let generation = state.ledger?.generation
+        self.queue.submit { self.syncInBackground(generation) }
       })
   }
 
-  /// Brings the log to stable storage, as far as `commits`; then what is left to do is done in the line.
-  private func syncBeside(_ commits: UInt64) {
-    let result = Result { () throws(DFSError) in
-      try handle.use { database in Result { () throws(DFSError) in try database.syncLogBeside() } }
+  /// Brings the log to stable storage; then the writer does what is left.
+  /// - Parameter generation: of the last commit before.
+  private func syncInBackground(_ generation: UInt64?) {
+    let isSynced = try? handle.use { database in
+      do throws(DFSError) {
+        try database.syncLogInBackground()
+      } catch {
+        fail(error)
+        return false
+      }
+      CrashPoint.reached(.logSynced)
+      return true
     }
     submit(
       .exclusive { state, database in
         state.isSyncing = false
-        switch result {
-        case .failure: return
-        case .success(.failure(let error)): return self.fail(error)
-        case .success(.success): CrashPoint.reached(.logSynced)
-        }
-        if state.commits == commits { state.isDirty = false }
-        guard let database = try? database.get() else { return }
+        guard isSynced == true, let database = try? database.get() else { return }
+        if state.ledger?.generation == generation { state.isDirty = false }
         try? self.moveLog(&state, database)
         if state.isDirty { self.flushSoon() }
       })

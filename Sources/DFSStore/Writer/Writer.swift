@@ -9,9 +9,7 @@ struct WriterState: Sendable {
   var ledger: Ledger?
   /// There are commits that are not on stable storage yet.
   var isDirty = false
-  /// How many commits there were.
-  var commits: UInt64 = 0
-  /// Commits are being brought to stable storage beside the line.
+  /// Commits are being brought to stable storage in the background.
   var isSyncing = false
   /// Copies that those commits name and that are not on stable storage yet.
   var named: Set<PartID> = []
@@ -26,8 +24,8 @@ struct WriterState: Sendable {
 ///
 /// Invariants:
 /// - Requests are performed in the order in which they were submitted, one at a time.
-/// - No commit reaches stable storage before the copies that it names: while the log is brought there beside the
-///   line, what is committed has its copies there before.
+/// - No commit reaches stable storage before the copies that it names: while the log is brought there in
+///   the background, what is committed has its copies there before.
 /// - After a failed fsync of the log nothing is acknowledged any more until the server is started
 ///   again and has read what is really there.
 final class Writer: Sendable {

@@ -41,10 +41,8 @@ enum Spool {
 
   /// A file without a name, which goes with its descriptor.
   private static func unlinkedFile(in directory: String) throws(DFSError) -> OpenFile {
-    var template = LocalPath(directory + "/put-XXXXXX").cString
-    let descriptor = mkstemp(&template)
+    let descriptor = UnnamedFile.open(in: directory)
     guard descriptor >= 0 else { throw .system("cannot spool in \(directory.printable)") }
-    unlink(template)
     return OpenFile(owning: descriptor, path: LocalPath("the spool in \(directory)"))
   }
 }
