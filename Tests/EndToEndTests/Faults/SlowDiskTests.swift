@@ -4,8 +4,8 @@ import Foundation
 import Testing
 
 extension EndToEnd.StorageFaults {
-  /// The disks of all servers do not answer an fsync of the log, which nobody asked for: it is made beside the line
-  /// of changes, and programs go on writing and reading.
+  /// The disks of all servers do not answer an fsync of the log, which nobody asked for: it is made in the
+  /// background, and programs go on writing and reading.
   @Test(.needsFuse) func anFsyncThatTakesLongKeepsNobodyWaiting() async throws {
     try await MountedCluster.run(withFailingFiles: true) { cluster in
       let disks = ServerIndex.all.map { cluster.servers.failingFiles(of: $0) }
