@@ -128,8 +128,8 @@ extension EndToEnd {
       if path.endswith("-wal"):
           # Only what is in use: behind that may be frames of an earlier round of the log.
           frames = int.from_bytes(open(path[:-3] + "shm", "rb").read(20)[16:], sys.byteorder)
-          bytes = int.from_bytes(open(path, "rb").read(12)[8:], "big")
-          size = min(size, 32 + frames * (24 + bytes))
+          page = int.from_bytes(open(path, "rb").read(12)[8:], "big")
+          size = min(size, 32 + frames * (24 + page))
       if fault == "missing":
           os.remove(path)
       elif fault == "truncated":

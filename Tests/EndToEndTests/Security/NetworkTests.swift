@@ -174,7 +174,9 @@ extension EndToEnd {
           printf 'changed' | dd of=tree/secret-file2 bs=1 seek=100 conv=notrunc status=none
           sync -f $M
           fusermount3 -u plain
-          dfs-mount --unmount $M; dfs-mount $CONF $M >> $DIR/mount.log 2>&1
+          # gocryptfs ends, and closes what it had open, a moment after its file system is gone.
+          until dfs-mount --unmount $M; do sleep 0.1; done
+          dfs-mount $CONF $M >> $DIR/mount.log 2>&1
           gocryptfs -q -passfile phrase $M/cipher plain
           diff -r tree plain/tree
           fusermount3 -u plain
