@@ -139,6 +139,12 @@ extension UserStore {
       checksums: piece.withUnsafeBytes { BlockChecksum.blocks(of: $0) })
   }
 
+  package func partBytes(_ id: PartID, range: Range<UInt64>) async throws -> [UInt8] {
+    try await withCheckedThrowingContinuation { turn in
+      partBytes(id, range: range) { turn.resume(with: $0) }
+    }
+  }
+
   /// Reads a whole part in pieces.
   package func get(_ id: PartID) async throws -> [UInt8] {
     var bytes: [UInt8] = []

@@ -181,6 +181,53 @@ import Testing
     }
   }
 
+  @Test func aFewBytesAreReadOfBlocksThatAreRight() async throws {
+    let user = try await user()
+    let id = partID(VersionID.random(), 0)
+    let bytes = Fixture.bytes(200_000)
+    try await user.put(id, bytes)
+    #expect(user.copies.bytesNow(id, 5..<6) == nil, "it was not read before")
+    for range in [65_530..<65_540, 0..<16_384, 199_999..<200_000] as [Range<UInt64>] {
+      let expected = Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+      #expect(try await user.partBytes(id, range: range) == expected)
+      #expect(user.copies.bytesNow(id, range) == expected)
+    }
+    #expect(user.copies.bytesNow(id, 199_990..<200_500) == Array(bytes[199_990...]))
+    #expect(user.copies.bytesNow(id, 300_000..<300_001) == [])
+    // Another byte of the block than those that are read is wrong.
+    let handle = try FileHandle(forUpdating: URL(fileURLWithPath: path(id)))
+    try handle.seek(toOffset: 131_072 + 5)
+    try handle.write(contentsOf: [0xee, 0xee, 0xee])
+    try handle.close()
+    #expect(user.copies.bytesNow(id, 140_000..<140_001) == nil)
+    #expect(
+      await failure { _ = try await user.partBytes(id, range: 140_000..<140_001) } == .damaged)
+    #expect(user.copies.bytesNow(id, 5..<6) == [bytes[5]])
+    // What is removed is not read, and its space is free.
+    try await user.dropParts([id])
+    #expect(user.copies.bytesNow(id, 5..<6) == nil)
+    #expect(user.copies.openFiles.part(path(id)) == nil)
+    #expect(await failure { _ = try await user.partBytes(id, range: 5..<6) } == .notFound)
+  }
+
+  @Test func noMoreFilesAreKeptOpenThanTheLimit() async throws {
+    let user = try await user()
+    let ids = (0..<OpenPartFiles.limit + 10).map { _ in partID(VersionID.random(), 0) }
+    for id in ids {
+      try await user.put(id, [1, 2, 3])
+      #expect(try await user.partBytes(id, range: 1..<2) == [2])
+    }
+    let open = ids.filter { user.copies.openFiles.part(path($0)) != nil }
+    #expect(open == Array(ids.suffix(OpenPartFiles.limit)))
+    // One that is forgotten while it is being opened is not kept.
+    let files = user.copies.openFiles
+    let mark = files.mark
+    let part = try #require(try user.copies.open(ids[0]))
+    files.forget(path(ids[0]))
+    files.keep(part, at: path(ids[0]), since: mark)
+    #expect(files.part(path(ids[0])) == nil)
+  }
+
   @Test(arguments: [0, 63, 100, 200_000])
   func aFileCutShortIsDamaged(length: Int) async throws {
     let user = try await user()

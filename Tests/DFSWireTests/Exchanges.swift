@@ -70,6 +70,10 @@ extension Samples {
       Sample(Request.PutPart(pieces[0].0, durable: false), .init()),
       Sample(Request.SyncParts([part]), .init()), Sample(Request.DropParts([part, part]), .init()),
       Sample(Request.GetSmallParts([part, part]), .init([inline]), .init([])),
+      Sample(Request.GetBytes(part, range: 0..<1), .init([]), .init([7])),
+      Sample(
+        Request.GetBytes(part, range: 70_000..<70_000 + UInt64(Wire.rangeBytes)),
+        .init([UInt8](repeating: 9, count: Wire.rangeBytes))),
       Sample(Request.Copies([version]), .init([PartIndex.all, [], [PartIndex(2)]])),
       Sample(Request.Hold([version]), .init()), Sample(Request.Release([]), .init()),
     ]

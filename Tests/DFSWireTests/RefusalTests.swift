@@ -119,6 +119,15 @@ import Testing
           $0.getPart.end = end
         }, "must fit in 1048576 bytes")
     }
+    for (offset, count) in [(5, 0), (0, 16_385), (0, .max), (Limits.fileBytes, 1), (.max, 1)]
+      as [(UInt64, UInt32)]
+    {
+      try expectUnreadable(
+        .with {
+          $0.getBytes.offset = offset
+          $0.getBytes.count = count
+        }, "1 to 16384 are given at once")
+    }
     for (length, offset, checksums, body) in [
       (10, 0, 0, 10), (10, 0, 1, 11), (10, 0, 1, 9), (10, 0, 2, 10), (100_000, 65536, 1, 65536),
       (100_000, 7, 1, 10), (10, 65536, 1, 10), (UInt64.max, 0, 1, 65536),

@@ -66,6 +66,12 @@ final class BlockLoader: Sendable {
     return found
   }
 
+  /// Whether the first of these blocks is here, or on its way.
+  func isExpected(_ part: PartID, _ wanted: Range<Int>) -> Bool {
+    let id = BlockID(part: part, index: wanted.lowerBound)
+    return state.withLock { $0.cache.contains(id) || $0.loading[id] != nil }
+  }
+
   /// Begins to load what is not here, unless enough is being loaded already.
   func loadAhead(
     _ part: PartID, _ wanted: Range<Int>,

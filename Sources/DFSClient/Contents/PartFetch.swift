@@ -77,19 +77,8 @@ struct PartFetch: Sendable {
     // Other servers may still have a small copy that came with the change.
     let others = version.split.isInline ? cluster.reachable.subtracting(holders).servers : []
     return FetchPlan(
-      id: copy.id, candidates: ordered(reachable) + others,
+      id: copy.id, candidates: transfer.bestFirst(reachable) + others,
       absent: absent.map { ($0.server, $0.problem) })
-  }
-
-  /// The best first: not slow just now, with little to do, and each part from another server.
-  private func ordered(_ servers: ServerSet) -> [ServerIndex] {
-    let preferred = servers.preferred
-    func cost(_ server: ServerIndex) -> Int {
-      let queue = transfer.cluster.load(of: server) / (4 * Limits.chunkBytes)
-      return (transfer.watch.isSlow(server) ? 1_000_000 : 0) + 2 * queue
-        + (server == preferred ? 0 : 1)
-    }
-    return servers.servers.map { ($0, cost($0)) }.sorted { $0.1 < $1.1 }.map(\.0)
   }
 
   private func tooLate(_ servers: some Sequence<ServerIndex>) -> DFSError {

@@ -36,10 +36,14 @@ extension Transfer {
       let blocks = try await readSmall(version, pieces.map(\.part))
       return Self.joined(pieces, blocks.map { [$0] }, count: range.count)
     }
-    if let ahead = readAhead.accessed(range, of: version) {
+    switch readAhead.accessed(range, of: version) {
+    case .stream(let ahead?):
       // What is asked for now goes first.
       loadAhead(version, range)
       loadAhead(version, ahead)
+    case .apart where pieces.count == 1:
+      if let bytes = await readBytes(version, pieces[0]) { return bytes }
+    case .stream, .near, .apart: break
     }
     return try await read(version, pieces, count: range.count)
   }
@@ -163,7 +167,7 @@ final class ReadAheads: Sendable {
 
   init(cacheBytes: Int) { windowLimit = UInt64(min(4 << 20, cacheBytes / 4)) }
 
-  func accessed(_ range: Range<UInt64>, of version: Version) -> Range<UInt64>? {
+  func accessed(_ range: Range<UInt64>, of version: Version) -> ReadAhead.Access {
     state.withLock { state in
       state.clock += 1
       var entry = state.versions[version.id] ?? (ReadAhead(windowLimit: windowLimit), 0)

@@ -72,7 +72,7 @@ extension FuseCallbacks {
       try files.readNow(handle, at: offset, count: size)
     }
     if isAnswered { return }
-    serve(request, .read, about: subject) { files, _ in
+    serve(request, .reading(bytes: size), about: subject) { files, _ in
       try await files.read(handle, at: offset, count: size)
     }
   }

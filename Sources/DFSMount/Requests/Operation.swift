@@ -12,6 +12,8 @@ enum Operation: String, Sendable {
   case create, tmpfile, open, read, write, close, fsync, release
   /// An open that changes the file, or may.
   case openToWrite = "open to write"
+  /// A read of little.
+  case smallRead = "small read"
   // Ranges of files.
   case fallocate, lseek
   case copyFileRange = "copy_file_range"
@@ -31,8 +33,8 @@ enum Operation: String, Sendable {
 
   var effect: Effect {
     switch self {
-    case .lookup, .getattr, .readlink, .statfs, .getxattr, .listxattr, .open, .read, .lseek,
-      .opendir, .readdir, .readdirplus, .releasedir, .fsyncdir:
+    case .lookup, .getattr, .readlink, .statfs, .getxattr, .listxattr, .open, .read, .smallRead,
+      .lseek, .opendir, .readdir, .readdirplus, .releasedir, .fsyncdir:
       .query
     case .mkdir, .mknod, .symlink, .link, .unlink, .rmdir, .rename, .setattr, .setxattr,
       .removexattr, .create, .tmpfile, .openToWrite, .write, .fallocate, .copyFileRange:
@@ -57,8 +59,10 @@ enum Operation: String, Sendable {
     case .lookup: .name
     case .getattr, .readlink, .getxattr, .listxattr, .statfs: .question
     case .mkdir, .mknod, .symlink, .link, .unlink, .rmdir, .rename, .setattr, .setxattr,
-      .removexattr, .create, .tmpfile, .open, .openToWrite, .read, .write, .close, .fsync, .release,
-      .fallocate, .lseek, .copyFileRange, .opendir, .readdir, .readdirplus, .releasedir, .fsyncdir:
+      .removexattr, .create, .tmpfile, .open, .openToWrite, .read, .smallRead, .write, .close,
+      .fsync,
+      .release, .fallocate, .lseek, .copyFileRange, .opendir, .readdir, .readdirplus, .releasedir,
+      .fsyncdir:
       .purpose
     }
   }
@@ -69,7 +73,7 @@ enum Operation: String, Sendable {
   var isShort: Bool {
     switch self {
     case .lookup, .mkdir, .mknod, .symlink, .unlink, .rmdir, .rename, .getattr, .readlink, .statfs,
-      .getxattr, .listxattr, .setxattr, .removexattr, .create, .open:
+      .getxattr, .listxattr, .setxattr, .removexattr, .create, .open, .smallRead:
       true
     // They read, hash or store contents, or list directories.
     case .link, .setattr, .tmpfile, .openToWrite, .read, .write, .close, .fsync, .release,
@@ -83,8 +87,18 @@ enum Operation: String, Sendable {
     flags & (O_ACCMODE | O_TRUNC) == O_RDONLY ? .open : .openToWrite
   }
 
+  static func reading(bytes: Int) -> Self { bytes <= smallReadBytes ? .smallRead : .read }
+
+  private static let smallReadBytes = 64 << 10
+
   /// As the log names it.
-  var name: String { self == .openToWrite ? Self.open.rawValue : rawValue }
+  var name: String {
+    switch self {
+    case .openToWrite: Self.open.rawValue
+    case .smallRead: Self.read.rawValue
+    default: rawValue
+    }
+  }
 }
 
 /// The answer to one operation.

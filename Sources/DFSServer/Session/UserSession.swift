@@ -51,7 +51,7 @@ struct UserSession: Sendable {
   }
 
   /// Performs a request that needs nothing but one thread of the store, without a task.
-  /// - Parameter done: called once, on a thread of the store.
+  /// - Parameter done: called once, on a thread of the store or this one.
   /// - Returns: false if it is no such request.
   func performAtOnce(_ request: Request, _ done: @escaping @Sendable (Answer) -> Void) -> Bool {
     if case .query(let query) = request {
@@ -63,6 +63,12 @@ struct UserSession: Sendable {
     if case .getSmallParts(let asked) = request {
       store.smallParts(asked.parts) {
         done(Self.answer(to: asked, $0.map { Reply.SmallParts($0) }))
+      }
+      return true
+    }
+    if case .getBytes(let get) = request {
+      store.partBytes(get.id, range: get.range) {
+        done(Self.answer(to: get, $0.map { Reply.PartBytes($0) }))
       }
       return true
     }
@@ -124,7 +130,7 @@ struct UserSession: Sendable {
     case .join(let asked): return answer(asked, try await join(asked.cluster))
     case .hello, .loginBegin, .loginEnd:
       throw DFSError(.protocolViolation, "this connection is logged in already")
-    case .query, .getSmallParts:
+    case .query, .getSmallParts, .getBytes:
       throw DFSError(.protocolViolation, "this request is performed at once")
     }
   }

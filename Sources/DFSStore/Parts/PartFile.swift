@@ -57,11 +57,24 @@ package struct PartLayout: Hashable {
 
   /// The checksums of `blocks`, as the file has them.
   package func checksums(_ file: File, blocks: Range<UInt64>) throws(DFSError) -> [BlockChecksum] {
-    let bytes = try file.read(
-      count: blocks.count * Self.checksumBytes,
-      at: checksumsOffset + blocks.lowerBound * UInt64(Self.checksumBytes))
-    return stride(from: 0, to: bytes.count, by: Self.checksumBytes).map {
-      BlockChecksum(UInt64(bigEndian: bytes[$0..<$0 + Self.checksumBytes]))
+    let (count, offset) = place(ofChecksums: blocks)
+    return Self.checksums(in: try file.read(count: count, at: offset))
+  }
+
+  /// The same, if the kernel has them in memory.
+  func checksumsNow(_ file: File, blocks: Range<UInt64>) -> [BlockChecksum]? {
+    let (count, offset) = place(ofChecksums: blocks)
+    return file.readNow(count: count, at: offset).map(Self.checksums)
+  }
+
+  private func place(ofChecksums blocks: Range<UInt64>) -> (count: Int, offset: UInt64) {
+    let size = Self.checksumBytes
+    return (blocks.count * size, checksumsOffset + blocks.lowerBound * UInt64(size))
+  }
+
+  private static func checksums(in bytes: [UInt8]) -> [BlockChecksum] {
+    stride(from: 0, to: bytes.count, by: checksumBytes).map {
+      BlockChecksum(UInt64(bigEndian: bytes[$0..<$0 + checksumBytes]))
     }
   }
 

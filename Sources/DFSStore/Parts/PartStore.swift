@@ -18,6 +18,7 @@ final class PartStore: Sendable {
   /// Which copies the rows ask for here.
   let required: RequiredReplicas
   let unsynced: UnsyncedParts
+  let openFiles: OpenPartFiles
   private let folders: PartFolders
   private let logger: Logger
   private struct Count {
@@ -32,9 +33,12 @@ final class PartStore: Sendable {
   /// What this user may take.
   let allowance = Allowance()
 
-  init(directory: String, required: RequiredReplicas, logger: Logger) {
+  init(
+    directory: String, required: RequiredReplicas, openFiles: OpenPartFiles, logger: Logger
+  ) {
     self.directory = directory
     self.required = required
+    self.openFiles = openFiles
     self.logger = logger
     folders = PartFolders(directory: directory + "/parts")
     unsynced = UnsyncedParts(
@@ -71,6 +75,12 @@ final class PartStore: Sendable {
   /// Whole blocks that cover `range`, at most `Limits.chunkBytes` of them, verified; nil if the
   /// copy is not here as a file.
   func read(_ id: PartID, range: Range<UInt64>) throws(DFSError) -> (PartExtent, [UInt8])? {
+    guard let part = try open(id) else { return nil }
+    return try read(part, range: range)
+  }
+
+  /// Opens a copy and reads its footer; nil if it is not here as a file.
+  func open(_ id: PartID) throws(DFSError) -> OpenPartFiles.Part? {
     let file: File
     do {
       file = try File(path(of: id), flags: O_RDONLY)
@@ -78,7 +88,15 @@ final class PartStore: Sendable {
       if error.code == .notFound { return nil }
       throw error
     }
-    let layout = try PartLayout.read(file, of: id)
+    return OpenPartFiles.Part(
+      file: file, identity: try file.identity(), layout: try PartLayout.read(file, of: id))
+  }
+
+  /// Whole blocks that cover `range`, as of `read`.
+  func read(
+    _ part: OpenPartFiles.Part, range: Range<UInt64>
+  ) throws(DFSError) -> (PartExtent, [UInt8]) {
+    let (file, layout, id) = (part.file, part.layout, part.layout.id)
     let blocks = layout.blocks(covering: range).prefixOfOneChunk
     let checksums = try layout.checksums(file, blocks: blocks)
     let extent = layout.bytes(of: blocks)
@@ -136,6 +154,7 @@ final class PartStore: Sendable {
       try unsynced.place(layout.id, file, path: path)
       CrashPoint.reached(.copyPlaced)
     }
+    if replaced > 0 { openFiles.forget(path) }
     count(Int64(layout.fileBytes) - Int64(replaced))
   }
 
@@ -178,6 +197,7 @@ final class PartStore: Sendable {
     for id in ids {
       guard let size = try Disk.status(path(of: id))?.bytes else { continue }
       try Disk.remove(path(of: id))
+      openFiles.forget(path(of: id))
       unsynced.forget(id)
       count(-Int64(size))
     }

@@ -62,7 +62,8 @@ extension Repair {
     let store = UserStore(
       user, directory: "\(directory)/\(user)", required: RequiredReplicas(server: server),
       options: options,
-      queues: StoreQueues(options), logger: Logger(label: "dfs") { _ in SwiftLogNoOpLogHandler() }
+      queues: StoreQueues(options), openFiles: OpenPartFiles(),
+      logger: Logger(label: "dfs") { _ in SwiftLogNoOpLogHandler() }
     ) { _ in }
     try await store.open()
     try await body(store)

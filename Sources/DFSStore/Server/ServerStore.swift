@@ -33,6 +33,7 @@ public final class ServerStore: Sendable {
   private let logger: Logger
   private let lock: DirectoryLock
   private let queues: StoreQueues
+  private let openFiles = OpenPartFiles()
   private let state = Mutex(State())
 
   // MARK: Opening
@@ -234,7 +235,7 @@ public final class ServerStore: Sendable {
   private func makeStore(_ name: UserName) -> UserStore {
     UserStore(
       name, directory: "\(directory)/\(name)", required: required, options: options, queues: queues,
-      logger: logger
+      openFiles: openFiles, logger: logger
     ) { [weak self] _ in self?.trimSoon() }
   }
 

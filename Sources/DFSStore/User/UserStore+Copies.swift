@@ -81,8 +81,49 @@ extension UserStore {
   public func getPart(
     _ id: PartID, range: Range<UInt64>
   ) async throws -> (extent: PartExtent, bytes: [UInt8]) {
+    let copies = copies
+    return try await noting(id) {
+      if let found = try await queues.bulk.run({ try copies.read(id, range: range) }) {
+        return found
+      }
+      return try await inlinePart(id).whole
+    }
+  }
+
+  /// Exactly these bytes of a part, fewer where it ends, of verified blocks: at once if they are in memory.
+  /// - Parameters:
+  ///   - range: of at most one block's length.
+  ///   - completion: called once, on this thread or one of the store, with what was read, or what `getPart`
+  ///     would throw.
+  public func partBytes(
+    _ id: PartID, range: Range<UInt64>,
+    _ completion: @escaping @Sendable (Result<[UInt8], any Error>) -> Void
+  ) {
+    if let bytes = copies.bytesNow(id, range) { return completion(.success(bytes)) }
+    let (copies, life) = (copies, SessionLife.current)
+    queues.bulk.submit {
+      let result = Result {
+        try life?.check()
+        return try copies.bytes(id, range)
+      }
+      if case .success(let bytes?) = result { return completion(.success(bytes)) }
+      Task {
+        do {
+          let found = try await self.noting(id) { try result.get() }
+          if let found { return completion(.success(found)) }
+          let whole = try await self.noting(id) { try await self.inlinePart(id).whole.1 }
+          completion(.success(PartStore.cut(whole, from: 0, to: range)))
+        } catch {
+          completion(.failure(error))
+        }
+      }
+    }
+  }
+
+  /// Notes a copy that proves not to be here, or not what was stored.
+  private func noting<Value>(_ id: PartID, _ read: () async throws -> Value) async throws -> Value {
     do {
-      return try await storedPart(id, range: range)
+      return try await read()
     } catch let error as DFSError where error.code == .notFound || error.code == .damaged {
       await lost(id, because: error)
       throw error
@@ -109,18 +150,16 @@ extension UserStore {
       }, completion)
   }
 
-  private func storedPart(
-    _ id: PartID, range: Range<UInt64>
-  ) async throws -> (extent: PartExtent, bytes: [UInt8]) {
-    let (copies, required) = (copies, copies.required)
-    if let found = try await queues.bulk.run({ try copies.read(id, range: range) }) { return found }
+  /// A part that is kept in the database.
+  private func inlinePart(_ id: PartID) async throws -> InlinePart {
+    let required = copies.required
     let inline = try await read { db in
       try CopyTables(db: db, required: required).part(id) ?? CopyTables.retained(id, db)
     }
     guard let inline else {
       throw DFSError(.notFound, "part \(id) is not on this server")
     }
-    return try inline.whole
+    return inline
   }
 
   /// Puts these copies on stable storage, those that are kept in the database too.

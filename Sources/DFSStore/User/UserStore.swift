@@ -55,7 +55,7 @@ public final class UserStore: Sendable {
 
   init(
     _ name: UserName, directory: String, required: RequiredReplicas, options: StoreOptions,
-    queues: StoreQueues,
+    queues: StoreQueues, openFiles: OpenPartFiles,
     logger: Logger, opened: @escaping @Sendable (UserName) -> Void
   ) {
     self.name = name
@@ -65,7 +65,8 @@ public final class UserStore: Sendable {
     var logger = logger
     logger[metadataKey: "user"] = "\(name)"
     self.logger = logger
-    copies = PartStore(directory: directory, required: required, logger: logger)
+    copies = PartStore(
+      directory: directory, required: required, openFiles: openFiles, logger: logger)
     handle = DatabaseHandle(directory: directory) { opened(name) }
     writer = Writer(
       handle: handle, copies: copies, sessions: sessions, options: options, queue: queues.writer,

@@ -64,6 +64,15 @@ package final class File: Sendable {
     }
   }
 
+  /// The bytes, if the kernel has them in memory: this never waits for the disk (preadv2(2), RWF_NOWAIT).
+  package func readNow(count: Int, at offset: UInt64) -> [UInt8]? {
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      let result = dfs_read_cached(descriptor, buffer.baseAddress, count, off_t(offset))
+      initialized = max(0, result)
+    }
+    return bytes.count == count ? bytes : nil
+  }
+
   /// Takes the space now, so that a full disk is told before the bytes are sent. File systems that
   /// cannot do it are left alone.
   package func allocate(_ range: Range<UInt64>) throws(DFSError) {
@@ -99,10 +108,25 @@ package final class File: Sendable {
     }
   }
 
-  package func length() throws(DFSError) -> UInt64 {
+  package func length() throws(DFSError) -> UInt64 { try identity().bytes }
+
+  package func identity() throws(DFSError) -> FileIdentity {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw .system("examining", path) }
-    return UInt64(status.st_size)
+    return FileIdentity(status)
+  }
+}
+
+/// Which file it is, and its size: of a path and of a descriptor it is the same if that file is there still.
+package struct FileIdentity: Hashable, Sendable {
+  private let device: dev_t
+  private let inode: ino_t
+  package let bytes: UInt64
+
+  fileprivate init(_ status: stat) {
+    device = status.st_dev
+    inode = status.st_ino
+    bytes = UInt64(status.st_size)
   }
 }
 
@@ -111,6 +135,12 @@ package enum Disk {
   package static func exists(_ path: String) -> Bool {
     var status = stat()
     return stat(path, &status) == 0
+  }
+
+  /// Nil if there is none, or it cannot be told.
+  package static func identity(_ path: String) -> FileIdentity? {
+    var status = stat()
+    return stat(path, &status) == 0 ? FileIdentity(status) : nil
   }
 
   /// Size and time of the last change of a file, nil if there is none.

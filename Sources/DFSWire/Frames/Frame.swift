@@ -37,6 +37,8 @@ public enum Wire {
   public static let version: UInt32 = 2
   /// Ids (of parts, of versions) and queries that one message may list.
   public static let listItems = 4096
+  /// Bytes of a part that `GetBytes` asks for.
+  public static let rangeBytes = 16 << 10
   /// Rows, or changes, that one list holds.
   public static let listRows = 65_536
   /// A header of more bytes is not decoded on an event loop of a server.

@@ -26,6 +26,7 @@ public enum Request: Hashable, Sendable {
   case refillBegin(RefillBegin)
   case getSmallParts(GetSmallParts)
   case join(Join)
+  case getBytes(GetBytes)
 
   /// Nil if `kind` is a message of another kind.
   init?(_ kind: ProtoHeader.OneOf_Kind) throws(DFSError) {
@@ -53,6 +54,7 @@ public enum Request: Hashable, Sendable {
     case .refillBegin(let message): self = .refillBegin(try decoded(message))
     case .getSmallParts(let message): self = .getSmallParts(try decoded(message))
     case .join(let message): self = .join(try decoded(message))
+    case .getBytes(let message): self = .getBytes(try decoded(message))
     default: return nil
     }
   }
@@ -82,6 +84,7 @@ public enum Request: Hashable, Sendable {
     case .refillBegin(let message): .refillBegin(message.wire)
     case .getSmallParts(let message): .getSmallParts(message.wire)
     case .join(let message): .join(message.wire)
+    case .getBytes(let message): .getBytes(message.wire)
     }
   }
 
@@ -110,6 +113,7 @@ public enum Request: Hashable, Sendable {
     case .refillBegin(let message): try message.check(body: bytes)
     case .getSmallParts(let message): try message.check(body: bytes)
     case .join(let message): try message.check(body: bytes)
+    case .getBytes(let message): try message.check(body: bytes)
     }
   }
 
@@ -139,6 +143,7 @@ public enum Request: Hashable, Sendable {
     case .refillBegin(let message): message.order
     case .getSmallParts(let message): message.order
     case .join(let message): message.order
+    case .getBytes(let message): message.order
     }
   }
 
@@ -168,6 +173,7 @@ public enum Request: Hashable, Sendable {
     case .refillBegin(let message): message.weight
     case .getSmallParts(let message): message.weight
     case .join(let message): message.weight
+    case .getBytes(let message): message.weight
     }
   }
 
@@ -197,6 +203,7 @@ public enum Request: Hashable, Sendable {
     case .refillBegin(let message): message.reserve
     case .getSmallParts(let message): message.reserve
     case .join(let message): message.reserve
+    case .getBytes(let message): message.reserve
     }
   }
 }
@@ -217,6 +224,7 @@ public enum Reply: Hashable, Sendable {
   case missingList(MissingList)
   case healthReport(HealthReport)
   case smallParts(SmallParts)
+  case partBytes(PartBytes)
 
   /// Nil if `kind` is a message of another kind.
   init?(_ kind: ProtoHeader.OneOf_Kind) throws(DFSError) {
@@ -235,6 +243,7 @@ public enum Reply: Hashable, Sendable {
     case .missingList(let message): self = .missingList(try decoded(message))
     case .healthReport(let message): self = .healthReport(try decoded(message))
     case .smallParts(let message): self = .smallParts(try decoded(message))
+    case .partBytes(let message): self = .partBytes(try decoded(message))
     default: return nil
     }
   }
@@ -255,6 +264,7 @@ public enum Reply: Hashable, Sendable {
     case .missingList(let message): .missingList(message.wire)
     case .healthReport(let message): .healthReport(message.wire)
     case .smallParts(let message): .smallParts(message.wire)
+    case .partBytes(let message): .partBytes(message.wire)
     }
   }
 
@@ -274,6 +284,7 @@ public enum Reply: Hashable, Sendable {
     case .missingList(let message): try message.check(body: bytes)
     case .healthReport(let message): try message.check(body: bytes)
     case .smallParts(let message): try message.check(body: bytes)
+    case .partBytes(let message): try message.check(body: bytes)
     }
   }
 
@@ -294,6 +305,7 @@ public enum Reply: Hashable, Sendable {
     case .missingList(let message): message.toldHead
     case .healthReport(let message): message.toldHead
     case .smallParts(let message): message.toldHead
+    case .partBytes(let message): message.toldHead
     }
   }
 
@@ -314,6 +326,7 @@ public enum Reply: Hashable, Sendable {
     case .missingList(let message): message.isLong
     case .healthReport(let message): message.isLong
     case .smallParts(let message): message.isLong
+    case .partBytes(let message): message.isLong
     }
   }
 
@@ -334,6 +347,7 @@ public enum Reply: Hashable, Sendable {
     case .missingList(let message): .missingList(message.showing(shown))
     case .healthReport(let message): .healthReport(message.showing(shown))
     case .smallParts(let message): .smallParts(message.showing(shown))
+    case .partBytes(let message): .partBytes(message.showing(shown))
     }
   }
 }
@@ -486,6 +500,11 @@ extension Request.Join {
   public var request: Request { .join(self) }
 }
 
+extension Request.GetBytes {
+  public static var name: String { "get_bytes" }
+  public var request: Request { .getBytes(self) }
+}
+
 extension Reply.Greeting {
   /// Nil if `reply` is of another kind.
   public init?(_ reply: Reply) {
@@ -626,6 +645,16 @@ extension Reply.SmallParts {
   public var reply: Reply { .smallParts(self) }
 }
 
+extension Reply.PartBytes {
+  /// Nil if `reply` is of another kind.
+  public init?(_ reply: Reply) {
+    guard case .partBytes(let message) = reply else { return nil }
+    self = message
+  }
+
+  public var reply: Reply { .partBytes(self) }
+}
+
 extension HeaderShape {
   static let header = HeaderShape([
     10: .one(Request.Hello.shape),
@@ -651,6 +680,7 @@ extension HeaderShape {
     31: .one(Request.RefillBegin.shape),
     32: .one(Request.GetSmallParts.shape),
     33: .one(Request.Join.shape),
+    34: .one(Request.GetBytes.shape),
     40: .one(Reply.Greeting.shape),
     41: .one(Reply.LoginContinue.shape),
     42: .one(Reply.LoginDone.shape),
@@ -665,6 +695,7 @@ extension HeaderShape {
     51: .one(Reply.MissingList.shape),
     52: .one(Reply.HealthReport.shape),
     53: .one(Reply.SmallParts.shape),
+    54: .one(Reply.PartBytes.shape),
     60: .one(Push.Changed.shape),
     61: .one(Push.EverythingChanged.shape),
     62: .one(Push.GoingAway.shape),

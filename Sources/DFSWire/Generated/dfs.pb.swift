@@ -225,6 +225,14 @@ nonisolated struct ProtoHeader: Sendable {
     set {kind = .join(newValue)}
   }
 
+  var getBytes: ProtoPartRange {
+    get {
+      if case .getBytes(let v)? = kind {return v}
+      return ProtoPartRange()
+    }
+    set {kind = .getBytes(newValue)}
+  }
+
   /// Replies: 40 to 59.
   var greeting: ProtoGreeting {
     get {
@@ -338,6 +346,14 @@ nonisolated struct ProtoHeader: Sendable {
     set {kind = .smallParts(newValue)}
   }
 
+  var partBytes: ProtoPartBytes {
+    get {
+      if case .partBytes(let v)? = kind {return v}
+      return ProtoPartBytes()
+    }
+    set {kind = .partBytes(newValue)}
+  }
+
   /// Pushes: 60 to 69.
   var changed: ProtoChanged {
     get {
@@ -390,6 +406,7 @@ nonisolated struct ProtoHeader: Sendable {
     case refillBegin(ProtoRefillBegin)
     case getSmallParts(ProtoPartList)
     case join(ProtoIdentity)
+    case getBytes(ProtoPartRange)
     /// Replies: 40 to 59.
     case greeting(ProtoGreeting)
     case loginContinue(ProtoScram)
@@ -405,6 +422,7 @@ nonisolated struct ProtoHeader: Sendable {
     case missingList(ProtoMissingList)
     case healthReport(ProtoHealth)
     case smallParts(ProtoSmallParts)
+    case partBytes(ProtoPartBytes)
     /// Pushes: 60 to 69.
     case changed(ProtoChanged)
     case everythingChanged(ProtoHead)
@@ -1504,6 +1522,20 @@ nonisolated struct ProtoSmallParts: Sendable {
   init() {}
 }
 
+nonisolated struct ProtoPartBytes: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var bytes: Data = Data()
+
+  var checksum: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
 nonisolated struct ProtoPartExtent: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -1571,6 +1603,31 @@ nonisolated struct ProtoGetPart: Sendable {
   var begin: UInt64 = 0
 
   var end: UInt64 = 0
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+
+  fileprivate var _id: ProtoPartId? = nil
+}
+
+nonisolated struct ProtoPartRange: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  var id: ProtoPartId {
+    get {_id ?? ProtoPartId()}
+    set {_id = newValue}
+  }
+  /// Returns true if `id` has been explicitly set.
+  var hasID: Bool {self._id != nil}
+  /// Clears the value of `id`. Subsequent reads from it will return its default value.
+  mutating func clearID() {self._id = nil}
+
+  var offset: UInt64 = 0
+
+  var count: UInt32 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1821,7 +1878,7 @@ fileprivate nonisolated let _protobuf_package = "dfs.wire"
 
 nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Header"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}missing\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{3}get_small_parts\0\u{1}join\0\u{2}\u{7}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}missing_list\0\u{3}health_report\0\u{3}small_parts\0\u{2}\u{7}changed\0\u{3}everything_changed\0\u{3}going_away\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}missing\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{3}get_small_parts\0\u{1}join\0\u{3}get_bytes\0\u{2}\u{6}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}missing_list\0\u{3}health_report\0\u{3}small_parts\0\u{3}part_bytes\0\u{2}\u{6}changed\0\u{3}everything_changed\0\u{3}going_away\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2129,6 +2186,19 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.kind = .join(v)
         }
       }()
+      case 34: try {
+        var v: ProtoPartRange?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .getBytes(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .getBytes(v)
+        }
+      }()
       case 40: try {
         var v: ProtoGreeting?
         var hadOneofValue = false
@@ -2311,6 +2381,19 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.kind = .smallParts(v)
         }
       }()
+      case 54: try {
+        var v: ProtoPartBytes?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .partBytes(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .partBytes(v)
+        }
+      }()
       case 60: try {
         var v: ProtoChanged?
         var hadOneofValue = false
@@ -2456,6 +2539,10 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .join(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
     }()
+    case .getBytes?: try {
+      guard case .getBytes(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
+    }()
     case .greeting?: try {
       guard case .greeting(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
@@ -2511,6 +2598,10 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
     case .smallParts?: try {
       guard case .smallParts(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 53)
+    }()
+    case .partBytes?: try {
+      guard case .partBytes(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 54)
     }()
     case .changed?: try {
       guard case .changed(let v)? = self.kind else { preconditionFailure() }
@@ -4395,6 +4486,41 @@ nonisolated extension ProtoSmallParts: SwiftProtobuf.Message, SwiftProtobuf._Mes
   }
 }
 
+nonisolated extension ProtoPartBytes: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PartBytes"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}bytes\0\u{1}checksum\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.bytes) }()
+      case 2: try { try decoder.decodeSingularFixed64Field(value: &self.checksum) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.bytes.isEmpty {
+      try visitor.visitSingularBytesField(value: self.bytes, fieldNumber: 1)
+    }
+    if self.checksum != 0 {
+      try visitor.visitSingularFixed64Field(value: self.checksum, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoPartBytes, rhs: ProtoPartBytes) -> Bool {
+    if lhs.bytes != rhs.bytes {return false}
+    if lhs.checksum != rhs.checksum {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
 nonisolated extension ProtoPartExtent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".PartExtent"
   static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}length\0\u{1}offset\0\u{1}checksums\0")
@@ -4522,6 +4648,50 @@ nonisolated extension ProtoGetPart: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs._id != rhs._id {return false}
     if lhs.begin != rhs.begin {return false}
     if lhs.end != rhs.end {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoPartRange: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".PartRange"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}offset\0\u{1}count\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._id) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.count) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._id {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.offset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 2)
+    }
+    if self.count != 0 {
+      try visitor.visitSingularUInt32Field(value: self.count, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoPartRange, rhs: ProtoPartRange) -> Bool {
+    if lhs._id != rhs._id {return false}
+    if lhs.offset != rhs.offset {return false}
+    if lhs.count != rhs.count {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

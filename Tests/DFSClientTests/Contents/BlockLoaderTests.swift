@@ -102,8 +102,9 @@ import Testing
 
   @Test func aHeadFetchesLittleOrNothing() {
     var ahead = ReadAhead(windowLimit: 4 << 20)
-    #expect(ahead.accessed(0..<step, size: size) == nil)
-    #expect(ahead.accessed(step..<2 * step, size: size) == 2 * step..<2 * step + 512 << 10)
+    #expect(ahead.accessed(0..<step, size: size) == .near)
+    let next = 2 * step..<2 * step + 512 << 10
+    #expect(ahead.accessed(step..<2 * step, size: size) == .stream(ahead: next))
   }
 
   @Test func aLongSequenceStaysUpToFourMegabytesAheadWithoutGapsOrRepeats() {
@@ -111,7 +112,7 @@ import Testing
     var fetched: UInt64 = 0
     for start in stride(from: 0, to: 64 << 20, by: UInt64.Stride(step)) {
       let range = UInt64(start)..<UInt64(start) + step
-      guard let next = ahead.accessed(range, size: size) else { continue }
+      guard case .stream(let next?) = ahead.accessed(range, size: size) else { continue }
       if fetched > 0 { #expect(next.lowerBound == fetched) }
       #expect(next.upperBound <= range.upperBound + 4 << 20)
       fetched = next.upperBound
@@ -121,9 +122,29 @@ import Testing
 
   @Test func randomReadsFetchNothingAhead() {
     var ahead = ReadAhead(windowLimit: 4 << 20)
-    for start in stride(from: UInt64(0), to: 512 << 20, by: 5 << 20).reversed() {
-      #expect(ahead.accessed(start..<start + 4096, size: size) == nil)
+    for start in stride(from: UInt64(5 << 20), to: 512 << 20, by: 5 << 20).reversed() {
+      #expect(ahead.accessed(start..<start + 4096, size: size) == .apart)
     }
+    #expect(ahead.accessed(4096..<8192, size: size) == .near, "the beginning")
+  }
+
+  @Test func aSecondReadInABlockIsNearTheFirst() {
+    var ahead = ReadAhead(windowLimit: 4 << 20)
+    let block = UInt64(Limits.blockBytes)
+    for number in (1...100 as ClosedRange<UInt64>).reversed() {
+      let start = number * 8 * block
+      #expect(ahead.accessed(start..<start + 10, size: size) == .apart)
+    }
+    for number in (1...100 as ClosedRange<UInt64>).reversed() {
+      let start = number * 8 * block + 40_000
+      #expect(ahead.accessed(start..<start + 10, size: size) == .near)
+    }
+    for number in (101...400 as ClosedRange<UInt64>).reversed() {
+      let start = number * 8 * block
+      #expect(ahead.accessed(start..<start + 10, size: size) == .apart)
+    }
+    let forgotten = 50 * 8 * block
+    #expect(ahead.accessed(forgotten..<forgotten + 10, size: size) == .apart)
   }
 
   @Test func fourStreamsAreFollowedAtOnce() {
@@ -132,7 +153,8 @@ import Testing
     for round in 0..<10 {
       for stream in 0..<4 {
         let start = UInt64(stream) * (256 << 20) + UInt64(round) * step
-        if ahead.accessed(start..<start + step, size: size) != nil { hits += 1 }
+        guard case .stream(_?) = ahead.accessed(start..<start + step, size: size) else { continue }
+        hits += 1
       }
     }
     #expect(hits >= 12)
@@ -141,7 +163,8 @@ import Testing
   @Test func theEndIsNotPassed() {
     var ahead = ReadAhead(windowLimit: 4 << 20)
     _ = ahead.accessed(0..<step, size: 3 * step)
-    #expect(ahead.accessed(step..<2 * step, size: 3 * step) == 2 * step..<3 * step)
-    #expect(ahead.accessed(2 * step..<3 * step, size: 3 * step) == nil)
+    let last = 2 * step..<3 * step
+    #expect(ahead.accessed(step..<2 * step, size: 3 * step) == .stream(ahead: last))
+    #expect(ahead.accessed(last, size: 3 * step) == .stream(ahead: nil))
   }
 }

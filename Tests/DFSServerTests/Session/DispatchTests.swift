@@ -40,6 +40,30 @@ import Testing
     }
   }
 
+  @Test func aFewBytesOfAPartComeAlone() async throws {
+    try await withServer { server in
+      let alice = try await TestClient.loggedIn(port: server.port)
+      let bob = try await TestClient.loggedIn(port: server.port, user: "Bob", password: "other")
+      let part = PartID(version: .random(), part: PartIndex(2))
+      let bytes = (0..<150_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
+      try await alice.put(part, bytes, durable: false)
+      // The first is read from the disk, the others from the file that is open then.
+      for range in [65_000..<66_000, 0..<1, 131_000..<132_000, 149_990..<150_000] {
+        let asked = Request.GetBytes(
+          part, range: UInt64(range.lowerBound)..<UInt64(range.upperBound))
+        #expect(try await alice.ask(asked) == .init(Array(bytes[range])))
+      }
+      #expect(
+        try await alice.ask(Request.GetBytes(part, range: 149_999..<150_010))
+          == .init([bytes[149_999]]))
+      #expect(try await alice.ask(Request.GetBytes(part, range: 200_000..<200_001)) == .init([]))
+      let error = await #expect(throws: DFSError.self) {
+        try await bob.ask(Request.GetBytes(part, range: 0..<1))
+      }
+      #expect(error?.code == .notFound)
+    }
+  }
+
   @Test func oneUserReachesNothingOfAnother() async throws {
     try await withServer { server in
       let alice = try await TestClient.loggedIn(port: server.port)

@@ -24,9 +24,11 @@ extension Message {
     case .request(_, .namespace(let message)): 160 + message.directBytes
     case .request(_, .query(let message)): 32 + message.directBytes
     case .request(_, .getSmallParts(let message)): 32 + message.parts.count * 32
+    case .request(_, .getBytes): 96
     case .reply(_, .namespaceReply(let message)): 160 + message.directBytes
     case .reply(_, .answers(let message)): 160 + message.directBytes
     case .reply(_, .smallParts(let message)): 32 + message.directBytes
+    case .reply(_, .partBytes(let message)): 48 + message.bytes.count
     case .push(.changed(let message)): 160 + message.keys.reduce(0) { $0 + $1.directBytes }
     default: nil
     }
@@ -41,6 +43,7 @@ extension Message {
       case .namespace(let message): fields.message(14, message)
       case .query(let message): fields.message(15, message)
       case .getSmallParts(let message): fields.message(32, message)
+      case .getBytes(let message): fields.message(34, message)
       default: break
       }
       fields.varint(1, id)
@@ -51,6 +54,7 @@ extension Message {
       case .namespaceReply(let message): fields.message(45, message)
       case .answers(let message): fields.message(46, message)
       case .smallParts(let message): fields.message(53, message)
+      case .partBytes(let message): fields.message(54, message)
       default: break
       }
       fields.varint(1, id)
@@ -100,6 +104,9 @@ extension Request {
     case .message(32):
       guard let parts = GetSmallParts(reading: fields) else { return nil }
       self = .getSmallParts(parts)
+    case .message(34):
+      guard let range = GetBytes(reading: fields) else { return nil }
+      self = .getBytes(range)
     default: return nil
     }
   }
@@ -123,6 +130,9 @@ extension Reply {
     case .message(53):
       guard let parts = SmallParts(reading: fields) else { return nil }
       self = .smallParts(parts)
+    case .message(54):
+      guard let bytes = PartBytes(reading: fields) else { return nil }
+      self = .partBytes(bytes)
     default: return nil
     }
   }

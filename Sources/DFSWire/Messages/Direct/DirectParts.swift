@@ -74,6 +74,52 @@ extension Reply.SmallParts: DirectMessage {
   }
 }
 
+extension Request.GetBytes: DirectMessage {
+  func write(to fields: inout FieldWriter) {
+    fields.varint(3, UInt64(range.count))
+    fields.varint(2, range.lowerBound)
+    fields.message(1, id)
+  }
+
+  init?(reading fields: FieldReader) {
+    var fields = fields
+    var id: PartID?
+    var (offset, count): (UInt64, UInt64) = (0, 0)
+    while let tag = fields.next() {
+      switch tag {
+      case .message(1): fields.read(&id)
+      case .varint(2): offset = fields.varint()
+      case .varint(3): count = fields.varint()
+      default: return nil
+      }
+    }
+    guard fields.isSound, let id, let range = Self.range(offset, count) else { return nil }
+    self.init(id, range: range)
+  }
+}
+
+extension Reply.PartBytes: DirectMessage {
+  func write(to fields: inout FieldWriter) {
+    fields.fixed64(2, checksum.value)
+    fields.bytes(1, bytes)
+  }
+
+  init?(reading fields: FieldReader) {
+    var fields = fields
+    var bytes: [UInt8] = []
+    var checksum: UInt64 = 0
+    while let tag = fields.next() {
+      switch tag {
+      case .message(1): bytes = fields.byteArray()
+      case .fixed64(2): checksum = fields.fixed64()
+      default: return nil
+      }
+    }
+    guard fields.isSound, bytes.count <= Wire.rangeBytes else { return nil }
+    self.init(bytes, BlockChecksum(checksum))
+  }
+}
+
 extension FieldReader {
   /// What a message holds that has nothing but a list, in field 1.
   func list<Value: DirectMessage>(atMost limit: Int) -> [Value]? {
