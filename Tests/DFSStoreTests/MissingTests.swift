@@ -1,6 +1,8 @@
 import DFSCore
 import DFSStoreFixtures
+import DFSTestSupport
 import Foundation
+import Synchronization
 import Testing
 
 @testable import DFSStore
@@ -40,6 +42,39 @@ import Testing
     #expect(try await missing(user).isEmpty)
     let health = try await user.health()
     #expect(health.copies == 2 && health.missing == 0)
+  }
+
+  /// Healing and collecting write too: without changes of the namespace the log would only grow.
+  @Test func theLogIsMovedThoughNothingIsChanged() async throws {
+    let user = try await user()
+    let inode = InodeID(change: 1, index: 0)
+    for _ in 0..<20 {
+      try await user.change { tables in
+        for _ in 0..<2000 { _ = try tables.want(partID(VersionID.random(), 0), for: inode) }
+      }
+    }
+    let path = "\(place.path)/alice/namespace.sqlite"
+    try await eventually("the log is moved into the database", within: .seconds(20)) {
+      try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0 > 1 << 20
+    }
+  }
+
+  @Test func whatIsManyIsNotCountedEachTime() throws {
+    let counted = SparingCount()
+    let calls = Mutex(0)
+    func count(_ number: UInt64, for time: Duration = .zero) -> UInt64 {
+      counted.count {
+        calls.withLock { $0 += 1 }
+        let start = ContinuousClock.now
+        while ContinuousClock.now - start < time {}
+        return number
+      }
+    }
+    for number in [0, 3, SparingCount.few] { #expect(count(number) == number) }
+    #expect(calls.withLock { $0 } == 3)
+    #expect(count(1 << 20, for: .milliseconds(100)) == 1 << 20)
+    for _ in 0..<10 { #expect(count(5) == 1 << 20) }
+    #expect(calls.withLock { $0 } == 4)
   }
 
   @Test func theBytesOfWhatIsMissingAreThoseOfTheParts() async throws {

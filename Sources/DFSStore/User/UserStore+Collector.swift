@@ -96,31 +96,28 @@ extension UserStore {
     try await writer.exclusive { state, database in
       try writer.syncCommits(&state, database)
       let committed = state.ledger?.committed ?? 0
-      try writer.guarding(&state) { _ in
-        try database.pool.writeWithoutTransaction { db in
-          try database.setDurable(false, db)
-          let tables = CopyTables(db: db, required: copies.required)
-          // All commits were brought to stable storage before.
-          let ids = try found.filter { id in
-            guard let release = try tables.unreferenced(id) else { return false }
-            return release.mayRemove(
-              committed: committed, durable: .max, isHeld: held.contains(id.version),
-              nowSeconds: now,
-              graceSeconds: release.isTransferred
-                ? options.keepTransferredSeconds : options.keepReplacedSeconds)
-          }
-          guard !ids.isEmpty else { return }
-          try copies.remove(ids)
-          CrashPoint.reached(.unreferencedRemoved)
-          try db.transaction {
-            for id in ids { try tables.forget(id) }
-            for version in Set(ids.map(\.version)) {
-              try tables.trimRetained(of: version, committed: committed)
-            }
-            return true
-          }
-          CrashPoint.reached(.unreferencedForgotten)
+      try writer.write(&state, database) { db in
+        let tables = CopyTables(db: db, required: copies.required)
+        // All commits were brought to stable storage before.
+        let ids = try found.filter { id in
+          guard let release = try tables.unreferenced(id) else { return false }
+          return release.mayRemove(
+            committed: committed, durable: .max, isHeld: held.contains(id.version),
+            nowSeconds: now,
+            graceSeconds: release.isTransferred
+              ? options.keepTransferredSeconds : options.keepReplacedSeconds)
         }
+        guard !ids.isEmpty else { return }
+        try copies.remove(ids)
+        CrashPoint.reached(.unreferencedRemoved)
+        try db.transaction {
+          for id in ids { try tables.forget(id) }
+          for version in Set(ids.map(\.version)) {
+            try tables.trimRetained(of: version, committed: committed)
+          }
+          return true
+        }
+        CrashPoint.reached(.unreferencedForgotten)
       }
     }
   }
@@ -207,17 +204,14 @@ extension UserStore {
   ) async throws -> Value {
     let (copies, writer) = (copies, writer)
     return try await writer.exclusive { state, database in
-      try writer.guarding(&state) { _ in
-        try database.pool.writeWithoutTransaction { db in
-          try database.setDurable(false, db)
-          var value: Value?
-          try db.transaction {
-            value = try body(CopyTables(db: db, required: copies.required))
-            return true
-          }
-          guard let value else { throw DFSError(.inputOutput, "a transaction gave no answer") }
-          return value
+      try writer.write(&state, database) { db in
+        var value: Value?
+        try db.transaction {
+          value = try body(CopyTables(db: db, required: copies.required))
+          return true
         }
+        guard let value else { throw DFSError(.inputOutput, "a transaction gave no answer") }
+        return value
       }
     }
   }

@@ -42,6 +42,7 @@ public final class UserStore: Sendable {
   public let name: UserName
   let copies: PartStore
   let sessions = Sessions()
+  let countedMissing = SparingCount()
   let scrubState = ScrubState()
   let writer: Writer
   let handle: DatabaseHandle

@@ -112,6 +112,24 @@ extension Writer {
     state.named = []
   }
 
+  // MARK: What is no change of the namespace
+
+  /// Writes what need not survive a loss of power. The log grows by it like by any other.
+  func write<Value>(
+    _ state: inout WriterState, _ database: NamespaceDatabase, _ body: (Database) throws -> Value
+  ) throws -> Value {
+    try guarding(&state) { state in
+      let value = try database.pool.writeWithoutTransaction { db in
+        try database.setDurable(false, db)
+        let value = try body(db)
+        state.logBytes += try NamespaceDatabase.loggedBytes(db)
+        return value
+      }
+      if state.logBytes > Self.checkpointBytes { flushSoon() }
+      return value
+    }
+  }
+
   // MARK: Failure
 
   /// Runs `body`; an error that leaves the database untrusted is remembered.
