@@ -10,25 +10,29 @@ extension Transfer {
   }
 
   /// Begins to load a small content that is about to be read.
-  func expectReading(_ version: Version) {
+  /// - Parameter heads: is told of the heads that come with it.
+  func expectReading(_ version: Version, _ heads: AskedHeads) {
     guard version.split.isInline, version.placement.missingParts(on: cluster.reachable).isEmpty
     else { return }
     let parts = version.split.pieces(of: 0..<version.size).map(\.part)
-    blocks.loadWholesAhead(ids(version, parts), load: smallLoader(version))
+    blocks.loadWholesAhead(ids(version, parts), load: smallLoader(version, heads))
   }
 
   private func ids(_ version: Version, _ parts: [PartIndex]) -> [PartID] {
     parts.map { PartID(version: version.id, part: $0) }
   }
 
-  private func smallLoader(_ version: Version) -> BlockLoader.WholesLoad {
-    { (ids: [PartID]) in await loadSmall(version, ids.map(\.part)) }
+  private func smallLoader(
+    _ version: Version, _ heads: AskedHeads? = nil
+  ) -> BlockLoader.WholesLoad {
+    { (ids: [PartID]) in await loadSmall(version, ids.map(\.part), heads) }
   }
 
   private func loadSmall(
-    _ version: Version, _ parts: [PartIndex]
+    _ version: Version, _ parts: [PartIndex], _ heads: AskedHeads?
   ) async -> [PartIndex: Result<[UInt8], DFSError>] {
-    let found = await SmallFetch(transfer: self, version: version, parts: parts).run()
+    let fetch = SmallFetch(transfer: self, version: version, parts: parts, heads: heads)
+    let found = await fetch.run()
     guard found.count < parts.count else { return found.mapValues { .success($0) } }
     // The long way knows what to do, and whom to tell.
     return await withTaskGroup(
@@ -59,6 +63,7 @@ struct SmallFetch: Sendable {
   let version: Version
   /// None of them empty.
   let parts: [PartIndex]
+  let heads: AskedHeads?
 
   /// The parts that came and are right. What is missing, bad or late is left out.
   func run() async -> [PartIndex: [UInt8]] {
@@ -66,13 +71,17 @@ struct SmallFetch: Sendable {
     let asked = Self.assign(parts, of: version) {
       cluster.reachable.contains($0) && !transfer.watch.isSlow($0)
     }
+    let servers = asked.keys.sorted { $0.value < $1.value }
+    heads?.expect(servers)
     let answers = await gather(
-      from: asked.keys.sorted(by: { $0.value < $1.value }), on: cluster.controlLoop,
-      within: transfer.hedge
+      from: servers, on: cluster.controlLoop, within: transfer.hedge
     ) { (server: ServerIndex, note: @escaping @Sendable ([InlinePart]?) -> Void) in
       let ids = (asked[server] ?? []).map { PartID(version: version.id, part: $0) }
-      cluster.ask(server, Request.GetSmallParts(ids), timeout: transfer.callTimeout) { answer in
-        note((try? answer.get().parts) ?? [])
+      let request = Request.GetSmallParts(ids)
+      transfer.questions.ask(server, request, timeout: transfer.callTimeout) { answer in
+        let small = try? answer.get()
+        heads?.told(small?.head, by: server)
+        note(small?.parts ?? [])
       }
     }
     var found: [PartIndex: [UInt8]] = [:]

@@ -8,6 +8,8 @@ internal import NIOPosix
 /// verified), and what of them is where. It decides nothing about names.
 struct Transfer: Sendable {
   let cluster: Cluster
+  /// Takes small questions, and notes what their answers tell besides.
+  let questions: any ServerQuestions
   let configuration: ClientConfiguration
   let blocks: BlockLoader
   let readAhead: ReadAheads
@@ -15,8 +17,11 @@ struct Transfer: Sendable {
   /// Tells when a copy is overdue.
   let hedge: DelayQueue
 
-  init(cluster: Cluster, configuration: ClientConfiguration) {
+  init(
+    cluster: Cluster, questions: any ServerQuestions, configuration: ClientConfiguration
+  ) {
     self.cluster = cluster
+    self.questions = questions
     self.configuration = configuration
     blocks = BlockLoader(cacheBytes: configuration.readCacheBytes)
     readAhead = ReadAheads(cacheBytes: configuration.readCacheBytes)

@@ -19,7 +19,11 @@ final class FreshnessCheck: Sendable {
 
   /// Whether what is cached, and survives this call, is current: enough servers answered, all their
   /// pushes before.
-  func confirm() async -> Bool {
+  /// - Parameter asked: heads that were asked for since that call began; these servers are not asked once more.
+  func confirm(_ asked: AskedHeads? = nil) async -> Bool {
+    if let asked, case let servers = asked.take(), !servers.isEmpty {
+      return await round(asked, servers)
+    }
     let isFirst = state.withLock { state in
       defer { state.isUnderWay = true }
       return !state.isUnderWay
@@ -53,6 +57,25 @@ final class FreshnessCheck: Sendable {
 
   private func round() async -> Bool {
     await heads { Quorum.isCurrent(confirmedBy: $0.count) }
+  }
+
+  /// Waits for the heads that were asked for, and asks as few others as it takes.
+  private func round(_ asked: AskedHeads, _ first: [ServerIndex]) async -> Bool {
+    let others = servers.byPreference(servers.reachable).filter { !first.contains($0) }
+    let enough = { @Sendable (heads: [ServerIndex: Head]) in
+      Quorum.isCurrent(confirmedBy: heads.count)
+    }
+    let found = await gather(
+      from: first + others, on: servers.loop, first: Limits.quorum, reserve: servers.reserve,
+      until: enough
+    ) { [servers] (server: ServerIndex, note: @escaping @Sendable (Head?) -> Void) in
+      if first.contains(server) {
+        asked.head(of: server, note)
+      } else {
+        servers.ping(server, note)
+      }
+    }
+    return enough(found)
   }
 
   /// Those whom the next round serves; nil, and no round is under way, if there are none.

@@ -162,7 +162,9 @@ extension Namespace {
     let isEnough =
       freshness == .pushed || freshness == .pushedIfThere && look.known.value != nil
     if isEnough, cache.isPushed { return look.known }
-    guard await pings.confirm() else { return .unknown }
+    var asked: AskedHeads?
+    if case .currentAsKnown(let heads) = freshness { asked = heads }
+    guard await pings.confirm(asked) else { return .unknown }
     if cache.isUndisturbed(since: look) { return look.known }
     return await cache.look(within: .zero, body).known
   }

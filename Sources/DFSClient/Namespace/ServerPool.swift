@@ -5,8 +5,17 @@ internal import DFSWire
 internal import NIOCore
 internal import Synchronization
 
+/// Who takes small questions to servers.
+protocol ServerQuestions: Sendable {
+  /// - Parameter answer: called once, later, and on the loop on which answers come in, if there is
+  ///   one; must be quick.
+  func ask<Message: RequestMessage>(
+    _ server: ServerIndex, _ message: Message, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Message.Answer, DFSError>) -> Void)
+}
+
 /// The four servers, as far as the namespace needs them: a small request, one answer.
-protocol ServerRequests: Sendable {
+protocol ServerRequests: ServerQuestions {
   /// Logged in and answering.
   var reachable: ServerSet { get }
   func states() -> [ServerState]
@@ -65,7 +74,7 @@ extension ServerRequests {
 
 /// Asks servers, and notes what every answer tells besides: that the server lives, how fast it is,
 /// and its head.
-final class ServerPool: Sendable {
+final class ServerPool: ServerQuestions {
   static let pingTimeout = Duration.seconds(2)
   /// A server not heard of for this long is pinged before it is counted on.
   static let heardWithin = Duration.seconds(1)

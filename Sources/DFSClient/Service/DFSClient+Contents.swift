@@ -149,9 +149,11 @@ extension DFSClient {
     try await transfer.read(version, range)
   }
 
-  public func expectReading(_ id: InodeID) {
-    guard let version = namespace.cache.inode(id).value?.version else { return }
-    transfer.expectReading(version)
+  public func expectReading(_ id: InodeID) -> Freshness {
+    guard let version = namespace.cache.inode(id).value?.version else { return .current }
+    let heads = AskedHeads()
+    transfer.expectReading(version, heads)
+    return .currentAsKnown(by: heads)
   }
 
   public func readCopy(

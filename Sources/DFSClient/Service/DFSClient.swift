@@ -78,7 +78,8 @@ public final class DFSClient: FileService, ClusterAdministration {
     self.namespace = namespace
     self.pins = pins
     self.feed = feed
-    transfer = Transfer(cluster: cluster, configuration: configuration)
+    transfer = Transfer(
+      cluster: cluster, questions: namespace.servers, configuration: configuration)
     let healer = Healer(
       namespace, transfer, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
     self.healer = healer

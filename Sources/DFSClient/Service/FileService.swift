@@ -82,8 +82,9 @@ public protocol FileService: ClusterStatus {
   /// - Throws: `incomplete` if a part that is asked for is on no server that is up; `damaged` if no
   ///   good copy is left.
   func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8]
-  /// Somebody is about to read the file, as far as it is known: if it is small, it begins to come.
-  func expectReading(_ id: InodeID)
+  /// Somebody is about to open and read the file: as far as it is known, and if it is small, it begins to come.
+  /// - Returns: how that call asks for the inode: with what is current, and no question more than needed.
+  func expectReading(_ id: InodeID) -> Freshness
 
   /// Keeps the copies of a version for as long as it is open here, even if it is replaced: soon, or
   /// once `untilPinned` returned.

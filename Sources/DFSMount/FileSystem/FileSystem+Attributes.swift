@@ -77,7 +77,7 @@ extension FileSystem {
       return try await resize(try handles.file(handle).file, to: size, progress)
     }
     try await context.checkWritable()
-    let file = try await openFile(id, caller, progress)
+    let file = try await openFile(id, .current, caller, progress)
     do {
       try await resize(file, to: size, progress)
     } catch {

@@ -15,8 +15,9 @@ extension FileSystem {
   ) async throws -> Reply {
     let writes = flags & O_ACCMODE != O_RDONLY
     if writes { try await context.checkWritable() }
-    if flags & (O_WRONLY | O_TRUNC) == 0, !kernel.mayReadPages(of: id) { service.expectReading(id) }
-    let file = try await openFile(id, caller, progress)
+    let isRead = flags & (O_WRONLY | O_TRUNC) == 0 && !kernel.mayReadPages(of: id)
+    let freshness = isRead ? service.expectReading(id) : .current
+    let file = try await openFile(id, freshness, caller, progress)
     if flags & O_TRUNC != 0 {
       do {
         try await file.truncate(to: 0, isChange: true, progress: progress)
@@ -42,10 +43,11 @@ extension FileSystem {
   /// The open file of an inode as it is now, with one more handle; of one that is gone, as the call
   /// found it by its name, or as it is open here.
   func openFile(
-    _ id: InodeID, _ caller: Caller, _ progress: @escaping @Sendable () -> Void
+    _ id: InodeID, _ freshness: Freshness, _ caller: Caller,
+    _ progress: @escaping @Sendable () -> Void
   ) async throws -> OpenFile {
     do {
-      return try await open(id, progress) { try await current(id) }
+      return try await open(id, progress) { try await current(id, freshness) }
     } catch let error as DFSError where error.isAbsence {
       return try await openGone(id, caller, error, progress)
     }
@@ -72,9 +74,9 @@ extension FileSystem {
   }
 
   /// The inode now; also if the kernel's name for it still means it.
-  private func current(_ id: InodeID) async throws -> Inode {
-    guard let name = nodes.name(of: id) else { return try await service.inode(id, .current) }
-    let inode = try await service.lookup(name.parent, name.name, .current)
+  private func current(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
+    guard let name = nodes.name(of: id) else { return try await service.inode(id, freshness) }
+    let inode = try await service.lookup(name.parent, name.name, freshness)
     guard inode.id == id else {
       throw DFSError(.staleHandle, "'\(name.name)' is another file now")
     }

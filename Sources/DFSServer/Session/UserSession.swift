@@ -61,8 +61,8 @@ struct UserSession: Sendable {
       return true
     }
     if case .getSmallParts(let asked) = request {
-      store.smallParts(asked.parts) {
-        done(Self.answer(to: asked, $0.map { Reply.SmallParts($0) }))
+      store.smallParts(asked.parts) { [store] in
+        done(Self.answer(to: asked, $0.map { Reply.SmallParts($0, head: store.head()) }))
       }
       return true
     }

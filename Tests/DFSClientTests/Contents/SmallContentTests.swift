@@ -1,6 +1,7 @@
 import DFSCore
 import DFSTestSupport
 import DFSWire
+import Logging
 import Synchronization
 import Testing
 
@@ -88,11 +89,37 @@ import Testing
       let client = setting.client
       let file = try await setting.file("a", TestContent(size: 4000))
       let version = try #require(file.version)
-      client.expectReading(file.id)
+      _ = client.expectReading(file.id)
       let ids = PartIndex.all.map { PartID(version: version.id, part: $0) }
       // Whatever is not here or on its way fails.
       let found = try await client.transfer.blocks.wholes(ids) { _ in [:] }
       #expect(found.map(\.count) == [1000, 1000, 1000, 1000])
+    }
+  }
+}
+
+extension SmallContentTests {
+  /// What comes ahead tells how current its servers are; what another client stored before the call is found.
+  @Test func whatIsExpectedIsNotTakenForWhatIsCurrent() async throws {
+    try await ClientSetting.run(readCacheBytes: 64 << 20) { setting in
+      let reader = try await DFSClient.connect(
+        setting.servers.configuration, credentials: setting.servers.credentials(),
+        minimumServers: 4, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      let name = try FileName("a")
+      for round in 1...30 as ClosedRange<UInt64> {
+        let content = TestContent(size: 4000 + round)
+        let stored = try await setting.file("a", content)
+        let id = try await reader.lookup(.root, name, .pushed).id
+        let freshness = reader.expectReading(id)
+        let found = try await reader.lookup(.root, name, freshness)
+        #expect(found.version == stored.version, "\(round)")
+        let version = try #require(found.version)
+        let bytes = try await reader.read(version, 0..<version.size)
+        #expect(bytes == (try content.bytes(0..<version.size)))
+        // The same call may look once more, and then asks.
+        #expect(try await reader.lookup(.root, name, freshness).version == stored.version)
+      }
+      await reader.close()
     }
   }
 }

@@ -57,11 +57,68 @@ import Testing
   }
 }
 
+/// Heads that come with something else need not be asked for.
+@Suite struct AskedHeadsTests {
+  private let head = Head(view: View(round: 1, client: ClientID(1)), number: 7, digest: .empty)
+
+  private func asked(_ servers: [Int]) -> AskedHeads {
+    let asked = AskedHeads()
+    asked.expect(servers.map { ServerIndex($0) })
+    return asked
+  }
+
+  private func check() -> (requests: CountedServers, freshness: FreshnessCheck) {
+    let requests = CountedServers(head)
+    let servers = ServerPool(requests: requests, cache: RowCache(limit: 100))
+    return (requests, FreshnessCheck(servers: servers))
+  }
+
+  @Test func onlyTheThirdIsAsked() async {
+    let (requests, freshness) = check()
+    let asked = asked([1, 3])
+    asked.told(head, by: ServerIndex(3))
+    async let isCurrent = freshness.confirm(asked)
+    asked.told(head, by: ServerIndex(1))
+    #expect(await isCurrent)
+    #expect(requests.asked.count == 1)
+    #expect(Set(requests.asked).isDisjoint(with: [ServerIndex(1), ServerIndex(3)]))
+  }
+
+  /// They prove nothing of what comes after the first check.
+  @Test func theyServeOneCheck() async {
+    let (requests, freshness) = check()
+    let asked = asked([0, 1, 2])
+    for server in 0..<3 { asked.told(head, by: ServerIndex(server)) }
+    #expect(await freshness.confirm(asked))
+    #expect(requests.asked.isEmpty)
+    #expect(await freshness.confirm(asked))
+    #expect(requests.asked.count == 3)
+  }
+
+  @Test(arguments: [true, false]) func theFourthIsAskedForOneThatTellsNone(isSilent: Bool) async {
+    let (requests, freshness) = check()
+    let asked = asked([0, 1])
+    asked.told(head, by: ServerIndex(0))
+    if !isSilent { asked.told(nil, by: ServerIndex(1)) }
+    #expect(await freshness.confirm(asked))
+    #expect(Set(requests.asked) == [ServerIndex(2), ServerIndex(3)])
+  }
+
+  @Test func twoAreNotEnough() async {
+    let (requests, freshness) = check()
+    for server in [2, 3] { requests.set(ServerIndex(server), .fails) }
+    let asked = asked([0, 1])
+    for server in 0..<2 { asked.told(head, by: ServerIndex(server)) }
+    #expect(await !freshness.confirm(asked))
+  }
+}
+
 /// Four servers that answer all questions with a head, or do not.
 private final class CountedServers: ServerRequests {
   enum Behaviour: Sendable {
     case tells(Head)
     case silent
+    case fails
   }
 
   private let behaviours: Mutex<[Behaviour]>
@@ -84,9 +141,13 @@ private final class CountedServers: ServerRequests {
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply {
     log.withLock { $0.append(server) }
-    guard case .tells(let head) = behaviours.withLock({ $0[server.value] }) else {
+    let head: Head
+    switch behaviours.withLock({ $0[server.value] }) {
+    case .tells(let told): head = told
+    case .silent:
       try? await Task.sleep(for: .seconds(100))
       throw DFSError(.timedOut, "no answer")
+    case .fails: throw DFSError(.disconnected, "it is away")
     }
     guard case .query(let asked) = request else { return Reply.Pong(head).reply }
     let answer = QueryAnswer(rows: [], isPartial: false)

@@ -21,7 +21,7 @@ final class TransferSetting: Sendable {
     cluster = Cluster(
       configuration: configuration, credentials: RenewableCredentials(try servers.credentials()),
       client: .random(), logger: logger)
-    transfer = Transfer(cluster: cluster, configuration: configuration)
+    transfer = Transfer(cluster: cluster, questions: cluster, configuration: configuration)
     await cluster.start()
     await cluster.untilTried(timeout: .seconds(10))
   }

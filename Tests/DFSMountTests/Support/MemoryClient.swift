@@ -311,7 +311,7 @@ final class MemoryClient: FileService {
   // MARK: Servers, of which there are none
 
   func forget(_ id: InodeID) {}
-  func expectReading(_ id: InodeID) {}
+  func expectReading(_ id: InodeID) -> Freshness { .current }
   var namespaceID: NamespaceID? { nil }
   func serverStates() async -> [ServerState] { files.state.withLock { $0.states } }
   func reconnect(within patience: Duration) async {}

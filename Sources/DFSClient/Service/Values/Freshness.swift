@@ -6,4 +6,6 @@ public enum Freshness: Sendable, Hashable {
   case pushedIfThere
   /// The answer has every change that was acknowledged before the call.
   case current
+  /// So has this one; some servers were asked already how current they are.
+  case currentAsKnown(by: AskedHeads)
 }

@@ -64,13 +64,26 @@ extension Request.GetSmallParts: DirectMessage {
 
 extension Reply.SmallParts: DirectMessage {
   /// About how many bytes it has, or a little more.
-  var directBytes: Int { parts.reduce(0) { $0 + $1.directBytes } }
+  var directBytes: Int { parts.reduce(128) { $0 + $1.directBytes } }
 
-  func write(to fields: inout FieldWriter) { fields.messages(1, parts) }
+  func write(to fields: inout FieldWriter) {
+    if let head { fields.message(2, head) }
+    fields.messages(1, parts)
+  }
 
   init?(reading fields: FieldReader) {
-    guard let parts: [InlinePart] = fields.list(atMost: Limits.partCount) else { return nil }
-    self.init(parts)
+    var fields = fields
+    var parts: [InlinePart] = []
+    var head: Head?
+    while let tag = fields.next() {
+      switch tag {
+      case .message(1): fields.read(&parts, atMost: Limits.partCount)
+      case .message(2): fields.read(&head)
+      default: return nil
+      }
+    }
+    guard fields.isSound else { return nil }
+    self.init(parts, head: head)
   }
 }
 

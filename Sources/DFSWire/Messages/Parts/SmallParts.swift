@@ -24,23 +24,37 @@ extension Reply {
   public struct SmallParts: ReplyMessage {
     /// With their bytes.
     public let parts: [InlinePart]
+    /// Of the server, after it was asked; nil from one before 1.2.
+    public let head: Head?
 
     /// Those that are here.
-    public init(_ parts: [InlinePart]) { self.parts = parts }
+    public init(_ parts: [InlinePart], head: Head?) {
+      self.parts = parts
+      self.head = head
+    }
 
+    public var toldHead: Head? { head }
     public var isLong: Bool { true }
   }
 }
 
 extension Reply.SmallParts: WireMessage {
   static var shape: HeaderShape {
-    HeaderShape([1: .many(InlinePart.shape, Limits.partCount, "small parts")])
+    HeaderShape([
+      1: .many(InlinePart.shape, Limits.partCount, "small parts"), 2: .one(Head.shape),
+    ])
   }
 
-  var wire: ProtoSmallParts { .with { $0.parts = parts.map(\.wire) } }
+  var wire: ProtoSmallParts {
+    .with {
+      $0.parts = parts.map(\.wire)
+      if let head { $0.head = head.wire }
+    }
+  }
 
   init(_ small: ProtoSmallParts) throws(DFSError) {
     self.init(
-      try list(small.parts, atMost: Limits.partCount, of: "small parts", InlinePart.init))
+      try list(small.parts, atMost: Limits.partCount, of: "small parts", InlinePart.init),
+      head: small.hasHead ? try Head(small.head) : nil)
   }
 }
