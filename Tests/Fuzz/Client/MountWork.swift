@@ -55,6 +55,7 @@ enum MountWork {
     mkdir("\(place)/directory", 0o755)
     rmdir("\(place)/directory")
     for name in ["link", "second", "fuzz-moved"] { unlink("\(place)/\(name)") }
+    if let wrong = readHereAndThere("\(place)/large", kept) { return wrong }
     return read("\(place)/large").flatMap { content in
       guard let kept, content != kept else { return nil }
       return "the mount returned \(content.count) bytes that nobody wrote as 'large'"
@@ -67,6 +68,23 @@ enum MountWork {
     _ = Foundation.write(file, bytes, bytes.count)
     fsync(file)
     close(file)
+  }
+
+  /// A few bytes, from the end to the beginning.
+  /// - Returns: what was wrong.
+  private static func readHereAndThere(_ path: String, _ kept: [UInt8]?) -> String? {
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    for offset in stride(from: 2_900_000, to: 300_000, by: -600_000) {
+      let count = pread(file, &buffer, buffer.count, offset)
+      guard count > 0, let kept, offset + count <= kept.count else { continue }
+      if buffer[..<count] != kept[offset..<offset + count] {
+        return "the mount returned \(count) bytes at \(offset) that nobody wrote into 'large'"
+      }
+    }
+    return nil
   }
 
   /// All of it; nil if that fails.
