@@ -69,7 +69,8 @@ extension Samples {
       Sample(Request.GetPart(part, range: 65536..<65536 + UInt64(Limits.chunkBytes))),
       Sample(Request.PutPart(pieces[0].0, durable: false), .init()),
       Sample(Request.SyncParts([part]), .init()), Sample(Request.DropParts([part, part]), .init()),
-      Sample(Request.GetSmallParts([part, part]), .init([inline], head: head), .init([], head: nil)),
+      Sample(
+        Request.GetSmallParts([part, part]), .init([inline], head: head), .init([], head: nil)),
       Sample(Request.GetBytes(part, range: 0..<1), .init([]), .init([7])),
       Sample(
         Request.GetBytes(part, range: 70_000..<70_000 + UInt64(Wire.rangeBytes)),
