@@ -44,6 +44,31 @@ import Testing
     #expect(health.copies == 2 && health.missing == 0)
   }
 
+  /// Thousands of files of a few bytes would take thousands of blocks and inodes of the disk.
+  @Test func aSmallCopyThatIsAskedForIsKeptInTheDatabase() async throws {
+    let user = try await user()
+    let version = VersionID.random()
+    let id = partID(version, 1)
+    let bytes = Fixture.bytes(1000)
+    try await user.apply(Fixture.create(user.head().number + 1, "small", version: version))
+    #expect(try await missing(user).contains(id))
+    try await user.put(id, bytes, session: 2)
+    #expect(try await !missing(user).contains(id))
+    #expect(!user.copies.exists(id))
+    #expect(try await user.get(id) == bytes)
+    // One that is wrong is refused, and changes nothing.
+    let wrong = PartExtent(id: id, length: 1000, offset: 0, checksums: [BlockChecksum(1)])
+    let refused = await failure {
+      try await user.putPart(session: 2, wrong, bytes: Fixture.bytes(1000), durable: true)
+    }
+    #expect(refused == .damaged)
+    #expect(try await user.get(id) == bytes)
+    // One that no row asks for is a file, which is removed if none ever does.
+    let other = partID(VersionID.random(), 1)
+    try await user.put(other, bytes)
+    #expect(user.copies.exists(other))
+  }
+
   /// Healing and collecting write too: without changes of the namespace the log would only grow.
   @Test func theLogIsMovedThoughNothingIsChanged() async throws {
     let user = try await user()

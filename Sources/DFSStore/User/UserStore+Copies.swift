@@ -12,6 +12,7 @@ extension UserStore {
     session: UInt64, _ extent: PartExtent, bytes: some Collection<UInt8> & Sendable, durable: Bool
   ) async throws {
     if sessions.isDropped(extent.id) { try await requireAsked(extent.id) }
+    if try await keepSmall(extent, bytes) { return }
     let upload = try sessions.upload(session, extent, directory: copies.temporaryDirectory)
     try await upload.takeTurn(extent)
     let durable = durable || options.syncAlways
@@ -30,6 +31,50 @@ extension UserStore {
       try await found(extent.id)
       CrashPoint.reached(.copyNoted)
     }
+  }
+
+  /// Keeps a small copy that a row asks for in the database, on stable storage, as one that came with its change is
+  /// kept: as a file it would take a hundred times the space.
+  /// - Returns: false if it is none, or does not match its checksum; then a file is to be written, or told why not.
+  private func keepSmall(
+    _ extent: PartExtent, _ bytes: some Collection<UInt8>
+  ) async throws -> Bool {
+    guard extent.length <= UInt64(Limits.inlinePartBytes), bytes.count == Int(extent.length) else {
+      return false
+    }
+    let bytes = Array(bytes)
+    let part = InlinePart(id: extent.id, bytes: bytes, checksum: .of(bytes))
+    // A file of it that is here is damaged, and in the way: it is set aside where its place is taken.
+    guard bytes.withUnsafeBytes({ BlockChecksum.blocks(of: $0) }) == extent.checksums,
+      !copies.exists(part.id)
+    else { return false }
+    try await requireRoom(for: extent, bytes.count)
+    let (writer, required) = (writer, copies.required)
+    let isKept = try await writer.exclusive { state, database in
+      let isKept = try writer.write(&state, database) { db in
+        try Self.keep(part, CopyTables(db: db, required: required))
+      }
+      guard isKept else { return false }
+      state.isDirty = true
+      try writer.syncCommits(&state, database)
+      return true
+    }
+    if isKept {
+      sessions.unclaim(part.id)
+      CrashPoint.reached(.copyNoted)
+    }
+    return isKept
+  }
+
+  private static func keep(_ part: InlinePart, _ tables: CopyTables) throws -> Bool {
+    guard try tables.isAsked(part.id) else { return false }
+    try tables.db.transaction {
+      try tables.put(part)
+      try tables.forgetMissing(part.id)
+      try tables.forgetUnreferenced(part.id)
+      return true
+    }
+    return true
   }
 
   /// A dropped copy is taken again if a row asks for it after all.
