@@ -2,6 +2,7 @@ import DFSCore
 import DFSStoreFixtures
 import DFSTestSupport
 import Foundation
+import GRDB
 import Synchronization
 import Testing
 
@@ -67,6 +68,22 @@ import Testing
     let other = partID(VersionID.random(), 1)
     try await user.put(other, bytes)
     #expect(user.copies.exists(other))
+  }
+
+  @Test func aFullDiskIsToldWhereASmallCopyIsToBeKept() async throws {
+    let user = try await user()
+    let version = VersionID.random()
+    try await user.apply(Fixture.create(user.head().number + 1, "small", version: version))
+    try await user.writer.exclusive { _, database in
+      try database.pool.writeWithoutTransaction { db in
+        try db.execute(sql: "PRAGMA max_page_count = 1")
+      }
+    }
+    let full = await failure {
+      try await user.put(partID(version, 1), Fixture.bytes(30_000), session: 2)
+    }
+    #expect(full == .noSpace)
+    #expect(try await missing(user).contains(partID(version, 1)))
   }
 
   /// Healing and collecting write too: without changes of the namespace the log would only grow.

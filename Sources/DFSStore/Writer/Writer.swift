@@ -90,11 +90,12 @@ final class Writer: Sendable {
   func exclusive<Value: Sendable>(
     _ body: @escaping @Sendable (inout WriterState, NamespaceDatabase) throws -> Value
   ) async throws -> Value {
-    try await withCheckedThrowingContinuation { continuation in
+    let path = handle.path
+    return try await withCheckedThrowingContinuation { continuation in
       submit(
         .exclusive { state, database in
           let result = Result { try body(&state, try database.get()) }
-          continuation.resume(with: result)
+          continuation.resume(with: result.mapError { DFSError.database($0, path) })
         })
     }
   }
