@@ -44,7 +44,7 @@ extension UserStore {
     }
     let bytes = Array(bytes)
     let part = InlinePart(id: extent.id, bytes: bytes, checksum: .of(bytes))
-    // A file of it that is here is damaged, and in the way: it is set aside where its place is taken.
+    // A file of it that is here is damaged, and in the way: it is quarantined where its place is taken.
     guard bytes.withUnsafeBytes({ BlockChecksum.blocks(of: $0) }) == extent.checksums,
       !copies.exists(part.id)
     else { return false }
