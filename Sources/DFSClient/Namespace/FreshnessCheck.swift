@@ -22,7 +22,7 @@ final class FreshnessCheck: Sendable {
   /// - Parameter asked: heads that were asked for since that call began; these servers are not asked once more.
   func confirm(_ asked: AskedHeads? = nil) async -> Bool {
     if let asked, case let servers = asked.take(), !servers.isEmpty {
-      return await round(asked, servers)
+      return await round(asked, of: servers)
     }
     let isFirst = state.withLock { state in
       defer { state.isUnderWay = true }
@@ -55,27 +55,9 @@ final class FreshnessCheck: Sendable {
     }
   }
 
-  private func round() async -> Bool {
-    await heads { Quorum.isCurrent(confirmedBy: $0.count) }
-  }
-
-  /// Waits for the heads that were asked for, and asks as few others as it takes.
-  private func round(_ asked: AskedHeads, _ first: [ServerIndex]) async -> Bool {
-    let others = servers.byPreference(servers.reachable).filter { !first.contains($0) }
-    let enough = { @Sendable (heads: [ServerIndex: Head]) in
-      Quorum.isCurrent(confirmedBy: heads.count)
-    }
-    let found = await gather(
-      from: first + others, on: servers.loop, first: Limits.quorum, reserve: servers.reserve,
-      until: enough
-    ) { [servers] (server: ServerIndex, note: @escaping @Sendable (Head?) -> Void) in
-      if first.contains(server) {
-        asked.head(of: server, note)
-      } else {
-        servers.ping(server, note)
-      }
-    }
-    return enough(found)
+  /// - Parameters: as of `heads`.
+  private func round(_ asked: AskedHeads? = nil, of told: [ServerIndex] = []) async -> Bool {
+    await heads(asked, of: told) { Quorum.isCurrent(confirmedBy: $0.count) }
   }
 
   /// Those whom the next round serves; nil, and no round is under way, if there are none.
@@ -91,12 +73,25 @@ final class FreshnessCheck: Sendable {
   }
 
   /// Pings reachable servers, three at first, until `enough` holds of the heads that came.
+  /// - Parameters:
+  ///   - asked: heads that are on their way.
+  ///   - told: the servers that tell these, which count first and are not pinged.
   /// - Returns: whether it did, before all had answered or failed.
-  func heads(until enough: @escaping @Sendable ([ServerIndex: Head]) -> Bool) async -> Bool {
+  func heads(
+    _ asked: AskedHeads? = nil, of told: [ServerIndex] = [],
+    until enough: @escaping @Sendable ([ServerIndex: Head]) -> Bool
+  ) async -> Bool {
+    let others = servers.byPreference(servers.reachable).filter { !told.contains($0) }
     let found = await gather(
-      from: servers.byPreference(servers.reachable), on: servers.loop, first: Limits.quorum,
+      from: told + others, on: servers.loop, first: Limits.quorum,
       reserve: servers.reserve, until: enough
-    ) { [servers] in servers.ping($0, $1) }
+    ) { [servers] (server: ServerIndex, note: @escaping @Sendable (Head?) -> Void) in
+      if let asked, told.contains(server) {
+        asked.head(of: server, note)
+      } else {
+        servers.ping(server, note)
+      }
+    }
     return enough(found)
   }
 }

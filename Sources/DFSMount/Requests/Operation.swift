@@ -60,9 +60,8 @@ enum Operation: String, Sendable {
     case .getattr, .readlink, .getxattr, .listxattr, .statfs: .question
     case .mkdir, .mknod, .symlink, .link, .unlink, .rmdir, .rename, .setattr, .setxattr,
       .removexattr, .create, .tmpfile, .open, .openToWrite, .read, .smallRead, .write, .close,
-      .fsync,
-      .release, .fallocate, .lseek, .copyFileRange, .opendir, .readdir, .readdirplus, .releasedir,
-      .fsyncdir:
+      .fsync, .release, .fallocate, .lseek, .copyFileRange, .opendir, .readdir, .readdirplus,
+      .releasedir, .fsyncdir:
       .purpose
     }
   }

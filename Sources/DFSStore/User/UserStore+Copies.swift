@@ -154,10 +154,11 @@ extension UserStore {
       if case .success(let bytes?) = result { return completion(.success(bytes)) }
       Task {
         do {
-          let found = try await self.noting(id) { try result.get() }
-          if let found { return completion(.success(found)) }
-          let whole = try await self.noting(id) { try await self.inlinePart(id).whole.1 }
-          completion(.success(PartStore.cut(whole, from: 0, to: range)))
+          let bytes = try await self.noting(id) {
+            if let found = try result.get() { return found }
+            return PartStore.cut(try await self.inlinePart(id).whole.1, from: 0, to: range)
+          }
+          completion(.success(bytes))
         } catch {
           completion(.failure(error))
         }

@@ -4,30 +4,11 @@ internal import GRDB
 internal import Logging
 internal import Synchronization
 
-/// A count that takes as long as there is much: of much it is not taken anew each time.
-final class SparingCount: Sendable {
-  /// So many are counted each time.
-  static let few: UInt64 = 10_000
-  /// What counting may take of the time.
-  private static let share = 50
-
-  private let known = Mutex<(count: UInt64, until: ContinuousClock.Instant)?>(nil)
-
-  func count(_ body: () throws -> UInt64) rethrows -> UInt64 {
-    let start = ContinuousClock.now
-    if let known = known.withLock({ $0 }), start < known.until { return known.count }
-    let count = try body()
-    let until = start + (ContinuousClock.now - start) * Self.share
-    known.withLock { $0 = count > Self.few ? (count, until) : nil }
-    return count
-  }
-}
-
 /// What a user's copies on this server lack, and who brings it.
 extension UserStore {
   /// Up to `limit` copies that rows ask for and that are not here, in order, after one of them; and
-  /// how many there are in all, of many as of a moment ago. With `claims` the session is about to bring them: they are those that
-  /// nobody claimed lately, and are left to it for a while.
+  /// how many there are in all: where they are many, a moment ago. With `claims` the session is about
+  /// to bring them: they are those that nobody claimed lately, and are left to it for a while.
   public func missing(
     session: UInt64, after: PartID?, limit: Int, claims: Bool
   ) async throws -> (copies: [MissingCopy], total: UInt64) {
@@ -36,9 +17,11 @@ extension UserStore {
       let claimed = claims ? sessions.claimed : []
       let (missing, total) = try await read { db in
         let tables = CopyTables(db: db, required: required)
+        let missing = try tables.missing(after: after, limit: limit, except: claimed)
+        let areAll = after == nil && claimed.isEmpty && missing.count < limit
         return (
-          try tables.missing(after: after, limit: limit, except: claimed),
-          try counted.count { try tables.missingCount() }
+          missing,
+          try areAll ? UInt64(missing.count) : counted.count { try tables.missingCount() }
         )
       }
       guard claims, !missing.isEmpty else { return (missing, total) }
