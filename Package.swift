@@ -154,8 +154,16 @@ let package = Package(
       name: "DFSTestSupport",
       dependencies: ["DFSCore", "DFSSystem", "DFSConfiguration", "DFSReplication"],
       path: "Tests/DFSTestSupport", swiftSettings: settings),
+    .target(name: "CTaskHook", path: "Tests/CTaskHook"),
+    .target(
+      name: "DFSSimulation",
+      dependencies: [
+        "DFSCore", "DFSSystem", "DFSConfiguration", "DFSReplication", "DFSWire", "DFSClient",
+        "DFSTestSupport", "CTaskHook", nioCore, logging,
+      ],
+      path: "Tests/DFSSimulation", swiftSettings: settings),
     .executableTarget(
-      name: "dfs-simulate", dependencies: ["DFSTestSupport"], path: "Tests/Simulate",
+      name: "dfs-simulate", dependencies: ["DFSSimulation"], path: "Tests/Simulate",
       swiftSettings: settings),
     .executableTarget(
       name: "dfs-torture", dependencies: ["CLinux", "DFSCore", "DFSSystem", "DFSTestSupport"],
@@ -177,7 +185,8 @@ let package = Package(
     tests("DFSCoreTests", ["DFSCore", "DFSTestSupport"]),
     tests("DFSSystemTests", ["DFSCore", "DFSSystem", "DFSTestSupport"]),
     tests("DFSConfigurationTests", ["DFSCore", "DFSSystem", "DFSConfiguration", "DFSTestSupport"]),
-    tests("DFSReplicationTests", ["DFSCore", "DFSReplication", "DFSTestSupport"]),
+    tests(
+      "DFSReplicationTests", ["DFSCore", "DFSReplication", "DFSSimulation", "DFSTestSupport"]),
     tests("DFSWireTests", ["DFSCore", "DFSWire", nioCore, nioEmbedded, nioTest, protobuf]),
     tests(
       "DFSStoreTests",

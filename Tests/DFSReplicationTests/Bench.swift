@@ -1,7 +1,7 @@
 import DFSCore
 import DFSReplication
 
-@testable import DFSTestSupport
+@testable import DFSSimulation
 
 /// Four servers in memory and a coordinator, with every message delivered at once, unless the test
 /// takes it out of the way.

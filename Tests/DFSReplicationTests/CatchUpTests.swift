@@ -2,7 +2,7 @@ import DFSCore
 import DFSReplication
 import Testing
 
-@testable import DFSTestSupport
+@testable import DFSSimulation
 
 /// How servers that lack something, or have something else, are caught up.
 @Suite struct CatchUpTests {

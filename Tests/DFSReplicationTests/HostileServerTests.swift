@@ -2,7 +2,7 @@ import DFSCore
 import DFSReplication
 import Testing
 
-@testable import DFSTestSupport
+@testable import DFSSimulation
 
 /// What one server alone says, against three that are honest.
 @Suite struct HostileServerTests {

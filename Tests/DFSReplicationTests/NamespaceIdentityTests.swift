@@ -2,7 +2,7 @@ import DFSCore
 import DFSReplication
 import Testing
 
-@testable import DFSTestSupport
+@testable import DFSSimulation
 
 /// Namespaces that are made, joined, taken over and refused.
 @Suite struct NamespaceIdentityTests {

@@ -1,4 +1,4 @@
-import DFSTestSupport
+import DFSSimulation
 import Testing
 
 /// Rules that are broken on purpose: the checks must find it within so many seeds. What the simulation

@@ -1,4 +1,4 @@
-import DFSTestSupport
+import DFSSimulation
 import Glibc
 
 /// dfs-simulate [--seeds N] [--from S] [--trace] [--mistake NAME]: runs seeds of the simulation of

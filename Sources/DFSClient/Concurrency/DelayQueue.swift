@@ -21,7 +21,7 @@ final class DelayQueue: Sendable {
 
   /// - Parameter body: called on `loop`; must be quick.
   func callBack(_ body: @escaping @Sendable () -> Void) {
-    let due = NIODeadline.now() + TimeAmount(time)
+    let due = loop.now + TimeAmount(time)
     let isFirst = state.withLock { state in
       state.waiting.append((due, body))
       defer { state.isArmed = true }
@@ -35,7 +35,7 @@ final class DelayQueue: Sendable {
   }
 
   private func fire() {
-    let now = NIODeadline.now()
+    let now = loop.now
     let (ready, next) = state.withLock { state in
       var ready: [@Sendable () -> Void] = []
       while let first = state.waiting.first, first.due <= now {

@@ -17,12 +17,13 @@ final class Promise<Value: Sendable>: Sendable {
     state.withLock { if case .done = $0 { true } else { false } }
   }
 
-  /// Tells the result to all who wait and will; the first one counts.
+  /// Tells the result to all who wait, in the order of their asking, and will; the first one counts.
   func fulfil(_ result: Result<Value, DFSError>) {
     let waiters: [Waiter] = state.withLock { state in
       guard case .pending(let waiters, _) = state else { return [] }
       state = .done(result)
-      return Array(waiters.values)
+      return waiters.count < 2
+        ? Array(waiters.values) : waiters.sorted { $0.key < $1.key }.map(\.value)
     }
     for waiter in waiters { waiter.resume(returning: result) }
   }

@@ -1,12 +1,12 @@
-internal import DFSConfiguration
-internal import DFSCore
+package import DFSConfiguration
+package import DFSCore
 internal import DFSReplication
 internal import DFSWire
 internal import Synchronization
 
 /// Whose servers these are: what each says of its cluster and of the user's namespace, and which of them
 /// are therefore not used (`Membership` decides). A client remembers both as long as it lives.
-final class Identities: Sendable {
+package final class Identities: Sendable {
   private struct State {
     var cluster = ClusterMembership()
     var namespace = Membership<NamespaceKind>()
@@ -21,7 +21,7 @@ final class Identities: Sendable {
   /// `State.foreign`, to be looked at before every message.
   private let foreignBits = Atomic<UInt8>(0)
 
-  init(_ configuration: ClientConfiguration, user: UserName) {
+  package init(_ configuration: ClientConfiguration, user: UserName) {
     addresses = configuration.servers
     clusterName = configuration.cluster
     self.user = user
@@ -38,13 +38,13 @@ final class Identities: Sendable {
   }
 
   /// A server has told a head of this namespace. Every answer tells one, so what is known costs little.
-  func heard(_ namespace: NamespaceID?, of server: ServerIndex) {
+  package func heard(_ namespace: NamespaceID?, of server: ServerIndex) {
     guard state.withLock({ $0.namespace.claims[server] != namespace }) else { return }
     change { $0.namespace.heard(namespace, from: server) }
   }
 
   /// Three servers have agreed on something in this namespace.
-  func agreed(_ namespace: NamespaceID?) {
+  package func agreed(_ namespace: NamespaceID?) {
     guard let namespace else { return }
     change { $0.namespace.agreed(namespace) }
   }
@@ -64,12 +64,12 @@ final class Identities: Sendable {
   // MARK: What follows
 
   /// The servers that are not used.
-  var foreign: ServerSet { ServerSet(rawValue: foreignBits.load(ordering: .acquiring)) }
+  package var foreign: ServerSet { ServerSet(rawValue: foreignBits.load(ordering: .acquiring)) }
 
   /// The cluster that this client has worked with.
   var knownCluster: ClusterID? { state.withLock { $0.cluster.membership.known } }
 
-  var namespace: NamespaceID? { state.withLock { $0.namespace.trusted } }
+  package var namespace: NamespaceID? { state.withLock { $0.namespace.trusted } }
 
   /// The identity that servers without one are to be given, `together` being those that share one namespace.
   func adoption(together: ServerSet) -> (cluster: ClusterID, servers: ServerSet)? {
@@ -77,7 +77,7 @@ final class Identities: Sendable {
   }
 
   /// Why a server is not used; nil if it is.
-  func problem(of server: ServerIndex) -> DFSError? {
+  package func problem(of server: ServerIndex) -> DFSError? {
     guard foreign.contains(server) else { return nil }
     let state = state.withLock { $0 }
     return state.cluster.foreign.contains(server)

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import DFSWire
 internal import NIOCore
 
@@ -11,6 +12,8 @@ extension Cluster: ServerRequests {
   }
 
   var loop: any EventLoop { controlLoop }
+
+  var environment: any Environment { SystemEnvironment() }
 
   var namespace: NamespaceID? { identities.namespace }
 

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// How long a client needs for a view and a change. One that was superseded leaves that much to the
@@ -8,7 +9,12 @@ internal import Synchronization
 final class ContentionBackoff: Sendable {
   private static let limits = Duration.milliseconds(10)...Duration.milliseconds(200)
 
-  private let typical = Mutex(Duration.milliseconds(25))
+  private static let first = Duration.milliseconds(25)
+
+  private let environment: any Environment
+  private let typical = Mutex(first)
+
+  init(_ environment: any Environment) { self.environment = environment }
 
   /// A change takes less than the view before it.
   func viewTaken(in time: Duration) {
@@ -17,29 +23,32 @@ final class ContentionBackoff: Sendable {
   }
 
   /// For one call.
-  var pause: Pause { Pause(typical.withLock { $0 }) }
+  var pause: Pause { Pause(typical.withLock { $0 }, environment) }
+
+  /// For servers, which do not mind being asked together.
+  func briefly(until deadline: ContinuousClock.Instant) async throws(DFSError) {
+    var pause = Pause(Self.first, environment)
+    try await pause.wait(until: deadline)
+  }
 }
 
 /// A random pause, so that two clients that supersede each other do not go on doing so.
 struct Pause {
   private var typical: Duration
+  private let environment: any Environment
 
   /// - Parameter typical: how long the other needs for a change; it has time for some.
-  init(_ typical: Duration) { self.typical = typical }
-
-  /// For servers, which do not mind being asked together.
-  static func briefly(until deadline: ContinuousClock.Instant) async throws(DFSError) {
-    var pause = Pause(.milliseconds(25))
-    try await pause.wait(until: deadline)
+  init(_ typical: Duration, _ environment: any Environment) {
+    (self.typical, self.environment) = (typical, environment)
   }
 
   mutating func wait(until deadline: ContinuousClock.Instant) async throws(DFSError) {
-    let pause = typical * Double.random(in: 2...6)
+    let pause = typical * environment.random(in: 2...6)
     typical = min(typical * 1.1, .seconds(1))
-    guard .now + pause < deadline else {
+    guard environment.now + pause < deadline else {
       throw DFSError(.timedOut, "other clients' changes left no room; nothing was changed")
     }
     // A cancelled caller must not make this a pause of nothing.
-    await Task { try? await Task.sleep(for: pause) }.value
+    await Task { [environment] in try? await environment.sleep(for: pause) }.value
   }
 }

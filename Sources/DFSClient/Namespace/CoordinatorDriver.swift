@@ -24,6 +24,7 @@ actor CoordinatorDriver {
 
   let servers: ServerPool
   let logger: Logger
+  private let environment: any Environment
   private let loop: any EventLoop
   private let executor: any SerialExecutor
   private let published = Mutex(LeadershipStatus())
@@ -54,9 +55,13 @@ actor CoordinatorDriver {
   /// A person has said that what one server alone says may be the truth.
   var acceptsLoss = false
 
-  init(client: ClientID, servers: ServerPool, logger: Logger) {
-    coordinator = Coordinator(client: client, namespace: .random())
+  /// - Parameter namespace: the identity that the namespace gets if it has none.
+  init(
+    client: ClientID, proposing namespace: NamespaceID, servers: ServerPool, logger: Logger
+  ) {
+    coordinator = Coordinator(client: client, namespace: namespace)
     self.servers = servers
+    environment = servers.environment
     self.logger = logger
     loop = servers.loop
     executor = loop.executor
@@ -141,7 +146,7 @@ actor CoordinatorDriver {
     isWatching = true
     Task {
       repeat {
-        try? await Task.sleep(for: Self.retryPause)
+        try? await environment.sleep(for: Self.retryPause)
         tick()
         tickEven()
       } while waiter != nil || !catchUpWaiters.isEmpty
@@ -151,7 +156,7 @@ actor CoordinatorDriver {
 
   private func tick() {
     guard let deadline = waiter?.deadline else { return }
-    if ContinuousClock.now >= deadline {
+    if environment.now >= deadline {
       coordinator.abandon()
       return finish(.outOfTime)
     }
@@ -322,7 +327,7 @@ actor CoordinatorDriver {
   private func tickEven() {
     lookForLaterView()
     wakeCaughtUp()
-    let now = ContinuousClock.now
+    let now = environment.now
     guard catchUpWaiters.contains(where: { $0.deadline <= now }) else { return }
     overdue.formUnion(lagging)
     wakeWaiters { $0.deadline <= now }
@@ -360,7 +365,7 @@ actor CoordinatorDriver {
     lookForLaterView()
     guard !isCaughtUp(refusingToo: refusingToo) else { return }
     watch()
-    let deadline = ContinuousClock.now + patience
+    let deadline = environment.now + patience
     await withCheckedContinuation {
       catchUpWaiters.append(
         CatchUpWaiter(continuation: $0, refusingToo: refusingToo, deadline: deadline))
@@ -373,7 +378,7 @@ actor CoordinatorDriver {
     isCatchingUp = true
     Task {
       while coordinator.phase == .leading, !coordinator.lagging.isEmpty {
-        try? await Task.sleep(for: .seconds(1))
+        try? await environment.sleep(for: .seconds(1))
         let idle = withNothingInFlight(servers.reachable.intersection(coordinator.lagging))
         if coordinator.phase == .leading, !idle.isEmpty {
           perform(coordinator.retry(reachable: idle))

@@ -12,7 +12,7 @@ extension Namespace {
   ) async throws -> ServerSet {
     queue.add(change)
     do {
-      try await turn.take(until: deadline)
+      try await turn.take(until: deadline, in: environment)
     } catch {
       if queue.remove(change) { throw error }
       // It is under way, and what becomes of it is not up to its caller any more.
@@ -29,7 +29,7 @@ extension Namespace {
     until deadline: ContinuousClock.Instant, for own: QueuedChange
   ) async {
     // At the end of the caller's time nobody would know what became of those of others, who have more of it.
-    let isLate = deadline - .now < settings.callTimeout / 2
+    let isLate = deadline - environment.now < settings.callTimeout / 2
     var changes = isLate && queue.remove(own) ? [own] : queue.take()
     var pause = pace.pause
     do {
@@ -58,7 +58,7 @@ extension Namespace {
   ) async throws -> (isDone: Bool, postponed: [QueuedChange]) {
     var joint = JointChange(
       Transaction(
-        number: head.number + 1, time: .now,
+        number: head.number + 1, time: environment.time,
         source: NamespaceRows(namespace: self, head: head, deadline: deadline)))
     do {
       for change in changes { try await joint.add(change) }

@@ -1,5 +1,6 @@
-internal import DFSCore
+package import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import DFSWire
 
 /// What healing asks of the namespace.
@@ -17,10 +18,10 @@ extension Namespace {
   /// Takes a view if a server lags behind the others and nobody brings it along, then waits until it
   /// has caught up with them. A server whose disk refuses is not waited for.
   /// - Returns: the servers that lag even so.
-  func catchUp(within patience: Duration) async throws -> ServerSet {
+  package func catchUp(within patience: Duration) async throws -> ServerSet {
     let before = await heads()
     if Self.lagging(before).isEmpty { return [] }
-    try await Task.sleep(for: Self.lagPatience)
+    try await environment.sleep(for: Self.lagPatience)
     let lagging = Self.lagging(await heads()).intersection(Self.lagging(before))
     if lagging.isEmpty { return [] }
     if !driver.stance.isSound { try await agree(until: deadline) }

@@ -1,12 +1,13 @@
-internal import DFSCore
+package import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import DFSWire
 internal import Synchronization
 
 /// Reading the namespace: from the cache where that is right, else from the servers.
 extension Namespace {
   /// - Throws: `staleHandle` if there is none (any more).
-  func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
+  package func inode(_ id: InodeID, _ freshness: Freshness) async throws -> Inode {
     var known = await cached(freshness) { $0.inode(id) }
     if !known.isKnown { known = try await read([.inode(id)]).known.inode(id) }
     guard let inode = known.value else {
@@ -16,7 +17,7 @@ extension Namespace {
   }
 
   /// The inode that a name leads to.
-  func lookup(
+  package func lookup(
     _ parent: InodeID, _ name: FileName, _ freshness: Freshness
   ) async throws -> Inode {
     var known = await cached(freshness) {
@@ -31,7 +32,7 @@ extension Namespace {
 
   /// Asks servers for a name, and for others of its directory where that is gone through.
   private func ask(_ parent: InodeID, _ name: FileName) async throws -> Known<Inode> {
-    let question = directoriesAhead.withLock { $0.missed(parent, name, at: .now) }
+    let question = directoriesAhead.withLock { $0.missed(parent, name, at: environment.now) }
     if question == .whole {
       // A page of more than one says nothing of a name that is not in it.
       if let items = try await whole(parent) {
@@ -65,7 +66,9 @@ extension Namespace {
     cache.keep([.listing(directory, children)], at: head)
   }
 
-  func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [AttributeName: [UInt8]] {
+  package func attributes(_ id: InodeID, _ freshness: Freshness) async throws -> [AttributeName:
+    [UInt8]]
+  {
     let known = await cached(freshness) { Known(unknownIfNil: $0.attributes(id)) }
     if let known = known.value { return known }
     let queries: [Query] = [.inode(id), .attributes(id)]
@@ -86,7 +89,7 @@ extension Namespace {
   }
 
   /// All entries with their inodes, in order.
-  func list(_ directory: InodeID, _ freshness: Freshness) async throws -> [DirectoryItem] {
+  package func list(_ directory: InodeID, _ freshness: Freshness) async throws -> [DirectoryItem] {
     let items = try await entries(of: directory, freshness)
     attributesAhead.withLock { $0.listed(items) }
     return items
@@ -97,7 +100,7 @@ extension Namespace {
   ) async throws -> [DirectoryItem] {
     if let items = await cachedListing(directory, freshness) { return items }
     if let unknown = cache.unknownChildren(of: directory), unknown.count < Limits.queries {
-      _ = try await read([.inode(directory)] + unknown.map { .inode($0) })
+      _ = try await read([.inode(directory)] + unknown.sorted().map { .inode($0) })
       if let items = await cachedListing(directory, freshness) { return items }
     }
     // Pages of different states are taken as they are only if the directory never rests.
@@ -157,7 +160,7 @@ extension Namespace {
   private func cached<Value>(
     _ freshness: Freshness, _ body: @escaping @Sendable (inout RowCacheTable) -> Known<Value>
   ) async -> Known<Value> {
-    let look = await cache.look(within: settings.hedge, body)
+    let look = await cache.look(within: settings.hedge, in: environment, body)
     guard look.known.isKnown else { return .unknown }
     let isEnough =
       freshness == .pushed || freshness == .pushedIfThere && look.known.value != nil
@@ -166,7 +169,7 @@ extension Namespace {
     if case .currentAsKnown(let heads) = freshness { asked = heads }
     guard await pings.confirm(asked) else { return .unknown }
     if cache.isUndisturbed(since: look) { return look.known }
-    return await cache.look(within: .zero, body).known
+    return await cache.look(within: .zero, in: environment, body).known
   }
 
   /// A view that is just being taken is not disturbed: about 100 ms.
@@ -187,14 +190,15 @@ extension Namespace {
       }
       // It will not be another one if it is asked again.
       if let refusal = reading.refusal { throw refusal }
-      guard .now < deadline else {
+      guard environment.now < deadline else {
         throw DFSError(
           .timedOut, "no three servers agreed within \(settings.callTimeout) on what to read")
       }
       try Task.checkNotCancelled()
       tries += 1
       if tries < Self.triesBeforeHelping {
-        try? await Task.sleep(for: .milliseconds(Int.random(in: 1...(2 << tries))))
+        let pause = environment.random(in: 1...Double(2 << tries))
+        try? await environment.sleep(for: .milliseconds(pause))
       } else if try await !helped(until: deadline) {
         break
       }
@@ -312,11 +316,11 @@ struct NamespaceRows: RowSource {
         }
       }
       try Task.checkNotCancelled()
-      try? await Task.sleep(for: .milliseconds(20))
+      try? await servers.environment.sleep(for: .milliseconds(20))
       guard servers.reachable.count >= Limits.quorum else {
         throw servers.missing(answering: servers.reachable, "three servers are needed to write")
       }
-    } while .now < deadline
+    } while servers.environment.now < deadline
     throw DFSError(.timedOut, "no server answered in time; nothing was changed")
   }
 }

@@ -1,8 +1,8 @@
-internal import DFSCore
+package import DFSCore
 internal import DFSReplication
 internal import DFSSystem
 internal import DFSWire
-internal import Logging
+package import Logging
 internal import Synchronization
 
 /// One user's namespace over the four servers, as this client sees and changes it.
@@ -17,14 +17,17 @@ internal import Synchronization
 /// - A transaction's error is reported only if it is right about a state that was current after the
 ///   call began.
 /// - A transaction that returned is committed, one that threw anything but `timedOut` did not happen.
-final class Namespace: Sendable {
-  struct Settings: Sendable {
-    var policy = WritePolicy.all
-    var callTimeout = Duration.seconds(30)
-    var hedge = Duration.milliseconds(500)
+package final class Namespace: Sendable {
+  package struct Settings: Sendable {
+    package var policy = WritePolicy.all
+    package var callTimeout = Duration.seconds(30)
+    package var hedge = Duration.milliseconds(500)
+
+    package init() {}
   }
 
   let servers: ServerPool
+  let environment: any Environment
   let cache: RowCache
   let settings: Settings
   let driver: CoordinatorDriver
@@ -34,26 +37,29 @@ final class Namespace: Sendable {
   private let logger: Logger
   let turn = AsyncLock()
   let queue = ChangeQueue()
-  let pace = ContentionBackoff()
+  let pace: ContentionBackoff
   /// Brings servers what a change that was taken up from others came without.
   private let completion = Mutex<(@Sendable () async -> Void)?>(nil)
   /// Sees to it that all servers are of one cluster.
   private let joining = Mutex<(@Sendable () async -> Void)?>(nil)
 
-  init(
+  package init(
     client: ClientID, requests: any ServerRequests, cache: RowCache, settings: Settings,
-    logger: Logger
+    proposing namespace: NamespaceID = .random(), logger: Logger
   ) {
     self.cache = cache
     self.settings = settings
     self.logger = logger
     servers = ServerPool(requests: requests, cache: cache)
-    driver = CoordinatorDriver(client: client, servers: servers, logger: logger)
+    environment = servers.environment
+    pace = ContentionBackoff(environment)
+    driver = CoordinatorDriver(
+      client: client, proposing: namespace, servers: servers, logger: logger)
     pings = FreshnessCheck(servers: servers)
   }
 
   /// Sets what completes small copies after a view was taken.
-  func complete(with completion: @escaping @Sendable () async -> Void) {
+  package func complete(with completion: @escaping @Sendable () async -> Void) {
     self.completion.withLock { $0 = completion }
   }
 
@@ -62,18 +68,18 @@ final class Namespace: Sendable {
     self.joining.withLock { $0 = joining }
   }
 
-  var deadline: ContinuousClock.Instant { .now + settings.callTimeout }
+  var deadline: ContinuousClock.Instant { environment.now + settings.callTimeout }
 
   /// A server is connected (again).
-  func returned(_ server: ServerIndex) async {
+  package func returned(_ server: ServerIndex) async {
     // Its head, and that all its pushes from now on are known to arrive.
     _ = try? await servers.ping(server)
     await driver.returned(server)
   }
 
   /// Waits for the change that is under way, at most as long as a call may take; none comes after.
-  func finish() async {
-    try? await turn.take(until: deadline)
+  package func finish() async {
+    try? await turn.take(until: deadline, in: environment)
     await driver.catchUpIsOver(within: CoordinatorDriver.catchUpPatience)
     await driver.abandon()
   }
@@ -89,7 +95,7 @@ final class Namespace: Sendable {
   ///   - body: computes the change; may run several times.
   /// - Throws: what `body` throws; `serversMissing` if too few servers answer; `timedOut` if it is not
   ///   known whether the change happened.
-  func transact<Value: Sendable>(
+  package func transact<Value: Sendable>(
     policy: WritePolicy? = nil,
     _ body: @escaping @Sendable (inout Transaction) async throws -> Value
   ) async throws -> Value {
@@ -99,7 +105,7 @@ final class Namespace: Sendable {
   /// Performs one atomic change with which copies travel. Changes that wait meanwhile become one.
   /// - Parameter known: the servers that answered the same call before (`require`).
   /// - Returns: what `body` returned, and the servers that have the copies.
-  func transact<Value: Sendable>(
+  package func transact<Value: Sendable>(
     _ parts: ChangeParts, policy: WritePolicy, known: ServerSet = [],
     _ body: @escaping @Sendable (inout Transaction) async throws -> Value
   ) async throws -> (value: Value, stored: ServerSet) {
@@ -136,7 +142,7 @@ final class Namespace: Sendable {
 
   /// Takes a view, which finishes or drops what another client left half done.
   func agree(until deadline: ContinuousClock.Instant) async throws {
-    try await turn.take(until: deadline)
+    try await turn.take(until: deadline, in: environment)
     defer { turn.give() }
     await driver.abandon()
     var pause = pace.pause
@@ -152,24 +158,25 @@ final class Namespace: Sendable {
   func lead(
     until deadline: ContinuousClock.Instant, _ pause: inout Pause
   ) async throws -> Head {
-    let patient = ContinuousClock.now + patience
+    let patient = environment.now + patience
     while true {
       let stance = driver.stance
       if stance.isSound, let head = stance.leading, !cache.hasHeard(laterThan: head.view) {
         return head
       }
-      let began = ContinuousClock.now
+      let began = environment.now
       switch await driver.takeView(until: deadline) {
       case .leading, .committed:
-        pace.viewTaken(in: .now - began)
+        pace.viewTaken(in: environment.now - began)
         // Before the next change, which says that what came before is on three servers.
         if driver.stance.hasBroughtChanges { await complete() }
         await joining.withLock { $0 }?()
       case .superseded: try await pause.wait(until: deadline)
       case .stuck(let obstacle):
         guard case .silent = obstacle,
-          servers.reachable.count >= Limits.quorum || .now < patient && servers.someMayReturn,
-          (try? await Pause.briefly(until: deadline)) != nil
+          servers.reachable.count >= Limits.quorum
+            || environment.now < patient && servers.someMayReturn,
+          (try? await pace.briefly(until: deadline)) != nil
         else {
           if case .loss = obstacle, let loss = await driver.loss { throw loss }
           throw error(obstacle)

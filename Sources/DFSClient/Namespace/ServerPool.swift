@@ -1,12 +1,13 @@
 internal import DFSConfiguration
-internal import DFSCore
+package import DFSCore
 internal import DFSReplication
-internal import DFSWire
-internal import NIOCore
+package import DFSSystem
+package import DFSWire
+package import NIOCore
 internal import Synchronization
 
 /// Who takes small questions to servers.
-protocol ServerQuestions: Sendable {
+package protocol ServerQuestions: Sendable {
   /// - Parameter answer: called once, later, and on the loop on which answers come in, if there is
   ///   one; must be quick.
   func ask<Message: RequestMessage>(
@@ -15,7 +16,7 @@ protocol ServerQuestions: Sendable {
 }
 
 /// The four servers, as far as the namespace needs them: a small request, one answer.
-protocol ServerRequests: ServerQuestions {
+package protocol ServerRequests: ServerQuestions {
   /// Logged in and answering.
   var reachable: ServerSet { get }
   func states() -> [ServerState]
@@ -31,6 +32,7 @@ protocol ServerRequests: ServerQuestions {
   ) async throws(DFSError) -> Reply
   /// The event loop on which answers come in, if there is one; else any.
   var loop: any EventLoop { get }
+  var environment: any Environment { get }
   /// As the other, without a task.
   /// - Parameter answer: called once, later, and on the loop on which answers come in, if there is
   ///   one; must be quick.
@@ -59,7 +61,7 @@ extension ServerRequests {
 
   /// - Parameter answer: called once, later, and on the loop on which answers come in, if there is
   ///   one; must be quick.
-  func ask<Message: RequestMessage>(
+  package func ask<Message: RequestMessage>(
     _ server: ServerIndex, _ message: Message, timeout: Duration,
     _ answer: @escaping @Sendable (Result<Message.Answer, DFSError>) -> Void
   ) {
@@ -104,16 +106,17 @@ final class ServerPool: ServerQuestions {
   let requests: any ServerRequests
   let cache: RowCache
   let loop: any EventLoop
+  let environment: any Environment
   /// Calls back when the servers that were left out are asked too.
   let reserve: DelayQueue
   private let notes: Mutex<[Notes]>
   private let turn = Mutex(0)
-  private let clock = ContinuousClock()
 
   init(requests: any ServerRequests, cache: RowCache) {
     self.requests = requests
     self.cache = cache
     loop = requests.loop
+    environment = requests.environment
     reserve = DelayQueue(Self.reserveAfter, on: loop)
     notes = Mutex(Array(repeating: Notes(), count: Limits.serverCount))
   }
@@ -149,13 +152,13 @@ final class ServerPool: ServerQuestions {
   }
 
   private func asked(_ server: ServerIndex) {
-    let now = clock.now
+    let now = environment.now
     notes.withLock { $0[server.value].asked(now) }
   }
 
   /// It has answered, or will not any more.
   private func ended(_ server: ServerIndex) {
-    let now = clock.now
+    let now = environment.now
     notes.withLock { $0[server.value].ended(now) }
   }
 
@@ -167,13 +170,13 @@ final class ServerPool: ServerQuestions {
       try requests.heard(head, of: server)
       cache.told(head, by: server, generation: generation)
     }
-    notes.withLock { $0[server.value].heard = clock.now }
+    notes.withLock { $0[server.value].heard = environment.now }
     return answer
   }
 
   /// The head of a server, and all its pushes up to it delivered.
   func ping(_ server: ServerIndex) async throws(DFSError) -> Head {
-    let began = clock.now
+    let began = environment.now
     let pong = try await ask(server, Request.Ping(), timeout: Self.pingTimeout)
     note(server, began)
     return pong.head
@@ -181,7 +184,7 @@ final class ServerPool: ServerQuestions {
 
   /// - Parameter answer: called once, later, with the head or nil; must be quick.
   func ping(_ server: ServerIndex, _ answer: @escaping @Sendable (Head?) -> Void) {
-    let began = clock.now
+    let began = environment.now
     ask(server, Request.Ping(), timeout: Self.pingTimeout) { result in
       guard case .success(let pong) = result else { return answer(nil) }
       self.note(server, began)
@@ -225,7 +228,7 @@ final class ServerPool: ServerQuestions {
 
   /// A ping was answered.
   private func note(_ server: ServerIndex, _ began: ContinuousClock.Instant) {
-    let latency = (clock.now - began) / .seconds(1)
+    let latency = (environment.now - began) / .seconds(1)
     notes.withLock {
       let mean = $0[server.value].latency
       $0[server.value].latency = mean == 0 ? latency : mean * 0.9 + latency * 0.1
@@ -235,7 +238,7 @@ final class ServerPool: ServerQuestions {
   /// The servers in the order in which they are best asked: in turn, those last that are much slower than the
   /// fastest or do not answer just now.
   func byPreference(_ servers: ServerSet) -> [ServerIndex] {
-    let silent = clock.now - Self.reserveAfter
+    let silent = environment.now - Self.reserveAfter
     let notes = notes.withLock { $0 }
     let first = turn.withLock {
       $0 = ($0 + 1) % Limits.serverCount
@@ -264,21 +267,21 @@ final class ServerPool: ServerQuestions {
   ) async throws(DFSError) -> ServerSet {
     let left = known.intersection(reachable)
     if left.count >= policy.serverCount { return left }
-    let deadline = clock.now + patience
+    let deadline = environment.now + patience
     while true {
       if reachable.count < policy.serverCount { await requests.reconnect() }
       var answering = reachable
       if answering.count >= policy.serverCount { answering = await self.answering() }
       if answering.count >= policy.serverCount { return answering }
       try Task.checkNotCancelled()
-      guard someMayReturn, clock.now < deadline else {
+      guard someMayReturn, environment.now < deadline else {
         throw missing(
           answering: answering,
           policy == .all
             ? "all four servers are needed to write (writes = all)"
             : "three servers are needed to write (writes = quorum)")
       }
-      try? await Task.sleep(for: .milliseconds(50))
+      try? await environment.sleep(for: .milliseconds(50))
     }
   }
 
@@ -298,7 +301,7 @@ final class ServerPool: ServerQuestions {
 
   /// The servers that answer now: those heard of lately, and of the others those that answer a ping.
   private func answering() async -> ServerSet {
-    let now = clock.now
+    let now = environment.now
     let heard = notes.withLock { notes in
       ServerSet(
         reachable.servers.filter {

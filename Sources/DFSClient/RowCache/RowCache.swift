@@ -1,5 +1,6 @@
-internal import DFSCore
+package import DFSCore
 internal import DFSReplication
+internal import DFSSystem
 internal import Synchronization
 
 /// The rows that this client knows, and until when they are true.
@@ -15,7 +16,7 @@ internal import Synchronization
 /// - A row read at a head below the floor is not kept: a push may have overtaken the answer.
 /// - The first head that a server tells on a connection, if it is above the floor, drops everything:
 ///   what led there was not pushed to us. So does the loss of a connection.
-final class RowCache: Sendable {
+package final class RowCache: Sendable {
   fileprivate struct State {
     var table: RowCacheTable
     var floor = Head.blank
@@ -36,18 +37,18 @@ final class RowCache: Sendable {
 
   private let state: Mutex<State>
 
-  init(limit: Int) { state = Mutex(State(table: RowCacheTable(limit: limit))) }
+  package init(limit: Int) { state = Mutex(State(table: RowCacheTable(limit: limit))) }
 
   // MARK: What servers say; called in the order of each connection
 
-  func connected(_ server: ServerIndex) {
+  package func connected(_ server: ServerIndex) {
     state.withLock {
       $0.connected.insert(server)
       $0.renew(server)
     }
   }
 
-  func disconnected(_ server: ServerIndex) {
+  package func disconnected(_ server: ServerIndex) {
     state.withLock {
       $0.connected.remove(server)
       $0.renew(server)
@@ -55,7 +56,7 @@ final class RowCache: Sendable {
   }
 
   /// Rows were written by another client; nil: any may have been.
-  func pushed(_ keys: [RowKey]?, head: Head, by server: ServerIndex) {
+  package func pushed(_ keys: [RowKey]?, head: Head, by server: ServerIndex) {
     state.withLock {
       $0.rise(to: head, toldBy: server, generation: $0.generations[server.value])
       $0.disturb()
@@ -146,7 +147,8 @@ final class RowCache: Sendable {
   /// What is known now; where the change under way writes what is asked for, what is known when that
   /// has ended, but no later than after `patience`.
   func look<Value>(
-    within patience: Duration, _ body: @escaping @Sendable (inout RowCacheTable) -> Known<Value>
+    within patience: Duration, in environment: any Environment = SystemEnvironment(),
+    _ body: @escaping @Sendable (inout RowCacheTable) -> Known<Value>
   ) async -> Look<Value> {
     let (number, ready) = state.withLock { state -> (UInt64, Look<Value>?) in
       state.nextWaiter += 1
@@ -154,7 +156,7 @@ final class RowCache: Sendable {
     }
     if let ready { return ready }
     let alarm = Task {
-      try await Task.sleep(for: patience)
+      try await environment.sleep(for: patience)
       state.withLock { state in state.waiters.removeValue(forKey: number)?(&state) }
     }
     defer { alarm.cancel() }
@@ -268,7 +270,7 @@ extension RowCache.State {
   fileprivate mutating func wake() {
     let waiting = waiters
     waiters = [:]
-    for waiter in waiting.values { waiter(&self) }
+    for (_, waiter) in waiting.sorted(by: { $0.key < $1.key }) { waiter(&self) }
   }
 }
 

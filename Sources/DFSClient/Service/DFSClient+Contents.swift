@@ -115,7 +115,7 @@ extension DFSClient {
   ) async throws -> RedundancyPlan {
     let deadline = namespace.deadline
     var stored = stored
-    var pause = Pause(.milliseconds(50))
+    var pause = Pause(.milliseconds(50), namespace.environment)
     while true {
       // A server that refuses changes (its disk is full) is as good as lost.
       var reachable = cluster.reachable

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSSystem
 internal import DFSWire
 internal import Synchronization
 
@@ -61,7 +62,7 @@ final class VersionPins: Sendable {
     }
     guard isFirst else { return }
     Task {
-      try? await Task.sleep(for: Self.delay)
+      try? await requests.environment.sleep(for: Self.delay)
       state.withLock { $0.isDue = false }
       await tell()
     }

@@ -136,18 +136,18 @@ struct StateTransfer: Sendable {
     guard own.head == theirs, own.entries.last?.number ?? theirs.number == theirs.number else {
       return nil
     }
-    let keys = Set(own.entries.flatMap { $0.change.writes.map(\.key) })
+    let keys = own.entries.flatMap { $0.change.writes.map(\.key) }.withoutRepetition
     guard keys.count <= Self.takenBack.keys else { return nil }
-    if let head = try await begin(OwnRows(head: theirs, without: Array(keys))) {
+    if let head = try await begin(OwnRows(head: theirs, without: keys)) {
       return .installed(head)
     }
     var seen = number
     var dropped = DroppedKeys()
     dropped.drop(keys)
-    var queries = Set(keys.map(\.query))
+    var queries = keys.map(\.query).withoutRepetition[...]
     while !queries.isEmpty {
       let asked = Array(queries.prefix(Self.queriesAtOnce))
-      queries.subtract(asked)
+      queries.removeFirst(asked.count)
       let rows = try await servers.query(asked, of: source, timeout: Self.pageTimeout)
       guard rows.answers.allSatisfy({ !$0.isPartial }) else { return nil }
       seen = max(seen, rows.head.number)
@@ -189,10 +189,10 @@ struct StateTransfer: Sendable {
       if case .installed(let head) = begun { return head }
       return nil
     }
-    let deadline = ContinuousClock.now + Self.patience
+    let deadline = servers.environment.now + Self.patience
     // Who is in a view has all that was committed before it, else it would count for what it lost.
     var least = Head.blank
-    while ContinuousClock.now < deadline {
+    while servers.environment.now < deadline {
       var pause = Duration.milliseconds(5)
       switch await aim() {
       case .none: return nil
@@ -216,7 +216,7 @@ struct StateTransfer: Sendable {
         _ = try await perform(&staged, upTo: nil)
         pause = .milliseconds(200)
       }
-      try? await Task.sleep(for: pause)
+      try? await servers.environment.sleep(for: pause)
     }
     throw superseded
   }
@@ -274,6 +274,14 @@ struct StateTransfer: Sendable {
       return DFSError(.superseded, "\(server) has promised view \(later)")
     }
     return DFSError(.protocolViolation, "\(server) did not take a transfer")
+  }
+}
+
+extension Array where Element: Hashable {
+  /// Each element where it comes first.
+  fileprivate var withoutRepetition: [Element] {
+    var seen: Set<Element> = []
+    return filter { seen.insert($0).inserted }
   }
 }
 

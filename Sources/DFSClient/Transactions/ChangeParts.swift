@@ -1,16 +1,18 @@
-internal import DFSCore
+package import DFSCore
 internal import DFSReplication
 
 /// What travels with a change besides its rows: small copies, and for each server the copies that it
 /// must have already.
-struct ChangeParts: Sendable {
+package struct ChangeParts: Sendable {
   /// All four go to every server: it keeps its own, and the others for a while. Whoever takes the
   /// change up from any one server can then bring everybody what the rows ask for.
-  var inline: [InlinePart] = []
-  var held: [ServerIndex: [PartID]] = [:]
-  var durable = false
+  package var inline: [InlinePart] = []
+  package var held: [ServerIndex: [PartID]] = [:]
+  package var durable = false
   /// The servers that have the copies before the change is sent.
-  var stored: ServerSet = []
+  package var stored: ServerSet = []
+
+  package init(durable: Bool = false) { self.durable = durable }
 
   var hasCopies: Bool { !inline.isEmpty || !held.isEmpty }
 }

@@ -1,8 +1,10 @@
-internal import DFSCore
+package import DFSCore
 
 /// What an object is like: its attributes, extended attributes and content.
 extension Transaction {
-  mutating func setAttributes(_ id: InodeID, _ change: AttributeChange) async throws -> Inode {
+  package mutating func setAttributes(_ id: InodeID, _ change: AttributeChange) async throws
+    -> Inode
+  {
     var inode = try await seenInode(id)
     if let before = change.accessedBefore {
       guard inode.accessed == before, let accessed = change.accessed else { return inode }

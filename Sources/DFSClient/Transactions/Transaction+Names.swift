@@ -1,10 +1,12 @@
-internal import DFSCore
+package import DFSCore
 
 /// Names: made, removed and linked, each as one change.
 extension Transaction {
   /// Makes an object under a free name.
   /// - Throws: `exists`, `notFound` (no such directory), `notDirectory`.
-  mutating func create(_ parent: InodeID, _ name: FileName, _ new: NewInode) async throws -> Inode {
+  package mutating func create(_ parent: InodeID, _ name: FileName, _ new: NewInode) async throws
+    -> Inode
+  {
     try Self.check(new)
     try await load(.inode(parent), .entry(parent: parent, name: name))
     var directory = try await directory(parent)
@@ -33,7 +35,7 @@ extension Transaction {
 
   /// Removes a name that is not a directory; the inode goes with its last name.
   /// - Returns: the inode as it was.
-  mutating func unlink(_ parent: InodeID, _ name: FileName) async throws -> Inode {
+  package mutating func unlink(_ parent: InodeID, _ name: FileName) async throws -> Inode {
     try await load(.inode(parent), .entry(parent: parent, name: name))
     var directory = try await directory(parent)
     let inode = try await existingChild(parent, name)
@@ -63,7 +65,7 @@ extension Transaction {
   }
 
   /// Gives an object that is not a directory another name.
-  mutating func link(
+  package mutating func link(
     _ id: InodeID, to parent: InodeID, _ name: FileName
   ) async throws -> Inode {
     try await load(.inode(id), .inode(parent), .entry(parent: parent, name: name))

@@ -1,9 +1,9 @@
-internal import DFSCore
+package import DFSCore
 
 /// Rename: replace, only if free, or exchange; within a directory or across.
 extension Transaction {
   @discardableResult
-  mutating func rename(
+  package mutating func rename(
     _ parent: InodeID, _ name: FileName, to newParent: InodeID, _ newName: FileName,
     _ mode: RenameMode
   ) async throws -> Renamed {

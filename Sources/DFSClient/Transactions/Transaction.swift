@@ -1,4 +1,4 @@
-internal import DFSCore
+package import DFSCore
 
 /// One change while it is computed: reads rows of one committed state, collects row writes.
 ///
@@ -8,9 +8,9 @@ internal import DFSCore
 /// Invariants:
 /// - A read sees the transaction's own writes.
 /// - At most one write for each key.
-struct Transaction: Sendable {
+package struct Transaction: Sendable {
   /// The number that the change will have; it names new inodes.
-  let number: UInt64
+  package let number: UInt64
   /// The client's clock; informs people, decides nothing.
   let time: Timestamp
   private let source: any RowSource
@@ -29,7 +29,7 @@ struct Transaction: Sendable {
 
   /// Reads ahead what the next reads will ask for, in one exchange.
   mutating func load(_ queries: Query...) async throws {
-    for finding in try await source.find(queries) { known.add(finding) }
+    for finding in try await source.find(queries) { known.learn(finding) }
   }
 
   /// The inode, or nil if there is none.
@@ -61,7 +61,7 @@ struct Transaction: Sendable {
   }
 
   /// As `child`, but there must be one.
-  mutating func existingChild(_ parent: InodeID, _ name: FileName) async throws -> Inode {
+  package mutating func existingChild(_ parent: InodeID, _ name: FileName) async throws -> Inode {
     guard let inode = try await child(parent, name) else {
       throw DFSError(.notFound, "'\(name)' does not exist")
     }
@@ -83,7 +83,7 @@ struct Transaction: Sendable {
     return known.isEmpty(directory) ?? true
   }
 
-  mutating func attributes(_ id: InodeID) async throws -> [AttributeName: [UInt8]] {
+  package mutating func attributes(_ id: InodeID) async throws -> [AttributeName: [UInt8]] {
     if let attributes = known.attributes(id) { return attributes }
     try await load(.attributes(id))
     return known.attributes(id) ?? [:]
@@ -131,7 +131,7 @@ struct Transaction: Sendable {
     known.add(.entry(parent: parent, name, child))
   }
 
-  mutating func putAttribute(_ id: InodeID, _ name: AttributeName, _ value: [UInt8]?) {
+  package mutating func putAttribute(_ id: InodeID, _ name: AttributeName, _ value: [UInt8]?) {
     write(RowWrite(.attribute(id, name: name), value.map { RowValue(bytes: $0) }))
     var all = known.attributes(id) ?? [:]
     all[name] = value

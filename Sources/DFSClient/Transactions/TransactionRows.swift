@@ -88,6 +88,23 @@ struct KnownRows: Sendable {
     }
   }
 
+  /// Adds what was not known: what is known may be a write of the transaction's own, which a source of rows
+  /// knows nothing of.
+  mutating func learn(_ finding: Finding) {
+    switch finding {
+    case .inode(let id, _): if inodes[id] != nil { return }
+    case .entry(let parent, let name, let child):
+      let key = RowKey.entry(parent: parent, name: name)
+      guard entries[key] == nil else { return }
+      entries[key] = Known(child)
+      if child != nil, emptiness[parent] == nil { emptiness[parent] = false }
+      return
+    case .attributes(let id, _): if attributes[id] != nil { return }
+    case .listing(let id, _): if emptiness[id] != nil { return }
+    }
+    add(finding)
+  }
+
   func inode(_ id: InodeID) -> Known<Inode> { inodes[id] ?? .unknown }
   func entry(_ parent: InodeID, _ name: FileName) -> Known<InodeID> {
     entries[.entry(parent: parent, name: name)] ?? .unknown

@@ -70,13 +70,15 @@ public final class AsyncLock: Sendable {
   /// Waits for the lock, which the caller then has alone until it calls `give`.
   /// - Throws: `timedOut` at the deadline, `cancelled` if the task is while it waits.
   public func take(
-    until deadline: ContinuousClock.Instant? = nil, progress: @escaping @Sendable () -> Void = {}
+    until deadline: ContinuousClock.Instant? = nil,
+    in environment: any Environment = SystemEnvironment(),
+    progress: @escaping @Sendable () -> Void = {}
   ) async throws(DFSError) {
     let (number, isMine) = state.withLock { $0.ask(progress) }
     if isMine { return }
     let alarm = deadline.map { deadline in
       Task {
-        try await Task.sleep(until: deadline, clock: .continuous)
+        try await environment.sleep(until: deadline)
         giveUp(number)
       }
     }

@@ -1,14 +1,23 @@
 import DFSCore
+import DFSTestSupport
 
 @testable import DFSClient
 
 /// All rows of a namespace in memory, and the answers that they give.
 struct RowTable: Sendable, RowSource {
-  private(set) var rows: [RowKey: Row] = [:]
+  private var table = QueryableRows()
   private(set) var digest = RowDigest.empty
-  var repeatsPages = false
+
+  var rows: [RowKey: Row] { table.rows }
+  var repeatsPages: Bool {
+    get { table.repeatsPages }
+    set { table.repeatsPages = newValue }
+  }
   /// Rows of one answer.
-  var pageRows = Int.max
+  var pageRows: Int {
+    get { table.pageRows }
+    set { table.pageRows = newValue }
+  }
 
   mutating func perform(_ writes: [RowWrite], number: UInt64) {
     for write in writes {
@@ -17,8 +26,8 @@ struct RowTable: Sendable, RowSource {
   }
 
   mutating func put(_ row: Row?, under key: RowKey) {
-    if let old = rows[key] { digest -= RowDigest(of: old) }
-    rows[key] = row
+    if let old = table.rows[key] { digest -= RowDigest(of: old) }
+    table.rows[key] = row
     if let row { digest += RowDigest(of: row) }
   }
 
@@ -26,63 +35,5 @@ struct RowTable: Sendable, RowSource {
     try queries.flatMap { try Finding.of($0, answer($0)) }
   }
 
-  func answer(_ query: Query) -> QueryAnswer {
-    switch query {
-    case .inode(let id): whole([rows[.inode(id)]])
-    case .entry(let parent, let name):
-      whole(withInode(rows[.entry(parent: parent, name: name)]))
-    case .directory(let id, let after): directory(id, after: after)
-    case .attributes(let id):
-      whole(rows.values.filter { if case .attribute(id, _) = $0.key { true } else { false } })
-    case .everything(let after): everything(after: after)
-    case .substitutes(let after):
-      whole(
-        rows.values.filter { row in
-          guard case .inode(let id) = row.key, let content = row.value.content else { return false }
-          return content.placement != content.home && after.map { $0 < id } ?? true
-        })
-    }
-  }
-
-  private func whole(_ rows: [Row?]) -> QueryAnswer {
-    QueryAnswer(rows: rows.compactMap { $0 }, isPartial: false)
-  }
-
-  private func withInode(_ entry: Row?) -> [Row?] {
-    [entry, entry?.value.child.flatMap { rows[.inode($0)] }]
-  }
-
-  private func directory(_ id: InodeID, after: FileName?) -> QueryAnswer {
-    let entries = rows.values.compactMap { row -> (name: FileName, row: Row)? in
-      guard case .entry(id, let name) = row.key, after.map({ $0 < name }) ?? true else {
-        return nil
-      }
-      return (name, row)
-    }.sorted { $0.name < $1.name }
-    let page = entries.prefix(pageRows)
-    return QueryAnswer(
-      rows: page.flatMap { withInode($0.row).compactMap { $0 } },
-      isPartial: page.count < entries.count)
-  }
-
-  private func everything(after: RowKey?) -> QueryAnswer {
-    let sorted = rows.values.sorted { $0.key.order.lexicographicallyPrecedes($1.key.order) }
-    let rest = sorted.drop {
-      guard let after, !repeatsPages else { return false }
-      return !after.order.lexicographicallyPrecedes($0.key.order)
-    }
-    let page = rest.prefix(pageRows)
-    return QueryAnswer(rows: Array(page), isPartial: page.count < rest.count)
-  }
-}
-
-extension RowKey {
-  /// Keys are ordered by kind, inode, name.
-  fileprivate var order: [UInt8] {
-    switch self {
-    case .inode(let id): [1] + id.value.bigEndianBytes
-    case .entry(let parent, let name): [2] + parent.value.bigEndianBytes + name.bytes
-    case .attribute(let id, let name): [3] + id.value.bigEndianBytes + name.bytes
-    }
-  }
+  func answer(_ query: Query) -> QueryAnswer { table.answer(query) }
 }

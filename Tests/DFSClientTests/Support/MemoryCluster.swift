@@ -12,7 +12,8 @@ struct MemoryCluster {
   let servers = ServerIndex.all.map { _ in MemoryServer() }
 
   func client(_ change: (inout Namespace.Settings) -> Void = { _ in }) -> MemoryClient {
-    var settings = Namespace.Settings(callTimeout: .seconds(10), hedge: .milliseconds(100))
+    var settings = Namespace.Settings()
+    (settings.callTimeout, settings.hedge) = (.seconds(10), .milliseconds(100))
     change(&settings)
     return MemoryClient(servers, settings)
   }

@@ -1,5 +1,6 @@
 import DFSCore
 import DFSReplication
+import DFSSystem
 import DFSWire
 import NIOCore
 import NIOPosix
@@ -9,6 +10,7 @@ import NIOPosix
 /// Servers in memory: they have no event loop, are of one namespace, and refuse no login.
 extension ServerRequests {
   var loop: any EventLoop { MultiThreadedEventLoopGroup.singleton.any() }
+  var environment: any Environment { SystemEnvironment() }
   var namespace: NamespaceID? { nil }
   func reconnect() async {}
   func retryRefused() async {}

@@ -66,6 +66,36 @@ import Testing
     }
   }
 
+  /// Operations of several programs become one transaction: each sees what those before it wrote.
+  @Test func operationsOfOneTransactionSeeEachOther() async throws {
+    let tree = Tree()
+    let (first, second) = (try FileName("first"), try FileName("second"))
+    let (one, other) = (try await tree.make(.root, "one"), try await tree.make(.root, "other"))
+    let new = NewInode(kind: .directory, mode: 0o755, owner: 1, group: 2)
+    let made = try await tree.run { transaction in
+      let made = try await transaction.create(.root, first, new)
+      await refuses(.exists) { _ = try await transaction.create(.root, first, new) }
+      _ = try await transaction.create(.root, second, new)
+      _ = try await transaction.link(one.id, to: made.id, first)
+      _ = try await transaction.link(one.id, to: made.id, second)
+      _ = try await transaction.unlink(.root, try FileName("other"))
+      await refuses(.notFound) { _ = try await transaction.unlink(.root, try FileName("other")) }
+      var change = AttributeChange()
+      change.mode = 0o600
+      _ = try await transaction.setAttributes(one.id, change)
+      _ = try await transaction.rename(
+        .root, try FileName("one"), to: made.id, try FileName("third"), .replace)
+      return made
+    }
+    let root = try #require(try await tree.inode(.root))
+    #expect(root.links == 4)
+    #expect(tree.entries.keys.sorted() == [first, second])
+    #expect(tree.entries(of: made.id).count == 3)
+    let linked = try #require(try await tree.inode(one.id))
+    #expect(linked.links == 3 && linked.mode == 0o600)
+    #expect(try await tree.inode(other.id) == nil)
+  }
+
   @Test func whatIsMadeIsThere() async throws {
     let tree = Tree()
     let file = try await tree.make(.root, "a")

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSTestSupport
 
 /// One seed's world: the clock, the network between clients and servers, and what happened.
 final class World {
@@ -10,8 +11,13 @@ final class World {
   private(set) var now = 0
   private var events = EventQueue()
   private(set) var servers: [SimulatedServer] = []
-  private(set) var clients: [SimulatedClient] = []
+  private(set) var clients: [any WorldClient] = []
   let history = History()
+  private(set) lazy var operations = OperationHistory(world: self)
+  /// The tasks of the clients, and what they run on.
+  let tasks = TaskQueue()
+  private(set) lazy var loop = SimulatedLoop(world: self)
+  private(set) lazy var environment = SimulatedEnvironment(world: self)
   private(set) lazy var copies = WorldCopies(world: self)
   var counts = SimulationCounts()
   var lastSession = 0
@@ -52,34 +58,55 @@ final class World {
     settings = WorldSettings(&random, seed: seed, mistake: mistake)
     self.random = random
     servers = ServerIndex.all.map { SimulatedServer($0, world: self) }
-    clients = (0..<settings.clients).map { SimulatedClient(slot: $0, world: self) }
+    clients = (0..<settings.clients).map { slot -> any WorldClient in
+      settings.runsPrograms
+        ? NamespaceClient(slot: slot, world: self) : SimulatedClient(slot: slot, world: self)
+    }
   }
 
   // MARK: Running
 
-  func run() -> SimulationReport {
+  func run() -> SimulationReport { tasks.own { runOwned() } }
+
+  private func runOwned() -> SimulationReport {
     trace("world \(settings)")
-    for client in clients { client.later(random.below(5_000)) { client.start() } }
+    for client in clients { after(random.below(5_000)) { client.start() } }
     if settings.hasContents { servers.forEach { $0.beginUpkeep() } }
     Faults(world: self).begin()
-    let end = settings.quietAfter + Simulation.patience
+    let end = settings.quietAfter + Simulation.patience * settings.timeScale
     var nextLook = settings.quietAfter
     while violation == nil, let (time, action) = events.next(), time <= end {
       now = time
       mix(UInt64(truncatingIfNeeded: time))
       action()
+      tasks.run()
       if now > nextLook {
-        nextLook = now + 10_000
+        nextLook = now + 10_000 * settings.timeScale
         if isQuiet { break }
       }
     }
     judge()
     counts.incomplete = copies.lost.count
-    // The actions that are left hold what holds them.
-    events = EventQueue()
+    endClients()
     return SimulationReport(
       seed: seed, violation: violation, counts: counts, trace: traceLines,
       fingerprint: fingerprint)
+  }
+
+  /// Ends the clients, whose tasks and timers hold what holds them.
+  private func endClients() {
+    guard settings.runsPrograms else { return events = EventQueue() }
+    for client in clients { client.end() }
+    tasks.run()
+    var left = 100_000
+    while left > 0, let (time, action) = events.next() {
+      (now, left) = (time, left - 1)
+      action()
+      tasks.run()
+    }
+    events = EventQueue()
+    loop.cancelAll()
+    tasks.run()
   }
 
   /// Whether all is done and right.
@@ -94,7 +121,7 @@ final class World {
 
   private func judge() {
     if violation == nil, !isQuiet {
-      let undone = clients.filter { !$0.isDone }.map { "client \($0.slot)" }
+      let undone = clients.indices.filter { !clients[$0].isDone }.map { "client \($0)" }
       fail(
         "no progress after the faults: \(undone) not done, heads "
           + servers.map { "\($0.isUp ? "" : "down ")\($0.head)" }.joined(separator: " ")
@@ -104,7 +131,8 @@ final class World {
       guard let change = foreign[server]?.change else { continue }
       fail("a server of another namespace in the place of \(ServerIndex(server)): \(change)")
     }
-    if violation == nil, let problem = rowsProblem ?? history.problem(in: servers[0].disk.current) {
+    let told = settings.runsPrograms ? operations.problem : history.problem
+    if violation == nil, let problem = rowsProblem ?? told(servers[0].disk.current) {
       fail(problem)
     }
   }
@@ -141,7 +169,7 @@ final class World {
 
   var areFaultsOver: Bool { now >= settings.quietAfter }
 
-  private func delay(_ link: Link) -> Int {
+  func delay(_ link: Link) -> Int {
     let mean = settings.meanDelay
     let isSlow =
       settings.hasSlowMessages && !areFaultsOver && random.chance(20) || slow.contains(link.server)
@@ -172,7 +200,7 @@ final class World {
 
   // MARK: The network
 
-  private func isLost(_ link: Link) -> Bool {
+  func isLost(_ link: Link) -> Bool {
     guard !areFaultsOver, random.chance(settings.loss) else { return false }
     copies.trouble(link)
     return true
@@ -201,8 +229,11 @@ final class World {
     }
   }
 
+  /// Whether nothing passes one way, or the other.
+  func isCut(_ link: Link) -> Bool { isCut(link, in: cutThere) || isCut(link, in: cutBack) }
+
   /// Whom a link leads to.
-  private func target(_ link: Link) -> SimulatedServer {
+  func target(_ link: Link) -> SimulatedServer {
     guard misdirected.contains(link), let foreign = foreign[link.server] else {
       return servers[link.server]
     }
@@ -253,10 +284,16 @@ final class World {
     _ keys: SimulatedPush, number: Int, from server: SimulatedServer,
     on session: SimulatedServer.Session
   ) {
+    if settings.runsPrograms {
+      return clients[session.slot].pushed(
+        keys, head: server.head, number: number, from: server.index, session: session.id)
+    }
     let link = Link(slot: session.slot, server: server.index.value)
     if isLost(link) || cutBack.contains(link) { return }
+    let head = server.head
     after(delay(link)) { [self] in
-      clients[session.slot].pushed(keys, number: number, from: server.index, session: session.id)
+      clients[session.slot].pushed(
+        keys, head: head, number: number, from: server.index, session: session.id)
     }
   }
 

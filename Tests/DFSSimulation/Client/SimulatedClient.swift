@@ -1,10 +1,11 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSTestSupport
 
 /// One client: drives a `Coordinator` and reads, as DFSClient does, one operation at a time, and
 /// heals between them. What it does one after the other is in SimulatedClientWork.swift, and within an
 /// operation in SimulatedClientSteps.swift.
-final class SimulatedClient {
+final class SimulatedClient: WorldClient {
   /// A change that was sent, as long as nobody has told what became of it.
   struct Open {
     let id: ChangeID
@@ -69,6 +70,7 @@ final class SimulatedClient {
     operationsLeft = world.settings.operations
   }
 
+  var id: ClientID { coordinator.client }
   var isBusy: Bool {
     operation != nil || task != nil || open != nil || coordinator.hasOpenChange
   }
@@ -76,6 +78,8 @@ final class SimulatedClient {
   var reachable: ServerSet { .all.subtracting(believedDown).subtracting(membership.foreign) }
 
   // MARK: Life
+
+  func end() {}
 
   func start() {
     isRunning = true
@@ -288,7 +292,9 @@ final class SimulatedClient {
     }
   }
 
-  func pushed(_ keys: SimulatedPush, number: Int, from server: ServerIndex, session: Int) {
+  func pushed(
+    _ keys: SimulatedPush, head: Head, number: Int, from server: ServerIndex, session: Int
+  ) {
     for action in cache.pushed(keys, number: number, session: session, server: server) { action() }
   }
 

@@ -3,13 +3,23 @@
 /// `RedundancyPlan`, `Healing`, `Placement`) over a network, disks and a clock that are made up from one
 /// seed.
 ///
-/// Half of the worlds have names and counters only, with many changes; the others have files with
-/// contents besides. A content is a version and its four parts; what the bytes of a copy are is told
-/// by the part that they are of.
+/// Half of the worlds have names and attributes only, with many changes. Their clients are the code that
+/// ships, up to the connections: `Namespace` with its queue of changes, the driver of the `Coordinator`, reads by
+/// quorum, the cache of rows and transfers of state (`NamespaceClient`). Their tasks run on the thread of the
+/// world, one job after the other, and take time and chance from it (`TaskQueue`, `SimulatedEnvironment`), so that
+/// a seed runs the same way each time (as in FoundationDB: Zhou et al., "FoundationDB: A Distributed Unbundled
+/// Transactional Key Value Store", 2021, section 4).
+///
+/// The others have files with contents besides, and a model of a client that drives the decisions that ship
+/// (`SimulatedClient`). A content is a version and its four parts; what the bytes of a copy are is told by the part
+/// that they are of.
 ///
 /// # The fault model
 ///
-/// - **Network.** Any message may be lost, doubled, delayed and overtaken by later ones. A link
+/// - **Network of programs.** A connection delivers in order. What is lost is sent again later, or ends the
+///   connection, as a server's end does: both sides learn that by and by, and requests under way may still be
+///   performed. A server that is silent for long is given up.
+/// - **Network of the model.** Any message may be lost, doubled, delayed and overtaken by later ones. A link
 ///   between a client and a server may be cut in one direction or both, for a while. A message to a
 ///   server that is down is answered by silence or by a refusal. What a connection promises is kept:
 ///   what is asked about copies is done at most once and never for a connection that has ended, and
@@ -55,7 +65,8 @@
 ///
 /// # What is checked
 ///
-/// Afterwards all changes are replayed in the order that the servers agree on (`History`):
+/// Afterwards all changes are replayed in the order that the servers agree on (`History`, and `OperationHistory`
+/// of programs, whose operations end also by being cancelled):
 /// acknowledged changes are there, once, under the number that was acknowledged; dropped ones are
 /// not; every change found its preconditions (no lost update, no name created twice, no copies placed
 /// of a version that was replaced); every read, whether asked of servers or from a cache kept valid
@@ -94,8 +105,6 @@ public struct Simulation {
     case appendsNotSynced
     /// Changes do not write their identity into the rows.
     case changesWithoutIdentity
-    /// A transfer ends with what was committed before the view that it installs, not with all of it.
-    case transferGoesBack
     /// A server accepts an append in a view that it promised to leave.
     case promisesNotKept
     /// A healer lets substitute copies go before those that they substituted for are where the rule puts them.
@@ -139,6 +148,14 @@ public struct Simulation {
     case startForgetsUnsynced
     /// A server that starts again goes on with a log that an fsync has failed on.
     case startTrustsCache
+
+    /// Whether programs that run the code that ships are told what cannot be, if a server makes the mistake.
+    var isSeenByPrograms: Bool {
+      switch self {
+      case .appendsNotSynced, .promisesNotKept, .failedSyncAcknowledged, .startTrustsCache: true
+      default: false
+      }
+    }
 
     var isAboutContents: Bool {
       switch self {

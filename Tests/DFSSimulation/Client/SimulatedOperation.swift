@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSTestSupport
 
 /// How an operation ended, for what it is a step of.
 enum SimulatedEnd {

@@ -138,8 +138,7 @@ final class SimulatedStateTransfer {
   }
 
   private func conclude(_ goal: Head?) {
-    let least = client.world.mistake == .transferGoesBack ? 0 : least.number
-    guard let goal, let at, at.number >= max(seen, least), at.number <= goal.number else {
+    guard let goal, let at, at.number >= max(seen, least.number), at.number <= goal.number else {
       return pause()
     }
     let to = Head(view: goal.view, number: at.number, digest: at.digest)

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSTestSupport
 
 /// Opens a file and reads its content to the end, part by part, with pauses in which it may be
 /// replaced and collected.

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSTestSupport
 
 /// A server of another namespace: it has rows of its own under the keys that the world uses, and must keep
 /// them as they are. (One without any change could not be told from a namespace that is just being made;

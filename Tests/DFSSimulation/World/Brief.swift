@@ -41,7 +41,7 @@ extension SimulatedReply {
 }
 
 extension View {
-  fileprivate var brief: String { "\(round)/\(client.value)" }
+  var brief: String { "\(round)/\(client.value)" }
 }
 
 extension Head {
@@ -49,7 +49,7 @@ extension Head {
 }
 
 extension NamespaceRequest {
-  fileprivate var brief: String {
+  var brief: String {
     switch self {
     case .prepare(let view): "prepare \(view.brief)"
     case .install(let view, let from, let changes, let to):
@@ -63,7 +63,7 @@ extension NamespaceRequest {
 }
 
 extension NamespaceReply {
-  fileprivate var brief: String {
+  var brief: String {
     switch self {
     case .promised(let head): "promised, \(head.brief)"
     case .installed(let head): "installed, \(head.brief)"

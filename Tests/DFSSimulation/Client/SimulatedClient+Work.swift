@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSTestSupport
 
 /// What a client does, one thing after the other: operations on rows, and tasks that have several of
 /// them (publishing, reading a content, healing); and how an operation ends.

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSTestSupport
 
 /// What a server does from time to time: brings everything to stable storage, removes copies that
 /// nobody needs (DFSStore's Collector), reads all copies back (its scrub).

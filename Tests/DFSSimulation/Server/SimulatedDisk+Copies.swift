@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSTestSupport
 
 /// The copies on a server's disk: those that are files, and what the tables say of all.
 extension SimulatedDisk {

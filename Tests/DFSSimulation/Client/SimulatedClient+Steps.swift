@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSTestSupport
 
 /// What a client does for one operation: make a view change, read in it, append; or read and judge.
 extension SimulatedClient {

@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSTestSupport
 
 /// Publishes a new content of a file, as DFSClient does: the copies are stored, then one change
 /// names them; small ones travel in the change. A server that is lost on the way is substituted for.

@@ -1,4 +1,5 @@
 internal import DFSCore
+internal import DFSTestSupport
 
 /// What kind of world a seed makes: how bad its network is, who stops, who forgets.
 struct WorldSettings {
@@ -41,6 +42,10 @@ struct WorldSettings {
   var syncs: Int
   /// When the faults end.
   var quietAfter: Int
+  /// Whether clients run the code that ships, in worlds without contents.
+  let runsPrograms: Bool
+  /// Clients that run the code that ships have its patience: everything but messages takes longer for them.
+  let timeScale: Int
   /// Whether files have contents, and servers and clients take care of copies.
   var hasContents: Bool
   var policy: WritePolicy
@@ -82,15 +87,30 @@ struct WorldSettings {
     logPage = random.pick([1, 3, 1_000])
     refillPage = random.pick([1, 3, 100])
     syncs = random.pick([0, 10, 50])
-    quietAfter = 400_000
     hasContents = mistake.map(\.isAboutContents) ?? random.chance(50)
+    runsPrograms = !hasContents && mistake.map(\.isSeenByPrograms) ?? true
+    timeScale = runsPrograms ? 10 : 1
+    quietAfter = 400_000 * timeScale
     policy = random.pick([.all, .all, .quorum])
     damage = random.pick([nil, 20_000, 60_000])
     outlivesRetained = random.chance(10)
     flips = forgetting == .nobody && random.chance(50) ? 10_000 : nil
     if let mistake { suit(mistake) }
+    for path in [
+      \Self.serverStops, \.clientStops, \.cuts, \.stillness, \.slowness, \.fullDisks, \.failedSyncs,
+      \.foreigners,
+    ] {
+      self[keyPath: path] = self[keyPath: path].map { $0 * timeScale }
+    }
+    outage *= timeScale
     if flips != nil || forgetting == .allPower { damage = nil }
   }
+
+  /// Up to so long is the pause between two operations of a client, and that after some of them; the mean
+  /// pause between two looks for servers that lag.
+  var pause: Int { isHot ? 2_000 : 8_000 }
+  var rest: Int { 40_000 * timeScale }
+  var healPause: Int { 50_000 * timeScale }
 
   /// Worlds in which a mistake matters.
   private mutating func suit(_ mistake: Simulation.Mistake) {

@@ -38,6 +38,49 @@ struct Replay {
     timeline[key]?.last { $0.from <= number }?.row
   }
 
+  /// The last moment.
+  var last: UInt64 { UInt64(changes.count) }
+
+  /// The change that appends a token to an attribute of the root.
+  func number(appending token: UInt64, to name: AttributeName) -> UInt64? {
+    let versions = timeline[.attribute(.root, name: name)] ?? []
+    return versions.first { version in
+      let bytes = version.row?.value.bytes ?? []
+      return stride(from: 0, to: bytes.count, by: 8).contains {
+        UInt64(bigEndian: Array(bytes[$0..<min($0 + 8, bytes.count)])) == token
+      }
+    }?.from
+  }
+
+  /// The change that removes an inode.
+  func number(removing inode: InodeID) -> UInt64? {
+    timeline[.inode(inode)]?.first { $0.row == nil }?.from
+  }
+
+  /// The first change of a client after `floor` that writes a row. What it wrote another operation of the same
+  /// change may have written again.
+  func number(writing key: RowKey, by client: ClientID, after floor: UInt64) -> UInt64? {
+    timeline[key]?.first { $0.from > floor && change($0.from)?.id.client == client }?.from
+  }
+
+  func isRemoved(_ inode: InodeID?, by number: UInt64) -> Bool {
+    inode.flatMap { self.number(removing: $0) } == number
+  }
+
+  func has(_ inode: Inode, at moment: UInt64) -> Bool {
+    row(.inode(inode.id), at: moment).flatMap { try? Inode(id: inode.id, row: $0.value.bytes) }
+      == inode
+  }
+
+  /// What the names of the root lead to.
+  func entries(at moment: UInt64) -> [FileName: InodeID] {
+    var found: [FileName: InodeID] = [:]
+    for case .entry(.root, let name) in timeline.keys {
+      found[name] = row(.entry(parent: .root, name: name), at: moment)?.value.child
+    }
+    return found
+  }
+
   /// The first moment from `floor` on at which all `keys` have these rows.
   func first(from floor: UInt64, where keys: [RowKey], are rows: [RowKey: Row]) -> UInt64? {
     guard floor < UInt64(digests.count) else { return nil }

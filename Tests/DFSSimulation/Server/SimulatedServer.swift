@@ -60,7 +60,7 @@ final class SimulatedServer {
   var disk: SimulatedDisk
   private(set) var isUp = true
   /// How often it was started.
-  private var outage = 0
+  private(set) var starts = 0
   /// Until then it stands still.
   var stillUntil = 0
   private var sessions: [Session] = []
@@ -82,9 +82,9 @@ final class SimulatedServer {
     isUp = false
     disk.processEnds()
     // The kernel brings to stable storage what the process wrote, if the power stays.
-    let outage = outage
+    let starts = starts
     world.after(30_000) { [self] in
-      if self.outage == outage, !isUp { disk.writeBack() }
+      if self.starts == starts, !isUp { disk.writeBack() }
     }
     sessions = []
     transfers = [:]
@@ -94,11 +94,26 @@ final class SimulatedServer {
   /// Another process begins; nothing if one lives.
   func start() {
     guard !isUp else { return }
-    outage += 1
+    starts += 1
     disk.processBegins(
       forgetsUnsynced: world.mistake == .startForgetsUnsynced,
       trustsCache: world.mistake == .startTrustsCache)
     isUp = true
+  }
+
+  /// A connection was made.
+  /// - Returns: the number of the session.
+  func open(_ client: ClientID, slot: Int) -> Int {
+    world.lastSession += 1
+    sessions.append(Session(id: world.lastSession, client: client, slot: slot, order: 0))
+    return world.lastSession
+  }
+
+  /// A connection has ended.
+  func endSession(_ id: Int) {
+    sessions.removeAll { $0.id == id }
+    copySessions.end(id)
+    transfers[id] = nil
   }
 
   func hasSession(_ id: Int) -> Bool { sessions.contains { $0.id == id } }
@@ -157,7 +172,7 @@ final class SimulatedServer {
 
   // MARK: The namespace protocol
 
-  private func perform(
+  func perform(
     _ request: NamespaceRequest, _ parts: SimulatedParts
   ) -> SimulatedReply {
     if let reply = performWrongly(request) { return .namespace(reply) }
