@@ -9,6 +9,7 @@ final class QueuedChange: Sendable {
   /// Fulfilled once with the servers that have its copies, or with why it did not happen.
   let outcome = Promise<ServerSet>()
   private let kept: Mutex<ChangeParts>
+  private let gaveUp = Mutex<DFSError?>(nil)
 
   init(
     _ parts: ChangeParts, _ compute: @escaping @Sendable (inout Transaction) async throws -> Void
@@ -20,6 +21,11 @@ final class QueuedChange: Sendable {
   /// What travels with it; told which servers have the copies, for the next try.
   var parts: ChangeParts { kept.withLock { $0 } }
 
+  /// Why its caller does not wait any more for its being begun; nil as long as it does.
+  var givenUp: DFSError? { gaveUp.withLock { $0 } }
+
+  fileprivate func giveUp(_ error: DFSError) { gaveUp.withLock { $0 = error } }
+
   func isStored(on servers: ServerSet) { kept.withLock { $0.stored = servers } }
 
   /// Whether it may become one change with others: those whose copies were uploaded before are not many,
@@ -30,7 +36,9 @@ final class QueuedChange: Sendable {
 /// The changes of a client that wait for their turn. Whoever has the turn performs all that wait as one
 /// change: programs that run at once wait for one round of messages and not for each other's.
 ///
-/// Invariant: a change is in the queue, or in the hands of who has the turn, or has its outcome.
+/// Invariants:
+/// - A change is in the queue, or in the hands of who has the turn, or has its outcome.
+/// - In the queue is only what somebody waits for who will have the turn.
 final class ChangeQueue: Sendable {
   /// Changes that become one, and bytes of the small copies that travel with them: far less than fits in a frame.
   static let limit = (changes: 64, inlineBytes: 1 << 20)
@@ -64,8 +72,28 @@ final class ChangeQueue: Sendable {
     }
   }
 
-  /// Puts changes that were taken back to where they were.
-  func putBack(_ changes: [QueuedChange]) { waiting.withLock { $0 = changes + $0 } }
+  /// Its caller waits no more for the turn.
+  /// - Returns: false if somebody else has it in hand: it gets its outcome from there.
+  func giveUp(_ change: QueuedChange, _ error: DFSError) -> Bool {
+    waiting.withLock { waiting in
+      guard let index = waiting.firstIndex(where: { $0 === change }) else {
+        change.giveUp(error)
+        return false
+      }
+      waiting.remove(at: index)
+      return true
+    }
+  }
+
+  /// Puts changes that were taken back to where they were. Those that were given up meanwhile have nobody who
+  /// would perform them.
+  func putBack(_ changes: [QueuedChange]) {
+    let left = waiting.withLock { waiting in
+      waiting = changes.filter { $0.givenUp == nil } + waiting
+      return changes.compactMap { change in change.givenUp.map { (change, $0) } }
+    }
+    for (change, error) in left { change.outcome.fulfil(.failure(error)) }
+  }
 }
 
 /// Changes while they are computed as one.

@@ -14,7 +14,7 @@ extension Namespace {
     do {
       try await turn.take(until: deadline, in: environment)
     } catch {
-      if queue.remove(change) { throw error }
+      if queue.giveUp(change, error) { throw error }
       // It is under way, and what becomes of it is not up to its caller any more.
       return try await Task { try await change.outcome.value() }.value
     }

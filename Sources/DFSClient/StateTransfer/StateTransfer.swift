@@ -192,8 +192,11 @@ struct StateTransfer: Sendable {
     let deadline = servers.environment.now + Self.patience
     // Who is in a view has all that was committed before it, else it would count for what it lost.
     var least = Head.blank
+    var idle = Duration.milliseconds(5)
     while servers.environment.now < deadline {
-      var pause = Duration.milliseconds(5)
+      // Whoever is to tell of the next change may not lead any more, and not know it yet.
+      var pause = idle
+      idle = min(idle * 2, .milliseconds(200))
       switch await aim() {
       case .none: return nil
       case .committed(let head):

@@ -51,7 +51,7 @@ extension Transaction {
 
   /// Removes an empty directory.
   /// - Returns: the inode as it was.
-  mutating func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Inode {
+  package mutating func removeDirectory(_ parent: InodeID, _ name: FileName) async throws -> Inode {
     try await load(.inode(parent), .entry(parent: parent, name: name))
     var directory = try await directory(parent)
     let inode = try await existingChild(parent, name)

@@ -88,7 +88,7 @@ extension Transaction {
   }
 
   private mutating func touchBoth(_ one: InodeID, _ other: InodeID) async throws {
-    for id in Set([one, other]) {
+    for id in one == other ? [one] : [one, other] {
       var inode = try await directory(id)
       touch(&inode)
       put(inode)

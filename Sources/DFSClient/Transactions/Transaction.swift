@@ -51,7 +51,7 @@ package struct Transaction: Sendable {
   }
 
   /// The inode that `name` leads to, or nil if there is no such entry.
-  mutating func child(_ parent: InodeID, _ name: FileName) async throws -> Inode? {
+  package mutating func child(_ parent: InodeID, _ name: FileName) async throws -> Inode? {
     if !known.entry(parent, name).isKnown { try await load(.entry(parent: parent, name: name)) }
     guard let id = known.entry(parent, name).value else { return nil }
     guard let inode = try await inode(id) else {
@@ -77,7 +77,7 @@ package struct Transaction: Sendable {
     return inode
   }
 
-  mutating func isEmpty(_ directory: InodeID) async throws -> Bool {
+  package mutating func isEmpty(_ directory: InodeID) async throws -> Bool {
     if let isEmpty = known.isEmpty(directory) { return isEmpty }
     try await load(.directory(directory, after: nil))
     return known.isEmpty(directory) ?? true

@@ -82,6 +82,25 @@ import Testing
     }
   }
 
+  /// Who has a change of another's in hand and gives up puts it back: if its caller has given up too, nobody would
+  /// ever perform it.
+  @Test func whatBothGaveUpHasAnOutcome() async throws {
+    try await ClientSetting.run { setting in
+      let (client, namespace) = (setting.client, setting.client.namespace)
+      try await namespace.turn.take()
+      let waiting = Task { try await client.create(.root, FileName("it"), Self.directory) }
+      try await eventually("it waits") { namespace.queue.waiting.withLock(\.count) == 1 }
+      let taken = namespace.queue.take()
+      waiting.cancel()
+      try await eventually("its caller has given up") { taken[0].givenUp != nil }
+      namespace.queue.putBack(taken)
+      let error = await #expect(throws: DFSError.self) { try await waiting.value }
+      #expect(error?.code == .cancelled)
+      namespace.turn.give()
+      #expect(try await client.list(.root, .current).isEmpty)
+    }
+  }
+
   /// What another program on this mount published in the same change is no news from elsewhere: the kernel would
   /// be told to forget it.
   @Test func whatWasJoinedIsNotToldAsForeign() async throws {

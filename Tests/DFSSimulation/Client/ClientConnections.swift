@@ -97,8 +97,7 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
   private var isGreeted: ServerSet = []
 
   private func opened(_ connection: Connection, _ server: ServerIndex, _ head: Head) {
-    identities.heard(head.view.namespace, of: server)
-    if reachable.count < Limits.quorum { lastShort = world.now }
+    note(head, of: server)
     isGreeted.insert(server)
     guard !identities.foreign.contains(server) else { return }
     cache.connected(server)
@@ -137,6 +136,13 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     for server in ServerIndex.all {
       if let connection = connections[server.value] { lose(connection, server) }
     }
+  }
+
+  /// What a server tells may show that it, or another one, is a foreign one.
+  private func note(_ head: Head, of server: ServerIndex) {
+    if reachable.count < Limits.quorum { lastShort = world.now }
+    identities.heard(head.view.namespace, of: server)
+    if reachable.count < Limits.quorum { lastShort = world.now }
   }
 
   /// Whether there were three servers all the time since then.
@@ -207,7 +213,7 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     guard let connection = connections[server.value], connection.session == session else { return }
     back(connection, server) { [self] in
       guard !identities.foreign.contains(server) else { return }
-      identities.heard(head.view.namespace, of: server)
+      note(head, of: server)
       guard !identities.foreign.contains(server) else { return }
       world.trace(
         "client \(slot) hears from \(server) of \(keys.map { "\($0)" } ?? "all rows"), \(head.brief)"
@@ -227,7 +233,7 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
   func agreed(on namespace: NamespaceID?) { identities.agreed(namespace) }
 
   func heard(_ head: Head, of server: ServerIndex) throws(DFSError) {
-    identities.heard(head.view.namespace, of: server)
+    note(head, of: server)
     if let problem = identities.problem(of: server) { throw problem }
   }
 

@@ -4,38 +4,50 @@ internal import DFSTestSupport
 
 /// One thing that a program does, and what it is told.
 struct ClientOperation: Sendable {
+  /// A name in the root, or in a directory of the root.
+  struct Place: Sendable {
+    var directory: FileName?
+    let name: FileName
+  }
+
   enum Kind: Sendable {
     /// Appends the operation's token to what each of these attributes of the root has: a lost update is seen.
     case count([AttributeName])
-    case create(FileName)
-    case remove(FileName)
-    case link(FileName, FileName)
-    case rename(FileName, FileName)
+    case create(Place)
+    case remove(Place)
+    case link(Place, Place)
+    case rename(Place, Place)
     /// Makes the token the group of the file.
-    case mark(FileName)
-    case look(FileName)
+    case mark(Place)
+    case makeDirectory(FileName)
+    case removeDirectory(FileName)
+    case renameDirectory(FileName, FileName)
+    case look(Place)
     case counters
     case list
 
     var isChange: Bool {
       switch self {
-      case .count, .create, .remove, .link, .rename, .mark: true
       case .look, .counters, .list: false
+      default: true
       }
     }
   }
 
   enum Outcome: Sendable {
     case counted
-    case created(FileName, InodeID)
-    case removed(FileName, InodeID)
+    /// The entry, and the inode that it leads to.
+    case created(RowKey, InodeID)
+    case removed(RowKey, InodeID)
     /// A name leads to an inode that was there.
-    case named(FileName, InodeID)
+    case named(RowKey, InodeID)
     case marked(InodeID)
     /// What a name leads to.
-    case saw(FileName, Inode?)
+    case saw(RowKey, Inode?)
     /// Refused, since the name leads to something.
-    case exists(FileName)
+    case exists(RowKey)
+    /// Refused, since a directory has entries.
+    case notEmpty(InodeID)
     case sawCounters([AttributeName: [UInt8]])
     case sawList([FileName: Inode])
     /// It did not happen.
@@ -45,12 +57,14 @@ struct ClientOperation: Sendable {
     var brief: String {
       switch self {
       case .counted: "counted"
-      case .created(let name, let id): "created \(name), inode \(id)"
-      case .removed(let name, let id): "removed \(name), inode \(id)"
-      case .named(let name, let id): "\(name) is inode \(id)"
+      case .created(let key, let id): "created \(key.brief), inode \(id)"
+      case .removed(let key, let id): "removed \(key.brief), inode \(id)"
+      case .named(let key, let id): "\(key.brief) is inode \(id)"
+      case .notEmpty(let id): "directory \(id) is not empty"
       case .marked(let id): "marked inode \(id)"
-      case .saw(let name, let inode): "saw \(name), \(inode.map { "inode \($0.id)" } ?? "nothing")"
-      case .exists(let name): "\(name) exists"
+      case .saw(let key, let inode):
+        "saw \(key.brief), \(inode.map { "inode \($0.id)" } ?? "nothing")"
+      case .exists(let key): "\(key.brief) exists"
       case .sawCounters(let values):
         values.sorted { $0.key < $1.key }.map { "\($0): \($1.count / 8)" }.joined(separator: ", ")
       case .sawList(let items):
@@ -86,8 +100,8 @@ struct ClientOperation: Sendable {
       return try await attempt()
     } catch let error as DFSError {
       switch (error.code, kind.needed, kind.made) {
-      case (.notFound, let name?, _): return .saw(name, nil)
-      case (.exists, _, let name?): return .exists(name)
+      case (.notFound, let key?, _): return .saw(key, nil)
+      case (.exists, _, let key?): return .exists(key)
       case (.timedOut, _, _): return .unknown
       default: return .failed(error)
       }
@@ -99,40 +113,33 @@ struct ClientOperation: Sendable {
   private func attempt() async throws -> Outcome {
     switch kind {
     case .count(let names):
-      try await change { transaction in
+      return try await change { transaction in
         let all = try await transaction.attributes(.root)
         for name in names {
           transaction.putAttribute(.root, name, (all[name] ?? []) + token.bigEndianBytes)
         }
+        return .counted
       }
-      return .counted
-    case .create(let name):
+    case .create(let place):
       let new = NewInode(kind: .regular, mode: 0o644, owner: UInt32(token), group: 0)
-      return .created(name, try await change { try await $0.create(.root, name, new) }.id)
-    case .remove(let name):
-      return .removed(name, try await change { try await $0.unlink(.root, name) }.id)
-    case .link(let name, let other):
-      let inode = try await change { transaction in
-        let inode = try await transaction.existingChild(.root, name)
-        return try await transaction.link(inode.id, to: .root, other)
+      return try await change(in: place) { key, parent, transaction in
+        .created(key, try await transaction.create(parent, place.name, new).id)
       }
-      return .named(other, inode.id)
-    case .rename(let name, let other):
-      let renamed = try await change {
-        try await $0.rename(.root, name, to: .root, other, .replace)
+    case .remove(let place):
+      return try await change(in: place) { key, parent, transaction in
+        .removed(key, try await transaction.unlink(parent, place.name).id)
       }
-      // Of two names of one inode both stay.
-      let isDone = renamed.other?.id != renamed.moved.id
-      return isDone ? .named(other, renamed.moved.id) : .exists(other)
-    case .mark(let name):
-      let inode = try await change { transaction in
-        let inode = try await transaction.existingChild(.root, name)
+    case .link(let place, let other): return try await link(place, other)
+    case .rename(let place, let other): return try await rename(place, other)
+    case .mark(let place):
+      return try await change(in: place) { _, parent, transaction in
+        let inode = try await transaction.existingChild(parent, place.name)
         var change = AttributeChange()
         change.group = UInt32(token)
-        return try await transaction.setAttributes(inode.id, change)
+        return .marked(try await transaction.setAttributes(inode.id, change).id)
       }
-      return .marked(inode.id)
-    case .look(let name): return .saw(name, try await namespace.lookup(.root, name, .current))
+    case .makeDirectory, .removeDirectory, .renameDirectory: return try await changeDirectory()
+    case .look(let place): return try await look(place)
     case .counters: return .sawCounters(try await namespace.attributes(.root, .current))
     case .list:
       let items = try await namespace.list(.root, .current)
@@ -140,9 +147,86 @@ struct ClientOperation: Sendable {
     }
   }
 
-  private func change<Value: Sendable>(
-    _ body: @escaping @Sendable (inout Transaction) async throws -> Value
-  ) async throws -> Value {
+  private func link(_ place: Place, _ other: Place) async throws -> Outcome {
+    try await change(in: place) { _, parent, transaction in
+      guard let (key, to) = try await other.entry(in: &transaction) else {
+        return other.noDirectory
+      }
+      let inode = try await transaction.existingChild(parent, place.name)
+      return .named(key, try await transaction.link(inode.id, to: to, other.name).id)
+    }
+  }
+
+  private func rename(_ place: Place, _ other: Place) async throws -> Outcome {
+    try await change(in: place) { _, parent, transaction in
+      guard let (key, to) = try await other.entry(in: &transaction) else {
+        return other.noDirectory
+      }
+      let renamed = try await transaction.rename(parent, place.name, to: to, other.name, .replace)
+      // Of two names of one inode both stay.
+      let isDone = renamed.other?.id != renamed.moved.id
+      return isDone ? .named(key, renamed.moved.id) : .exists(key)
+    }
+  }
+
+  private func changeDirectory() async throws -> Outcome {
+    try await change { transaction in
+      switch kind {
+      case .makeDirectory(let name):
+        let new = NewInode(kind: .directory, mode: 0o755, owner: UInt32(token), group: 0)
+        let made = try await transaction.create(.root, name, new)
+        return .created(.entry(parent: .root, name: name), made.id)
+      case .removeDirectory(let name):
+        let key = RowKey.entry(parent: .root, name: name)
+        let directory = try await transaction.existingChild(.root, name)
+        guard try await transaction.isEmpty(directory.id) else { return .notEmpty(directory.id) }
+        return .removed(key, try await transaction.removeDirectory(.root, name).id)
+      case .renameDirectory(let name, let other):
+        let key = RowKey.entry(parent: .root, name: other)
+        if let old = try await transaction.child(.root, other) {
+          guard try await transaction.isEmpty(old.id) else { return .notEmpty(old.id) }
+        }
+        let renamed = try await transaction.rename(.root, name, to: .root, other, .replace)
+        return name == other ? .exists(key) : .named(key, renamed.moved.id)
+      default: preconditionFailure("\(kind) changes no directory")
+      }
+    }
+  }
+
+  private func look(_ place: Place) async throws -> Outcome {
+    var parent = InodeID.root
+    if let directory = place.directory {
+      do {
+        parent = try await namespace.lookup(.root, directory, .current).id
+      } catch let error as DFSError where error.code == .notFound {
+        return place.noDirectory
+      }
+    }
+    let key = RowKey.entry(parent: parent, name: place.name)
+    do {
+      return .saw(key, try await namespace.lookup(parent, place.name, .current))
+    } catch let error as DFSError where error.code == .notFound {
+      return .saw(key, nil)
+    }
+  }
+
+  /// Changes something in the directory of a place, if that is there.
+  private func change(
+    in place: Place,
+    _ body:
+      @escaping @Sendable (RowKey, InodeID, inout Transaction) async throws -> Outcome
+  ) async throws -> Outcome {
+    try await change { transaction in
+      guard let (key, parent) = try await place.entry(in: &transaction) else {
+        return place.noDirectory
+      }
+      return try await body(key, parent, &transaction)
+    }
+  }
+
+  private func change(
+    _ body: @escaping @Sendable (inout Transaction) async throws -> Outcome
+  ) async throws -> Outcome {
     try await namespace.transact(ChangeParts(durable: isDurable), policy: .quorum, body).value
   }
 
@@ -153,25 +237,59 @@ struct ClientOperation: Sendable {
     return name
   }
 
-  private static let names = (0..<3).map { index in
-    guard let name = try? FileName("name\(index)") else { preconditionFailure("a name") }
-    return name
+  private static let names = fileNames("name", 3)
+  private static let directories = fileNames("directory", 2)
+
+  private static func fileNames(_ text: String, _ count: Int) -> [FileName] {
+    (0..<count).map { index in
+      guard let name = try? FileName("\(text)\(index)") else { preconditionFailure("a name") }
+      return name
+    }
+  }
+}
+
+extension ClientOperation.Place {
+  /// The entry and its directory; nil if there is no such directory.
+  fileprivate func entry(
+    in transaction: inout Transaction
+  ) async throws -> (key: RowKey, parent: InodeID)? {
+    guard let directory else { return (.entry(parent: .root, name: name), .root) }
+    guard let inode = try await transaction.child(.root, directory) else { return nil }
+    return (.entry(parent: inode.id, name: name), inode.id)
+  }
+
+  fileprivate var noDirectory: ClientOperation.Outcome {
+    .saw(.entry(parent: .root, name: directory ?? name), nil)
+  }
+
+  /// The entry that an error of the transaction is about: only in the root it is known which.
+  fileprivate var rootEntry: RowKey? {
+    directory == nil ? .entry(parent: .root, name: name) : nil
+  }
+
+  fileprivate static func random(_ random: inout SplitMix64) -> Self {
+    let directory = random.chance(40) ? random.pick(ClientOperation.directories) : nil
+    return Self(directory: directory, name: random.pick(ClientOperation.names))
   }
 }
 
 extension ClientOperation.Kind {
-  /// The name that must be there, and the one that must not.
-  fileprivate var needed: FileName? {
+  /// The entry that must be there, and the one that must not.
+  fileprivate var needed: RowKey? {
     switch self {
-    case .remove(let name), .link(let name, _), .rename(let name, _), .mark(let name),
-      .look(let name):
-      name
-    case .count, .create, .counters, .list: nil
+    case .remove(let place), .mark(let place): place.rootEntry
+    case .link(let place, let other), .rename(let place, let other):
+      other.directory == nil ? place.rootEntry : nil
+    case .removeDirectory(let name), .renameDirectory(let name, _):
+      .entry(parent: .root, name: name)
+    case .count, .create, .makeDirectory, .look, .counters, .list: nil
     }
   }
-  fileprivate var made: FileName? {
+  fileprivate var made: RowKey? {
     switch self {
-    case .create(let name), .link(_, let name): name
+    case .create(let place): place.rootEntry
+    case .link(let place, let other): place.directory == nil ? other.rootEntry : nil
+    case .makeDirectory(let name): .entry(parent: .root, name: name)
     default: nil
     }
   }
@@ -179,18 +297,23 @@ extension ClientOperation.Kind {
   static func random(_ random: inout SplitMix64, isHot: Bool) -> Self {
     let counters = ClientOperation.counters
     if isHot { return random.chance(40) ? .count([counters[0]]) : .counters }
-    let name = random.pick(ClientOperation.names)
-    let other = random.pick(ClientOperation.names)
+    let (place, other) = (
+      ClientOperation.Place.random(&random), ClientOperation.Place.random(&random)
+    )
+    let directory = random.pick(ClientOperation.directories)
     return switch random.below(100) {
-    case ..<20: .count([random.pick(counters)])
-    case ..<26: .count(counters)
-    case ..<40: .create(name)
-    case ..<48: .remove(name)
-    case ..<54: .link(name, other)
-    case ..<60: .rename(name, other)
-    case ..<66: .mark(name)
-    case ..<80: .look(name)
-    case ..<92: .counters
+    case ..<18: .count([random.pick(counters)])
+    case ..<23: .count(counters)
+    case ..<38: .create(place)
+    case ..<46: .remove(place)
+    case ..<52: .link(place, other)
+    case ..<60: .rename(place, other)
+    case ..<65: .mark(place)
+    case ..<71: .makeDirectory(directory)
+    case ..<75: .removeDirectory(directory)
+    case ..<77: .renameDirectory(directory, random.pick(ClientOperation.directories))
+    case ..<86: .look(place)
+    case ..<94: .counters
     default: .list
     }
   }

@@ -119,6 +119,7 @@ final class NamespaceClient: WorldClient {
     let token = world.operations.begun(
       kind, by: id, slot: slot, at: world.now, isDurable: isDurable)
     underWay.insert(token)
+    world.trace("client \(slot) begins \(token) \(kind)")
     let operation = ClientOperation(
       kind: kind, token: token, isDurable: isDurable, namespace: namespace)
     let (life, began) = (life, world.now)
@@ -135,8 +136,12 @@ final class NamespaceClient: WorldClient {
       world.operations.ended(token, outcome, at: world.now)
       if isProof, outcome.isSuccess { proofs += 1 }
     }
-    if givesUp { world.after(1 + world.random.below(30_000)) { task.cancel() } }
-    if givesUp { world.after(1 + world.random.below(30_000)) { task.cancel() } }
+    if givesUp {
+      world.after(1 + world.random.below(30_000)) { [self] in
+        world.trace("client \(slot) gives \(token) up")
+        task.cancel()
+      }
+    }
   }
 
   /// Has servers catch up that no change has catch up, as a mount's healer does.

@@ -117,10 +117,10 @@ extension SimulatedCopyReply {
 }
 
 extension RowKey {
-  fileprivate var brief: String {
+  var brief: String {
     switch self {
     case .inode(let id): "inode \(id)"
-    case .entry(_, let name): "\(name)"
+    case .entry(let parent, let name): "\(parent)/\(name)"
     case .attribute(let id, let name): "\(name) \(id)"
     }
   }

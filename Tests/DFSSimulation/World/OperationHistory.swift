@@ -12,6 +12,13 @@ final class OperationHistory {
     let isDurable: Bool
     var ended: Int?
     var outcome: ClientOperation.Outcome?
+
+    /// Whether what forbade the operation may have been written, and written again, by operations that became
+    /// one change.
+    func mayHaveSeen(_ key: RowKey, amid change: Change?) -> Bool {
+      kind.isChange && change?.id.client == client
+        && change?.writes.contains { $0.key == key } ?? false
+    }
   }
 
   private struct Problem: Error { let text: String }
@@ -39,7 +46,7 @@ final class OperationHistory {
     (entries[index].ended, entries[index].outcome) = (now, outcome)
     switch outcome {
     case .counted, .created, .removed, .named, .marked: world.counts.acknowledged += 1
-    case .saw, .exists, .sawCounters, .sawList: world.counts.reads += 1
+    case .saw, .exists, .notEmpty, .sawCounters, .sawList: world.counts.reads += 1
     case .failed: world.counts.failed += 1
     case .unknown: world.counts.unknown += 1
     }
@@ -96,7 +103,12 @@ final class OperationHistory {
             throw Problem(text: "\(name): an update was lost")
           }
           for token in tokens(new.dropFirst(old.count)) { try judge(token, change, name) }
-        case .entry(.root, _):
+        case .entry(let parent, _):
+          guard
+            write.value == nil || parent == .root || replay.row(.inode(parent), at: number) != nil
+          else {
+            throw Problem(text: "\(name): an entry of directory \(parent), which is not there")
+          }
           // A name that is made and removed by one change leaves a row that was not there.
           guard let child = write.value?.child, child.value >> 8 == number else { continue }
           // What had the name lost it by the same change, which then wrote its inode too.
@@ -149,21 +161,23 @@ final class OperationHistory {
   /// Every answer belongs to a moment of the replay; an operation that began after another one had ended
   /// must not belong to an earlier moment.
   private func judgeOrder(_ replay: Replay) throws {
-    var moments: [(ended: Int, moment: UInt64)] = []
+    var moments: [(ended: Int, moment: UInt64, token: UInt64)] = []
     let told = entries.enumerated().compactMap { index, entry -> (UInt64, Entry, Int)? in
       guard let ended = entry.ended, !mayBeGone(entry) else { return nil }
       return (UInt64(index + 1), entry, ended)
     }
     for (token, entry, ended) in told.sorted(by: { $0.2 < $1.2 }) {
-      let floor = moments.lazy.filter { $0.ended < entry.began }.map(\.moment).max() ?? 0
+      let before = moments.filter { $0.ended < entry.began }.max { $0.moment < $1.moment }
+      let floor = before?.moment ?? 0
       do {
         if let moment = try moment(of: token, entry, after: floor, replay) {
-          moments.append((ended, moment))
+          moments.append((ended, moment, token))
         }
       } catch let problem as Problem {
         throw Problem(
           text:
-            "client \(entry.slot), \(entry.began) to \(ended), operation \(token): \(problem.text)")
+            "client \(entry.slot), \(entry.began) to \(ended), operation \(token) after operation \(before?.token ?? 0): "
+            + problem.text)
       }
     }
   }
@@ -179,25 +193,33 @@ final class OperationHistory {
         throw Problem(text: "an acknowledged count is in changes \(numbers)")
       }
       return try later(number, than: floor)
-    case .created(let name, let id):
+    case .created(let key, let id):
       let number = id.value >> 8
       guard replay.change(number)?.id.client == entry.client,
         replay.row(.inode(id), at: number) != nil || replay.isRemoved(id, by: number)
       else {
-        throw Problem(text: "acknowledged change \(number), which creates \(name), is not there")
+        throw Problem(
+          text: "acknowledged change \(number), which creates \(key.brief), is not there")
       }
       return try later(number, than: floor)
-    case .removed(let name, _), .named(let name, _):
-      return try written(.entry(parent: .root, name: name), by: entry, after: floor, replay)
+    case .removed(let key, _), .named(let key, _):
+      return try written(key, by: entry, after: floor, replay)
     case .marked(let id): return try written(.inode(id), by: entry, after: floor, replay)
-    case .saw(let name, let inode):
-      return try first(from: floor, replay, "what was read of \(name)") { moment in
-        let child = replay.row(.entry(parent: .root, name: name), at: moment)?.value.child
-        return child == inode?.id && (inode.map { replay.has($0, at: moment) } ?? true)
+    case .saw(let key, let inode):
+      return try first(from: floor, replay, "what was read of \(key.brief)") { moment in
+        replay.row(key, at: moment)?.value.child == inode?.id
+          && (inode.map { replay.has($0, at: moment) } ?? true)
+          || entry.mayHaveSeen(key, amid: replay.change(moment))
       }
-    case .exists(let name):
-      return try first(from: floor, replay, "\(name), which was told to be there,") { moment in
-        replay.row(.entry(parent: .root, name: name), at: moment)?.value.child != nil
+    case .exists(let key):
+      return try first(from: floor, replay, "\(key.brief), which was told to be there,") {
+        replay.row(key, at: $0)?.value.child != nil
+          || entry.mayHaveSeen(key, amid: replay.change($0))
+      }
+    case .notEmpty(let directory):
+      return try first(from: floor, replay, "that directory \(directory) is not empty") {
+        !replay.entries(of: directory, at: $0).isEmpty
+          || entry.mayHaveSeen(.inode(directory), amid: replay.change($0))
       }
     case .sawCounters(let attributes):
       return try first(from: floor, replay, "what was read of the counters") { moment in
@@ -209,28 +231,37 @@ final class OperationHistory {
       // Of several pages it may be of several moments.
       guard world.settings.refillPage >= 100 else { return nil }
       return try first(from: floor, replay, "what was listed") { moment in
-        replay.entries(at: moment) == items.mapValues(\.id)
+        replay.entries(of: .root, at: moment) == items.mapValues(\.id)
       }
     case .failed, .unknown, nil: return nil
     }
   }
 
-  /// Each inode has as many names as it says, and each name an inode.
+  /// Each inode has as many names as it says, each name an inode, and each entry a directory.
   private func judgeLinks(_ rows: [RowKey: Row]) throws {
-    var names: [InodeID: UInt32] = [:]
-    for case (.entry, let row) in rows {
-      if let child = row.value.child { names[child, default: 0] += 1 }
+    var names: [InodeID: [InodeID]] = [:]
+    for case (.entry(let parent, _), let row) in rows {
+      if let child = row.value.child { names[child, default: []].append(parent) }
     }
-    for case (.inode(let id), let row) in rows where id != .root {
-      let inode = try Inode(id: id, row: row.value.bytes)
-      let count = names.removeValue(forKey: id) ?? 0
-      guard inode.links == count else {
-        throw Problem(text: "inode \(id) has \(count) names and says \(inode.links)")
+    var inodes: [InodeID: Inode] = [:]
+    for case (.inode(let id), let row) in rows {
+      inodes[id] = try Inode(id: id, row: row.value.bytes)
+    }
+    for (id, inode) in inodes {
+      let parents = names.removeValue(forKey: id) ?? []
+      let below = inodes.values.count { $0.kind == .directory && $0.id != id && $0.parent == id }
+      let isRight =
+        inode.kind == .directory
+        ? id == .root
+          ? inode.links == 2 + below : parents == [inode.parent] && inode.links == 2 + below
+        : Int(inode.links) == parents.count
+      guard isRight else {
+        throw Problem(
+          text:
+            "inode \(id) has \(inode.links) links, names in \(parents), \(below) directories below")
       }
     }
-    guard names.isEmpty else {
-      throw Problem(text: "names lead to inodes \(names.keys), which are not there")
-    }
+    guard names.isEmpty else { throw Problem(text: "inodes \(names.keys) have names and no row") }
   }
 
   /// The earliest moment of an acknowledged change of a row.

@@ -72,11 +72,11 @@ struct Replay {
       == inode
   }
 
-  /// What the names of the root lead to.
-  func entries(at moment: UInt64) -> [FileName: InodeID] {
+  /// What the names of a directory lead to.
+  func entries(of directory: InodeID, at moment: UInt64) -> [FileName: InodeID] {
     var found: [FileName: InodeID] = [:]
-    for case .entry(.root, let name) in timeline.keys {
-      found[name] = row(.entry(parent: .root, name: name), at: moment)?.value.child
+    for case .entry(directory, let name) in timeline.keys {
+      found[name] = row(.entry(parent: directory, name: name), at: moment)?.value.child
     }
     return found
   }
