@@ -84,7 +84,7 @@ import Testing
 
   /// Who has a change of another's in hand and gives up puts it back: if its caller has given up too, nobody would
   /// ever perform it.
-  @Test func whatBothGaveUpHasAnOutcome() async throws {
+  @Test(.timeLimit(.minutes(1))) func whatBothGaveUpHasAnOutcome() async throws {
     try await ClientSetting.run { setting in
       let (client, namespace) = (setting.client, setting.client.namespace)
       try await namespace.turn.take()
