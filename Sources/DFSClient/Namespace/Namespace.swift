@@ -59,7 +59,7 @@ package final class Namespace: Sendable {
   }
 
   /// Sets what completes small copies after a view was taken.
-  package func complete(with completion: @escaping @Sendable () async -> Void) {
+  func complete(with completion: @escaping @Sendable () async -> Void) {
     self.completion.withLock { $0 = completion }
   }
 
@@ -95,7 +95,7 @@ package final class Namespace: Sendable {
   ///   - body: computes the change; may run several times.
   /// - Throws: what `body` throws; `serversMissing` if too few servers answer; `timedOut` if it is not
   ///   known whether the change happened.
-  package func transact<Value: Sendable>(
+  func transact<Value: Sendable>(
     policy: WritePolicy? = nil,
     _ body: @escaping @Sendable (inout Transaction) async throws -> Value
   ) async throws -> Value {

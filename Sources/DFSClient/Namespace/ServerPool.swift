@@ -32,6 +32,7 @@ package protocol ServerRequests: ServerQuestions {
   ) async throws(DFSError) -> Reply
   /// The event loop on which answers come in, if there is one; else any.
   var loop: any EventLoop { get }
+  /// Where this client takes time and chance from.
   var environment: any Environment { get }
   /// As the other, without a task.
   /// - Parameter answer: called once, later, and on the loop on which answers come in, if there is

@@ -147,7 +147,7 @@ package final class RowCache: Sendable {
   /// What is known now; where the change under way writes what is asked for, what is known when that
   /// has ended, but no later than after `patience`.
   func look<Value>(
-    within patience: Duration, in environment: any Environment = SystemEnvironment(),
+    within patience: Duration, in environment: any Environment,
     _ body: @escaping @Sendable (inout RowCacheTable) -> Known<Value>
   ) async -> Look<Value> {
     let (number, ready) = state.withLock { state -> (UInt64, Look<Value>?) in

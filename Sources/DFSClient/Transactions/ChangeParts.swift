@@ -1,4 +1,4 @@
-package import DFSCore
+internal import DFSCore
 internal import DFSReplication
 
 /// What travels with a change besides its rows: small copies, and for each server the copies that it
@@ -6,11 +6,11 @@ internal import DFSReplication
 package struct ChangeParts: Sendable {
   /// All four go to every server: it keeps its own, and the others for a while. Whoever takes the
   /// change up from any one server can then bring everybody what the rows ask for.
-  package var inline: [InlinePart] = []
-  package var held: [ServerIndex: [PartID]] = [:]
-  package var durable = false
+  var inline: [InlinePart] = []
+  var held: [ServerIndex: [PartID]] = [:]
+  var durable = false
   /// The servers that have the copies before the change is sent.
-  package var stored: ServerSet = []
+  var stored: ServerSet = []
 
   package init(durable: Bool = false) { self.durable = durable }
 

@@ -84,7 +84,7 @@ import Testing
 
   /// Who has a change of another's in hand and gives up puts it back: if its caller has given up too, nobody would
   /// ever perform it.
-  @Test(.timeLimit(.minutes(1))) func whatBothGaveUpHasAnOutcome() async throws {
+  @Test func whatBothGaveUpHasAnOutcome() async throws {
     try await ClientSetting.run { setting in
       let (client, namespace) = (setting.client, setting.client.namespace)
       try await namespace.turn.take()
@@ -94,6 +94,7 @@ import Testing
       waiting.cancel()
       try await eventually("its caller has given up") { taken[0].givenUp != nil }
       namespace.queue.putBack(taken)
+      try await eventually("it has an outcome") { taken[0].outcome.isDone }
       let error = await #expect(throws: DFSError.self) { try await waiting.value }
       #expect(error?.code == .cancelled)
       namespace.turn.give()

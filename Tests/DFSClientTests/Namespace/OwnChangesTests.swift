@@ -1,5 +1,6 @@
 import DFSCore
 import DFSReplication
+import DFSSystem
 import DFSTestSupport
 import DFSWire
 import Synchronization
@@ -81,14 +82,16 @@ import Testing
     let name = try FileName("a")
     let change = cache.begin(writes, as: head(2))
     let waiting = Task {
-      await cache.look(within: .seconds(30)) { $0.childInode(InodeID(4), name) }
+      await cache.look(within: .seconds(30), in: SystemEnvironment()) {
+        $0.childInode(InodeID(4), name)
+      }
     }
     for _ in 0..<10 { await Task.yield() }
     change.commit(as: head(2))
     let look = await waiting.value
     #expect(look.known.value == made && cache.isUndisturbed(since: look))
     let open = cache.begin(writes, as: head(3))
-    let hurried = await cache.look(within: .milliseconds(10)) {
+    let hurried = await cache.look(within: .milliseconds(10), in: SystemEnvironment()) {
       $0.childInode(InodeID(4), name)
     }
     #expect(!hurried.known.isKnown, "its patience is over before the change is")

@@ -22,7 +22,7 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     var isOpen = true
     /// When what was sent last arrives, there and back.
     var last: (there: Int, back: Int)
-    var calls: [Int: (since: Int, answer: Answer)] = [:]
+    var calls: [Int: Answer] = [:]
 
     init(to target: SimulatedServer, session: Int, now: Int) {
       (self.target, self.session, last) = (target, session, (now, now))
@@ -39,6 +39,8 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
   private let cache: RowCache
   private let identities: Identities
   private var connections: [Connection?] = Array(repeating: nil, count: Limits.serverCount)
+  /// Connected, and its greeting has come.
+  private var greeted: ServerSet = []
   /// The latest try to connect to each server.
   private var tries = [Int](repeating: 0, count: Limits.serverCount)
   private var lastCall = 0
@@ -94,11 +96,9 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     }
   }
 
-  private var isGreeted: ServerSet = []
-
   private func opened(_ connection: Connection, _ server: ServerIndex, _ head: Head) {
     note(head, of: server)
-    isGreeted.insert(server)
+    greeted.insert(server)
     guard !identities.foreign.contains(server) else { return }
     cache.connected(server)
     connected(server)
@@ -110,14 +110,12 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     connection.isOpen = false
     if connections[server.value] === connection { connections[server.value] = nil }
     if reachable.count < Limits.quorum { lastShort = world.now }
-    if isGreeted.contains(server) {
-      isGreeted.remove(server)
-      cache.disconnected(server)
-    }
+    if greeted.contains(server) { cache.disconnected(server) }
+    greeted.remove(server)
     world.copies.trouble(World.Link(slot: slot, server: server.value))
     // The server learns it some time.
     world.after(1 + world.random.below(20_000)) { connection.target.endSession(connection.session) }
-    let calls = connection.calls.sorted { $0.key < $1.key }.map(\.value.answer)
+    let calls = connection.calls.sorted { $0.key < $1.key }.map(\.value)
     connection.calls = [:]
     let lost = DFSError(.disconnected, "\(server) closed the connection")
     for answer in calls { world.tasks.soon { answer(.failure(lost)) } }
@@ -157,10 +155,7 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     _ connection: Connection, _ server: ServerIndex, _ action: @escaping () -> Void
   ) {
     let link = World.Link(slot: slot, server: server.value)
-    guard let delay = delay(connection, server) else { return }
-    let time = max(world.now + delay, connection.last.there + 1)
-    connection.last.there = time
-    arrive(at: time) { [self] in
+    send(on: connection, server, \.there) { [self] in
       if world.cutThere.contains(link) { return nil }
       // What is on its way when the client gives up arrives, or not.
       if !connection.isOpen, world.random.chance(50) { return true }
@@ -178,14 +173,22 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     _ connection: Connection, _ server: ServerIndex, _ action: @escaping () -> Void
   ) {
     let link = World.Link(slot: slot, server: server.value)
-    guard let delay = delay(connection, server) else { return }
-    let time = max(world.now + delay, connection.last.back + 1)
-    connection.last.back = time
-    arrive(at: time) { [self] in
+    send(on: connection, server, \.back) { [self] in
       if world.cutBack.contains(link) { return nil }
       if connection.isOpen { action() }
       return true
     }
+  }
+
+  /// Sends one way, where nothing overtakes what was sent before.
+  private func send(
+    on connection: Connection, _ server: ServerIndex,
+    _ way: WritableKeyPath<(there: Int, back: Int), Int>, _ arrival: @escaping () -> Bool?
+  ) {
+    guard let delay = delay(connection, server) else { return }
+    let time = max(world.now + delay, connection.last[keyPath: way] + 1)
+    connection.last[keyPath: way] = time
+    arrive(at: time, arrival)
   }
 
   /// Tries again for as long as `arrival` says that it cannot arrive yet.
@@ -225,7 +228,7 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
   // MARK: ServerRequests
 
   var reachable: ServerSet {
-    ServerSet(ServerIndex.all.filter { connections[$0.value] != nil }).intersection(isGreeted)
+    ServerSet(ServerIndex.all.filter { connections[$0.value] != nil }).intersection(greeted)
       .subtracting(identities.foreign)
   }
 
@@ -272,22 +275,22 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     }
     lastCall += 1
     let number = lastCall
-    connection.calls[number] = (world.now, answer)
+    connection.calls[number] = answer
     there(connection, server) { [self] in
       let reply = connection.target.handle(request, of: connection.session)
       if connection.target.endIfFailed() { return }
       world.trace(
         "\(connection.target.index) from client \(slot): \(request.brief) -> \(reply.brief)")
       back(connection, server) {
-        connection.calls.removeValue(forKey: number)?.answer(.success(reply))
+        connection.calls.removeValue(forKey: number)?(.success(reply))
       }
     }
     let limit = Int(timeout / .microseconds(1))
     world.after(min(limit, Self.patience)) { [self] in
-      guard let call = connection.calls[number] else { return }
+      guard let answer = connection.calls[number] else { return }
       if limit > Self.patience { return lose(connection, server) }
       connection.calls[number] = nil
-      call.answer(.failure(DFSError(.timedOut, "\(server) did not answer within \(timeout)")))
+      answer(.failure(DFSError(.timedOut, "\(server) did not answer within \(timeout)")))
     }
   }
 }

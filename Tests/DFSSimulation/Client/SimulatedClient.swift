@@ -3,8 +3,8 @@ internal import DFSReplication
 internal import DFSTestSupport
 
 /// One client: drives a `Coordinator` and reads, as DFSClient does, one operation at a time, and
-/// heals between them. What it does one after the other is in SimulatedClientWork.swift, and within an
-/// operation in SimulatedClientSteps.swift.
+/// heals between them. What it does one after the other is in SimulatedClient+Work.swift, and within an
+/// operation in SimulatedClient+Steps.swift.
 final class SimulatedClient: WorldClient {
   /// A change that was sent, as long as nobody has told what became of it.
   struct Open {

@@ -2,7 +2,7 @@ internal import DFSCore
 internal import DFSReplication
 
 /// What one server has on its disk for one user, and what of it a loss of power would leave. What is
-/// done with copies is in SimulatedDiskCopies.swift.
+/// done with copies is in SimulatedDisk+Copies.swift.
 ///
 /// Invariant: `unsynced` are the states of the database after each transaction since `synced`; the
 /// last one is `current`.

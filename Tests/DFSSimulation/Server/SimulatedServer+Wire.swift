@@ -16,9 +16,11 @@ extension SimulatedServer {
     case .namespace(let asked): return perform(asked)
     case .refillBegin(let asked):
       return wire(transfer(.refillBegin(transfer: session, asked.view, own: asked.own)))
-    case .refillRows(let asked): return add(.refillRows(transfer: session, page: 0, asked.rows))
+    case .refillRows(let asked):
+      return wire(transfer(.refillRows(transfer: session, page: pages(of: session), asked.rows)))
     case .refillChanges(let asked):
-      return add(.refillChanges(transfer: session, page: 0, asked.entries))
+      return wire(
+        transfer(.refillChanges(transfer: session, page: pages(of: session), asked.entries)))
     case .refillEnd(let asked):
       let archive = world.archive(upTo: asked.to.number, asked.to.digest, index)
       return wire(
@@ -43,16 +45,6 @@ extension SimulatedServer {
   }
 
   /// Pages come in their order on a connection.
-  private func add(_ request: SimulatedRequest) -> Reply {
-    switch request {
-    case .refillRows(let transfer, _, let rows):
-      wire(self.transfer(.refillRows(transfer: transfer, page: pages(of: transfer), rows)))
-    case .refillChanges(let transfer, _, let entries):
-      wire(self.transfer(.refillChanges(transfer: transfer, page: pages(of: transfer), entries)))
-    default: failed(.invalidArgument, "this is no page")
-    }
-  }
-
   private func pages(of transfer: Int) -> Int { transfers[transfer]?.pages ?? 0 }
 
   private func wire(_ reply: SimulatedReply) -> Reply {

@@ -64,6 +64,9 @@ final class World {
     }
   }
 
+  /// Far more than is left to do when clients have ended.
+  private static let lastEvents = 100_000
+
   // MARK: Running
 
   func run() -> SimulationReport { tasks.own { runOwned() } }
@@ -98,12 +101,13 @@ final class World {
     guard settings.runsPrograms else { return events = EventQueue() }
     for client in clients { client.end() }
     tasks.run()
-    var left = 100_000
+    var left = Self.lastEvents
     while left > 0, let (time, action) = events.next() {
       (now, left) = (time, left - 1)
       action()
       tasks.run()
     }
+    if left == 0 { fail("the clients do not end") }
     events = EventQueue()
     loop.cancelAll()
     tasks.run()
@@ -139,6 +143,13 @@ final class World {
 
   private var rowsProblem: String? {
     let first = servers[0].disk.current
+    let head = first.replica.head
+    if UInt64(first.archive.count) != head.number {
+      return "\(first.archive.count) changes make head \(head.number)"
+    }
+    if Replay(first.archive).digest(at: head.number) != head.digest {
+      return "the rows are not those that the changes make"
+    }
     for server in servers where server.disk.current.rows != first.rows {
       return "\(server.index) and DFS1 have equal heads and different rows"
     }
