@@ -22,7 +22,6 @@ import Testing
     Case(mistake: .installTwice, from: 300),
     Case(mistake: .promisesNotSynced, from: 0),
     Case(mistake: .appendsNotSynced, from: 0),
-    Case(mistake: .changesWithoutIdentity, from: 0),
     Case(mistake: .promisesNotKept, from: 0),
     Case(mistake: .substituteRemovedTooEarly, from: 130),
     Case(mistake: .collectionIgnoresReaders, from: 0),

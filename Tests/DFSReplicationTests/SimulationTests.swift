@@ -4,7 +4,7 @@ import Testing
 /// Some seeds of the simulation; `scripts/test` runs two thousand with the release build.
 @Suite struct SimulationTests {
   @Test(arguments: 0..<3) func seedsKeepAllRules(_ part: UInt64) {
-    for seed in part * 100..<(part + 1) * 100 {
+    for seed in part * 40..<(part + 1) * 40 {
       let report = Simulation.run(seed: seed)
       #expect(
         report.violation == nil, "seed \(seed): scripts/simulate --seeds 1 --from \(seed) --trace")
@@ -26,7 +26,6 @@ import Testing
     for seed in UInt64(0)..<140 { counts += Simulation.run(seed: seed).counts }
     #expect(counts.acknowledged > 500)
     #expect(counts.reads > 500)
-    #expect(counts.cachedReads > 30)
     #expect(counts.unknown > 12)
     #expect(counts.transfers > 12)
     #expect(counts.faults > 1_000)

@@ -74,6 +74,37 @@ import Testing
     #expect(try await isHere(user, versions[1]))
   }
 
+  /// Where two clients wrote one file, what one of them wrote is kept under a name beside it: the content goes to
+  /// another inode. Found by the simulation.
+  @Test func aCopyThatIsMissingIsMissingForTheInodeThatHasTheContentNow() async throws {
+    let user = try await user()
+    let (old, new) = (VersionID.random(), VersionID.random())
+    let (file, kept) = (InodeID(change: 1, index: 0), InodeID(change: 2, index: 0))
+    try await user.apply(Fixture.create(1, "a", version: old))
+    let replacing = Fixture.replace(file, new, sequence: 2)
+    let keeping = Fixture.create(2, "a (conflict)", version: old)
+    try await user.apply(Change(id: replacing.id, writes: keeping.writes + replacing.writes))
+    func missing() async throws -> [MissingCopy] {
+      try await user.missing(session: 1, after: nil, limit: 100, claims: false).copies
+    }
+    let parts = [old, new].flatMap { version in [0, 1].map { partID(version, $0) } }
+    let found = try await missing()
+    #expect(Set(found.map(\.id)) == Set(parts))
+    for copy in found {
+      #expect(copy.inode == (copy.id.version == old ? kept : file))
+      #expect(copy.content == Fixture.content(copy.id.version))
+    }
+    // Also where a server of an earlier release noted the inode that had it first.
+    let noted = partID(old, 0)
+    try await user.change { tables in
+      try tables.forgetMissing(noted)
+      _ = try tables.want(noted, for: file)
+    }
+    try await user.sweep(nowSeconds: WallClock.seconds)
+    #expect(try await Set(missing().map(\.inode)) == [kept, file])
+    #expect(try await missing().filter { $0.inode == kept }.count == 2)
+  }
+
   @Test func whatIsKeptForOtherServersGoesWithTheContent() async throws {
     let user = try await user()
     var versions: [VersionID] = []

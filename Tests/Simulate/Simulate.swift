@@ -65,7 +65,7 @@ struct Simulate {
       "\(seeds) seeds from \(first), \(Int(Double(seeds) / seconds)) a second: \(failures.count) "
         + "with a rule broken; \(counts.acknowledged) changes acknowledged, \(counts.unknown) of "
         + "unknown outcome, \(counts.failed) failed, \(counts.reads) reads, "
-        + "\(counts.cachedReads) cached, \(counts.views) views, \(counts.transfers) transfers, "
+        + "\(counts.transfers) transfers, "
         + "\(counts.publishes) contents published, \(counts.substitutes) of them with a substitute, "
         + "\(counts.contentReads) read, \(counts.healed) copies healed, "
         + "\(counts.settled) contents rebalanced, \(counts.collected) copies removed, "

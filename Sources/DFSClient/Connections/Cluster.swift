@@ -12,16 +12,7 @@ internal import Synchronization
 /// - A server is `reachable` from the moment its observers were told `connected` until it is lost,
 ///   stops, or leaves questions open for two seconds.
 /// - Events and answers of one server's control connection come in the order of that connection.
-final class Cluster: Sendable {
-  enum Event: Sendable {
-    case push(Push)
-    /// A new control connection; what was known from an earlier one may be old.
-    case connected
-    case disconnected
-  }
-
-  typealias Observer = @Sendable (ServerIndex, Event) -> Void
-
+final class Cluster: ServerConnections {
   let configuration: ClientConfiguration
   let client: ClientID
   let logger: Logger
@@ -62,11 +53,8 @@ final class Cluster: Sendable {
     common.neighbours.ask { [weak self] in self?.reachable ?? [] }
   }
 
-  /// `f` is called on an event loop, in the order of the connection, before any later answer of
-  /// that server is delivered; it must be quick. To be called before `start`.
   func observe(_ f: @escaping Observer) { observers.add(f) }
 
-  /// Begins to connect, and to connect again for ever.
   func start() async {
     for link in links { link.start() }
   }
@@ -95,7 +83,6 @@ final class Cluster: Sendable {
 
   func reconnect() async { await reconnect(within: Self.stragglerPatience) }
 
-  /// Tries servers that are away again now, and waits for those that are being connected to.
   func reconnect(within patience: Duration) async {
     for link in links { _ = link.retryNow() }
     await wait(for: links, within: patience)
@@ -132,21 +119,22 @@ final class Cluster: Sendable {
     }
   }
 
-  /// Bytes asked of a server's bulk connections and not answered.
   func load(of server: ServerIndex) -> Int { links[server.value].load }
 
-  /// Asks one server, on the bulk connection that has less to do, for what has a body.
-  /// - Throws: what the server refused with; `disconnected` if it is not reachable or was lost
-  ///   before it answered; `timedOut`; `cancelled` if the task was.
-  func askForBytes<Message: RequestMessage>(
-    _ server: ServerIndex, _ message: Message, timeout: Duration
-  ) async throws(DFSError) -> (answer: Message.Answer, body: ByteBuffer?) {
-    let connection = try await connection(server, .any)
-    return try await connection.submit(message, timeout: timeout).answer()
+  /// On the bulk connection that has less to do.
+  func getPart(
+    _ request: Request.GetPart, from server: ServerIndex, timeout: Duration
+  ) async throws(DFSError) -> (extent: PartExtent, body: ByteBuffer?) {
+    let connection = try await bulk(server, .any)
+    let (extent, body) = try await connection.submit(request, timeout: timeout).answer()
+    return (extent, body)
   }
 
-  /// A bulk connection, for who sends a sequence on it.
-  func connection(
+  func sender(to server: ServerIndex, stream: UInt64) async throws(DFSError) -> any CopySender {
+    try await bulk(server, .stream(stream))
+  }
+
+  private func bulk(
     _ server: ServerIndex, _ use: BulkConnections.Use
   ) async throws(DFSError) -> Connection {
     if let problem = identities.problem(of: server) { throw problem }
@@ -158,7 +146,12 @@ final class Cluster: Sendable {
     return try links[server.value].control()
   }
 
-  /// Disconnects; what is under way fails with `cancelled`.
+  func blocking<Value: Sendable>(
+    _ body: @escaping @Sendable () throws -> Value
+  ) async throws -> Value {
+    try await threads.runIfActive(body)
+  }
+
   func shutdown() async {
     for link in links { await link.stop() }
     try? await threads.shutdownGracefully()
@@ -171,7 +164,7 @@ private final class Observers: Sendable {
 
   func add(_ observer: @escaping Cluster.Observer) { all.withLock { $0.append(observer) } }
 
-  @Sendable func tell(_ server: ServerIndex, _ event: Cluster.Event) {
+  @Sendable func tell(_ server: ServerIndex, _ event: ConnectionEvent) {
     for observer in all.withLock({ $0 }) { observer(server, event) }
   }
 }

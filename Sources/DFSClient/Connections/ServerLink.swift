@@ -19,7 +19,7 @@ final class ServerLink: Sendable {
     let scramCache = ScramCache()
     let identities: Identities
     let logger: Logger
-    let tell: @Sendable (ServerIndex, Cluster.Event) -> Void
+    let tell: @Sendable (ServerIndex, ConnectionEvent) -> Void
     let neighbours = Neighbours()
   }
 

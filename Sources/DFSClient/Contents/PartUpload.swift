@@ -27,7 +27,7 @@ struct PartUpload: Sendable {
   /// The way to one holder.
   struct Route: Sendable {
     let server: ServerIndex
-    let connection: Connection
+    let connection: any CopySender
   }
 
   private struct Piece: Sendable {
@@ -38,7 +38,7 @@ struct PartUpload: Sendable {
 
   private struct Sent {
     let count: Int
-    let submissions: [(server: ServerIndex, submission: Connection.Submission<Request.PutPart>)]
+    let answers: [(server: ServerIndex, answer: CopySender.Stored)]
   }
 
   private var length: UInt64 { UInt64(range.count) }
@@ -70,7 +70,7 @@ struct PartUpload: Sendable {
     let stream = id.version.low &+ UInt64(id.part.value)
     for server in holders {
       do throws(DFSError) {
-        let connection = try await transfer.cluster.connection(server, .stream(stream))
+        let connection = try await transfer.cluster.sender(to: server, stream: stream)
         routes.append(Route(server: server, connection: connection))
       } catch {
         try lose(server, error)
@@ -102,13 +102,13 @@ struct PartUpload: Sendable {
     let extent = PartExtent(
       id: id, length: length, offset: piece.offset, checksums: piece.checksums)
     let isLast = piece.offset + UInt64(count) == length
-    let submissions = routes.map { route in
-      let submission = route.connection.submit(
+    let answers = routes.map { route in
+      let answer = route.connection.put(
         Request.PutPart(extent, durable: durable && isLast), body: piece.bytes,
         timeout: timeout(isLast: isLast))
-      return (route.server, submission)
+      return (route.server, answer)
     }
-    return Sent(count: count, submissions: submissions)
+    return Sent(count: count, answers: answers)
   }
 
   /// Stable storage takes longer, the longer the part; a server that is gone is noticed sooner.
@@ -119,10 +119,10 @@ struct PartUpload: Sendable {
 
   /// Waits until all holders have stored a piece; those that are lost leave `routes`.
   private func finish(_ sent: Sent, _ routes: inout [Route]) async throws(DFSError) -> Int {
-    for (server, submission) in sent.submissions
+    for (server, answer) in sent.answers
     where routes.contains(where: { $0.server == server }) {
       do throws(DFSError) {
-        _ = try await submission.answer()
+        try await answer().get()
       } catch {
         try lose(server, error)
         routes.removeAll { $0.server == server }

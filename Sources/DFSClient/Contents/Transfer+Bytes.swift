@@ -16,7 +16,7 @@ extension Transfer {
     typealias Answer = Result<Reply.PartBytes, DFSError>
     let request = Request.GetBytes(id, range: piece.range)
     let answers = await gather(
-      from: [server], on: cluster.controlLoop, within: hedge
+      from: [server], on: cluster.loop, within: hedge
     ) { (server: ServerIndex, note: @escaping @Sendable (Answer?) -> Void) in
       cluster.ask(server, request, timeout: callTimeout) { note($0) }
     }

@@ -1,5 +1,6 @@
 internal import DFSConfiguration
 internal import DFSCore
+internal import DFSSystem
 internal import Synchronization
 
 /// Reading: ranges of a version, from one copy of each part.
@@ -12,18 +13,19 @@ extension Transfer {
     let end = min(range.upperBound, version.size)
     let range = start..<min(end, start + UInt64(Limits.chunkBytes))
     guard !range.isEmpty else { return [] }
-    let patient = ContinuousClock.now + ServerState.patience(within: callTimeout)
+    let patient = cluster.environment.now + ServerState.patience(within: callTimeout)
     while true {
       do throws(DFSError) {
         return try await readOnce(version, range)
       } catch {
         // Who was just lost may be starting again.
-        guard error.code == .incomplete || error.code == .disconnected, .now < patient,
+        guard error.code == .incomplete || error.code == .disconnected,
+          cluster.environment.now < patient,
           cluster.states().contains(where: \.mayReturn), !Task.isCancelled
         else { throw error }
       }
       await cluster.reconnect()
-      try? await Task.sleep(for: .milliseconds(50))
+      try? await cluster.environment.sleep(for: .milliseconds(50))
     }
   }
 

@@ -74,7 +74,7 @@ struct SmallFetch: Sendable {
     let servers = asked.keys.sorted { $0.value < $1.value }
     heads?.expect(servers)
     let answers = await gather(
-      from: servers, on: cluster.controlLoop, within: transfer.hedge
+      from: servers, on: cluster.loop, within: transfer.hedge
     ) { (server: ServerIndex, note: @escaping @Sendable ([InlinePart]?) -> Void) in
       let ids = (asked[server] ?? []).map { PartID(version: version.id, part: $0) }
       let request = Request.GetSmallParts(ids)

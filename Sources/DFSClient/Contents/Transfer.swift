@@ -7,7 +7,7 @@ internal import NIOPosix
 /// Contents between this client and the servers: up (each part to its holders), down (ranges,
 /// verified), and what of them is where. It decides nothing about names.
 struct Transfer: Sendable {
-  let cluster: Cluster
+  let cluster: any ServerConnections
   /// Takes small questions, and notes what their answers tell besides.
   let questions: any ServerQuestions
   let configuration: ClientConfiguration
@@ -18,16 +18,17 @@ struct Transfer: Sendable {
   let hedge: DelayQueue
 
   init(
-    cluster: Cluster, questions: any ServerQuestions, configuration: ClientConfiguration
+    cluster: any ServerConnections, questions: any ServerQuestions,
+    configuration: ClientConfiguration
   ) {
     self.cluster = cluster
     self.questions = questions
     self.configuration = configuration
     blocks = BlockLoader(cacheBytes: configuration.readCacheBytes)
     readAhead = ReadAheads(cacheBytes: configuration.readCacheBytes)
-    watch = CopyWatch(logger: cluster.logger)
+    watch = CopyWatch(loop: cluster.loop, logger: cluster.logger)
     hedge = DelayQueue(
-      .milliseconds(configuration.hedgeMilliseconds), on: cluster.controlLoop)
+      .milliseconds(configuration.hedgeMilliseconds), on: cluster.loop)
   }
 
   /// The longest that one exchange with a server may take.
@@ -54,6 +55,19 @@ struct Transfer: Sendable {
       }
     }
     return holders.mapValues { Placement(holders: $0) }
+  }
+
+  /// Those of the servers that have all the copies of a version that they should have.
+  func holders(of version: Version, among servers: ServerSet) async -> ServerSet {
+    await withTaskGroup(of: (ServerIndex, Bool).self) { group in
+      for server in servers.intersection(cluster.reachable).servers {
+        group.addTask {
+          let found = await copies([version.id], on: server)[version.id] ?? []
+          return (server, version.placement.parts(on: server).allSatisfy(found.contains))
+        }
+      }
+      return await group.reduce(into: []) { if $1.1 { $0.insert($1.0) } }
+    }
   }
 
   /// What one server has; nothing where it cannot tell.
@@ -143,7 +157,7 @@ struct Transfer: Sendable {
     _ body: @escaping @Sendable () throws -> Value
   ) async throws(DFSError) -> Value {
     do {
-      return try await cluster.threads.runIfActive(body)
+      return try await cluster.blocking(body)
     } catch {
       throw DFSError(error, else: .inputOutput)
     }

@@ -4,7 +4,7 @@ internal import DFSWire
 internal import NIOCore
 
 /// The namespace uses the control connections only.
-extension Cluster: ServerRequests {
+extension Cluster {
   func exchange(
     _ server: ServerIndex, _ request: Request, timeout: Duration
   ) async throws(DFSError) -> Reply {

@@ -8,8 +8,7 @@ extension Namespace {
 
   /// Gives servers that have no identity of a cluster that of the others, or all four their first one, if
   /// they share this namespace now: so nothing is given to a server by a slip.
-  func joinCluster(_ cluster: Cluster) async {
-    let identities = cluster.identities
+  func joinCluster(_ identities: Identities) async {
     guard identities.adoption(together: .all) != nil else { return }
     await driver.catchUpIsOver(within: Self.joinPatience)
     guard let adoption = identities.adoption(together: await driver.current) else { return }

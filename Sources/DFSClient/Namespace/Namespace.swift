@@ -149,9 +149,12 @@ package final class Namespace: Sendable {
     _ = try await lead(until: deadline, &pause)
   }
 
+  /// Whether the caller is cancelled or not: what comes next relies on it.
   private func complete() async {
-    await driver.catchUpIsOver(within: CoordinatorDriver.catchUpPatience)
-    await completion.withLock { $0 }?()
+    await Task { [self] in
+      await driver.catchUpIsOver(within: CoordinatorDriver.catchUpPatience)
+      await completion.withLock { $0 }?()
+    }.value
   }
 
   /// The head of a view of this client's, taken if there is none.

@@ -22,8 +22,8 @@ struct CopyFetch: Sendable {
 
   func fetch(from server: ServerIndex) async throws(DFSError) -> CopyExtent {
     do throws(DFSError) {
-      let (extent, body) = try await transfer.cluster.askForBytes(
-        server, Request.GetPart(id, range: range), timeout: transfer.callTimeout)
+      let (extent, body) = try await transfer.cluster.getPart(
+        Request.GetPart(id, range: range), from: server, timeout: transfer.callTimeout)
       return try verified(extent, body ?? ByteBuffer())
     } catch {
       switch error.code {

@@ -21,7 +21,7 @@ struct CopyMover: Sendable {
     let id = PartID(version: version.id, part: part)
     let length = version.split.length(of: part)
     let stream = id.version.low &+ UInt64(part.value)
-    let connection = try await transfer.cluster.connection(server, .stream(stream))
+    let connection = try await transfer.cluster.sender(to: server, stream: stream)
     // A server may forget what a connection that ended has sent it.
     connection.retain()
     defer { connection.release() }
@@ -42,7 +42,7 @@ struct CopyMover: Sendable {
         id: id, length: length, offset: offset,
         checksums: piece.readableBytes == 0 ? [] : Array(blocks))
       let put = Request.PutPart(extent, durable: end == length)
-      _ = try await connection.submit(put, body: piece, timeout: transfer.callTimeout).answer()
+      try await connection.put(put, body: piece, timeout: transfer.callTimeout)().get()
       offset = end
       await pace.passed(piece.readableBytes)
     } while offset < length
@@ -114,15 +114,19 @@ extension Version {
 /// Slows work down to so many bytes a second.
 actor Pace {
   private let bytesPerSecond: Int?
-  private var free = ContinuousClock.now
+  private let environment: any Environment
+  private var free: ContinuousClock.Instant
 
   /// - Parameter bytesPerSecond: nil for no limit.
-  init(bytesPerSecond: Int?) { self.bytesPerSecond = bytesPerSecond }
+  init(bytesPerSecond: Int?, _ environment: any Environment) {
+    (self.bytesPerSecond, self.environment) = (bytesPerSecond, environment)
+    free = environment.now
+  }
 
   /// Waits until as much time has passed as these bytes may take, all callers together.
   func passed(_ bytes: Int) async {
     guard let bytesPerSecond, bytesPerSecond > 0 else { return }
-    free = max(free, .now) + .seconds(Double(bytes) / Double(bytesPerSecond))
-    try? await Task.sleep(until: free, clock: .continuous)
+    free = max(free, environment.now) + .seconds(Double(bytes) / Double(bytesPerSecond))
+    try? await environment.sleep(until: free)
   }
 }

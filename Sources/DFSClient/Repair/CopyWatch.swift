@@ -21,17 +21,19 @@ final class CopyWatch: Sendable {
     var observer: (@Sendable () -> Void)?
   }
 
+  private let loop: any EventLoop
   private let logger: Logger
   private let state = Mutex(State())
 
-  init(logger: Logger) { self.logger = logger }
+  /// - Parameter loop: whose time it is.
+  init(loop: any EventLoop, logger: Logger) { (self.loop, self.logger) = (loop, logger) }
 
   func isSlow(_ server: ServerIndex) -> Bool {
-    state.withLock { $0.slowUntil[server].map { NIODeadline.now() < $0 } ?? false }
+    state.withLock { $0.slowUntil[server].map { loop.now < $0 } ?? false }
   }
 
   func overtaken(_ server: ServerIndex) {
-    state.withLock { $0.slowUntil[server] = .now() + Self.slowPeriod }
+    state.withLock { $0.slowUntil[server] = loop.now + Self.slowPeriod }
   }
 
   func answered(_ server: ServerIndex) {

@@ -35,7 +35,8 @@ actor Healer {
     self.namespace = namespace
     self.transfer = transfer
     self.logger = logger
-    mover = CopyMover(transfer: transfer, pace: Pace(bytesPerSecond: bytesPerSecond))
+    mover = CopyMover(
+      transfer: transfer, pace: Pace(bytesPerSecond: bytesPerSecond, namespace.environment))
   }
 
   /// One pass.

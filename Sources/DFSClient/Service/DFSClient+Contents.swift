@@ -34,7 +34,8 @@ extension DFSClient {
       }
       if case .inode(let id, _, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
       progress?(content.size)
-      return try await ensureRedundancy(inode, version, upload, stored)
+      // Also if the caller was cancelled: it is there now, and told to be.
+      return try await Task { try await ensureRedundancy(inode, version, upload, stored) }.value
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
       uncertain.add(upload.version)
@@ -60,7 +61,7 @@ extension DFSClient {
       // Some may have been lost while the MD5 was computed.
       let answering = try await namespace.require(configuration.writes, known: known)
       let upload = DFSClientUpload(
-        content: content, version: .next(), md5: md5,
+        content: content, version: namespace.environment.version(), md5: md5,
         placement: Placement(md5: md5).substituting(for: ServerSet.all.subtracting(answering)),
         durable: durable, policy: configuration.writes)
       do {
@@ -115,6 +116,9 @@ extension DFSClient {
   ) async throws -> RedundancyPlan {
     let deadline = namespace.deadline
     var stored = stored
+    if !version.split.isInline {
+      stored.formUnion(await transfer.holders(of: version, among: .all.subtracting(stored)))
+    }
     var pause = Pause(.milliseconds(50), namespace.environment)
     while true {
       // A server that refuses changes (its disk is full) is as good as lost.

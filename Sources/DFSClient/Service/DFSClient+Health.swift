@@ -1,4 +1,5 @@
 public import DFSCore
+internal import DFSSystem
 internal import DFSWire
 internal import Logging
 internal import Synchronization
@@ -93,7 +94,10 @@ final class HealingTask: Sendable {
     var sleeper: CheckedContinuation<Void, Never>?
   }
 
+  private let environment: any Environment
   private let state = Mutex(State())
+
+  init(_ environment: any Environment) { self.environment = environment }
 
   func start(_ pass: @escaping @Sendable () async -> Void) {
     state.withLock { state in
@@ -102,7 +106,7 @@ final class HealingTask: Sendable {
       state.task = Task {
         while !Task.isCancelled {
           await self.sleep()
-          try? await Task.sleep(for: Self.delay)
+          try? await self.environment.sleep(for: Self.delay)
           if Task.isCancelled { return }
           await pass()
         }
@@ -128,7 +132,7 @@ final class HealingTask: Sendable {
 
   private func sleep() async {
     let alarm = Task {
-      try await Task.sleep(for: Self.interval)
+      try await environment.sleep(for: Self.interval)
       self.wake()
     }
     defer { alarm.cancel() }

@@ -13,12 +13,12 @@ public final class DFSClient: FileService, ClusterAdministration {
   /// Connecting takes at most this long.
   static let connectTime = Duration.seconds(8)
 
-  let cluster: Cluster
-  let namespace: Namespace
+  let cluster: any ServerConnections
+  package let namespace: Namespace
   let transfer: Transfer
   let pins: VersionPins
   let healer: Healer
-  let healing = HealingTask()
+  let healing: HealingTask
   let uncertain = UncertainVersions()
   let removals = OwnRemovals()
   let configuration: ClientConfiguration
@@ -48,7 +48,10 @@ public final class DFSClient: FileService, ClusterAdministration {
     _ configuration: ClientConfiguration, credentials: RenewableCredentials,
     minimumServers: Int = 1, logger: Logger
   ) async throws -> DFSClient {
-    let client = DFSClient(configuration, credentials, logger)
+    let id = ClientID.random()
+    let cluster = Cluster(
+      configuration: configuration, credentials: credentials, client: id, logger: logger)
+    let client = DFSClient(configuration, cluster, as: id)
     await client.cluster.start()
     await client.cluster.untilTried(timeout: connectTime)
     do {
@@ -61,20 +64,26 @@ public final class DFSClient: FileService, ClusterAdministration {
     return client
   }
 
-  private init(
-    _ configuration: ClientConfiguration, _ credentials: RenewableCredentials, _ logger: Logger
+  /// - Parameters:
+  ///   - cluster: not started yet.
+  ///   - id: as which it logs in.
+  ///   - namespace: the identity that a new namespace gets.
+  package init(
+    _ configuration: ClientConfiguration, _ cluster: any ServerConnections, as id: ClientID,
+    proposing proposed: NamespaceID = .random()
   ) {
-    let id = ClientID.random()
-    let cluster = Cluster(
-      configuration: configuration, credentials: credentials, client: id, logger: logger)
+    let logger = cluster.logger
     let cache = RowCache(limit: configuration.cachedRows)
     let namespace = Namespace(
-      client: id, requests: cluster, cache: cache, settings: .init(configuration), logger: logger)
+      client: id, requests: cluster, cache: cache, settings: .init(configuration),
+      proposing: proposed, logger: logger)
+    let healing = HealingTask(cluster.environment)
     let pins = VersionPins(requests: cluster)
     let feed = InvalidationFeed()
     self.configuration = configuration
     self.cluster = cluster
-    loopExecutor = LoopExecutor(cluster.controlLoop)
+    self.healing = healing
+    loopExecutor = LoopExecutor(cluster.loop)
     self.namespace = namespace
     self.pins = pins
     self.feed = feed
@@ -84,11 +93,11 @@ public final class DFSClient: FileService, ClusterAdministration {
       namespace, transfer, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
     self.healer = healer
     namespace.complete { [weak healer] in await healer?.completeSmallCopies() }
-    namespace.join { [weak namespace] in await namespace?.joinCluster(cluster) }
+    let identities = cluster.identities
+    namespace.join { [weak namespace] in await namespace?.joinCluster(identities) }
     invalidations = feed.stream
     // The cluster must not keep alive what keeps the cluster alive.
-    let identities = cluster.identities
-    cluster.observe { [weak cluster, weak namespace, weak pins, healing] server, event in
+    cluster.observe { [weak namespace, weak pins, healing] server, event in
       if let head = event.head { identities.heard(head.view.namespace, of: server) }
       guard event.head == nil || !identities.foreign.contains(server) else { return }
       cache.note(event, of: server)
@@ -96,8 +105,8 @@ public final class DFSClient: FileService, ClusterAdministration {
       guard case .connected = event else { return }
       Task {
         await namespace?.returned(server)
-        if let cluster { await namespace?.joinCluster(cluster) }
-        await pins?.renew(on: server)
+        await namespace?.joinCluster(identities)
+        pins?.renew(on: server)
         healing.wake()
       }
     }
@@ -155,7 +164,7 @@ extension Namespace.Settings {
 
 extension RowCache {
   /// What a connection brings, in its order.
-  fileprivate func note(_ event: Cluster.Event, of server: ServerIndex) {
+  fileprivate func note(_ event: ConnectionEvent, of server: ServerIndex) {
     switch event {
     case .connected: connected(server)
     case .disconnected: disconnected(server)
@@ -166,7 +175,7 @@ extension RowCache {
   }
 }
 
-extension Cluster.Event {
+extension ConnectionEvent {
   /// The head that a push tells.
   fileprivate var head: Head? {
     switch self {
@@ -178,7 +187,7 @@ extension Cluster.Event {
 }
 
 extension InvalidationFeed {
-  fileprivate func note(_ event: Cluster.Event) {
+  fileprivate func note(_ event: ConnectionEvent) {
     switch event {
     case .connected, .disconnected, .push(.everythingChanged): addEverything()
     case .push(.changed(let push)): add(push.keys)

@@ -45,10 +45,17 @@ final class VersionPins: Sendable {
     await last?.value
   }
 
-  func renew(on server: ServerIndex) async {
-    let versions = state.withLock { Array($0.counts.keys) }
-    for page in versions.pages {
-      _ = try? await requests.ask(server, Request.Hold(page), timeout: Self.timeout)
+  /// A server is connected (again), and knows nothing of what the others were told.
+  func renew(on server: ServerIndex) {
+    state.withLock { state in
+      // Of the rest it is told with the others, and only then of its release.
+      let versions = state.told.filter { state.counts[$0] != nil }.sorted()
+      state.last = Task { [requests, last = state.last] in
+        await last?.value
+        for page in versions.pages {
+          requests.ask(server, Request.Hold(page), timeout: Self.timeout) { _ in }
+        }
+      }
     }
   }
 
@@ -91,7 +98,7 @@ extension VersionPins.State {
     changed = []
     told.formUnion(new)
     told.subtract(gone)
-    return (Array(new), Array(gone))
+    return (new.sorted(), gone.sorted())
   }
 }
 

@@ -183,6 +183,9 @@ struct StateTransfer: Sendable {
 
   // MARK: What came meanwhile, and the end
 
+  /// Between two looks for further changes, the first time that there are none.
+  private static let idlePause = Duration.milliseconds(5)
+
   /// - Returns: where the server is; nil if it did not take the rows, or needs them no more.
   private func complete(_ begun: Begun) async throws(DFSError) -> Head? {
     guard case .staged(var staged) = begun else {
@@ -192,11 +195,12 @@ struct StateTransfer: Sendable {
     let deadline = servers.environment.now + Self.patience
     // Who is in a view has all that was committed before it, else it would count for what it lost.
     var least = Head.blank
-    var idle = Duration.milliseconds(5)
+    var idle = Self.idlePause
     while servers.environment.now < deadline {
       // Whoever is to tell of the next change may not lead any more, and not know it yet.
       var pause = idle
       idle = min(idle * 2, .milliseconds(200))
+      let begin = staged.number
       switch await aim() {
       case .none: return nil
       case .committed(let head):
@@ -219,6 +223,8 @@ struct StateTransfer: Sendable {
         _ = try await perform(&staged, upTo: nil)
         pause = .milliseconds(200)
       }
+      // Changes may come as fast as pages of them are performed.
+      if staged.number > begin { (pause, idle) = (Self.idlePause, Self.idlePause) }
       try? await servers.environment.sleep(for: pause)
     }
     throw superseded

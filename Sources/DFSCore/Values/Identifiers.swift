@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// The identifiers of the system. Each kind has a type of its own, so that one is never passed
 /// where another is meant.
 
@@ -108,13 +106,14 @@ public struct VersionID: Bits128, Comparable, CustomStringConvertible {
   ///
   /// The first byte is the second modulo 256, since servers spread copies by it. Those of files that were written
   /// one after the other are next to each other in the tables of servers; nothing else depends on the clock.
-  public static func next() -> VersionID {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    let seconds = UInt64(truncatingIfNeeded: time.tv_sec)
-    let nanoseconds = UInt64(truncatingIfNeeded: time.tv_nsec)
+  /// - Parameter random: 64 random bits.
+  public static func next(at time: Timestamp, _ random: UInt64) -> VersionID {
+    let (whole, part) = time.nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+    let (seconds, nanoseconds) = (
+      UInt64(truncatingIfNeeded: whole), UInt64(truncatingIfNeeded: part)
+    )
     let high = seconds << 56 | (seconds >> 8 & 0xffff_ffff) << 24 | nanoseconds >> 6 & 0xff_ffff
-    return VersionID(high: high, low: .random(in: .min ... .max))
+    return VersionID(high: high, low: random)
   }
 
   /// 32 lower-case hexadecimal digits.

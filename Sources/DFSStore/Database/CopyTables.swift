@@ -7,7 +7,7 @@ package import GRDB
 /// (`part`).
 ///
 /// Invariants:
-/// - A copy is in `garbage` only while no inode asks for it, in `wanted` only while one does.
+/// - A copy is in `garbage` only while no inode asks for it, in `wanted` only while one does: with that one.
 /// - A copy that an inode asks for and that is not here, or is damaged, is in `wanted`: from the transaction that
 ///   asked on, or from when its loss was noticed.
 package struct CopyTables {
@@ -47,7 +47,11 @@ package struct CopyTables {
       try forgetUnreferenced(id)
       if try !isHere(id) { try want(id, for: inode) }
     }
-    for id in difference.dropped where try !isAsked(id) {
+    for id in difference.dropped {
+      if let other = try asking(id) {
+        try handOver(id, to: other)
+        continue
+      }
       try forgetMissing(id)
       let release = CopyRelease(
         number: number, sinceSeconds: nowSeconds, isTransferred: isTransfer)
@@ -64,6 +68,17 @@ package struct CopyTables {
       "INSERT OR IGNORE INTO wanted VALUES (?, ?, ?, ?)", id.version.stored, id.part.stored,
       .bits(inode.value), .number(Self.checksum(id, inode)))
     return db.changesCount > 0
+  }
+
+  /// A copy that is missing for an inode that has another content by now is missing for one that asks for it:
+  /// several inodes have one content where that of a file was kept beside it.
+  private func handOver(_ id: PartID, to inode: InodeID) throws {
+    try db.perform(
+      """
+      UPDATE wanted SET inode = ?, checksum = ? WHERE version = ? AND part = ?
+        AND inode NOT IN (SELECT id FROM inode WHERE version = ?)
+      """, .bits(inode.value), .number(Self.checksum(id, inode)), id.version.stored,
+      id.part.stored, id.version.stored)
   }
 
   func forgetMissing(_ id: PartID) throws {
@@ -140,7 +155,8 @@ package struct CopyTables {
     try db.forEach(text, versions.lowerBound.stored, versions.upperBound.stored) { row in
       guard let content = try row.content(1) else { return }
       for id in required.copies(of: content) where try !isHere(id) && !hasPart(id) {
-        if try want(id, for: InodeID(try row.number(0))) { count += 1 }
+        let inode = InodeID(try row.number(0))
+        if try want(id, for: inode) { count += 1 } else { try handOver(id, to: inode) }
       }
     }
     return count

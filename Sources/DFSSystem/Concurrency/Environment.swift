@@ -8,8 +8,8 @@ public protocol Environment: Sendable {
   var time: Timestamp { get }
   /// - Throws: `CancellationError` if the task is cancelled before.
   func sleep(until instant: ContinuousClock.Instant) async throws
-  /// A number from 0 up to 1, without 1.
-  func random() -> Double
+  /// 64 random bits.
+  func bits() -> UInt64
 }
 
 extension Environment {
@@ -18,6 +18,12 @@ extension Environment {
   public func sleep(for duration: Duration) async throws {
     try await sleep(until: now + duration)
   }
+
+  /// A number from 0 up to 1, without 1.
+  public func random() -> Double { Double(bits() >> 11) * 0x1p-53 }
+
+  /// The identity of a content that is being published.
+  public func version() -> VersionID { .next(at: time, bits()) }
 
   /// A number of the range.
   public func random(in range: ClosedRange<Double>) -> Double {
@@ -34,8 +40,8 @@ public struct SystemEnvironment: Environment {
   public var now: ContinuousClock.Instant { .now }
   /// The wall clock (clock_gettime(2)).
   public var time: Timestamp { .now }
-  /// A number from the system's generator.
-  public func random() -> Double { .random(in: 0..<1) }
+  /// From the system's generator.
+  public func bits() -> UInt64 { .random(in: .min ... .max) }
 
   /// - Throws: `CancellationError` if the task is cancelled before.
   public func sleep(until instant: ContinuousClock.Instant) async throws {

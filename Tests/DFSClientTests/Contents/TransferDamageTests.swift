@@ -1,4 +1,5 @@
 import DFSCore
+import DFSSystem
 import DFSTestSupport
 import Foundation
 import Synchronization
@@ -58,7 +59,8 @@ import Testing
       var moved = version
       moved.placement = Placement(
         holders: PartIndex.all.map { $0 == part ? others : version.placement.holders(of: $0) })
-      let mover = CopyMover(transfer: setting.transfer, pace: Pace(bytesPerSecond: nil))
+      let mover = CopyMover(
+        transfer: setting.transfer, pace: Pace(bytesPerSecond: nil, SystemEnvironment()))
       let target = try #require(others.servers.first)
       let brought = try await mover.bring(part, of: moved, to: target)
       #expect(brought == version.split.length(of: part))

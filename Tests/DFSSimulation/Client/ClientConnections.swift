@@ -4,28 +4,40 @@ internal import DFSCore
 internal import DFSSystem
 internal import DFSTestSupport
 internal import DFSWire
+internal import Logging
 internal import NIOCore
 
-/// A client's four connections: what `Cluster` is over TCP, over the network of a world.
+/// A client's connections to four servers: what `Cluster` is over TCP, over the network of a world.
 ///
 /// A connection delivers in order, and what it does not deliver ends it: both sides learn that by and by,
 /// and what was under way may still arrive at the server. One that does not answer for long is given up.
 ///
 /// `@unchecked Sendable`: as `SimulatedLoop`.
-final class ClientConnections: ServerRequests, @unchecked Sendable {
-  typealias Answer = @Sendable (Result<Reply, DFSError>) -> Void
+final class ClientConnections: ServerConnections, @unchecked Sendable {
+  typealias Answered = (reply: Reply, body: ByteBuffer?)
+  typealias Answer = @Sendable (Result<Answered, DFSError>) -> Void
 
-  private final class Connection {
+  /// What is on its way in one direction.
+  struct Way {
+    /// When what was sent last arrives.
+    var last: Int
+    var messages: [(time: Int, arrival: () -> Bool)] = []
+    var isArmed = false
+  }
+
+  final class Connection {
+    let server: ServerIndex
     let target: SimulatedServer
     let session: Int
     let start: Int
     var isOpen = true
-    /// When what was sent last arrives, there and back.
-    var last: (there: Int, back: Int)
-    var calls: [Int: Answer] = [:]
+    var there: Way
+    var back: Way
+    var calls: [Int: (request: Request, answer: Answer)] = [:]
 
-    init(to target: SimulatedServer, session: Int, now: Int) {
-      (self.target, self.session, last) = (target, session, (now, now))
+    init(_ server: ServerIndex, to target: SimulatedServer, session: Int, now: Int) {
+      (self.server, self.target, self.session) = (server, target, session)
+      (there, back) = (Way(last: now), Way(last: now))
       start = target.starts
     }
   }
@@ -33,12 +45,14 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
   /// A server that answers nothing for so long is given up.
   private static let patience = 1_500_000
 
-  private unowned let world: World
-  private let slot: Int
-  private let client: ClientID
-  private let cache: RowCache
-  private let identities: Identities
+  unowned let world: World
+  let slot: Int
+  let client: ClientID
+  let identities: Identities
+  private var observers: [Observer] = []
   private var connections: [Connection?] = Array(repeating: nil, count: Limits.serverCount)
+  /// Those that copies are sent on, and are fetched on.
+  var copyConnections: [Connection?] = Array(repeating: nil, count: Limits.serverCount)
   /// Connected, and its greeting has come.
   private var greeted: ServerSet = []
   /// The latest try to connect to each server.
@@ -46,16 +60,17 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
   private var lastCall = 0
   /// Until when there were fewer than three servers: then what the others have is shown, whatever its age.
   private var lastShort = 0
-  private var hasEnded = false
-  /// What is done when a server is connected.
-  var connected: (ServerIndex) -> Void = { _ in }
+  private(set) var hasEnded = false
+  private var mistakes: ClientMistakes
 
   let loop: any EventLoop
   let environment: any Environment
+  let logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
 
-  init(world: World, slot: Int, client: ClientID, cache: RowCache) {
-    (self.world, self.slot, self.client, self.cache) = (world, slot, client, cache)
+  init(world: World, slot: Int, client: ClientID) {
+    (self.world, self.slot, self.client) = (world, slot, client)
     (loop, environment) = (world.loop, world.environment)
+    mistakes = ClientMistakes(world: world)
     identities = Identities(Self.configuration, user: Self.user)
   }
 
@@ -64,14 +79,22 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     return user
   }()
 
-  private static let configuration = ClientConfiguration(
+  static let configuration = ClientConfiguration(
     servers: ServerIndex.all.map {
       ServerAddress(name: "\($0)", host: "world", port: 1 + $0.value)
     })
 
   // MARK: Connecting
 
-  func begin() { for server in ServerIndex.all { connect(server) } }
+  func observe(_ f: @escaping Observer) { observers.append(f) }
+
+  func start() async { for server in ServerIndex.all { connect(server) } }
+
+  func untilTried(timeout: Duration) async {}
+
+  private func tell(_ event: ConnectionEvent, of server: ServerIndex) {
+    for observer in observers { observer(server, event) }
+  }
 
   func connect(_ server: ServerIndex) {
     guard !hasEnded else { return }
@@ -83,10 +106,10 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
       let target = world.target(link)
       guard !world.isCut(link), target.isAnswering else { return connectLater(server) }
       let session = target.open(client, slot: slot)
-      let connection = Connection(to: target, session: session, now: world.now)
+      let connection = Connection(server, to: target, session: session, now: world.now)
       connections[server.value] = connection
       let head = target.head
-      back(connection, server) { [self] in opened(connection, server, head) }
+      back(connection) { [self] in opened(connection, head) }
     }
   }
 
@@ -96,43 +119,51 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     }
   }
 
-  private func opened(_ connection: Connection, _ server: ServerIndex, _ head: Head) {
-    note(head, of: server)
-    greeted.insert(server)
-    guard !identities.foreign.contains(server) else { return }
-    cache.connected(server)
-    connected(server)
+  private func opened(_ connection: Connection, _ head: Head) {
+    note(head, of: connection.server)
+    greeted.insert(connection.server)
+    guard !identities.foreign.contains(connection.server) else { return }
+    tell(.connected, of: connection.server)
   }
 
   /// The connection has ended, as the client sees it.
-  private func lose(_ connection: Connection, _ server: ServerIndex) {
+  private func lose(_ connection: Connection) {
     guard connection.isOpen else { return }
+    let server = connection.server
     connection.isOpen = false
-    if connections[server.value] === connection { connections[server.value] = nil }
-    if reachable.count < Limits.quorum { lastShort = world.now }
-    if greeted.contains(server) { cache.disconnected(server) }
-    greeted.remove(server)
+    let isForCopies = copyConnections[server.value] === connection
+    if isForCopies { copyConnections[server.value] = nil } else { lost(connection) }
     world.copies.trouble(World.Link(slot: slot, server: server.value))
     // The server learns it some time.
     world.after(1 + world.random.below(20_000)) { connection.target.endSession(connection.session) }
-    let calls = connection.calls.sorted { $0.key < $1.key }.map(\.value)
+    let calls = connection.calls.sorted { $0.key < $1.key }.map(\.value.answer)
     connection.calls = [:]
     let lost = DFSError(.disconnected, "\(server) closed the connection")
     for answer in calls { world.tasks.soon { answer(.failure(lost)) } }
-    connectLater(server)
+    if !isForCopies { connectLater(server) }
+  }
+
+  private func lost(_ connection: Connection) {
+    let server = connection.server
+    if connections[server.value] === connection { connections[server.value] = nil }
+    if reachable.count < Limits.quorum { lastShort = world.now }
+    if greeted.contains(server) { tell(.disconnected, of: server) }
+    greeted.remove(server)
   }
 
   /// The address leads elsewhere.
   func moved(_ server: ServerIndex) {
-    if let connection = connections[server.value] { lose(connection, server) }
+    for connection in [copyConnections[server.value], connections[server.value]] {
+      if let connection { lose(connection) }
+    }
     connect(server)
   }
 
   /// Nobody is there any more.
   func end() {
     hasEnded = true
-    for server in ServerIndex.all {
-      if let connection = connections[server.value] { lose(connection, server) }
+    for connection in copyConnections + connections {
+      if let connection { lose(connection) }
     }
   }
 
@@ -151,77 +182,92 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
   // MARK: The network
 
   /// Performs `action` when what is sent now arrives at the server; what was sent before arrives before.
-  private func there(
-    _ connection: Connection, _ server: ServerIndex, _ action: @escaping () -> Void
-  ) {
-    let link = World.Link(slot: slot, server: server.value)
-    send(on: connection, server, \.there) { [self] in
-      if world.cutThere.contains(link) { return nil }
+  private func there(_ connection: Connection, _ action: @escaping () -> Void) {
+    let link = link(connection)
+    send(on: connection, \.there) { [self] in
+      if world.cutThere.contains(link) { return false }
       // What is on its way when the client gives up arrives, or not.
       if !connection.isOpen, world.random.chance(50) { return true }
       guard connection.target.isUp, connection.target.starts == connection.start else {
-        world.after(world.delay(link)) { [self] in lose(connection, server) }
+        world.after(world.delay(link)) { [self] in lose(connection) }
         return true
       }
-      if connection.target.stillUntil > world.now { return nil }
+      if connection.target.stillUntil > world.now { return false }
       action()
       return true
     }
   }
 
-  private func back(
-    _ connection: Connection, _ server: ServerIndex, _ action: @escaping () -> Void
-  ) {
-    let link = World.Link(slot: slot, server: server.value)
-    send(on: connection, server, \.back) { [self] in
-      if world.cutBack.contains(link) { return nil }
+  private func back(_ connection: Connection, _ action: @escaping () -> Void) {
+    let link = link(connection)
+    send(on: connection, \.back) { [self] in
+      if world.cutBack.contains(link) { return false }
       if connection.isOpen { action() }
       return true
     }
   }
 
   /// Sends one way, where nothing overtakes what was sent before.
+  /// - Parameter arrival: false for as long as it cannot arrive yet.
   private func send(
-    on connection: Connection, _ server: ServerIndex,
-    _ way: WritableKeyPath<(there: Int, back: Int), Int>, _ arrival: @escaping () -> Bool?
+    on connection: Connection, _ way: ReferenceWritableKeyPath<Connection, Way>,
+    _ arrival: @escaping () -> Bool
   ) {
-    guard let delay = delay(connection, server) else { return }
-    let time = max(world.now + delay, connection.last[keyPath: way] + 1)
-    connection.last[keyPath: way] = time
-    arrive(at: time, arrival)
+    guard let delay = delay(connection) else { return }
+    let time = max(world.now + delay, connection[keyPath: way].last + 1)
+    connection[keyPath: way].last = time
+    connection[keyPath: way].messages.append((time, arrival))
+    if !connection[keyPath: way].isArmed { deliver(connection, way, at: time) }
   }
 
-  /// Tries again for as long as `arrival` says that it cannot arrive yet.
-  private func arrive(at time: Int, _ arrival: @escaping () -> Bool?) {
+  /// Delivers what is due at `time`; what cannot arrive yet is tried again, and the rest waits behind it.
+  private func deliver(
+    _ connection: Connection, _ way: ReferenceWritableKeyPath<Connection, Way>, at time: Int
+  ) {
+    connection[keyPath: way].isArmed = true
     world.after(time - world.now) { [self] in
-      guard arrival() == nil else { return }
-      if hasEnded { return }
-      world.counts.messages += 1
-      arrive(at: world.now + 2_000, arrival)
+      while let next = connection[keyPath: way].messages.first {
+        if next.time > world.now { return deliver(connection, way, at: next.time) }
+        guard next.arrival() else {
+          if hasEnded { break }
+          world.copies.trouble(link(connection))
+          world.counts.messages += 1
+          return deliver(connection, way, at: world.now + 2_000)
+        }
+        connection[keyPath: way].messages.removeFirst()
+      }
+      connection[keyPath: way].isArmed = false
     }
   }
 
   /// How long a message takes; nil if it ends the connection.
-  private func delay(_ connection: Connection, _ server: ServerIndex) -> Int? {
-    let link = World.Link(slot: slot, server: server.value)
+  private func delay(_ connection: Connection) -> Int? {
+    let link = link(connection)
     world.counts.messages += 1
     guard world.isLost(link) else { return world.delay(link) }
     // It is sent once more, or the connection is reset.
     if world.random.chance(80) { return world.delay(link) + world.random.below(20_000) }
-    world.after(world.delay(link)) { [self] in lose(connection, server) }
+    world.after(world.delay(link)) { [self] in lose(connection) }
     return nil
+  }
+
+  private func link(_ connection: Connection) -> World.Link {
+    World.Link(slot: slot, server: connection.server.value)
   }
 
   func pushed(_ keys: SimulatedPush, head: Head, from server: ServerIndex, session: Int) {
     guard let connection = connections[server.value], connection.session == session else { return }
-    back(connection, server) { [self] in
+    back(connection) { [self] in
       guard !identities.foreign.contains(server) else { return }
       note(head, of: server)
       guard !identities.foreign.contains(server) else { return }
       world.trace(
         "client \(slot) hears from \(server) of \(keys.map { "\($0)" } ?? "all rows"), \(head.brief)"
       )
-      cache.pushed(keys, head: head, by: server)
+      let asked = connections.flatMap { $0.map { Array($0.calls.values.map(\.request)) } ?? [] }
+      if mistakes.ignoresPush(whileAsking: asked) { return }
+      let push = keys.map { Push.changed(Push.Changed($0, head: head)) }
+      tell(.push(push ?? .everythingChanged(Push.EverythingChanged(head: head))), of: server)
     }
   }
 
@@ -249,10 +295,14 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
     }
   }
 
-  func reconnect() async {
+  func reconnect() async { await reconnect(within: .milliseconds(20)) }
+
+  func reconnect(within patience: Duration) async {
     for server in ServerIndex.all where connections[server.value] == nil { connect(server) }
-    try? await environment.sleep(for: .milliseconds(20))
+    try? await environment.sleep(for: patience)
   }
+
+  func shutdown() async { end() }
 
   func retryRefused() async {}
 
@@ -266,31 +316,52 @@ final class ClientConnections: ServerRequests, @unchecked Sendable {
   }
 
   func exchange(
-    _ server: ServerIndex, _ request: Request, timeout: Duration, _ answer: @escaping Answer
+    _ server: ServerIndex, _ request: Request, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Reply, DFSError>) -> Void
   ) {
     guard !hasEnded, reachable.contains(server), let connection = connections[server.value] else {
-      return world.tasks.soon {
-        answer(.failure(DFSError(.disconnected, "\(server) is not connected")))
-      }
+      return world.tasks.soon { [self] in answer(.failure(notConnected(server))) }
     }
+    call(connection, request, timeout: timeout) { answer($0.map(\.reply)) }
+  }
+
+  func notConnected(_ server: ServerIndex) -> DFSError {
+    DFSError(.disconnected, "\(server) is not connected")
+  }
+
+  func call(
+    _ connection: Connection, _ request: Request, _ body: ByteBuffer? = nil, timeout: Duration,
+    _ answer: @escaping Answer
+  ) {
+    guard connection.isOpen else {
+      return world.tasks.soon { [self] in answer(.failure(notConnected(connection.server))) }
+    }
+    if let reply = mistakes.answer(insteadOf: request, to: connection.server) {
+      return world.tasks.soon { answer(.success((reply, nil))) }
+    }
+    let sent = mistakes.sent(request)
     lastCall += 1
     let number = lastCall
-    connection.calls[number] = answer
-    there(connection, server) { [self] in
-      let reply = connection.target.handle(request, of: connection.session)
+    connection.calls[number] = (request, answer)
+    there(connection) { [self] in
+      let answered = connection.target.handle(sent, body, of: connection.session)
       if connection.target.endIfFailed() { return }
       world.trace(
-        "\(connection.target.index) from client \(slot): \(request.brief) -> \(reply.brief)")
-      back(connection, server) {
-        connection.calls.removeValue(forKey: number)?(.success(reply))
+        "\(connection.target.index) from client \(slot): \(request.brief) -> \(answered.reply.brief)"
+      )
+      if case .failed = answered.reply { world.copies.trouble(link(connection)) }
+      back(connection) { [self] in
+        guard let call = connection.calls.removeValue(forKey: number) else { return }
+        let reply = mistakes.told(answered.reply, to: request, by: connection.server)
+        call.answer(.success((reply, answered.body)))
       }
     }
     let limit = Int(timeout / .microseconds(1))
     world.after(min(limit, Self.patience)) { [self] in
-      guard let answer = connection.calls[number] else { return }
-      if limit > Self.patience { return lose(connection, server) }
+      guard let (_, answer) = connection.calls[number] else { return }
+      if limit > Self.patience { return lose(connection) }
       connection.calls[number] = nil
-      answer(.failure(DFSError(.timedOut, "\(server) did not answer within \(timeout)")))
+      answer(.failure(DFSError(.timedOut, "\(connection.server) did not answer within \(timeout)")))
     }
   }
 }

@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import DFSSystem
 internal import DFSTestSupport
 
 /// One thing that a program does, and what it is told.
@@ -22,15 +23,24 @@ struct ClientOperation: Sendable {
     case makeDirectory(FileName)
     case removeDirectory(FileName)
     case renameDirectory(FileName, FileName)
+    /// Writes a content, which makes the file if there is none; what others wrote meanwhile is kept, or not.
+    case publish(Place, isLarge: Bool, keepsOthers: Bool)
+    /// Opens a file and reads all of it, with pauses.
+    case read(Place)
     case look(Place)
     case counters
     case list
 
     var isChange: Bool {
       switch self {
-      case .look, .counters, .list: false
+      case .look, .read, .counters, .list: false
       default: true
       }
+    }
+
+    /// Whether what it is told is so when three servers take a change.
+    var isDecidedByChange: Bool {
+      if case .publish = self { false } else { isChange }
     }
   }
 
@@ -42,6 +52,11 @@ struct ClientOperation: Sendable {
     /// A name leads to an inode that was there.
     case named(RowKey, InodeID)
     case marked(InodeID)
+    case published(InodeID, RowContent)
+    /// What a name leads to, and whose content it has.
+    case read(RowKey, Inode, token: UInt64)
+    /// The content of a file is none that anybody wrote, or not the one that its row names.
+    case misread(RowKey, String)
     /// What a name leads to.
     case saw(RowKey, Inode?)
     /// Refused, since the name leads to something.
@@ -62,6 +77,9 @@ struct ClientOperation: Sendable {
       case .named(let key, let id): "\(key.brief) is inode \(id)"
       case .notEmpty(let id): "directory \(id) is not empty"
       case .marked(let id): "marked inode \(id)"
+      case .published(let id, let content): "published \(content.version.brief), inode \(id)"
+      case .read(let key, let inode, let token): "read \(key.brief), inode \(inode.id), of \(token)"
+      case .misread(let key, let problem): "misread \(key.brief): \(problem)"
       case .saw(let key, let inode):
         "saw \(key.brief), \(inode.map { "inode \($0.id)" } ?? "nothing")"
       case .exists(let key): "\(key.brief) exists"
@@ -76,7 +94,7 @@ struct ClientOperation: Sendable {
 
     var isChange: Bool {
       switch self {
-      case .counted, .created, .removed, .named, .marked: true
+      case .counted, .created, .removed, .named, .marked, .published: true
       default: false
       }
     }
@@ -93,7 +111,10 @@ struct ClientOperation: Sendable {
   /// Tells it from all others.
   let token: UInt64
   let isDurable: Bool
-  let namespace: Namespace
+  let client: DFSClient
+  let environment: any Environment
+
+  var namespace: Namespace { client.namespace }
 
   func run() async -> Outcome {
     do {
@@ -139,6 +160,9 @@ struct ClientOperation: Sendable {
         return .marked(try await transaction.setAttributes(inode.id, change).id)
       }
     case .makeDirectory, .removeDirectory, .renameDirectory: return try await changeDirectory()
+    case .publish(let place, let isLarge, let keepsOthers):
+      return try await publish(place, isLarge: isLarge, keepsOthers: keepsOthers)
+    case .read(let place): return try await read(place)
     case .look(let place): return try await look(place)
     case .counters: return .sawCounters(try await namespace.attributes(.root, .current))
     case .list:
@@ -194,14 +218,7 @@ struct ClientOperation: Sendable {
   }
 
   private func look(_ place: Place) async throws -> Outcome {
-    var parent = InodeID.root
-    if let directory = place.directory {
-      do {
-        parent = try await namespace.lookup(.root, directory, .current).id
-      } catch let error as DFSError where error.code == .notFound {
-        return place.noDirectory
-      }
-    }
+    guard let parent = try await directory(of: place) else { return place.noDirectory }
     let key = RowKey.entry(parent: parent, name: place.name)
     do {
       return .saw(key, try await namespace.lookup(parent, place.name, .current))
@@ -258,7 +275,7 @@ extension ClientOperation.Place {
     return (.entry(parent: inode.id, name: name), inode.id)
   }
 
-  fileprivate var noDirectory: ClientOperation.Outcome {
+  var noDirectory: ClientOperation.Outcome {
     .saw(.entry(parent: .root, name: directory ?? name), nil)
   }
 
@@ -282,7 +299,7 @@ extension ClientOperation.Kind {
       other.directory == nil ? place.rootEntry : nil
     case .removeDirectory(let name), .renameDirectory(let name, _):
       .entry(parent: .root, name: name)
-    case .count, .create, .makeDirectory, .look, .counters, .list: nil
+    case .count, .create, .makeDirectory, .publish, .read, .look, .counters, .list: nil
     }
   }
   fileprivate var made: RowKey? {
@@ -294,9 +311,15 @@ extension ClientOperation.Kind {
     }
   }
 
-  static func random(_ random: inout SplitMix64, isHot: Bool) -> Self {
+  static func random(_ random: inout SplitMix64, isHot: Bool, hasContents: Bool) -> Self {
     let counters = ClientOperation.counters
     if isHot { return random.chance(40) ? .count([counters[0]]) : .counters }
+    if hasContents, random.chance(70) {
+      let place = ClientOperation.Place.random(&random)
+      return random.chance(35)
+        ? .read(place)
+        : .publish(place, isLarge: random.chance(50), keepsOthers: random.chance(50))
+    }
     let (place, other) = (
       ClientOperation.Place.random(&random), ClientOperation.Place.random(&random)
     )

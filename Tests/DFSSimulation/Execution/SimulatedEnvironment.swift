@@ -16,7 +16,7 @@ final class SimulatedEnvironment: Environment, @unchecked Sendable {
     Timestamp(
       seconds: 1_700_000_000 + world.now / 1_000_000, nanoseconds: world.now % 1_000_000 * 1_000)
   }
-  func random() -> Double { Double(world.random.below(1 << 30)) / Double(1 << 30) }
+  func bits() -> UInt64 { world.random.next() }
 
   func sleep(until instant: ContinuousClock.Instant) async throws {
     let nap = Nap()

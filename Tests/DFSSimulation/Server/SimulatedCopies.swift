@@ -16,16 +16,22 @@ struct SimulatedCopies {
   /// After an inode's content became another, by change `number`.
   mutating func changed(
     _ inode: InodeID, _ difference: RequiredReplicas.Difference, number: UInt64, now: Int,
-    isAsked: (PartID) -> Bool, isHere: (PartID) -> Bool
+    isTransfer: Bool,
+    asking: (PartID) -> InodeID?, isHere: (PartID) -> Bool
   ) {
     for id in difference.added {
       unreferenced[id] = nil
       if !isHere(id), small[id] == nil { want(id, for: inode) }
     }
-    for id in difference.dropped where !isAsked(id) {
+    for id in difference.dropped {
+      if let other = asking(id) {
+        if missing[id] == inode { missing[id] = other }
+        continue
+      }
       missing[id] = nil
       if unreferenced[id] == nil {
-        unreferenced[id] = CopyRelease(number: number, sinceSeconds: Int64(now))
+        unreferenced[id] = CopyRelease(
+          number: number, sinceSeconds: Int64(now), isTransferred: isTransfer)
       }
     }
   }
@@ -42,11 +48,10 @@ struct SimulatedRetained {
   var since: Int
 }
 
-/// A copy as a file, of two blocks. What its bytes are is told by what it is a copy of.
+/// A copy as a file, of two blocks at the most; its bytes are in `WorldContents`.
 struct SimulatedFile {
   static let blocks = 0..<2
 
-  let content: PartID
   let completed: Int
   var isSynced: Bool
   /// Whether the process that wrote it lives, and knows what it has to bring to stable storage.
@@ -56,8 +61,8 @@ struct SimulatedFile {
   /// Nothing of it can be read until then; for good at `.max`.
   var unreadableUntil = 0
 
-  init(content: PartID, completed: Int, isSynced: Bool) {
-    (self.content, self.completed, self.isSynced) = (content, completed, isSynced)
+  init(completed: Int, isSynced: Bool) {
+    (self.completed, self.isSynced) = (completed, isSynced)
   }
 
   func isReadable(_ now: Int) -> Bool { unreadableUntil <= now }
@@ -67,13 +72,12 @@ struct SimulatedFile {
 }
 
 extension VersionID {
-  /// The simulation's small contents, whose copies travel with the change.
-  var isSmall: Bool { low & 1 == 1 }
+  var brief: String { "\(high & 0xffff)-\(low & 0xffff)" }
 }
 
 extension PartID {
   var order: (UInt64, UInt64, Int) { (version.high, version.low, part.value) }
-  var brief: String { "\(version.high)-\(version.low).\(part.number)" }
+  var brief: String { "\(version.brief).\(part.number)" }
 }
 
 extension Sequence where Element == PartID {

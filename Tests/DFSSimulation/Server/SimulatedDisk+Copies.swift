@@ -27,12 +27,12 @@ extension SimulatedDisk {
   // MARK: Files
 
   /// - Returns: whether it is here now; an fsync that failed makes it be quarantined.
-  mutating func put(_ id: PartID, content: PartID, syncs: Bool) -> Bool {
+  mutating func put(_ id: PartID, syncs: Bool) -> Bool {
     if syncs, failsCopySync {
       failsCopySync = false
       if !ignoresFailedSync { return false }
     }
-    setting.files[id] = SimulatedFile(content: content, completed: setting.now, isSynced: syncs)
+    setting.files[id] = SimulatedFile(completed: setting.now, isSynced: syncs)
     return true
   }
 
@@ -193,14 +193,15 @@ extension SimulatedDisk.State {
   }
 
   mutating func changed(
-    _ key: RowKey, from old: Row?, to new: Row?, number: UInt64, _ setting: SimulatedDisk.Setting
+    _ key: RowKey, from old: Row?, to new: Row?, number: UInt64, isTransfer: Bool = false,
+    _ setting: SimulatedDisk.Setting
   ) {
     guard case .inode(let inode) = key else { return }
     let difference = setting.required.difference(from: old?.value.content, to: new?.value.content)
     var copies = copies
     copies.changed(
-      inode, difference, number: number, now: setting.now,
-      isAsked: { asking($0, setting.required) != nil }, isHere: { setting.files[$0] != nil })
+      inode, difference, number: number, now: setting.now, isTransfer: isTransfer,
+      asking: { asking($0, setting.required) }, isHere: { setting.files[$0] != nil })
     self.copies = copies
   }
 
@@ -211,11 +212,25 @@ extension SimulatedDisk.State {
   ) {
     copies = old.copies
     copies.unreferenced = old.copies.unreferenced.mapValues {
-      CopyRelease(number: min($0.number, number + 1), sinceSeconds: $0.sinceSeconds)
+      CopyRelease(
+        number: min($0.number, number + 1), sinceSeconds: $0.sinceSeconds,
+        isTransferred: $0.isTransferred)
     }
     let keys = Set(old.rows.keys).union(rows.keys).sorted { $0.order < $1.order }
     for key in keys where old.rows[key]?.value.content != rows[key]?.value.content {
-      changed(key, from: old.rows[key], to: rows[key], number: number + 1, setting)
+      changed(
+        key, from: old.rows[key], to: rows[key], number: number + 1, isTransfer: true, setting)
+    }
+  }
+}
+
+extension RowKey {
+  /// No dictionary's own order may decide anything.
+  fileprivate var order: String {
+    switch self {
+    case .inode(let id): "1 \(id.value.bigEndianBytes.hexadecimal)"
+    case .entry(let parent, let name): "2 \(parent.value.bigEndianBytes.hexadecimal) \(name)"
+    case .attribute(let id, let name): "3 \(id.value.bigEndianBytes.hexadecimal) \(name)"
     }
   }
 }

@@ -16,6 +16,7 @@ extension SimulatedServer {
 
   private func every(_ mean: Int, _ work: @escaping () -> Void) {
     world.after(mean / 2 + world.random.below(mean)) { [self] in
+      if world.hasEnded { return }
       if isUp, world.now >= stillUntil {
         disk.setting.now = world.now
         work()
@@ -48,7 +49,9 @@ extension SimulatedServer {
     let ids = disk.current.copies.unreferenced.filter { id, release in
       release.mayRemove(
         committed: committed, durable: .max, isHeld: held.contains(id.version),
-        nowSeconds: Int64(world.now), graceSeconds: Int64(world.settings.keepReplaced))
+        nowSeconds: Int64(world.now),
+        graceSeconds: Int64(
+          release.isTransferred ? world.settings.keepTransferred : world.settings.keepReplaced))
     }.keys.inOrder
     remove(ids)
     disk.forget(ids)
@@ -74,6 +77,9 @@ extension SimulatedServer {
 
   func remove(_ ids: [PartID]) {
     for id in ids where disk.isHere(id) {
+      if copySessions.held.contains(id.version) {
+        world.fail("\(index) removes \(id.brief), which it holds for a client")
+      }
       world.copies.removed(id, from: self)
       world.counts.collected += 1
       world.trace("\(index) removes \(id.brief)")

@@ -2,32 +2,33 @@ internal import DFSCore
 internal import DFSReplication
 internal import DFSTestSupport
 internal import DFSWire
+internal import NIOCore
 
-/// What a server answers to the messages of clients that run the code that ships.
+/// What a server answers to messages.
 extension SimulatedServer {
   var isAnswering: Bool { isUp && stillUntil <= world.now }
 
-  func handle(_ request: Request, of session: Int) -> Reply {
+  func handle(
+    _ request: Request, _ body: ByteBuffer?, of session: Int
+  ) -> (reply: Reply, body: ByteBuffer?) {
     disk.setting.now = world.now
     defer { noteQuarantined() }
+    return answerAboutCopies(request, body, of: session) ?? (answer(request, of: session), nil)
+  }
+
+  private func answer(_ request: Request, of session: Int) -> Reply {
     switch request {
     case .ping: return Reply.Pong(head).reply
     case .query(let asked): return answer(asked.queries)
     case .namespace(let asked): return perform(asked)
-    case .refillBegin(let asked):
-      return wire(transfer(.refillBegin(transfer: session, asked.view, own: asked.own)))
+    case .refillBegin(let asked): return begin(asked, of: session)
     case .refillRows(let asked):
-      return wire(transfer(.refillRows(transfer: session, page: pages(of: session), asked.rows)))
+      return add(to: session) { staged in for row in asked.rows { staged.rows[row.key] = row } }
     case .refillChanges(let asked):
-      return wire(
-        transfer(.refillChanges(transfer: session, page: pages(of: session), asked.entries)))
-    case .refillEnd(let asked):
-      let archive = world.archive(upTo: asked.to.number, asked.to.digest, index)
-      return wire(
-        transfer(
-          .refillEnd(
-            transfer: session, pages: pages(of: session), asked.view, to: asked.to,
-            archive: archive)))
+      return add(to: session) { staged in
+        for entry in asked.entries { staged.perform(entry) }
+      }
+    case .refillEnd(let asked): return end(asked, of: session)
     default: return failed(.unsupported, "the simulation has no \(request)")
     }
   }
@@ -39,23 +40,17 @@ extension SimulatedServer {
   }
 
   private func perform(_ asked: Request.Namespace) -> Reply {
+    for part in asked.parts {
+      if let problem = world.contents.noteSmall(part) { world.fail(problem) }
+    }
     let parts = SimulatedParts(
       small: asked.parts.map(\.id), held: asked.held, durable: asked.durable)
-    return wire(perform(asked.step, parts))
+    return perform(asked.step, parts)?.reply ?? full
   }
 
-  /// Pages come in their order on a connection.
-  private func pages(of transfer: Int) -> Int { transfers[transfer]?.pages ?? 0 }
+  var full: Reply { failed(.noSpace, "the disk of \(index) is full") }
 
-  private func wire(_ reply: SimulatedReply) -> Reply {
-    switch reply {
-    case .namespace(let reply): reply.reply
-    case .done: Reply.Done().reply
-    default: failed(.noSpace, "the disk of \(index) is full")
-    }
-  }
-
-  private func failed(_ code: DFSError.Code, _ text: String) -> Reply {
+  func failed(_ code: DFSError.Code, _ text: String) -> Reply {
     .failed(Reply.Failed(DFSError(code, text)))
   }
 }
@@ -70,6 +65,12 @@ extension Request {
     case .refillChanges(let asked): "changes \(asked.entries.map(\.number)) of a transfer"
     case .refillEnd(let asked): "end of a transfer in \(asked.view.brief) to \(asked.to.brief)"
     case .refillBegin(let asked): "transfer in \(asked.view.brief)"
+    case .putPart(let put): "put \(put.extent.id.brief)\(put.durable ? ", durable" : "")"
+    case .getPart(let get): "get \(get.id.brief), \(get.range)"
+    case .getSmallParts(let get): "get \(get.parts.map(\.brief))"
+    case .hold(let asked): "hold \(asked.versions.map(\.brief))"
+    case .release(let asked): "release \(asked.versions.map(\.brief))"
+    case .dropParts(let asked): "drop \(asked.parts.map(\.brief))"
     default: "\(self)"
     }
   }
@@ -82,6 +83,8 @@ extension Reply {
     case .answers(let told):
       "changes \(told.answers.map { $0.rows.map(\.change) }) at \(told.head.brief)"
     case .namespaceReply(let reply): reply.brief
+    case .smallParts(let small): "\(small.parts.map(\.id.brief))"
+    case .missingList(let missing): "missing \(missing.copies.map(\.id.brief))"
     case .failed(let failed): "failed: \(failed.error.message)"
     default: "done"
     }

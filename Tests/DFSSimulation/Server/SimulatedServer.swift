@@ -1,48 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
 
-/// What a client may ask of a simulated server; the shapes of DFSWire's requests that matter here.
-enum SimulatedRequest {
-  /// A connection is made once: doubled and late messages of older ones make none.
-  case connect(ClientID, order: Int)
-  case ping(session: Int)
-  case query([RowKey], session: Int)
-  case namespace(NamespaceRequest, SimulatedParts)
-  case copy(SimulatedCopyRequest, session: Int, order: Int)
-  /// A page of all rows in the order of their keys.
-  case everything(after: RowKey?)
-  case refillBegin(transfer: Int, View, own: OwnRows?)
-  case refillRows(transfer: Int, page: Int, [Row])
-  case refillChanges(transfer: Int, page: Int, [LogEntry])
-  case refillEnd(transfer: Int, pages: Int, View, to: Head, archive: [Change])
-}
-
-enum SimulatedReply {
-  case connected(session: Int, Head)
-  /// `pushes` were sent on this session before this answer; nil if the session is unknown.
-  case rows([RowKey: Row], Head, session: Int, pushes: Int?)
-  case namespace(NamespaceReply)
-  case copy(SimulatedCopyReply)
-  case page([Row], isLast: Bool, Head)
-  case done
-  case failed
-
-  /// The head that the server has as it answers, where the answer tells it.
-  var head: Head? {
-    switch self {
-    case .connected(_, let head), .rows(_, let head, _, _), .page(_, _, let head): head
-    case .namespace(let reply):
-      switch reply {
-      case .promised(let head), .installed(let head), .applied(let head), .behind(let head),
-        .log(_, _, let head), .head(let head), .foreign(let head):
-        head
-      case .refused, .missingParts: nil
-      }
-    case .copy, .done, .failed: nil
-    }
-  }
-}
-
 /// Rows that a server says have changed; nil for all.
 typealias SimulatedPush = [RowKey]?
 
@@ -52,8 +10,6 @@ final class SimulatedServer {
     let id: Int
     let client: ClientID
     let slot: Int
-    let order: Int
-    var pushes = 0
   }
 
   let index: ServerIndex
@@ -105,7 +61,7 @@ final class SimulatedServer {
   /// - Returns: the number of the session.
   func open(_ client: ClientID, slot: Int) -> Int {
     world.lastSession += 1
-    sessions.append(Session(id: world.lastSession, client: client, slot: slot, order: 0))
+    sessions.append(Session(id: world.lastSession, client: client, slot: slot))
     return world.lastSession
   }
 
@@ -124,12 +80,6 @@ final class SimulatedServer {
     sessions.removeAll { $0.client == client }
   }
 
-  func handle(_ request: SimulatedRequest, from slot: Int) -> SimulatedReply {
-    disk.setting.now = world.now
-    defer { noteQuarantined() }
-    return answer(request, from: slot)
-  }
-
   /// A copy was lost by an fsync that failed.
   func noteQuarantined() {
     guard !disk.quarantined.isEmpty else { return }
@@ -138,55 +88,22 @@ final class SimulatedServer {
     disk.quarantined = []
   }
 
-  private func answer(_ request: SimulatedRequest, from slot: Int) -> SimulatedReply {
-    switch request {
-    case .connect(let client, let order): return connect(client, slot, order)
-    case .ping(let session): return answer([], session)
-    case .query(let keys, let session): return answer(keys, session)
-    case .namespace(let request, let parts): return perform(request, parts)
-    case .copy(let request, let session, let order):
-      return .copy(perform(request, session: session, order: order))
-    case .everything, .refillBegin, .refillRows, .refillChanges, .refillEnd:
-      return transfer(request)
-    }
-  }
-
-  private func connect(_ client: ClientID, _ slot: Int, _ order: Int) -> SimulatedReply {
-    if let session = sessions.first(where: { $0.client == client }) {
-      if session.order == order { return .connected(session: session.id, head) }
-      if session.order > order { return .failed }
-    }
-    world.lastSession += 1
-    endSessions(of: client)
-    sessions.append(
-      Session(id: world.lastSession, client: client, slot: slot, order: order))
-    return .connected(session: world.lastSession, head)
-  }
-
-  private func answer(_ keys: [RowKey], _ session: Int) -> SimulatedReply {
-    var rows: [RowKey: Row] = [:]
-    for key in keys { rows[key] = disk.current.rows[key] }
-    let pushes = sessions.first { $0.id == session }?.pushes
-    return .rows(rows, head, session: session, pushes: pushes)
-  }
-
   // MARK: The namespace protocol
 
-  func perform(
-    _ request: NamespaceRequest, _ parts: SimulatedParts
-  ) -> SimulatedReply {
-    if let reply = performWrongly(request) { return .namespace(reply) }
+  /// - Returns: nil if the disk is full.
+  func perform(_ request: NamespaceRequest, _ parts: SimulatedParts) -> NamespaceReply? {
+    if let reply = performWrongly(request) { return reply }
     let decision = disk.current.replica.decide(request) { disk.current.entry($0) }
     if case .answer(let reply) = decision {
-      if case .log(let after) = request { return .namespace(log(after: after)) }
+      if case .log(let after) = request { return log(after: after) }
       if parts.durable { disk.sync() }
-      return .namespace(reply)
+      return reply
     }
     if disk.isFull {
       world.counts.refused += 1
-      return .failed
+      return nil
     }
-    return .namespace(perform(decision, parts))
+    return perform(decision, parts)
   }
 
   private func perform(_ decision: Replica.Decision, _ parts: SimulatedParts) -> NamespaceReply {
@@ -244,9 +161,9 @@ final class SimulatedServer {
     for index in sessions.indices {
       if let keys, keys.isEmpty { continue }
       if world.mistake == .authorIsNotTold, sessions[index].client == author { continue }
-      let number = sessions[index].pushes
-      sessions[index].pushes += 1
-      world.push(keys, number: number, from: self, on: sessions[index])
+      let session = sessions[index]
+      world.clients[session.slot].pushed(
+        keys, head: head, from: self.index, session: session.id)
     }
   }
 }

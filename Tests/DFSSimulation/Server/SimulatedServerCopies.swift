@@ -9,30 +9,12 @@ struct SimulatedParts {
   var durable = false
 }
 
-/// What a client asks a server about copies.
-enum SimulatedCopyRequest {
-  case put(PartID, content: PartID, durable: Bool)
-  /// - Parameter block: nil for all of it.
-  case get(PartID, block: Int?)
-  case hold(VersionID)
-  case release(VersionID)
-  /// The copies that the server lacks.
-  /// - Parameter claims: whether the client is about to bring them.
-  case missing(claims: Bool)
-  case drop([PartID])
-}
-
-enum SimulatedCopyReply {
-  case done
-  case copy(content: PartID)
+/// What is found where a copy should be.
+enum SimulatedCopy {
+  case good
   case absent
   case damaged
-  case failed
-  /// Held; for the checks: the copies of the version that are here.
-  case held([PartID])
-  case missing([MissingCopy])
-  /// The connection has ended.
-  case noSession
+  case unreadable
 }
 
 /// A server's copies: what UserStore does with them.
@@ -40,61 +22,40 @@ extension SimulatedServer {
   /// Copies that it says at once that it lacks.
   static let wantedPage = 4
 
-  func perform(
-    _ request: SimulatedCopyRequest, session: Int, order: Int
-  ) -> SimulatedCopyReply {
-    guard hasSession(session) else { return .noSession }
-    switch request {
-    case .put(let id, let content, let durable):
-      return put(id, content: content, syncs: durable || world.syncsAlways, session: session)
-    case .get(let id, let block): return get(id, block)
-    case .hold(let version):
-      guard copySessions.isInOrder(session, version, order) else { return .done }
-      copySessions.hold(session, version)
-      return .held(PartIndex.all.map { PartID(version: version, part: $0) }.filter(disk.isHere))
-    case .release(let version):
-      guard copySessions.isInOrder(session, version, order) else { return .done }
-      copySessions.release(session, version)
-      return .done
-    case .missing(let claims): return missing(session, claims: claims)
-    case .drop(let ids):
-      remove(ids.filter { disk.asking($0) == nil && disk.current.copies.unreferenced[$0] == nil })
-      return .done
-    }
+  func drop(_ ids: [PartID]) {
+    remove(ids.filter { disk.asking($0) == nil && disk.current.copies.unreferenced[$0] == nil })
   }
 
-  private func put(
-    _ id: PartID, content: PartID, syncs: Bool, session: Int
-  ) -> SimulatedCopyReply {
+  /// - Returns: whether it is stored.
+  func store(_ id: PartID, syncs: Bool, session: Int) -> Bool {
     if disk.isFull {
       world.counts.refused += 1
-      return world.mistake == .fullDiskAcknowledged ? .done : .failed
+      return world.mistake == .fullDiskAcknowledged
     }
-    if let file = disk.files[id] {
-      let isReadable = file.isReadable(world.now)
-      if isReadable, file.isGood, file.content != content { return .failed }
-      if !isReadable, world.mistake == .unreadableCopiesStay { return .failed }
+    if let file = disk.files[id], !file.isReadable(world.now),
+      world.mistake == .unreadableCopiesStay
+    {
+      return false
     }
     copySessions.completed(
       session, id, now: world.now, idle: world.settings.uploadIdle)
-    guard disk.put(id, content: content, syncs: syncs && disk.syncsCopies) else {
-      return .failed
-    }
+    guard disk.put(id, syncs: syncs && disk.syncsCopies) else { return false }
     disk.found(id, keepsGarbage: world.mistake == .broughtCopiesStayUnreferenced)
-    return .done
+    return true
   }
 
-  private func get(_ id: PartID, _ block: Int?) -> SimulatedCopyReply {
+  /// - Parameter block: nil for all.
+  func read(_ id: PartID, _ block: Int?) -> SimulatedCopy {
     if let file = disk.files[id] {
-      if !file.isReadable(world.now) { return .failed }
+      if !file.isReadable(world.now) { return .unreadable }
       let isBad = block.map(file.badBlocks.contains) ?? !file.badBlocks.isEmpty
-      if !isBad { return .copy(content: file.content) }
+      if !isBad { return .good }
     } else {
       switch disk.current.copies.small[id] {
-      case true?: return .copy(content: id)
+      case true?: return .good
       case false?: break
       case nil:
-        if disk.current.copies.retained[id] != nil { return .copy(content: id) }
+        if disk.current.copies.retained[id] != nil { return .good }
         disk.lost(id, isDamaged: false)
         return .absent
       }
@@ -103,10 +64,14 @@ extension SimulatedServer {
     return .damaged
   }
 
-  private func missing(_ session: Int, claims: Bool) -> SimulatedCopyReply {
+  func missing(
+    _ session: Int, claims: Bool, after last: PartID?, limit: Int
+  ) -> [MissingCopy] {
     let claimed = claims ? copySessions.claimed(now: world.now) : []
-    let missing = disk.current.copies.missing.keys.inOrder.filter { !claimed.contains($0) }
-    let copies = missing.prefix(Self.wantedPage).compactMap { id -> MissingCopy? in
+    let missing = disk.current.copies.missing.keys.inOrder.filter { id in
+      !claimed.contains(id) && last.map { $0.order < id.order } ?? true
+    }
+    let copies = missing.prefix(min(limit, Self.wantedPage)).compactMap { id -> MissingCopy? in
       guard let inode = disk.current.copies.missing[id],
         let content = disk.current.rows[.inode(inode)]?.value.content
       else { return nil }
@@ -116,7 +81,7 @@ extension SimulatedServer {
       copySessions.claim(
         session, copies.map(\.id), until: world.now + world.settings.claimPeriod)
     }
-    return .missing(copies)
+    return copies
   }
 
   /// Appends a change with what travels with it.

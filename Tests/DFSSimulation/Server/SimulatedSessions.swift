@@ -11,8 +11,6 @@ struct SimulatedSessions {
 
   private var holds: [Int: Set<VersionID>] = [:]
   private var unclaimed: [PartID: Unclaimed] = [:]
-  /// The latest hold or release of a version in a session: a connection delivers in order, and once.
-  private var lastOrders: [Int: [VersionID: Int]] = [:]
   private var claims: [PartID: (session: Int, until: Int)] = [:]
   /// When the last change was accepted; 0 if none was since the start.
   var lastAppend = 0
@@ -52,13 +50,6 @@ struct SimulatedSessions {
     return Set(claims.keys)
   }
 
-  /// - Returns: whether the message is not a late or doubled one.
-  mutating func isInOrder(_ session: Int, _ version: VersionID, _ order: Int) -> Bool {
-    guard order > lastOrders[session]?[version] ?? 0 else { return false }
-    lastOrders[session, default: [:]][version] = order
-    return true
-  }
-
   mutating func hold(_ session: Int, _ version: VersionID) {
     holds[session, default: []].insert(version)
   }
@@ -68,7 +59,6 @@ struct SimulatedSessions {
   var held: Set<VersionID> { holds.values.reduce(into: []) { $0.formUnion($1) } }
 
   mutating func end(_ session: Int) {
-    lastOrders[session] = nil
     holds[session] = nil
     for id in unclaimed.keys { unclaimed[id]?.sessions[session] = nil }
     claims = claims.filter { $0.value.session != session }

@@ -9,7 +9,6 @@ final class Faults {
   private let world: World
   private var forgetful: ServerIndex
   private var hasForgotten = false
-  private var scale: Int { world.settings.timeScale }
   /// Of its own, so that worlds are the same with and without foreign servers.
   private var foreignRandom: SplitMix64
 
@@ -88,7 +87,7 @@ final class Faults {
     world.trace("links to server \(server + 1) of clients \(slots) are cut (\(direction))")
     if direction != 1 { world.cutThere.formUnion(links) }
     if direction != 0 { world.cutBack.formUnion(links) }
-    world.after(1 + world.random.below(30_000 * scale)) { [self] in
+    world.after(1 + world.random.below(300_000)) { [self] in
       world.cutThere.subtract(links)
       world.cutBack.subtract(links)
     }
@@ -97,7 +96,7 @@ final class Faults {
   private func standStill() {
     world.counts.faults += 1
     let server = world.servers[world.random.below(4)]
-    server.stillUntil = world.now + world.random.below(15_000 * scale)
+    server.stillUntil = world.now + world.random.below(150_000)
     world.trace("\(server.index) stands still until \(server.stillUntil)")
   }
 
@@ -107,7 +106,7 @@ final class Faults {
     let servers = Array([0, 1, 2, 3].shuffled(using: &world.random).prefix(2))
     world.trace("servers \(servers.map { $0 + 1 }) are slow")
     world.slow = Set(servers)
-    world.after(1 + world.random.below(40_000 * scale)) { [self] in world.slow = [] }
+    world.after(1 + world.random.below(400_000)) { [self] in world.slow = [] }
   }
 
   /// One at a time.
@@ -117,7 +116,7 @@ final class Faults {
     let server = world.random.pick(world.servers)
     world.trace("the disk of \(server.index) is full")
     server.disk.isFull = true
-    world.after(1 + world.random.below(50_000 * scale)) { [self] in
+    world.after(1 + world.random.below(500_000)) { [self] in
       if server.disk.isFull { world.trace("\(server.index) has room again") }
       server.disk.isFull = false
     }
@@ -164,7 +163,7 @@ final class Faults {
       world.servers[server].endSessions(of: world.clients[slot].id)
       world.clients[slot].moved(ServerIndex(server))
     }
-    world.after(1 + foreignRandom.below(40_000 * scale)) { [self] in redirect() }
+    world.after(1 + foreignRandom.below(400_000)) { [self] in redirect() }
   }
 
   private func redirect() {
@@ -182,12 +181,12 @@ final class Faults {
   private func beginForgetting() {
     switch world.settings.forgetting {
     case .nobody: break
-    case .power: every(25_000 * scale) { [self] in losePower() }
-    case .blank: every(80_000 * scale) { [self] in replaceDisk(restoring: false) }
+    case .power: every(250_000) { [self] in losePower() }
+    case .blank: every(800_000) { [self] in replaceDisk(restoring: false) }
     case .backup:
-      every(30_000 * scale) { [self] in if !hasForgotten { server.disk.keepBackup() } }
-      every(80_000 * scale) { [self] in replaceDisk(restoring: true) }
-    case .everyPower, .allPower: every(60_000 * scale) { [self] in loseAllPower() }
+      every(300_000) { [self] in if !hasForgotten { server.disk.keepBackup() } }
+      every(800_000) { [self] in replaceDisk(restoring: true) }
+    case .everyPower, .allPower: every(600_000) { [self] in loseAllPower() }
     }
   }
 
@@ -201,8 +200,8 @@ final class Faults {
     server.stop()
     let server = server
     world.copies.forgetting(on: server) { losePower(of: server, leaving: count) }
-    let pause = world.random.pick([500, 20_000])
-    world.after(1 + world.random.below(pause * scale)) { [self] in start(server) }
+    let pause = world.random.pick([5_000, 200_000])
+    world.after(1 + world.random.below(pause)) { [self] in start(server) }
   }
 
   private func losePower(of server: SimulatedServer, leaving count: Int) {
@@ -232,7 +231,7 @@ final class Faults {
     server.stop()
     let server = server
     world.copies.forgetting(on: server) { server.disk.replace(restoring: restoring) }
-    world.after(1 + world.random.below(20_000 * scale)) { [self] in start(server) }
+    world.after(1 + world.random.below(200_000)) { [self] in start(server) }
   }
 
   private func loseAllPower() {
@@ -240,14 +239,13 @@ final class Faults {
     world.trace("all servers lose power")
     for server in world.servers { server.stop() }
     if world.settings.forgetting == .allPower {
-      world.history.powerLost(at: world.now)
       world.operations.powerLost(at: world.now)
       world.copies.allForgetting { world.servers.forEach(losePower) }
     } else {
       for server in world.servers { world.copies.forgetting(on: server) { losePower(of: server) } }
     }
     for server in world.servers {
-      world.after(1 + world.random.below(10_000 * scale)) { [self] in start(server) }
+      world.after(1 + world.random.below(100_000)) { [self] in start(server) }
     }
   }
 

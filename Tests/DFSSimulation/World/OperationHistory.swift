@@ -4,7 +4,7 @@ internal import DFSReplication
 /// What programs were told, and whether it can be true: everything is replayed in the order of the change
 /// numbers on which the servers agree at the end.
 final class OperationHistory {
-  private struct Entry {
+  struct Entry {
     let kind: ClientOperation.Kind
     let client: ClientID
     let slot: Int
@@ -21,10 +21,10 @@ final class OperationHistory {
     }
   }
 
-  private struct Problem: Error { let text: String }
+  struct Problem: Error { let text: String }
 
   private unowned let world: World
-  private var entries: [Entry] = []
+  private(set) var entries: [Entry] = []
   /// When all lost what was not synced, the last time.
   private var powerLost: Int?
 
@@ -46,6 +46,11 @@ final class OperationHistory {
     (entries[index].ended, entries[index].outcome) = (now, outcome)
     switch outcome {
     case .counted, .created, .removed, .named, .marked: world.counts.acknowledged += 1
+    case .published:
+      world.counts.acknowledged += 1
+      world.counts.publishes += 1
+    case .read: world.counts.contentReads += 1
+    case .misread(_, let problem): world.fail("operation \(token): \(problem)")
     case .saw, .exists, .notEmpty, .sawCounters, .sawList: world.counts.reads += 1
     case .failed: world.counts.failed += 1
     case .unknown: world.counts.unknown += 1
@@ -72,83 +77,12 @@ final class OperationHistory {
     let replay = Replay(state.archive)
     do {
       try judgeChanges(state.archive, replay)
+      try judgeVersions(replay)
       try judgeOrder(replay)
       try judgeLinks(state.rows)
       return nil
     } catch {
       return (error as? Problem)?.text ?? "\(error)"
-    }
-  }
-
-  /// Each change was made once, by operations that may have happened, and found what it must have found.
-  private func judgeChanges(_ archive: [Change], _ replay: Replay) throws {
-    var seen: Set<ChangeID> = []
-    var marks: Set<UInt64> = []
-    for (index, change) in archive.enumerated() {
-      let number = UInt64(index + 1)
-      let name = "change \(number) (\(change.id.sequence) of client \(change.id.client.value))"
-      guard seen.insert(change.id).inserted else { throw Problem(text: "\(name) is there twice") }
-      for write in change.writes {
-        let before = replay.row(write.key, at: number - 1)
-        switch write.key {
-        case .attribute(.root, _):
-          let (old, new) = (before?.value.bytes ?? [], write.value?.bytes ?? [])
-          guard new.starts(with: old), new.count > old.count else {
-            throw Problem(text: "\(name): an update was lost")
-          }
-          for token in tokens(new.dropFirst(old.count)) { try judge(token, change, name) }
-        case .entry(let parent, _):
-          guard
-            write.value == nil || parent == .root || replay.row(.inode(parent), at: number) != nil
-          else {
-            throw Problem(text: "\(name): an entry of directory \(parent), which is not there")
-          }
-          // A name that is made and removed by one change leaves a row that was not there.
-          guard let child = write.value?.child, child.value >> 8 == number else { continue }
-          // What had the name lost it by the same change, which then wrote its inode too.
-          let old = before?.value.child
-          guard old.map({ id in change.writes.contains { $0.key == .inode(id) } }) ?? true else {
-            throw Problem(text: "\(name): the name that it creates was there")
-          }
-          let row = replay.row(.inode(child), at: number)
-          guard let row, let inode = try? Inode(id: child, row: row.value.bytes) else {
-            throw Problem(text: "\(name): a name without an inode")
-          }
-          try judge(UInt64(inode.owner), change, name)
-        case .inode(let id):
-          guard let row = write.value, let inode = try? Inode(id: id, row: row.bytes) else {
-            continue
-          }
-          let old = try before.map { try Inode(id: id, row: $0.value.bytes) }
-          guard inode.group != old?.group ?? 0 else { continue }
-          guard marks.insert(UInt64(inode.group)).inserted else {
-            throw Problem(text: "\(name): the group of inode \(id) became an old one")
-          }
-          try judge(UInt64(inode.group), change, name)
-        default: continue
-        }
-      }
-    }
-  }
-
-  private func tokens(_ bytes: ArraySlice<UInt8>) -> [UInt64] {
-    stride(from: bytes.startIndex, to: bytes.endIndex, by: 8).map {
-      UInt64(bigEndian: Array(bytes[$0..<min($0 + 8, bytes.endIndex)]))
-    }
-  }
-
-  /// An operation that a change has performed.
-  private func judge(_ token: UInt64, _ change: Change, _ name: String) throws {
-    guard token > 0, token <= UInt64(entries.count) else {
-      throw Problem(text: "\(name): nobody made it")
-    }
-    let entry = entries[Int(token) - 1]
-    guard entry.client == change.id.client else {
-      throw Problem(text: "\(name): operation \(token) is of client \(entry.client.value)")
-    }
-    switch entry.outcome {
-    case .counted, .created, .marked, .unknown, nil: break
-    default: throw Problem(text: "\(name): operation \(token) was told not to have happened")
     }
   }
 
@@ -199,12 +133,16 @@ final class OperationHistory {
     case .removed(let key, _), .named(let key, _):
       return try written(key, by: entry, after: floor, replay)
     case .marked(let id): return try written(.inode(id), by: entry, after: floor, replay)
-    case .saw(let key, let inode):
-      return try first(from: floor, replay, "what was read of \(key.brief)") { moment in
-        replay.row(key, at: moment)?.value.child == inode?.id
-          && (inode.map { replay.has($0, at: moment) } ?? true)
-          || entry.mayHaveSeen(key, amid: replay.change(moment))
+    case .published(let id, let content):
+      guard let number = replay.number(publishing: content.version, in: id) else {
+        throw Problem(text: "the acknowledged version \(content.version.brief) is not there")
       }
+      return try later(number, than: floor)
+    case .read(let key, let inode, let token):
+      try judgeRead(of: inode, token, replay)
+      return try moment(of: key, inode, entry, after: floor, replay)
+    case .saw(let key, let inode): return try moment(of: key, inode, entry, after: floor, replay)
+    case .misread(let key, let problem): throw Problem(text: "\(key.brief): \(problem)")
     case .exists(let key):
       return try first(from: floor, replay, "\(key.brief), which was told to be there,") {
         replay.row(key, at: $0)?.value.child != nil
@@ -228,6 +166,17 @@ final class OperationHistory {
         replay.entries(of: .root, at: moment) == items.mapValues(\.id)
       }
     case .failed, .unknown, nil: return nil
+    }
+  }
+
+  /// The earliest moment at which a name led to an inode, or to none.
+  private func moment(
+    of key: RowKey, _ inode: Inode?, _ entry: Entry, after floor: UInt64, _ replay: Replay
+  ) throws -> UInt64 {
+    try first(from: floor, replay, "what was read of \(key.brief)") { moment in
+      replay.row(key, at: moment)?.value.child == inode?.id
+        && (inode.map { replay.has($0, at: moment) } ?? true)
+        || entry.mayHaveSeen(key, amid: replay.change(moment))
     }
   }
 

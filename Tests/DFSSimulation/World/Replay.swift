@@ -10,6 +10,8 @@ struct Replay {
   private let changes: [Change]
   private var timeline: [RowKey: [Value]] = [:]
   private var digests: [RowDigest] = [.empty]
+  /// Who published each version, by which change.
+  private(set) var publications: [VersionID: (client: ClientID, number: UInt64)] = [:]
 
   init(_ changes: [Change]) {
     self.changes = changes
@@ -21,6 +23,9 @@ struct Replay {
         let row = write.value.map { Row(key: write.key, change: number, value: $0) }
         if let row { digest += RowDigest(of: row) }
         timeline[write.key, default: []].append(Value(from: number, row: row))
+        if let version = write.value?.version, publications[version] == nil {
+          publications[version] = (change.id.client, number)
+        }
       }
       digests.append(digest)
     }
@@ -52,6 +57,11 @@ struct Replay {
     }?.from
   }
 
+  /// The change that gives an inode a version.
+  func number(publishing version: VersionID, in inode: InodeID) -> UInt64? {
+    timeline[.inode(inode)]?.first { $0.row?.value.version == version }?.from
+  }
+
   /// The change that removes an inode.
   func number(removing inode: InodeID) -> UInt64? {
     timeline[.inode(inode)]?.first { $0.row == nil }?.from
@@ -79,37 +89,5 @@ struct Replay {
       found[name] = row(.entry(parent: directory, name: name), at: moment)?.value.child
     }
     return found
-  }
-
-  /// The first moment from `floor` on at which all `keys` have these rows.
-  func first(from floor: UInt64, where keys: [RowKey], are rows: [RowKey: Row]) -> UInt64? {
-    guard floor < UInt64(digests.count) else { return nil }
-    return (floor..<UInt64(digests.count)).first { moment in
-      keys.allSatisfy { row($0, at: moment) == rows[$0] }
-    }
-  }
-
-  /// What the change `number` found that it must not have found.
-  func problem(_ intent: History.Intent, at number: UInt64) -> String? {
-    switch intent {
-    case .increment(let keys):
-      for key in keys where count(key, at: number) != count(key, at: number - 1) + 1 {
-        return "an update was lost"
-      }
-    case .create(let key):
-      if row(key, at: number - 1) != nil { return "the name it creates was there" }
-    case .delete(let key):
-      if row(key, at: number - 1) == nil { return "the name it deletes was not there" }
-    case .publish(let key, let content):
-      if row(key, at: number)?.value.content != content { return "it published another content" }
-    case .place(let key, let from):
-      let before = row(key, at: number - 1)?.value.content
-      if before != from { return "it placed copies that others had replaced or placed meanwhile" }
-    }
-    return nil
-  }
-
-  private func count(_ key: RowKey, at number: UInt64) -> UInt64 {
-    UInt64(bigEndian: row(key, at: number)?.value.bytes ?? [])
   }
 }

@@ -9,21 +9,20 @@ final class World {
   let settings: WorldSettings
   var random: SplitMix64
   private(set) var now = 0
+  /// Nothing happens any more but that clients end.
+  private(set) var hasEnded = false
   private var events = EventQueue()
   private(set) var servers: [SimulatedServer] = []
-  private(set) var clients: [any WorldClient] = []
-  let history = History()
+  private(set) var clients: [ShippedClient] = []
   private(set) lazy var operations = OperationHistory(world: self)
   /// The tasks of the clients, and what they run on.
   let tasks = TaskQueue()
   private(set) lazy var loop = SimulatedLoop(world: self)
   private(set) lazy var environment = SimulatedEnvironment(world: self)
   private(set) lazy var copies = WorldCopies(world: self)
+  let contents = WorldContents()
   var counts = SimulationCounts()
   var lastSession = 0
-  var lastRefill = 0
-  /// Numbers what clients ask about copies.
-  var lastOrder = 0
   private var nextClient: UInt64 = 0
   private(set) var violation: String?
   private let keepsTrace: Bool
@@ -58,10 +57,7 @@ final class World {
     settings = WorldSettings(&random, seed: seed, mistake: mistake)
     self.random = random
     servers = ServerIndex.all.map { SimulatedServer($0, world: self) }
-    clients = (0..<settings.clients).map { slot -> any WorldClient in
-      settings.runsPrograms
-        ? NamespaceClient(slot: slot, world: self) : SimulatedClient(slot: slot, world: self)
-    }
+    clients = (0..<settings.clients).map { ShippedClient(slot: $0, world: self) }
   }
 
   /// Far more than is left to do when clients have ended.
@@ -76,7 +72,7 @@ final class World {
     for client in clients { after(random.below(5_000)) { client.start() } }
     if settings.hasContents { servers.forEach { $0.beginUpkeep() } }
     Faults(world: self).begin()
-    let end = settings.quietAfter + Simulation.patience * settings.timeScale
+    let end = settings.quietAfter + Simulation.patience
     var nextLook = settings.quietAfter
     while violation == nil, let (time, action) = events.next(), time <= end {
       now = time
@@ -84,7 +80,7 @@ final class World {
       action()
       tasks.run()
       if now > nextLook {
-        nextLook = now + 10_000 * settings.timeScale
+        nextLook = now + 100_000
         if isQuiet { break }
       }
     }
@@ -98,7 +94,7 @@ final class World {
 
   /// Ends the clients, whose tasks and timers hold what holds them.
   private func endClients() {
-    guard settings.runsPrograms else { return events = EventQueue() }
+    hasEnded = true
     for client in clients { client.end() }
     tasks.run()
     var left = Self.lastEvents
@@ -135,8 +131,8 @@ final class World {
       guard let change = foreign[server]?.change else { continue }
       fail("a server of another namespace in the place of \(ServerIndex(server)): \(change)")
     }
-    let told = settings.runsPrograms ? operations.problem : history.problem
-    if violation == nil, let problem = rowsProblem ?? told(servers[0].disk.current) {
+    let state = servers[0].disk.current
+    if violation == nil, let problem = rowsProblem ?? operations.problem(in: state) {
       fail(problem)
     }
   }
@@ -217,27 +213,10 @@ final class World {
     return true
   }
 
-  private func isDoubled() -> Bool { !areFaultsOver && random.chance(settings.doubling) }
-
   private func isCut(_ link: Link, in cut: Set<Link>) -> Bool {
     guard cut.contains(link) else { return false }
     copies.trouble(link)
     return true
-  }
-
-  /// Sends a request; `answer` is called once, many times or never, with nil if the server is known
-  /// not to have got it.
-  func send(
-    _ request: SimulatedRequest, from slot: Int, to server: ServerIndex,
-    _ answer: @escaping (SimulatedReply?) -> Void
-  ) {
-    counts.messages += 1
-    let link = Link(slot: slot, server: server.value)
-    if isLost(link) { return }
-    after(delay(link)) { [self] in deliver(request, link, target(link), answer) }
-    if isDoubled() {
-      after(delay(link)) { [self] in deliver(request, link, target(link), answer) }
-    }
   }
 
   /// Whether nothing passes one way, or the other.
@@ -258,54 +237,6 @@ final class World {
     let made = ForeignServer(ServerIndex(server), world: self, &random)
     foreign[server] = made
     return made
-  }
-
-  /// What a client proposes as the identity of the namespace, without a draw.
-  func namespace(proposedBy client: ClientID) -> NamespaceID? {
-    mistake == .namespacesIgnored ? nil : NamespaceID(high: 1, low: client.value)
-  }
-
-  private func deliver(
-    _ request: SimulatedRequest, _ link: Link, _ server: SimulatedServer,
-    _ answer: @escaping (SimulatedReply?) -> Void
-  ) {
-    if isCut(link, in: cutThere) { return }
-    guard server.isUp else {
-      copies.trouble(link)
-      if random.chance(50), !cutBack.contains(link) { after(delay(link)) { answer(nil) } }
-      return
-    }
-    if server.stillUntil > now {
-      copies.trouble(link)
-      after(server.stillUntil - now + random.below(100)) { [self] in
-        deliver(request, link, server, answer)
-      }
-      return
-    }
-    let reply = server.handle(request, from: link.slot)
-    if server.endIfFailed() { return copies.trouble(link) }
-    if case .failed = reply { copies.trouble(link) }
-    if case .copy(.failed) = reply { copies.trouble(link) }
-    trace("\(server.index) from client \(link.slot): \(request.brief) -> \(reply.brief)")
-    if isLost(link) || isCut(link, in: cutBack) { return }
-    after(delay(link)) { answer(reply) }
-  }
-
-  func push(
-    _ keys: SimulatedPush, number: Int, from server: SimulatedServer,
-    on session: SimulatedServer.Session
-  ) {
-    if settings.runsPrograms {
-      return clients[session.slot].pushed(
-        keys, head: server.head, number: number, from: server.index, session: session.id)
-    }
-    let link = Link(slot: session.slot, server: server.index.value)
-    if isLost(link) || cutBack.contains(link) { return }
-    let head = server.head
-    after(delay(link)) { [self] in
-      clients[session.slot].pushed(
-        keys, head: head, number: number, from: server.index, session: session.id)
-    }
   }
 
   /// A client has ended: the servers that are up learn it from its connections.

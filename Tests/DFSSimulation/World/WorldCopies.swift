@@ -201,7 +201,7 @@ final class WorldCopies {
   typealias Needed = [(id: PartID, holders: ServerSet)]
 
   /// The small copies that the rows name now.
-  var neededSmall: Needed { needed.filter { $0.id.version.isSmall } }
+  var neededSmall: Needed { needed.filter { world.contents.small.contains($0.id.version) } }
 
   /// A client has a view, and is about to change something in it: every server that was well since the
   /// view was begun has its small copies, if anybody can give them.

@@ -9,7 +9,6 @@ struct WorldSettings {
 
   /// Percent of messages.
   var loss: Int
-  var doubling: Int
   /// The mean delay of a message in microseconds, and whether some take ten times that.
   let meanDelay = 1_000
   var hasSlowMessages: Bool
@@ -41,45 +40,43 @@ struct WorldSettings {
   /// Percent of appends that are followed by a sync, where that is left to the server.
   var syncs: Int
   /// When the faults end.
-  var quietAfter: Int
-  /// Whether clients run the code that ships, in worlds without contents.
-  let runsPrograms: Bool
-  /// Clients that run the code that ships have its patience: everything but messages takes longer for them.
-  let timeScale: Int
+  let quietAfter = 4_000_000
   /// Whether files have contents, and servers and clients take care of copies.
   var hasContents: Bool
   var policy: WritePolicy
   /// Mean microseconds between copies that go bad; nil for never.
   var damage: Int?
   /// What servers do from time to time, by its mean pause in microseconds.
-  let flushPause = 6_000
-  let collectionPause = 10_000
-  var sweepPause = 80_000
-  let scrubPause = 60_000
-  /// How long copies are kept that nobody asks for any more, or that nobody asked for yet.
-  let keepReplaced = 60_000
-  var keepOrphans = 80_000
+  let flushPause = 60_000
+  let collectionPause = 100_000
+  var sweepPause = 800_000
+  let scrubPause = 600_000
+  /// How long copies are kept that nobody asks for any more.
+  let keepReplaced = 600_000
+  /// How long those are kept that nobody asks for since all rows were replaced, or that nobody asked for yet: longer
+  /// than a call may take, with what was sent before it.
+  let keepTransferred = 8_000_000
+  var keepOrphans = 8_000_000
   /// How long small copies are kept for others once their change is known to be committed.
-  var keepRetained = 600_000
+  var keepRetained = 6_000_000
   /// Whether the world goes on until those are gone too.
   var outlivesRetained: Bool
-  let claimPeriod = 30_000
+  let claimPeriod = 300_000
   /// An idle connection that copies were sent on is closed after this time.
-  var uploadIdle = 100_000
+  var uploadIdle = 8_000_000
 
   init(_ random: inout SplitMix64, seed: UInt64, mistake: Simulation.Mistake?) {
-    foreigners = seed.isMultiple(of: 3) ? 40_000 : nil
+    foreigners = seed.isMultiple(of: 3) ? 400_000 : nil
     loss = random.pick([0, 0, 5, 20])
-    doubling = random.pick([0, 10, 30])
     hasSlowMessages = random.chance(60)
-    serverStops = random.pick([nil, 30_000, 80_000])
-    clientStops = random.pick([nil, nil, 60_000, 150_000])
-    cuts = random.pick([nil, 20_000, 60_000])
-    stillness = random.pick([nil, nil, 40_000])
-    slowness = random.pick([nil, nil, 40_000])
-    fullDisks = random.pick([nil, nil, 60_000])
-    failedSyncs = random.pick([nil, nil, 50_000])
-    outage = random.pick([20_000, 20_000, 20_000, 250_000])
+    serverStops = random.pick([nil, 300_000, 800_000])
+    clientStops = random.pick([nil, nil, 600_000, 1_500_000])
+    cuts = random.pick([nil, 200_000, 600_000])
+    stillness = random.pick([nil, nil, 400_000])
+    slowness = random.pick([nil, nil, 400_000])
+    fullDisks = random.pick([nil, nil, 600_000])
+    failedSyncs = random.pick([nil, nil, 500_000])
+    outage = random.pick([200_000, 200_000, 200_000, 2_500_000])
     forgetting = random.pick(Forgetting.allCases)
     clients = random.pick([2, 2, 3, 4])
     operations = random.pick([8, 16])
@@ -88,29 +85,19 @@ struct WorldSettings {
     refillPage = random.pick([1, 3, 100])
     syncs = random.pick([0, 10, 50])
     hasContents = mistake.map(\.isAboutContents) ?? random.chance(50)
-    runsPrograms = !hasContents && mistake.map(\.isSeenByPrograms) ?? true
-    timeScale = runsPrograms ? 10 : 1
-    quietAfter = 400_000 * timeScale
     policy = random.pick([.all, .all, .quorum])
-    damage = random.pick([nil, 20_000, 60_000])
+    damage = random.pick([nil, 200_000, 600_000])
     outlivesRetained = random.chance(10)
-    flips = forgetting == .nobody && random.chance(50) ? 10_000 : nil
+    flips = forgetting == .nobody && random.chance(50) ? 100_000 : nil
     if let mistake { suit(mistake) }
-    for path in [
-      \Self.serverStops, \.clientStops, \.cuts, \.stillness, \.slowness, \.fullDisks, \.failedSyncs,
-      \.foreigners,
-    ] {
-      self[keyPath: path] = self[keyPath: path].map { $0 * timeScale }
-    }
-    outage *= timeScale
     if flips != nil || forgetting == .allPower { damage = nil }
   }
 
   /// Up to so long is the pause between two operations of a client, and that after some of them; the mean
   /// pause between two looks for servers that lag.
   var pause: Int { isHot ? 2_000 : 8_000 }
-  var rest: Int { 40_000 * timeScale }
-  var healPause: Int { 50_000 * timeScale }
+  let rest = 400_000
+  let healPause = 500_000
 
   /// Worlds in which a mistake matters.
   private mutating func suit(_ mistake: Simulation.Mistake) {
@@ -118,24 +105,25 @@ struct WorldSettings {
     case .promisesNotSynced, .appendsNotSynced, .copiesNotSyncedBeforeChange:
       (forgetting, flips) = (.everyPower, nil)
     case .failedSyncAcknowledged, .startTrustsCache:
-      (forgetting, flips, failedSyncs) = (.everyPower, nil, 15_000)
+      (forgetting, flips, failedSyncs) = (.everyPower, nil, 150_000)
     case .startForgetsUnsynced:
-      (forgetting, flips, serverStops, outage) = (.power, nil, 10_000, 2_000)
-    case .lostCopiesNotCompleted: failedSyncs = 8_000
+      (forgetting, flips, serverStops, outage) = (.power, nil, 100_000, 20_000)
+    case .authorIsNotTold: (isHot, operations, clients) = (true, 40, 3)
+    case .lostCopiesNotCompleted: failedSyncs = 80_000
     case .twoPings:
-      (isHot, operations, clients, slowness, cuts) = (true, 60, 4, 10_000, 10_000)
+      (isHot, operations, clients, slowness, cuts) = (true, 60, 4, 100_000, 100_000)
       (serverStops, clientStops, stillness, forgetting, flips) = (nil, nil, nil, .nobody, nil)
     case .broughtCopiesStayUnreferenced:
-      (policy, serverStops, forgetting, flips) = (.quorum, 30_000, .blank, nil)
+      (policy, serverStops, forgetting, flips) = (.quorum, 300_000, .blank, nil)
     case .orphansIgnoreReaders:
       // Shorter than a publish may take: copies go that nobody asked for yet.
-      (sweepPause, keepOrphans, uploadIdle, operations) = (8_000, 10_000, 15_000, 30)
-      (forgetting, flips, logLength, cuts) = (.nobody, nil, 2, 15_000)
+      (sweepPause, keepOrphans, uploadIdle, operations) = (80_000, 100_000, 150_000, 30)
+      (forgetting, flips, logLength, cuts) = (.nobody, nil, 2, 150_000)
       (serverStops, stillness, policy) = (nil, nil, .quorum)
     case .retainedAgesWhileAway:
-      (serverStops, outage, loss, keepRetained) = (30_000, 250_000, 20, 150_000)
-    case .fullDiskAcknowledged: fullDisks = 30_000
-    case .namespacesIgnored: foreigners = 20_000
+      (serverStops, outage, loss, keepRetained) = (300_000, 2_500_000, 20, 1_500_000)
+    case .fullDiskAcknowledged: fullDisks = 300_000
+    case .namespacesIgnored: foreigners = 200_000
     default: break
     }
   }

@@ -1,19 +1,22 @@
 internal import DFSClient
+internal import DFSConfiguration
 internal import DFSCore
 internal import DFSTestSupport
-internal import Logging
 
-/// A program that reads and changes names and attributes by the code that ships: `Namespace`, with the
-/// driver of its `Coordinator`, its reads by quorum, its cache of rows and its transfers of state. Several of its
-/// operations are under way at once, so that their changes are joined.
-final class NamespaceClient: WorldClient {
+/// A program that uses the servers by the code that ships: `DFSClient` with all that it consists of, but for the
+/// connections. Several of its operations are under way at once, so that their changes are joined.
+final class ShippedClient {
   private static let underWayAtOnce = 3
   private static let catchUpPatience = Duration.seconds(2)
+  /// Percent of the looks after the faults at which a client that is done changes something: servers know of
+  /// each change by the next one that it is committed.
+  private static let idleChanges = 30
 
   let slot: Int
   private unowned let world: World
+  /// Who it is in its present life.
   private(set) var id = ClientID(1)
-  private var namespace: Namespace?
+  private var service: DFSClient?
   private var connections: ClientConnections?
   /// How often it has begun anew; what an earlier life waits for is nothing to this one.
   private var life = 0
@@ -28,38 +31,36 @@ final class NamespaceClient: WorldClient {
     operationsLeft = 3 * world.settings.operations
   }
 
+  /// Something is under way.
   var isBusy: Bool { !underWay.isEmpty }
+  /// It has got on since the faults are over, and does nothing more.
   var isDone: Bool { proofs == 2 && !isBusy }
 
   // MARK: Life
 
   func start() {
-    guard !hasEnded, namespace == nil else { return }
+    guard !hasEnded, service == nil else { return }
     life += 1
     id = world.nextClientID()
     world.trace("client \(slot) starts as \(id.value)")
-    let cache = RowCache(limit: 10_000)
-    let connections = ClientConnections(world: world, slot: slot, client: id, cache: cache)
-    var settings = Namespace.Settings()
-    settings.policy = world.settings.policy
-    (settings.callTimeout, settings.hedge) = (.seconds(5), .milliseconds(100))
+    let connections = ClientConnections(world: world, slot: slot, client: id)
+    var configuration = ClientConnections.configuration
+    configuration.writes = world.settings.policy
+    (configuration.callTimeoutSeconds, configuration.hedgeMilliseconds) = (5, 100)
+    configuration.readCacheBytes = 1 << 20
     guard let proposed = NamespaceID(high: 1, low: id.value) else {
       preconditionFailure("it is not 0")
     }
-    let namespace = Namespace(
-      client: id, requests: connections, cache: cache, settings: settings, proposing: proposed,
-      logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() })
-    connections.connected = { [weak namespace] server in
-      Task { await namespace?.returned(server) }
-    }
-    (self.connections, self.namespace) = (connections, namespace)
-    connections.begin()
+    service = DFSClient(configuration, connections, as: id, proposing: proposed)
+    self.connections = connections
+    Task { await connections.start() }
     later { [self] in begin() }
     heal()
   }
 
+  /// It is killed, and starts again later.
   func crash() {
-    guard !hasEnded, namespace != nil else { return }
+    guard !hasEnded, service != nil else { return }
     world.trace("client \(slot) stops")
     leave()
     world.ended(id)
@@ -71,20 +72,20 @@ final class NamespaceClient: WorldClient {
     for token in underWay.sorted() { world.operations.unknown(token) }
     underWay = []
     connections?.end()
-    if let namespace { Task { await namespace.finish() } }
-    (connections, namespace) = (nil, nil)
+    if let service { Task { await service.close() } }
+    (connections, service) = (nil, nil)
   }
 
+  /// The world has ended: nothing is answered any more.
   func end() {
     hasEnded = true
     leave()
   }
 
+  /// The address of a server leads to another one from now on.
   func moved(_ server: ServerIndex) { connections?.moved(server) }
 
-  func pushed(
-    _ keys: SimulatedPush, head: Head, number: Int, from server: ServerIndex, session: Int
-  ) {
+  func pushed(_ keys: SimulatedPush, head: Head, from server: ServerIndex, session: Int) {
     connections?.pushed(keys, head: head, from: server, session: session)
   }
 
@@ -104,24 +105,36 @@ final class NamespaceClient: WorldClient {
     if underWay.count < Self.underWayAtOnce {
       if operationsLeft > 0 {
         operationsLeft -= 1
-        perform(.random(&world.random, isHot: world.settings.isHot))
+        perform(
+          .random(
+            &world.random, isHot: world.settings.isHot, hasContents: world.settings.hasContents))
       } else if world.areFaultsOver, proofs < 2, underWay.isEmpty {
         perform(
           proofs == 0 ? .count([ClientOperation.counters[slot % 2]]) : .counters, isProof: true)
       }
     }
-    if !isDone { later { [self] in begin() } }
+    if !isDone { later { [self] in begin() } } else if world.settings.hasContents { idle() }
+  }
+
+  private func idle() {
+    later { [self] in
+      if slot == 0, isDone, world.random.chance(Self.idleChanges) {
+        perform(.count([ClientOperation.counters[0]]))
+      }
+      idle()
+    }
   }
 
   private func perform(_ kind: ClientOperation.Kind, isProof: Bool = false) {
-    guard let namespace else { return }
+    guard let service else { return }
     let isDurable = world.settings.forgetting == .allPower && world.random.chance(30)
     let token = world.operations.begun(
       kind, by: id, slot: slot, at: world.now, isDurable: isDurable)
     underWay.insert(token)
     world.trace("client \(slot) begins \(token) \(kind)")
     let operation = ClientOperation(
-      kind: kind, token: token, isDurable: isDurable, namespace: namespace)
+      kind: kind, token: token, isDurable: isDurable, client: service,
+      environment: world.environment)
     let (life, began) = (life, world.now)
     // Who waits may give up: what then fails must not have happened.
     let givesUp = !isProof && world.random.chance(8)
@@ -129,11 +142,17 @@ final class NamespaceClient: WorldClient {
       await operation.run()
     } then: { [self] outcome in
       guard self.life == life, let connections else { return }
-      let isProved = kind.isChange || connections.hadQuorum(since: began)
+      let isProved =
+        kind.isDecidedByChange || outcome.isChange || connections.hadQuorum(since: began)
       let outcome = isProved ? outcome : .unknown
       underWay.remove(token)
       world.trace("client \(slot): \(token) \(kind): \(outcome.brief)")
       world.operations.ended(token, outcome, at: world.now)
+      if case .published(let inode, let content) = outcome {
+        world.copies.acknowledged(
+          .inode(inode), content, by: slot, began: began, durable: isDurable)
+        if content.placement != content.home { world.counts.substitutes += 1 }
+      }
       if isProof, outcome.isSuccess { proofs += 1 }
     }
     if givesUp {
@@ -144,15 +163,21 @@ final class NamespaceClient: WorldClient {
     }
   }
 
-  /// Has servers catch up that no change has catch up, as a mount's healer does.
+  /// Has servers catch up that no change has catch up, and brings copies where they belong, as a mount does in
+  /// the background.
   private func heal() {
     let life = life
     world.after(world.settings.healPause / 2 + world.random.below(world.settings.healPause)) {
       [self] in
-      guard self.life == life, let namespace else { return }
-      run {
-        _ = try? await namespace.catchUp(within: Self.catchUpPatience)
-      } then: { [self] _ in
+      guard self.life == life, let service else { return }
+      let hasContents = world.settings.hasContents
+      run { () -> HealReport? in
+        if hasContents { return try? await service.heal { _ in } }
+        _ = try? await service.namespace.catchUp(within: Self.catchUpPatience)
+        return nil
+      } then: { [self] report in
+        world.counts.healed += report?.copies ?? 0
+        world.counts.settled += report?.placementsRecorded ?? 0
         if self.life == life { heal() }
       }
     }

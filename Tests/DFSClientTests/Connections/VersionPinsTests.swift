@@ -1,0 +1,64 @@
+import DFSCore
+import DFSTestSupport
+import DFSWire
+import Synchronization
+import Testing
+
+@testable import DFSClient
+
+/// What servers are told of the versions that are open.
+@Suite struct VersionPinsTests {
+  /// Four servers that note what they hold.
+  private final class Holders: ServerRequests {
+    private let held = Mutex<[ServerIndex: [VersionID]]>([:])
+
+    var reachable: ServerSet { .all }
+    func states() -> [ServerState] { [] }
+
+    func exchange(
+      _ server: ServerIndex, _ request: Request, timeout: Duration
+    ) async throws(DFSError) -> Reply {
+      held.withLock { held in
+        switch request {
+        case .hold(let hold): held[server, default: []] += hold.versions
+        case .release(let release):
+          held[server, default: []].removeAll(where: release.versions.contains)
+        default: Issue.record("\(request)")
+        }
+      }
+      return Reply.Done().reply
+    }
+
+    func versions(_ server: ServerIndex) -> [VersionID] { held.withLock { $0[server] ?? [] } }
+  }
+
+  @Test func aServerThatConnectsAgainIsToldOfWhatTheOthersHold() async throws {
+    let servers = Holders()
+    let pins = VersionPins(requests: servers)
+    let version = VersionID.random()
+    pins.pin(version)
+    await pins.tell()
+    try await eventually("all are told") {
+      ServerIndex.all.allSatisfy { servers.versions($0) == [version] }
+    }
+    pins.renew(on: ServerIndex(2))
+    try await eventually("it is told again") { servers.versions(ServerIndex(2)).count == 2 }
+  }
+
+  /// It would hold it for as long as the connection lives. Found by the simulation.
+  @Test func aServerThatConnectsWhileAVersionIsOpenForAMomentDoesNotHoldItForEver() async throws {
+    let servers = Holders()
+    let pins = VersionPins(requests: servers)
+    let (short, long) = (VersionID.random(), VersionID.random())
+    // Nobody is told yet.
+    pins.pin(short)
+    pins.renew(on: ServerIndex(1))
+    pins.unpin(short)
+    pins.pin(long)
+    await pins.tell()
+    try await eventually("all are told") {
+      ServerIndex.all.allSatisfy { servers.versions($0).contains(long) }
+    }
+    #expect(ServerIndex.all.allSatisfy { servers.versions($0) == [long] })
+  }
+}

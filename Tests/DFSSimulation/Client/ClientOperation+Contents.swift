@@ -1,0 +1,89 @@
+internal import DFSClient
+internal import DFSCore
+internal import DFSReplication
+internal import DFSSystem
+
+/// What a program does with the contents of files.
+extension ClientOperation {
+  func publish(_ place: Place, isLarge: Bool, keepsOthers: Bool) async throws -> Outcome {
+    guard let parent = try await directory(of: place) else { return place.noDirectory }
+    let count = isLarge ? ClientContent.largeBytes : ClientContent.smallBytes
+    let content = BytesContent(ClientContent.bytes(token, count: count))
+    let target = try await target(in: parent, place.name, keepsOthers: keepsOthers)
+    do {
+      let inode = try await client.publish(
+        content, to: target, durable: isDurable, progress: nil)
+      guard let version = inode.version else {
+        return .misread(.inode(inode.id), "it was published, and has no content")
+      }
+      return .published(inode.id, version.content)
+    } catch let error as DFSError where error.code == .staleHandle || error.code == .notFound {
+      // The file, or the directory, was removed meanwhile.
+      return .failed(error)
+    }
+  }
+
+  private func target(
+    in parent: InodeID, _ name: FileName, keepsOthers: Bool
+  ) async throws -> PublishTarget {
+    do {
+      let inode = try await namespace.lookup(parent, name, .current)
+      if keepsOthers { try await environment.sleep(for: .milliseconds(20)) }
+      let opened = OpenedVersion(
+        version: inode.version?.id, parent: parent, name: name, host: "world")
+      return .inode(
+        inode.id, modified: environment.time, changed: environment.time,
+        opened: keepsOthers ? opened : nil)
+    } catch let error as DFSError where error.code == .notFound {
+      let new = NewInode(kind: .regular, mode: 0o644, owner: UInt32(token), group: 0)
+      return .name(parent: parent, name, new)
+    }
+  }
+
+  func read(_ place: Place) async throws -> Outcome {
+    guard let parent = try await directory(of: place) else { return place.noDirectory }
+    let key = RowKey.entry(parent: parent, name: place.name)
+    do {
+      let inode = try await namespace.lookup(parent, place.name, .current)
+      guard let version = inode.version else { return .saw(key, inode) }
+      client.pin(version.id)
+      defer { client.unpin(version.id) }
+      let bytes = try await bytes(of: version)
+      guard let token = ClientContent.token(of: bytes), MD5Digest.of(bytes) == version.md5 else {
+        return .misread(key, "version \(version.id.brief) came with other bytes")
+      }
+      return .read(key, inode, token: token)
+    } catch let error as DFSError where error.code == .notFound {
+      return .saw(key, nil)
+    }
+  }
+
+  /// In steps, with pauses in which it may be replaced and collected.
+  private func bytes(of version: Version) async throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    while UInt64(bytes.count) < version.size {
+      let start = UInt64(bytes.count)
+      bytes += try await client.read(version, start..<start + max(1, version.size / 4))
+      let isLong = environment.random() < 0.2
+      try await environment.sleep(for: .milliseconds(isLong ? 800 : 5))
+    }
+    return bytes
+  }
+
+  /// Nil if it is not there.
+  func directory(of place: Place) async throws -> InodeID? {
+    guard let directory = place.directory else { return .root }
+    do {
+      return try await namespace.lookup(.root, directory, .current).id
+    } catch let error as DFSError where error.code == .notFound {
+      return nil
+    }
+  }
+}
+
+extension Version {
+  /// Where its copies are, as servers see it.
+  fileprivate var content: RowContent {
+    RowContent(version: id, placement: placement, home: Placement(md5: md5))
+  }
+}

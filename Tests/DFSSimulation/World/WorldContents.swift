@@ -1,0 +1,33 @@
+internal import DFSCore
+internal import NIOCore
+
+/// The bytes of all copies of a world: each part once, however many servers have it.
+final class WorldContents {
+  struct Part {
+    let bytes: ByteBuffer
+    let checksums: [BlockChecksum]
+  }
+
+  private var parts: [PartID: Part] = [:]
+  /// Versions whose copies travel with the change.
+  private(set) var small: Set<VersionID> = []
+
+  subscript(_ id: PartID) -> Part? { parts[id] }
+
+  /// A copy travels with a change.
+  /// - Returns: what is wrong with its bytes; nil if nothing is.
+  func noteSmall(_ part: InlinePart) -> String? {
+    small.insert(part.id.version)
+    return note(part.id, ByteBuffer(bytes: part.bytes))
+  }
+
+  /// A copy was sent.
+  /// - Returns: what is wrong with its bytes; nil if nothing is.
+  func note(_ id: PartID, _ bytes: ByteBuffer) -> String? {
+    if let known = parts[id] {
+      return known.bytes == bytes ? nil : "a copy of \(id.brief) has other bytes than the first one"
+    }
+    parts[id] = Part(bytes: bytes, checksums: bytes.withUnsafeReadableBytes(BlockChecksum.blocks))
+    return nil
+  }
+}
