@@ -229,7 +229,10 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
       while let next = connection[keyPath: way].messages.first {
         if next.time > world.now { return deliver(connection, way, at: next.time) }
         guard next.arrival() else {
-          if hasEnded { break }
+          if hasEnded {
+            connection[keyPath: way].messages = []
+            break
+          }
           world.copies.trouble(link(connection))
           world.counts.messages += 1
           return deliver(connection, way, at: world.now + 2_000)

@@ -8,10 +8,6 @@ internal import DFSTestSupport
 final class ShippedClient {
   private static let underWayAtOnce = 3
   private static let catchUpPatience = Duration.seconds(2)
-  /// Percent of the looks after the faults at which a client that is done changes something: servers know of
-  /// each change by the next one that it is committed.
-  private static let idleChanges = 30
-
   let slot: Int
   private unowned let world: World
   /// Who it is in its present life.
@@ -116,14 +112,19 @@ final class ShippedClient {
     if !isDone { later { [self] in begin() } } else if world.settings.hasContents { idle() }
   }
 
+  /// Changes something now and then, though it is done: servers know of each change by the next one that it is
+  /// committed.
   private func idle() {
-    later { [self] in
-      if slot == 0, isDone, world.random.chance(Self.idleChanges) {
-        perform(.count([ClientOperation.counters[0]]))
-      }
+    let life = life
+    guard slot == 0 else { return }
+    world.after(idlePause) { [self] in
+      guard self.life == life else { return }
+      if isDone { perform(.count([ClientOperation.counters[0]])) }
       idle()
     }
   }
+
+  private var idlePause: Int { 500_000 + world.random.below(1_500_000) }
 
   private func perform(_ kind: ClientOperation.Kind, isProof: Bool = false) {
     guard let service else { return }
@@ -167,8 +168,8 @@ final class ShippedClient {
   /// the background.
   private func heal() {
     let life = life
-    world.after(world.settings.healPause / 2 + world.random.below(world.settings.healPause)) {
-      [self] in
+    let pause = world.settings.healPause / 2 + world.random.below(world.settings.healPause)
+    world.after(isDone ? idlePause : pause) { [self] in
       guard self.life == life, let service else { return }
       let hasContents = world.settings.hasContents
       run { () -> HealReport? in

@@ -55,15 +55,15 @@ struct WorldSettings {
   let keepReplaced = 600_000
   /// How long those are kept that nobody asks for since all rows were replaced, or that nobody asked for yet: longer
   /// than a call may take, with what was sent before it.
-  let keepTransferred = 8_000_000
-  var keepOrphans = 8_000_000
+  let keepTransferred = 6_000_000
+  var keepOrphans = 6_000_000
   /// How long small copies are kept for others once their change is known to be committed.
   var keepRetained = 6_000_000
   /// Whether the world goes on until those are gone too.
   var outlivesRetained: Bool
   let claimPeriod = 300_000
   /// An idle connection that copies were sent on is closed after this time.
-  var uploadIdle = 8_000_000
+  var uploadIdle = 6_000_000
 
   init(_ random: inout SplitMix64, seed: UInt64, mistake: Simulation.Mistake?) {
     foreigners = seed.isMultiple(of: 3) ? 400_000 : nil
