@@ -85,8 +85,8 @@ struct PartUpload: Sendable {
   /// Reads and checksums the piece at `offset` of the part.
   private func read(at offset: UInt64) async throws(DFSError) -> Piece {
     let count = Int(min(UInt64(Limits.chunkBytes), length - offset))
-    let (source, start) = (source, range.lowerBound + offset)
-    return try await transfer.blocking {
+    let start = range.lowerBound + offset
+    return try await transfer.reading(source, start..<start + UInt64(count)) { source in
       var bytes = ByteBufferAllocator().buffer(capacity: count)
       try bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { buffer in
         try source.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), at: start)

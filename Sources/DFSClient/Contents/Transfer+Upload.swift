@@ -11,7 +11,8 @@ extension Transfer {
   /// Stores every part of a content on the servers that `placement` names. If one of them is lost on
   /// the way, the server opposite substitutes for it, so that each part still has two copies.
   ///
-  /// Memory: at most `PartUpload.piecesUnderWay` + 1 pieces of 1 MiB a part, whatever the size.
+  /// Memory: at most `PartUpload.piecesUnderWay` + 1 pieces of 1 MiB a part, whatever the size, and one more
+  /// of what the source has to fetch.
   /// - Parameters:
   ///   - durable: on stable storage of the holders, before returning.
   ///   - policy: with `quorum` a server whose disk refuses (it is full, or broken) counts as lost.

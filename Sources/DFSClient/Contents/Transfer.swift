@@ -112,9 +112,10 @@ struct Transfer: Sendable {
     while hasher.count < source.size {
       if Task.isCancelled { throw DFSError.cancelled }
       let state = hasher
-      hasher = try await blocking {
+      let end = min(state.count + UInt64(Self.hashBytes), source.size)
+      hasher = try await reading(source, state.count..<end) { source in
         var hasher = state
-        let count = Int(min(UInt64(Self.hashBytes), source.size - hasher.count))
+        let count = Int(end - hasher.count)
         try withUnsafeTemporaryAllocation(byteCount: count, alignment: 16) { buffer in
           try source.read(into: buffer, at: hasher.count)
           hasher.update(UnsafeRawBufferPointer(buffer))
@@ -133,6 +134,7 @@ struct Transfer: Sendable {
   ) async throws -> ([InlinePart], [BlockChecksum]) {
     let split = Split(size: source.size)
     precondition(split.isInline, "a content of \(source.size) bytes travels as pieces")
+    let source = try await source.ready(for: 0..<source.size)
     let cut: @Sendable () throws -> ([InlinePart], [BlockChecksum]) = {
       let parts = try PartIndex.all.map { part in
         let range = split.range(of: part)
@@ -149,6 +151,22 @@ struct Transfer: Sendable {
       return (parts, digests)
     }
     return try source.isInMemory ? cut() : await blocking(cut)
+  }
+
+  /// Reads a range of a content, which is fetched before, on a thread for what blocks.
+  /// - Parameter body: gets the content, of which it reads that range.
+  /// - Throws: a `DFSError`; `inputOutput` for an error of the source.
+  func reading<Value: Sendable>(
+    _ source: any ContentSource, _ range: Range<UInt64>,
+    _ body: @escaping @Sendable (any ContentSource) throws -> Value
+  ) async throws(DFSError) -> Value {
+    let ready: any ContentSource
+    do {
+      ready = try await source.ready(for: range)
+    } catch {
+      throw DFSError(error, else: .inputOutput)
+    }
+    return try await blocking { try body(ready) }
   }
 
   /// Runs what blocks on a thread for that.

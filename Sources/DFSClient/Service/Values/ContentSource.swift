@@ -8,6 +8,10 @@ public protocol ContentSource: Sendable {
   var md5: MD5Digest? { get }
   /// Whether reading it does not wait for a disk.
   var isInMemory: Bool { get }
+  /// Fetches what of a range is elsewhere; blocks no thread. To be called before the range is read.
+  /// - Returns: the same content, of which `range` can be read with `read(into:at:)`.
+  /// - Throws: a `DFSError` that says why it cannot be had.
+  func ready(for range: Range<UInt64>) async throws -> any ContentSource
   /// Reads exactly `buffer.count` bytes at `offset`; may block (it is called on a thread for that).
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws
 }
@@ -15,4 +19,7 @@ public protocol ContentSource: Sendable {
 extension ContentSource {
   /// Reading may wait.
   public var isInMemory: Bool { false }
+
+  /// All of it is here.
+  public func ready(for range: Range<UInt64>) async throws -> any ContentSource { self }
 }
