@@ -36,14 +36,19 @@ public struct KeptFile: Hashable, Sendable, Codable {
   public var kept: Int64
   /// Why it could not be stored.
   public var reason: String
+  /// What of the content could not be fetched when it was kept: ranges, each as its first byte and the one
+  /// after its last, ascending, that read as zeros here and are to come from the version `base`. Nil if the
+  /// content is whole.
+  public var missing: [[UInt64]]?
 
   /// A content to be kept; its `id` is the second of `kept` and four random hexadecimal digits.
   /// - Parameters:
   ///   - inode: tells number, permission bits, owner and group, and the version that is the base.
   ///   - size: bytes of the content, which may be others than those of `inode`.
+  ///   - missing: ranges of the content that are only in the version that is the base.
   public init(
     owner: String, namespace: NamespaceID?, path: String, parent: InodeID, name: FileName,
-    _ inode: Inode, size: UInt64,
+    _ inode: Inode, size: UInt64, missing: [Range<UInt64>] = [],
     modified: Timestamp, kept: Timestamp, reason: String
   ) {
     id = Self.newID(kept)
@@ -61,6 +66,25 @@ public struct KeptFile: Hashable, Sendable, Codable {
     self.modified = modified.nanoseconds
     self.kept = kept.nanoseconds
     self.reason = reason
+    if !missing.isEmpty { self.missing = missing.map { [$0.lowerBound, $0.upperBound] } }
+  }
+
+  /// Bytes of the content that are only in the version `base`.
+  public var missingBytes: UInt64 { ((try? missingRanges()) ?? []).byteCount }
+
+  /// - Throws: `damaged` if `missing` is not as it says.
+  func missingRanges() throws(DFSError) -> [Range<UInt64>] {
+    var end: UInt64 = 0
+    var ranges: [Range<UInt64>] = []
+    for pair in missing ?? [] {
+      guard pair.count == 2, end <= pair[0], pair[0] < pair[1], pair[1] <= size else {
+        throw DFSError(
+          .damaged, "\(id).partial.json names missing ranges that are none of \(size) bytes")
+      }
+      ranges.append(pair[0]..<pair[1])
+      end = pair[1]
+    }
+    return ranges
   }
 
   /// Whether it is of this namespace; nil where it does not say.
@@ -78,7 +102,8 @@ public struct KeptFile: Hashable, Sendable, Codable {
 }
 
 /// The directory where mounts keep what they could not store, until `dfc recover` brings it back:
-/// `ID.data` is a content, `ID.json` says whose. What has no `ID.json` was not kept to the end.
+/// `ID.data` is a content, `ID.json` says whose; of one that is not whole `ID.partial.json` does, which
+/// programs that know only whole ones leave alone. What has neither was not kept to the end.
 public struct KeptFiles: Sendable {
   /// `recover` in the cache directory; it need not be there yet.
   public let directory: String
@@ -96,6 +121,11 @@ public struct KeptFiles: Sendable {
   /// Identifiers that are tried if they are taken.
   private static let attempts = 1000
 
+  /// Bytes that the contents to be kept may have together.
+  public func room() throws(DFSError) -> UInt64 {
+    try list().reduce(limit) { $0 - min($1.size - $1.missingBytes, $0) }
+  }
+
   /// Keeps a content, on stable storage.
   /// - Parameter save: writes the content to a path, with mode 0600; throws `exists` if something is there.
   /// - Returns: the file under the identifier that it got: another one if its own was taken.
@@ -103,11 +133,11 @@ public struct KeptFiles: Sendable {
   public func keep(
     _ file: KeptFile, save: (String) throws(DFSError) -> Void
   ) throws(DFSError) -> KeptFile {
-    let used = try list().reduce(UInt64(0)) { $0 + min($1.size, limit) }
-    guard file.size <= limit, used <= limit - file.size else {
+    let room = try room()
+    guard file.size - file.missingBytes <= room else {
       throw DFSError(
         .noSpace,
-        "\(directory) keeps \(used) bytes already, and Spool-Size limits them to \(limit); "
+        "\(directory) keeps \(limit - room) bytes already, and Spool-Size limits them to \(limit); "
           + "'dfc recover' brings them back")
     }
     if mkdir(directory, 0o700) != 0, errno != EEXIST { throw problem("making", directory) }
@@ -117,7 +147,7 @@ public struct KeptFiles: Sendable {
       let data = path(file, "data")
       do throws(DFSError) {
         try save(data)
-        try write(file, to: path(file, "json"))
+        try write(file, to: recordPath(of: file))
         return file
       } catch {
         // What is there is of another file that is kept.
@@ -167,7 +197,7 @@ public struct KeptFiles: Sendable {
     return names.filter { $0.hasSuffix(".json") }.compactMap { name in
       guard let bytes = FileManager.default.contents(atPath: directory + "/" + name),
         let file = try? JSONDecoder().decode(KeptFile.self, from: bytes),
-        name == file.id + ".json"
+        recordPath(of: file) == directory + "/" + name
       else { return nil }
       return file
     }.sorted { ($0.kept, $0.id) < ($1.kept, $1.id) }
@@ -178,9 +208,13 @@ public struct KeptFiles: Sendable {
 
   /// Forgets a content.
   public func remove(_ file: KeptFile) throws(DFSError) {
-    for path in [path(file, "json"), path(file, "data")] {
+    for path in [recordPath(of: file), path(file, "data")] {
       if unlink(path) != 0, errno != ENOENT { throw problem("removing", path) }
     }
+  }
+
+  private func recordPath(of file: KeptFile) -> String {
+    path(file, file.missing == nil ? "json" : "partial.json")
   }
 
   private func path(_ file: KeptFile, _ kind: String) -> String {
@@ -189,11 +223,13 @@ public struct KeptFiles: Sendable {
 }
 
 extension KeptFiles {
-  /// Publishes a kept content. If its file is still what it was, it becomes that file's version; if
-  /// it was changed or removed meanwhile, it gets its name in its directory, or, if that is taken, a
-  /// name beside it: nothing is replaced that was not seen by who wrote it.
+  /// Publishes a kept content. If its file is still what it was, it becomes that file's version, from
+  /// which comes what the content lacks; if it was changed or removed meanwhile, it gets its name in its
+  /// directory, or, if that is taken, a name beside it: nothing is replaced that was not seen by who wrote
+  /// it.
   /// - Parameter date: for the name beside it.
   /// - Returns: the name that it has now, and whether it is a name beside the old one.
+  /// - Throws: `incomplete` if the content lacks bytes of a version that its file has no more.
   public func restore(
     _ file: KeptFile, _ content: any ContentSource, on service: any FileService, date: String,
     progress: (@Sendable (UInt64) -> Void)?
@@ -203,16 +239,15 @@ extension KeptFiles {
         .damaged, "\(dataPath(of: file)) has \(content.size) bytes; \(file.size) were kept")
     }
     let name = try FileName(file.name)
+    let missing = try file.missingRanges()
     let id = InodeID(file.inode)
     if let inode = try await existing({ try await service.inode(id, .current) }),
       inode.kind == .regular, inode.version?.id.description == file.base
     {
-      let modified = Timestamp(nanoseconds: file.modified)
-      _ = try await service.publish(
-        content, to: .inode(id, modified: modified, changed: modified), durable: true,
-        progress: progress)
+      try await replace(inode, by: content, missing, file, on: service, progress: progress)
       return (name, false)
     }
+    guard missing.isEmpty else { throw incomplete(file) }
     let parent = try await directory(InodeID(file.parent), on: service)
     var (candidate, attempt) = (name, 0)
     while try await existing({ try await service.lookup(parent, candidate, .current) }) != nil {
@@ -224,6 +259,32 @@ extension KeptFiles {
     _ = try await service.publish(
       content, to: .name(parent: parent, candidate, new), durable: true, progress: progress)
     return (candidate, attempt > 0)
+  }
+
+  private func replace(
+    _ inode: Inode, by content: any ContentSource, _ missing: [Range<UInt64>], _ file: KeptFile,
+    on service: any FileService, progress: (@Sendable (UInt64) -> Void)?
+  ) async throws {
+    let modified = Timestamp(nanoseconds: file.modified)
+    let target = PublishTarget.inode(inode.id, modified: modified, changed: modified)
+    guard let version = inode.version, !missing.isEmpty else {
+      _ = try await service.publish(content, to: target, durable: true, progress: progress)
+      return
+    }
+    if let last = missing.last, last.upperBound > version.size { throw incomplete(file) }
+    let whole = CompletedContent(
+      written: content, missing: MissingBytes(missing, of: version), service: service)
+    _ = try await service.pinning(version) {
+      try await service.publish(whole, to: target, durable: true, progress: progress)
+    }
+  }
+
+  private func incomplete(_ file: KeptFile) -> DFSError {
+    DFSError(
+      .incomplete,
+      "\(file.missingBytes) of \(file.size) bytes were to come from the version before, which the file has "
+        + "no more: what was written is in \(dataPath(of: file)), with zeros for what is missing; copy it "
+        + "from there, then: recover \(file.id) --drop")
   }
 
   /// The directory, or the root if it is gone.

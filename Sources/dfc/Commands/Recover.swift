@@ -15,7 +15,9 @@ struct Recover: SessionCommand {
       What a mount could not store when the file was closed, or when it was unmounted, is kept in \
       the cache directory (Cache-Directory) of this machine. Without an ID this lists it. A file that \
       was changed or removed meanwhile is left as it is: what is brought back gets a name beside it, \
-      'NAME (recovered DATE)'. What was brought back is kept no longer. --all takes what a mount of this \
+      'NAME (recovered DATE)'. Of a file whose other bytes the mount could not read, only what was written is \
+      kept: it is brought back if the file is still what it was. What was brought back is kept no longer. \
+      --all takes what a mount of this \
       cluster kept; what a release before 1.1 kept does not say of which it is, and is named by its ID.
       """)
 
@@ -82,7 +84,8 @@ struct Recover: SessionCommand {
     meter.expect(file.size, file.path.printable)
     meter.begin("reading")
     let source = try await offload {
-      try FileSource(LocalPath(keeping.dataPath(of: file))).hashed { meter.advanceBeside($0) }
+      let source = try FileSource(LocalPath(keeping.dataPath(of: file)))
+      return file.missing == nil ? try source.hashed { meter.advanceBeside($0) } : source
     }
     meter.begin("storing")
     let service = try await session.service()
@@ -111,7 +114,7 @@ struct Recover: SessionCommand {
     guard results.isJSON(session) else {
       let what =
         switch state {
-        case "kept": "\(kept.local)  \(file.reason.printable)"
+        case "kept": "\(kept.local)  \(lack(of: file))\(file.reason.printable)"
         case "beside": "recovered; its file was changed meanwhile, and is left as it is"
         default: state
         }
@@ -127,6 +130,12 @@ struct Recover: SessionCommand {
     object["size"] = file.size
     object["kept"] = kept.universal
     object["reason"] = file.reason
+    object["missing"] = file.missingBytes
     try await session.console.write(object.line())
+  }
+
+  private func lack(of file: KeptFile) -> String {
+    let size = Progress.size(file.missingBytes)
+    return file.missing == nil ? "" : "without \(size) that only the version before has: "
   }
 }
