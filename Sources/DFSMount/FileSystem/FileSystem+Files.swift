@@ -195,20 +195,11 @@ extension FileSystem {
   func read(_ handle: UInt64, at offset: UInt64, count: Int) async throws -> Reply {
     let file = try handles.file(handle).file
     noteAccess(file)
-    let (spool, base) = file.state.withLock { ($0.spool, $0.base) }
-    if let spool {
-      return .data([
-        try await DiskQueue.run { () throws(DFSError) in
-          try spool.read(at: offset, count: count)[...]
-        }
-      ])
-    }
-    guard let base else { return .data([]) }
-    file.noteReading(base)
-    return .data(try await file.read(base, at: offset, count: count))
+    file.noteReading()
+    return .data(try await file.read(at: offset, count: count))
   }
 
-  /// The same without waiting, if the content is local.
+  /// The same without waiting, if the bytes are here.
   func readNow(_ handle: UInt64, at offset: UInt64, count: Int) throws(DFSError) -> Reply? {
     let file = try handles.file(handle).file
     guard let bytes = try file.readNow(at: offset, count: count) else { return nil }
@@ -227,8 +218,7 @@ extension FileSystem {
     return .written(try await handle.file.write(bytes, at: place, progress: progress))
   }
 
-  /// The same without waiting and without a copy of the bytes, if there is a spool: not if the old
-  /// version must be fetched first, or the file is just being published.
+  /// The same without waiting and without a copy of the bytes: not if the file is just being published.
   /// - Returns: also what is still to be hashed.
   func writeNow(
     _ handle: UInt64, _ bytes: UnsafeRawBufferPointer, at offset: UInt64, isWriteback: Bool,

@@ -7,36 +7,66 @@ internal import Synchronization
 extension OpenFile {
   // MARK: Reading
 
-  /// Reads without suspending, if the content is local.
+  /// Reads without suspending, if the bytes are here.
   func readNow(at offset: UInt64, count: Int) throws(DFSError) -> [UInt8]? {
     let (spool, base) = state.withLock { ($0.spool, $0.base) }
-    if let spool { return try spool.read(at: offset, count: count) }
-    return base == nil ? [] : nil
+    guard let spool else { return base == nil ? [] : nil }
+    guard spool.missing(in: offset..<offset + UInt64(count)) == nil else { return nil }
+    return try spool.read(at: offset, count: count)
   }
 
-  /// The bytes of a range of a version, clamped to it, in consecutive pieces.
-  func read(_ version: Version, at offset: UInt64, count: Int) async throws -> [ArraySlice<UInt8>] {
-    let end = min(version.size, offset + UInt64(count))
-    var next = offset
-    var pieces: [ArraySlice<UInt8>] = []
-    while next < end {
-      let bytes = try await context.service.read(version, next..<end)
-      guard !bytes.isEmpty else {
-        throw DFSError(.damaged, "version \(version.id) ends at \(next) of \(version.size) bytes")
+  /// The bytes of a range as handles read them, clamped to the content, in consecutive pieces.
+  func read(at offset: UInt64, count: Int) async throws -> [ArraySlice<UInt8>] {
+    let (spool, base) = state.withLock { ($0.spool, $0.base) }
+    let range = offset..<offset + UInt64(count)
+    if let spool { return try await read(range, of: spool) }
+    guard let base else { return [] }
+    let wanted = range.clamped(to: 0..<base.size)
+    guard !wanted.isEmpty else { return [] }
+    return try await context.service.fetch(MissingBytes([wanted], of: base)).map(\.bytes)
+  }
+
+  private func read(
+    _ range: Range<UInt64>, of spool: Spool
+  ) async throws -> [ArraySlice<UInt8>] {
+    while true {
+      let missing = spool.missing(in: range)
+      do {
+        return try await read(range, of: spool, but: missing)
+      } catch {
+        // What was published meanwhile is read in place of the version that was below.
+        guard let missing, spool.missing(in: range)?.version.id != missing.version.id else {
+          throw error
+        }
       }
-      pieces.append(bytes[...])
-      next += UInt64(bytes.count)
     }
-    return pieces
   }
 
-  func noteReading(_ version: Version) {
-    state.withLock { context.kernel.noteReading(version.id, of: $0, id) }
+  private func read(
+    _ range: Range<UInt64>, of spool: Spool, but missing: MissingBytes?
+  ) async throws -> [ArraySlice<UInt8>] {
+    let fetched =
+      if let missing { try await context.service.fetch(missing) } else { [FetchedBytes]() }
+    if missing?.ranges == [range.clamped(to: 0..<spool.size)] { return fetched.map(\.bytes) }
+    var bytes = try await DiskQueue.run { () throws(DFSError) in
+      try spool.read(at: range.lowerBound, count: range.count)
+    }
+    bytes.withUnsafeMutableBytes { buffer in
+      for piece in fetched { piece.copy(into: buffer, at: range.lowerBound) }
+    }
+    return [bytes[...]]
+  }
+
+  /// The kernel is about to read it through its pages.
+  func noteReading() {
+    state.withLock { state in
+      if let base = state.base { context.kernel.noteReading(base.id, of: state, id) }
+    }
   }
 
   // MARK: Writing
 
-  /// Writes without suspending, if there is a spool and nobody needs it alone.
+  /// Writes without suspending, if nobody needs the spool alone, and nothing is to be fetched before.
   /// - Parameter offset: nil for the end.
   /// - Returns: nil if it was not possible, else how many bytes were written, and what is still to
   ///   be hashed.
@@ -45,19 +75,20 @@ extension OpenFile {
   ) throws(DFSError) -> (count: Int, unhashed: Spool.Unhashed?)? {
     guard lock.tryEnter() else { return nil }
     defer { lock.leave() }
-    guard let spool = state.withLock({ $0.spool }) else { return nil }
+    let spool = spool()
+    guard !spool.isFragmented else { return nil }
     let written = try spool.write(bytes, at: offset)
     changed()
     return written
   }
 
-  /// Writes after the old version was brought here.
+  /// Writes when its turn comes.
   /// - Returns: how many of the bytes.
   func write(
     _ bytes: [UInt8], at offset: UInt64?, progress: @escaping @Sendable () -> Void
   ) async throws -> Int {
     try await lock.alone(progress) {
-      let spool = try await self.spool(limit: .max, progress)
+      let spool = try await self.spoolToWrite(progress)
       let count = try await DiskQueue.run { () throws(DFSError) in
         try bytes[...].withBytes { bytes throws(DFSError) in
           let (count, unhashed) = try spool.write(bytes, at: offset)
@@ -76,10 +107,8 @@ extension OpenFile {
     to size: UInt64, isChange: Bool = false, progress: @escaping @Sendable () -> Void
   ) async throws {
     try await lock.alone(progress) {
-      let (spool, base) = self.state.withLock { ($0.spool, $0.base) }
-      let isSame = (spool?.size ?? base?.size ?? 0) == size
-      guard !isSame || isChange && size == 0 else { return }
-      let local = try await self.spool(limit: size, progress)
+      guard self.size != size || isChange && size == 0 else { return }
+      let local = self.spool()
       try await DiskQueue.run { () throws(DFSError) in try local.truncate(to: size) }
       self.changed()
     }
@@ -94,41 +123,49 @@ extension OpenFile {
     }
   }
 
-  /// The spool; made from the first `limit` bytes of the version if there is none. With the lock.
-  func spool(limit: UInt64, _ progress: @Sendable () -> Void) async throws -> Spool {
-    let (spool, base) = state.withLock { ($0.spool, $0.base) }
-    if let spool { return spool }
-    let made = Spool(budget: context.spools)
-    if let base { try await copy(base, limit: limit, into: made, progress) }
-    state.withLock { $0.content = .published(made, .stable) }
-    return made
-  }
+  // MARK: The spool
 
-  private func copy(
-    _ version: Version, limit: UInt64, into spool: Spool, _ progress: @Sendable () -> Void
-  ) async throws {
-    let end = min(limit, version.size)
-    var offset: UInt64 = 0
-    while offset < end {
-      try Task.checkCancellation()
-      let pieces = try await read(
-        version, at: offset, count: Int(min(end - offset, UInt64(Limits.chunkBytes))))
-      offset += UInt64(pieces.reduce(0) { $0 + $1.count })
-      for piece in pieces { try await append(piece, to: spool) }
-      progress()
-      lock.noteProgress()
+  /// The spool; if there is none, a new one over the version that was opened. Nothing is fetched for it.
+  func spool() -> Spool {
+    state.withLock { state in
+      if let spool = state.spool { return spool }
+      let made = Spool(budget: context.spools, over: state.base)
+      state.content = .published(made, .stable)
+      return made
     }
   }
 
-  /// Appends while nobody else writes; zeros become a hole.
-  private func append(_ bytes: ArraySlice<UInt8>, to spool: Spool) async throws(DFSError) {
-    try await DiskQueue.run { () throws(DFSError) in
-      try bytes.withBytes { bytes throws(DFSError) in
-        let (count, unhashed) = try spool.write(bytes, at: nil, keepsHoles: true)
-        unhashed?.hash(bytes)
-        guard count == bytes.count else {
-          throw DFSError(.noSpace, "the disk of the spool is full")
+  /// The spool, with room in its list of missing ranges for those that a write may split. With the lock.
+  func spoolToWrite(_ progress: @Sendable () -> Void) async throws -> Spool {
+    let spool = spool()
+    while spool.isFragmented, let missing = spool.shortestMissing {
+      try await bring(missing, into: spool, until: nil, progress)
+    }
+    return spool
+  }
+
+  /// Fetches what is missing in the spool into it. While nobody writes.
+  /// - Throws: `timedOut` at the deadline, `noSpace` if the spool has no room; what reading throws.
+  func bring(
+    _ missing: MissingBytes, into spool: Spool, until deadline: ContinuousClock.Instant? = nil,
+    _ progress: @Sendable () -> Void = {}
+  ) async throws {
+    for range in missing.ranges {
+      var next = range.lowerBound
+      while next < range.upperBound {
+        try Task.checkCancellation()
+        if let deadline, .now >= deadline {
+          throw DFSError(.timedOut, "fetching \(missing.ranges.byteCount) bytes takes too long")
         }
+        let end = min(range.upperBound, next + UInt64(Limits.chunkBytes))
+        let pieces = try await context.service.fetch(
+          MissingBytes([next..<end], of: missing.version))
+        try await DiskQueue.run { () throws(DFSError) in
+          for piece in pieces { try spool.take(piece, isSpare: false) }
+        }
+        next = end
+        progress()
+        lock.noteProgress()
       }
     }
   }

@@ -45,7 +45,7 @@ extension OpenFile {
     try await lock.alone(progress) {
       try self.throwFailure()
       guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
-      let content = await work.spool.content()
+      let content = await self.content(of: work.spool, progress)
       if content.md5 == nil, content.size > Self.longBytes {
         self.context.logger.notice(
           "storing \(self.name): the MD5 of \(content.size) bytes, holes included, is taken first")
@@ -87,7 +87,7 @@ extension OpenFile {
       let target = PublishTarget.nameless(
         inode, attributes, modified: work.modified, parent: parent, name)
       let made = try await self.context.service.publish(
-        await work.spool.content(), to: target, durable: false
+        await self.content(of: work.spool, progress), to: target, durable: false
       ) { _ in
         progress()
         self.lock.noteProgress()
@@ -98,6 +98,15 @@ extension OpenFile {
       }
       self.endPublish(made, work, durable: false)
       return made
+    }
+  }
+
+  private func content(
+    of spool: Spool, _ progress: @escaping @Sendable () -> Void
+  ) async -> SpoolContent {
+    await SpoolContent(of: spool, from: context.service) {
+      progress()
+      self.lock.noteProgress()
     }
   }
 
@@ -145,6 +154,7 @@ extension OpenFile {
       state.base = inode.version
       state.content = .published(work.spool, durable ? .stable : .volatile(nil))
     }
+    if let version = inode.version, work.spool.lie(over: version) { hold(only: version.id) }
   }
 
   /// One line that says which servers and why.

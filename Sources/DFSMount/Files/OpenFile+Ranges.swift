@@ -15,7 +15,7 @@ extension OpenFile {
       let old = spool?.size ?? base?.size ?? 0
       // What is stored has its space.
       if spool == nil, !grows || range.upperBound <= old { return }
-      let local = try await self.spool(limit: .max, progress)
+      let local = self.spool()
       try await DiskQueue.run { () throws(DFSError) in try local.allocate(range, grows: grows) }
       if local.size != old { self.changed() }
     }
@@ -29,7 +29,7 @@ extension OpenFile {
     progress: @escaping @Sendable () -> Void
   ) async throws {
     try await lock.alone(progress) {
-      let local = try await self.spool(limit: .max, progress)
+      let local = try await self.spoolToWrite(progress)
       try await DiskQueue.run { () throws(DFSError) in
         if takesSpace { try local.allocate(range, grows: grows) }
         try local.punch(range)
@@ -65,13 +65,13 @@ extension OpenFile {
   ) async throws -> UInt64 {
     guard start < source.size else { return 0 }
     return try await lock.alone(progress) {
-      let spool = try await self.spool(limit: .max, progress)
+      let spool = try await self.spoolToWrite(progress)
       var done: UInt64 = 0
       while done < count {
         try Task.checkCancellation()
         let piece = Int(min(count - done, UInt64(Limits.chunkBytes)))
         do {
-          let bytes = try await source.bytes(at: start + done, count: piece)
+          let bytes = Array(try await source.read(at: start + done, count: piece).joined())
           guard !bytes.isEmpty else { break }
           let written = try await self.put(bytes, into: spool, at: offset + done)
           done += UInt64(written)
@@ -99,17 +99,5 @@ extension OpenFile {
         return count
       }
     }
-  }
-
-  /// The bytes of a range as handles read them, clamped to the content.
-  private func bytes(at offset: UInt64, count: Int) async throws -> [UInt8] {
-    let (spool, base) = state.withLock { ($0.spool, $0.base) }
-    if let spool {
-      return try await DiskQueue.run { () throws(DFSError) in
-        try spool.read(at: offset, count: count)
-      }
-    }
-    guard let base else { return [] }
-    return try await read(base, at: offset, count: count).flatMap { $0 }
   }
 }

@@ -14,7 +14,7 @@ internal import DFSCore
 /// - `lost` and `continued` become `removed`, as `named` does, if this mount removes them.
 ///
 /// The content:
-/// - `opened` becomes `published` when the version is brought into a spool: nothing is changed yet.
+/// - `opened` becomes `published` when a spool is laid over the version: nothing is changed yet.
 /// - `published` becomes `changed(untried)` with the first change, as a file does that is made here.
 /// - `changed` is `underWay` while it is published; then it is `published`, or `failed`. `failed` is
 ///   `untried` again with the next change, and tried again by the next close or fsync.

@@ -6,11 +6,12 @@ internal import Logging
 internal import Synchronization
 
 /// A file while it is open here, shared by all its handles: the version that was opened and, once
-/// it is written, a spool with the whole content.
+/// it is written, a spool that lies over it.
 ///
 /// Invariants:
-/// - Reads come from the spool if there is one, else from `base`.
-/// - A spool appears, is truncated and is published only with the lock to itself.
+/// - Reads come from the spool if there is one, and what it lacks from the version below; else from `base`.
+/// - A spool lies over `base`, or lacks nothing. It is truncated, takes what was fetched, and is published,
+///   only with the lock to itself, or when nobody can write any more.
 final class OpenFile: Sendable {
   let id: InodeID
   let context: FileContext
@@ -142,6 +143,16 @@ final class OpenFile: Sendable {
   /// Keeps the copies of a version while the file is open here.
   private func pin(_ version: VersionID) {
     if state.withLock({ $0.held.insert(version).inserted }) { context.service.pin(version) }
+  }
+
+  /// Keeps the copies of `version`, and of no other any more.
+  func hold(only version: VersionID) {
+    pin(version)
+    let others = state.withLock { state in
+      defer { state.held = [version] }
+      return state.held.subtracting([version])
+    }
+    for other in others { context.service.unpin(other) }
   }
 
   /// The last handle is closed.

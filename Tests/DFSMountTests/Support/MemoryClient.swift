@@ -209,7 +209,8 @@ final class MemoryClient: FileService {
     if delay > .zero { try await Task.sleep(for: delay) }
     if let refusal { throw refusal }
     var bytes = [UInt8](repeating: 0, count: Int(content.size))
-    try bytes.withUnsafeMutableBytes { try content.read(into: $0, at: 0) }
+    let ready = try await content.ready(for: 0..<content.size)
+    try bytes.withUnsafeMutableBytes { try ready.read(into: $0, at: 0) }
     let md5 = MD5Digest.of(bytes)
     if let given = content.md5, given != md5 { throw DFSError(.damaged, "the MD5 is wrong") }
     let stored = bytes
@@ -267,8 +268,13 @@ final class MemoryClient: FileService {
 
   func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {
     let delay = files.state.withLock { $0.readDelay }
-    if delay > .zero { try await Task.sleep(for: delay) }
+    if delay > .zero {
+      files.set { $0.waitingReads += 1 }
+      defer { files.set { $0.waitingReads -= 1 } }
+      try await Task.sleep(for: delay)
+    }
     return try files.state.withLock { state throws(DFSError) in
+      if let refusal = state.readRefusal { throw refusal }
       guard let content = state.contents[version.id] else {
         throw DFSError(.incomplete, "the content is gone")
       }

@@ -22,6 +22,8 @@ final class MemoryFiles: Sendable {
     var bytesRead = 0
     /// What every publish is refused with, as if servers were away.
     var refusal: DFSError?
+    /// What every read of a content is refused with.
+    var readRefusal: DFSError?
     var states: [ServerState] = []
     /// Publishing waits until this is over.
     var publishDelay: Duration = .zero
@@ -31,6 +33,8 @@ final class MemoryFiles: Sendable {
     /// once.
     var overtakers: [FileName: [@Sendable (inout MemoryFiles.State) -> Void]] = [:]
     var readDelay: Duration = .zero
+    /// Reads that wait until their delay is over.
+    var waitingReads = 0
     /// The answers to publishes, changes of attributes and renames come so long after they were done.
     var answerDelay: Duration = .zero
     /// Whether clients are told what others change.

@@ -16,26 +16,30 @@ final class SpoolBudget: Sendable {
   let memoryPerFile: Int
   /// The holes of one file may take so much of its size together.
   let holeBytes: UInt64
+  /// A spool is to lack fewer ranges than these of the version below.
+  let rangesPerFile: Int
   private let diskLimit: UInt64
   private let memoryLimit: Int
   private let used = Mutex(Used())
 
   init(
     directory: String, diskLimit: UInt64, memoryPerFile: Int, memoryLimit: Int = 64 << 20,
-    holeBytes: UInt64 = 64 << 30
+    holeBytes: UInt64 = 64 << 30, rangesPerFile: Int = 65_536
   ) {
     self.directory = directory
     self.diskLimit = diskLimit
     self.memoryPerFile = memoryPerFile
     self.memoryLimit = memoryLimit
     self.holeBytes = holeBytes
+    self.rangesPerFile = rangesPerFile
   }
 
   /// Changes what one spool takes on disk.
-  func charge(disk old: UInt64, to new: UInt64) throws(DFSError) {
+  /// - Parameter isSpare: it is to leave half of the limit to what is written.
+  func charge(disk old: UInt64, to new: UInt64, isSpare: Bool = false) throws(DFSError) {
     let fits = used.withLock { used in
       let total = used.disk - old + new
-      guard new <= old || total <= diskLimit else { return false }
+      guard new <= old || total <= (isSpare ? diskLimit / 2 : diskLimit) else { return false }
       used.disk = total
       return true
     }
@@ -64,4 +68,5 @@ final class SpoolBudget: Sendable {
   }
 
   var bytesOnDisk: UInt64 { used.withLock { $0.disk } }
+  var bytesFree: UInt64 { diskLimit - min(diskLimit, bytesOnDisk) }
 }

@@ -4,16 +4,19 @@ internal import Synchronization
 
 /// The local content of a file that is being written: in memory while small, then in an unlinked,
 /// sparse file; bounded by the budget, in which it counts with the space that it takes. Holes take
-/// none (Spool+Ranges.swift makes them).
+/// none (Spool+Ranges.swift makes them). It may lie over a published version, which has all that was not
+/// written since (Spool+Below.swift).
 ///
 /// Every call may block on the disk, and may come from any thread. Who publishes a spool, truncates
 /// it or makes holes in it keeps writers out meanwhile (`AsyncLock`).
 final class Spool: Sendable {
   struct State {
     var size: UInt64 = 0
-    /// The content, as long as there is no file; always `size` bytes then.
+    /// The content, as long as there is no file; it reads as zeros from its end up to `size`.
     var memory: [UInt8] = []
     var file: SpoolFile?
+    /// The version below and what is missing here; nil once nothing is.
+    var below: Below?
     /// Bytes that the file takes on the disk.
     var allocated: UInt64 = 0
     /// Bytes that the writes under way may add to that.
@@ -22,6 +25,12 @@ final class Spool: Sendable {
 
     /// What the budget was charged for the file.
     var charged: UInt64 { allocated + reserved }
+
+    init(over version: Version?) {
+      guard let version, version.size > 0 else { return }
+      size = version.size
+      below = Below(version)
+    }
   }
 
   /// A write whose bytes are still to be hashed.
@@ -33,9 +42,13 @@ final class Spool: Sendable {
   }
 
   let budget: SpoolBudget
-  let state = Mutex(State())
+  let state: Mutex<State>
 
-  init(budget: SpoolBudget) { self.budget = budget }
+  /// - Parameter version: what the content is until it is written; nil for an empty one.
+  init(budget: SpoolBudget, over version: Version? = nil) {
+    self.budget = budget
+    state = Mutex(State(over: version))
+  }
 
   deinit {
     state.withLock { state in
@@ -62,7 +75,7 @@ final class Spool: Sendable {
     }
     guard let file = step.file else { return (bytes.count, step.unhashed) }
     var done = 0
-    defer { correct(file, step.reserved, size: done == 0 ? 0 : step.offset + UInt64(done)) }
+    defer { correct(file, step.reserved, written: step.offset..<step.offset + UInt64(done)) }
     do throws(DFSError) {
       if keepsHoles, step.offset >= step.oldSize, bytes.isZero {
         try file.truncate(to: step.offset + UInt64(bytes.count))
@@ -105,6 +118,7 @@ final class Spool: Sendable {
       UnsafeMutableRawBufferPointer(rebasing: $0[Int(start)..<Int(end)]).copyMemory(from: bytes)
     }
     state.size = UInt64(state.memory.count)
+    state.noteHere(start..<end)
     return Step(offset: start, oldSize: oldSize, unhashed: unhashed, reserved: 0, file: nil)
   }
 
@@ -117,10 +131,11 @@ final class Spool: Sendable {
     guard size <= Limits.fileBytes else {
       throw DFSError(.fileTooLarge, "a file of \(size) bytes; the limit is \(Limits.fileBytes)")
     }
-    if end > state.size, end - min(end, state.charged) > budget.holeBytes {
+    let there = state.charged + (state.below?.version.size ?? 0)
+    if end > state.size, end - min(end, there) > budget.holeBytes {
       throw DFSError(
         .fileTooLarge,
-        "a file with holes of \(end - min(end, state.charged)) bytes; the limit is "
+        "a file with holes of \(end - min(end, there)) bytes; the limit is "
           + "\(budget.holeBytes), for the MD5 is taken of them too; mount with -o holes=SIZE")
     }
     guard state.file == nil else { return false }
@@ -156,12 +171,13 @@ final class Spool: Sendable {
   }
 
   /// Sets aside what a write may take; one into blocks that are there takes nothing.
+  /// - Parameter isSpare: it is to leave half of the budget to what is written.
   func reserve(
-    _ offset: UInt64, _ count: UInt64, _ state: inout State
+    _ offset: UInt64, _ count: UInt64, isSpare: Bool = false, _ state: inout State
   ) throws(DFSError) -> UInt64 {
     let wanted = count + SpoolBudget.slackBytes
     do throws(DFSError) {
-      try budget.charge(disk: state.charged, to: state.charged + wanted)
+      try budget.charge(disk: state.charged, to: state.charged + wanted, isSpare: isSpare)
     } catch {
       guard let file = state.file, offset + count <= state.size,
         (try? file.seek(offset, .hole)) ?? 0 >= offset + count
@@ -172,11 +188,12 @@ final class Spool: Sendable {
     return wanted
   }
 
-  /// After a write: counts what the file takes now.
-  func correct(_ file: SpoolFile, _ reserved: UInt64, size: UInt64) {
+  /// After a write: counts what the file takes now. Only now are the bytes read from it.
+  func correct(_ file: SpoolFile, _ reserved: UInt64, written: Range<UInt64>) {
     state.withLock { state in
       let charged = state.charged
-      state.size = max(state.size, size)
+      if !written.isEmpty { state.size = max(state.size, written.upperBound) }
+      state.noteHere(written)
       state.reserved -= reserved
       state.allocated = file.allocated(of: state.size)
       budget.correct(disk: charged, to: state.charged)
@@ -185,64 +202,34 @@ final class Spool: Sendable {
 
   // MARK: Reading
 
-  /// The bytes of a range, clamped to the content.
+  /// The bytes of a range, clamped to the content; zeros where they are missing here.
   func read(at offset: UInt64, count: Int) throws(DFSError) -> [UInt8] {
-    let (memory, file, available) = state.withLock { state in
-      let end = min(state.size, offset + UInt64(count))
-      let available = offset < end ? Int(end - offset) : 0
-      let slice = state.file == nil && available > 0
-      return (
-        slice ? Array(state.memory[Int(offset)..<Int(offset) + available]) : [], state.file,
-        available
-      )
-    }
-    guard let file, available > 0 else { return memory }
+    let size = size
+    let available = offset < size ? Int(min(size - offset, UInt64(count))) : 0
     var failure: DFSError?
     let bytes = [UInt8](unsafeUninitializedCapacity: available) { buffer, done in
       do throws(DFSError) {
-        done = try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
+        try read(into: UnsafeMutableRawBufferPointer(buffer), at: offset)
+        done = available
       } catch { failure = error }
     }
     if let failure { throw failure }
     return bytes
   }
 
-  /// Fills `buffer` from `offset`, which must be within the content.
+  /// Fills `buffer` from `offset`; with zeros where bytes are missing here, and behind the end.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(DFSError) {
-    let file = state.withLock { state -> SpoolFile? in
-      guard state.file == nil else { return state.file }
-      state.memory.withUnsafeBytes { memory in
-        let end = min(memory.count, Int(offset) + buffer.count)
-        guard Int(offset) < end else { return }
-        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[Int(offset)..<end]))
-      }
-      return nil
+    let (file, copied) = state.withLock { state -> (SpoolFile?, Int) in
+      guard state.file == nil, offset < UInt64(state.memory.count) else { return (state.file, 0) }
+      let count = min(state.memory.count - Int(offset), buffer.count)
+      buffer.copyBytes(from: state.memory[Int(offset)..<Int(offset) + count])
+      return (nil, count)
     }
-    guard let file else { return }
-    let count = try file.read(into: buffer, at: offset)
-    // What lies behind the file's end was made by growing: zeros.
+    let count = try file?.read(into: buffer, at: offset) ?? copied
+    // What lies behind the file's end was made by growing, or is below.
     if count < buffer.count {
       UnsafeMutableRawBufferPointer(rebasing: buffer[count...]).initializeMemory(
         as: UInt8.self, repeating: 0)
     }
-  }
-
-  /// The whole content, to be published; it must not be written meanwhile.
-  func content() async -> SpoolContent {
-    let (digest, size) = state.withLock { ($0.digest, $0.size) }
-    return SpoolContent(spool: self, size: size, md5: await digest.finish(size: size))
-  }
-}
-
-/// A spool as `FileService.publish` takes it.
-struct SpoolContent: ContentSource {
-  fileprivate let spool: Spool
-  let size: UInt64
-  let md5: MD5Digest?
-
-  var isInMemory: Bool { spool.state.withLock { $0.file == nil } }
-
-  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
-    try spool.read(into: buffer, at: offset)
   }
 }

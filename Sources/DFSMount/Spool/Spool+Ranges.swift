@@ -1,3 +1,4 @@
+internal import DFSClient
 internal import DFSCore
 internal import Synchronization
 
@@ -8,12 +9,15 @@ extension Spool {
     try state.withLock { state throws(DFSError) in
       guard size != state.size else { return }
       if size < state.size, state.file == nil {
-        _ = budget.charge(memory: state.memory.count, to: Int(size))
-        state.memory.removeLast(state.memory.count - Int(size))
+        let kept = min(state.memory.count, Int(clamping: size))
+        _ = budget.charge(memory: state.memory.count, to: kept)
+        state.memory.removeLast(state.memory.count - kept)
       } else if try !prepare(max(size, state.size), hole: size, &state), let file = state.file {
         try file.truncate(to: size)
         recount(file, &state, size: size)
       }
+      // What is cut off does not come back by growing.
+      if size < state.size { state.noteHere(size..<state.size) }
       state.size = size
       state.digest.invalidate()
       if size == 0 { state.digest = SequentialDigest() }
@@ -27,10 +31,13 @@ extension Spool {
       guard !range.isEmpty else { return }
       state.digest.invalidate()
       guard let file = state.file else {
-        for index in Int(range.lowerBound)..<Int(range.upperBound) { state.memory[index] = 0 }
+        let held = range.clamped(to: 0..<UInt64(state.memory.count))
+        for index in Int(held.lowerBound)..<Int(held.upperBound) { state.memory[index] = 0 }
+        state.noteHere(range)
         return
       }
       try file.punch(range)
+      state.noteHere(range)
       recount(file, &state, size: state.size)
     }
   }
@@ -77,17 +84,36 @@ extension Spool {
     budget.correct(disk: charged, to: state.charged)
   }
 
-  /// The first byte of data, or of a hole, from `offset` on; the end counts as a hole.
+  /// The first byte of data, or of a hole, from `offset` on; the end counts as a hole. What is missing here
+  /// is data, as all that is stored.
   /// - Returns: nil if there is none.
   func seek(_ offset: UInt64, _ sought: SpoolFile.Sought) throws(DFSError) -> UInt64? {
-    let (file, size) = state.withLock { ($0.file, $0.size) }
+    let size = size
     guard offset < size else { return nil }
-    guard let file else { return sought == .data ? offset : size }
-    switch sought {
-    case .data:
-      let found = try file.seek(offset, .data)
-      return found.flatMap { $0 < size ? $0 : nil }
-    case .hole: return min(try file.seek(offset, .hole) ?? size, size)
+    var next = offset
+    for range in missing(in: offset..<size)?.ranges ?? [] {
+      if let found = try seekHere(next..<range.lowerBound, sought) { return found }
+      if sought == .data { return range.lowerBound }
+      next = range.upperBound
     }
+    return try seekHere(next..<size, sought) ?? (sought == .hole ? size : nil)
+  }
+
+  /// The same within a range of which nothing is missing here.
+  private func seekHere(
+    _ range: Range<UInt64>, _ sought: SpoolFile.Sought
+  ) throws(DFSError) -> UInt64? {
+    guard !range.isEmpty else { return nil }
+    let (file, end) = state.withLock { ($0.file, UInt64($0.memory.count)) }
+    let found: UInt64?
+    if let file {
+      let position = try file.seek(range.lowerBound, sought)
+      found = position ?? (sought == .hole ? range.lowerBound : nil)
+    } else if sought == .data {
+      found = range.lowerBound < end ? range.lowerBound : nil
+    } else {
+      found = max(range.lowerBound, end)
+    }
+    return found.flatMap { range.contains($0) ? $0 : nil }
   }
 }
