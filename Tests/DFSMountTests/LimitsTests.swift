@@ -129,7 +129,7 @@ extension OnAMount {
     }
     guard case .opened(let opened) = fileSystem.openDirectory(.root) else { return }
     let reply = try await fileSystem.readDirectory(
-      opened.handle, from: 0, size: 4096, withAttributes: true)
+      opened.handle, after: 0, size: 4096, withAttributes: true)
     guard case .directory(let page) = reply else {
       Issue.record("\(reply)")
       return

@@ -56,7 +56,7 @@ extension Namespace {
     let items = try page.items(of: directory, after: nil)
     guard !page.isPartial else { return nil }
     keep(items, of: directory, at: page.head)
-    attributesAhead.withLock { $0.listed(items) }
+    attributesAhead.withLock { $0.listed(items, in: .names) }
     return items
   }
 
@@ -91,7 +91,7 @@ extension Namespace {
   /// All entries with their inodes, in order.
   package func list(_ directory: InodeID, _ freshness: Freshness) async throws -> [DirectoryItem] {
     let items = try await entries(of: directory, freshness)
-    attributesAhead.withLock { $0.listed(items) }
+    attributesAhead.withLock { $0.listed(items, in: .listing) }
     return items
   }
 

@@ -10,14 +10,29 @@ struct AttributesAhead: Sendable {
   /// A directory of which more is not remembered.
   static let remembered = 1 << 18
 
+  /// In what order the names of a directory are gone through.
+  enum Order: Sendable {
+    /// As a mount lists them: by `FileName.listingPlace`.
+    case listing
+    /// As who sorts them.
+    case names
+  }
+
   private var listing: [InodeID] = []
   /// Where the next one is expected.
   private var next = 0
   private var count = 0
 
-  mutating func listed(_ items: [DirectoryItem]) {
-    listing = items.count <= Self.remembered ? items.map(\.inode.id) : []
+  /// - Parameter items: all of a directory, by their names.
+  mutating func listed(_ items: [DirectoryItem], in order: Order) {
     (next, count) = (0, 0)
+    guard items.count <= Self.remembered else { return listing = [] }
+    switch order {
+    case .names: listing = items.map(\.inode.id)
+    case .listing:
+      let places = items.map { (place: $0.name.listingPlace, id: $0.inode.id) }
+      listing = places.sorted { $0.place < $1.place }.map(\.id)
+    }
   }
 
   /// - Parameter id: is asked for, as it is not known.

@@ -226,6 +226,10 @@ public struct FileName: Hashable, Sendable, Comparable, CustomStringConvertible 
     return try FileName(stem + suffix)
   }
 
+  /// Where a directory lists the name: a number that depends on the name alone, less than 2⁶² and a
+  /// multiple of 256. Two names may have the same.
+  public var listingPlace: UInt64 { BlockChecksum.of(bytes).value >> 2 & ~0xff }
+
   /// For people; bytes that are not UTF-8 are escaped, as control characters are.
   public var description: String { text.printable }
 

@@ -8,25 +8,35 @@ extension FileSystem {
     .opened(Opened(handle: handles.add(DirectoryHandle(id))))
   }
 
-  /// The entries from place `first` on. Reading from the front takes the directory as it is then;
-  /// what follows is of the same state, so that nothing is skipped or told twice.
+  /// The entries after a place, which the kernel got with one of them on this handle or another; from
+  /// the front for 0, which takes the directory as it is then. What follows on the handle is of the same
+  /// state.
   func readDirectory(
-    _ handle: UInt64, from first: Int, size: Int, withAttributes: Bool
+    _ handle: UInt64, after place: Int, size: Int, withAttributes: Bool
   ) async throws -> Reply {
     let handle = try handles.directory(handle)
-    let known = first == 0 ? nil : handle.listing.withLock { $0 }
-    let listing: DirectoryHandle.Listing
-    if let known {
-      listing = known
-    } else {
-      listing = try await entries(of: handle.directory)
-      handle.listing.withLock { $0 = listing }
-    }
-    let rest = listing.items.dropFirst(first)
+    let listing = try await listing(for: handle, after: place)
+    let rest = listing.rest(after: place)
     return .directory(
       DirectoryPage(
         items: withAttributes ? current(rest, of: listing, atMost: size) : rest, size: size,
         withAttributes: withAttributes))
+  }
+
+  private func listing(
+    for handle: DirectoryHandle, after place: Int
+  ) async throws -> DirectoryListing {
+    if place != 0 {
+      if let known = handle.listing.withLock({ $0 }) { return known }
+      if let recent = listings.listing(of: handle.directory, isOld: kernel.isOld) {
+        handle.listing.withLock { $0 = recent }
+        return recent
+      }
+    }
+    let listing = try await read(handle.directory)
+    handle.listing.withLock { $0 = listing }
+    listings.note(listing, of: handle.directory)
+    return listing
   }
 
   /// The items, with the attributes that open files have now: what was taken when the directory was
@@ -35,7 +45,7 @@ extension FileSystem {
   /// many as can fit the answer: a large directory is read in thousands of answers.
   /// - Parameter size: of the answer, bytes.
   private func current(
-    _ items: ArraySlice<DirectoryPage.Item>, of listing: DirectoryHandle.Listing, atMost size: Int
+    _ items: ArraySlice<DirectoryPage.Item>, of listing: DirectoryListing, atMost size: Int
   ) -> ArraySlice<DirectoryPage.Item> {
     var page = items.prefix(size / Self.itemBytes + 1)
     for place in page.indices {
@@ -53,27 +63,16 @@ extension FileSystem {
   /// one byte.
   static let itemBytes = 160
 
-  private func entries(of id: InodeID) async throws -> DirectoryHandle.Listing {
+  private func read(_ id: InodeID) async throws -> DirectoryListing {
     let mark = kernel.mark
     let entries = try await service.list(id, .current)
     let directory = try await service.inode(id, .pushed)
     noteAccess(directory)
     let parent =
       directory.parent == id ? directory : try await service.inode(directory.parent, .pushed)
-    var items = [
-      DirectoryPage.Item(name: [UInt8(ascii: ".")], attributes: Attributes(directory), entry: nil),
-      DirectoryPage.Item(
-        name: [UInt8](repeating: UInt8(ascii: "."), count: 2), attributes: Attributes(parent),
-        entry: nil),
-    ]
-    items.reserveCapacity(entries.count + 2)
-    for item in entries {
-      items.append(
-        DirectoryPage.Item(
-          name: item.name.bytes, attributes: attributes(item.inode, since: mark),
-          entry: NodeName(parent: id, name: item.name)))
-    }
-    return DirectoryHandle.Listing(items: items, mark: mark)
+    return DirectoryListing(
+      own: (Attributes(directory), parent: Attributes(parent)), entries, of: id, since: mark
+    ) { attributes($0, since: mark) }
   }
 
   /// A change of names is on three servers when its call returns.

@@ -36,6 +36,30 @@ extension FileSystem {
     return .entry(entry)
   }
 
+  /// An inode by its number, which is never used twice, so that a handle means that inode or none, also
+  /// after a remount and on another mount. The number may be forged.
+  /// - Throws: `notFound` if there is none, which the kernel makes ESTALE; only so, for nothing is to be
+  ///   asked for again.
+  func lookup(_ wanted: WantedByNumber, of id: InodeID, _ caller: Caller) async throws -> Reply {
+    do {
+      var mark = kernel.mark
+      var inode = try await service.inode(id, .current)
+      switch wanted {
+      case .inode: nodes.loseName(of: id)
+      case .parent:
+        guard inode.kind == .directory else {
+          throw DFSError(.notFound, "inode \(id) is not a directory")
+        }
+        mark = kernel.mark
+        inode = try await service.inode(inode.parent, .current)
+      }
+      return .entry(
+        Entry(name: nil, attributes: try await consistent(inode, since: mark, caller)))
+    } catch let error as DFSError where error.code == .staleHandle {
+      throw DFSError(.notFound, "inode \(id) does not exist (any more)", cause: error)
+    }
+  }
+
   /// Under which name, that is none any more, the kernel knows a file that can have one only. Told
   /// of the new one besides, it would take both for names of one file, and rename(2) of the old to
   /// the new does nothing then: another client's rename would look like this one's.

@@ -14,6 +14,7 @@ final class FileSystem: Sendable {
   let files = OpenFileTable()
   let handles = HandleTable()
   let looks = SecondLooks()
+  let listings = RecentListings()
   let space: SpaceCache
   let logger: Logger
   /// What becomes of what cannot be stored; `dfc recover` lists all that is kept.
@@ -48,7 +49,8 @@ final class FileSystem: Sendable {
     space = SpaceCache(service)
     allowsOthers = configuration.options.allowOther
     movesAccessTimes = configuration.options.movesAccessTimes
-    kernel = KernelCache(configuration.options) { service.changes }
+    kernel = KernelCache(
+      configuration.options, changes: { service.changes }, namespace: { service.namespaceID })
     context = FileContext(
       service: service, kernel: kernel,
       spools: SpoolBudget(

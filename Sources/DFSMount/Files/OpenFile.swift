@@ -112,13 +112,15 @@ final class OpenFile: Sendable {
   var target: InodeID { state.withLock { $0.continuation } ?? id }
 
   /// The name by which the kernel knows the file; or knew it last, or by which it was opened: the
-  /// kernel lets go of it before the last of what was written is stored, and others take names away.
+  /// kernel lets go of it before the last of what was written is stored, and others take names away. If
+  /// it was opened by its number alone, one in the root that says so.
   var place: NodeName? {
     let name = context.nodes.name(of: id)
-    return state.withLock { state in
+    let known = state.withLock { state in
       state.place = name ?? state.place
       return state.place
     }
+    return known ?? (try? FileName("inode \(id)")).map { NodeName(parent: .root, name: $0) }
   }
 
   func notePlace(_ place: NodeName) { state.withLock { $0.place = place } }

@@ -12,13 +12,13 @@ extension FuseCallbacks {
       guard let handle = info?.pointee.fh else { return }
       FuseCallbacks.serve(request, .readdir) { files, _ in
         try await files.readDirectory(
-          handle, from: Int(offset), size: size, withAttributes: false)
+          handle, after: Int(offset), size: size, withAttributes: false)
       }
     }
     table.readdirplus = { request, _, size, offset, info in
       guard let handle = info?.pointee.fh else { return }
       FuseCallbacks.serve(request, .readdirplus) { files, _ in
-        try await files.readDirectory(handle, from: Int(offset), size: size, withAttributes: true)
+        try await files.readDirectory(handle, after: Int(offset), size: size, withAttributes: true)
       }
     }
     table.releasedir = { request, _, info in

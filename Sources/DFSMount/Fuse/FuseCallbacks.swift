@@ -32,7 +32,7 @@ enum FuseCallbacks {
       UInt32(FUSE_CAP_EXPLICIT_INVAL_DATA) | UInt32(FUSE_CAP_ATOMIC_O_TRUNC)
       | UInt32(FUSE_CAP_ASYNC_READ) | UInt32(FUSE_CAP_PARALLEL_DIROPS)
       | UInt32(FUSE_CAP_READDIRPLUS) | UInt32(FUSE_CAP_READDIRPLUS_AUTO)
-      | UInt32(FUSE_CAP_CACHE_SYMLINKS)
+      | UInt32(FUSE_CAP_CACHE_SYMLINKS) | UInt32(FUSE_CAP_EXPORT_SUPPORT)
     connection.want |= wanted & connection.capable
   }
 
@@ -77,9 +77,12 @@ enum FuseCallbacks {
 extension FuseCallbacks {
   fileprivate static func addNames(_ table: inout fuse_lowlevel_ops) {
     table.lookup = { request, parent, name in
-      let name = FuseCallbacks.name(name)
+      let bytes = FuseCallbacks.bytes(name)
       FuseCallbacks.serve(request, .lookup) { files, request in
-        try await files.lookup(InodeID(parent), name.get(), request.caller)
+        if let wanted = WantedByNumber(name: bytes) {
+          return try await files.lookup(wanted, of: InodeID(parent), request.caller)
+        }
+        return try await files.lookup(InodeID(parent), FileName(bytes), request.caller)
       }
     }
     table.forget = { request, id, count in

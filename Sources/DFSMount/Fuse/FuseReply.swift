@@ -77,6 +77,7 @@ final class FuseAnswers: Sendable {
   ) -> fuse_entry_param {
     var parameters = fuse_entry_param()
     parameters.ino = attributes.inode.id.value
+    parameters.generation = kernel.generation(of: attributes.inode.id)
     parameters.attr = status(attributes)
     parameters.attr_timeout = seconds.attributes
     parameters.entry_timeout = seconds.name
@@ -168,7 +169,7 @@ final class FuseAnswers: Sendable {
       for (index, item) in zip(page.items.indices, page.items) {
         let rest = UnsafeMutableRawBufferPointer(
           rebasing: UnsafeMutableRawBufferPointer(buffer)[used...])
-        let count = add(item, next: index + 1, page.withAttributes, to: rest, raw)
+        let count = add(item, page.withAttributes, to: rest, raw)
         guard count <= rest.count else { break }
         used += count
         packed = index + 1
@@ -179,7 +180,7 @@ final class FuseAnswers: Sendable {
 
   /// - Returns: the bytes that the item needs; it was added if that many were left.
   private func add(
-    _ item: DirectoryPage.Item, next: Int, _ withAttributes: Bool,
+    _ item: DirectoryPage.Item, _ withAttributes: Bool,
     to rest: UnsafeMutableRawBufferPointer, _ raw: fuse_req_t
   ) -> Int {
     var parameters = parameters(item.attributes, kernel.seconds(of: item.attributes))
@@ -189,8 +190,8 @@ final class FuseAnswers: Sendable {
       let name = name.bindMemory(to: CChar.self).baseAddress
       let place = rest.bindMemory(to: CChar.self).baseAddress
       return withAttributes
-        ? fuse_add_direntry_plus(raw, place, rest.count, name, &parameters, off_t(next))
-        : fuse_add_direntry(raw, place, rest.count, name, &parameters.attr, off_t(next))
+        ? fuse_add_direntry_plus(raw, place, rest.count, name, &parameters, off_t(item.place))
+        : fuse_add_direntry(raw, place, rest.count, name, &parameters.attr, off_t(item.place))
     }
   }
 }

@@ -23,14 +23,8 @@ final class FileHandle: Sendable {
 
 /// An open directory: its entries as they were when it was read from the front.
 final class DirectoryHandle: Sendable {
-  struct Listing: Sendable {
-    let items: [DirectoryPage.Item]
-    /// When the directory was read from the front.
-    let mark: KernelCache.Mark
-  }
-
   let directory: InodeID
-  let listing: Mutex<Listing?> = Mutex(nil)
+  let listing: Mutex<DirectoryListing?> = Mutex(nil)
 
   init(_ directory: InodeID) { self.directory = directory }
 }

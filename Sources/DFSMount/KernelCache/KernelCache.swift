@@ -25,7 +25,15 @@ final class KernelCache: Sendable {
   /// For what must not be told from within an operation.
   let lateTelling = DispatchQueue(label: "dfs.mount.expire")
 
-  init(_ options: MountOptions = MountOptions(), changes: @escaping @Sendable () -> UInt64?) {
+  /// `FileService.namespaceID`.
+  private let namespace: @Sendable () -> NamespaceID?
+  private let knownGeneration = Mutex<UInt64?>(nil)
+
+  init(
+    _ options: MountOptions = MountOptions(), changes: @escaping @Sendable () -> UInt64?,
+    namespace: @escaping @Sendable () -> NamespaceID? = { nil }
+  ) {
+    self.namespace = namespace
     nameSeconds = options.entryTimeoutSeconds
     attributeSeconds = options.attributeTimeoutSeconds
     movesAccessTimes = options.movesAccessTimes
@@ -43,6 +51,19 @@ final class KernelCache: Sendable {
   var mark: Mark { Mark(published: nodes.mark, changes: changes()) }
 
   // MARK: Names and attributes
+
+  /// Goes with an inode's number into handles of files (name_to_handle_at(2)), and must be the same as
+  /// long as the kernel knows it. Numbers are not used twice in a namespace, so it is of the namespace: a
+  /// handle from before an account was made anew means nothing. 32 bits, of which 0 is the root's.
+  func generation(of id: InodeID) -> UInt64 {
+    if id == .root { return 0 }
+    return knownGeneration.withLock { known in
+      if let known { return known }
+      let generation = namespace().map { $0.low & 0xffff_ffff } ?? 0
+      known = generation
+      return generation
+    }
+  }
 
   /// For how long the kernel may keep a name and its inode's attributes. Seconds.
   func seconds(of entry: Entry) -> (name: Double, attributes: Double) {

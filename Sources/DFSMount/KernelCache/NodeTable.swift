@@ -94,6 +94,9 @@ final class NodeTable: Sendable {
     state.withLock { if $0.nodes[id]?.name == name { $0.nodes[id]?.name = nil } }
   }
 
+  /// The kernel knows no name of the inode: it is let go of, or just was.
+  func loseName(of id: InodeID) { state.withLock { $0.nodes[id]?.name = nil } }
+
   /// The inode lost its last name here; whoever has it open still asks for it.
   func noteRemoved(_ inode: Inode) {
     state.withLock { state in

@@ -37,6 +37,23 @@ struct Entry: Hashable, Sendable {
   var lookup: (id: InodeID, name: NodeName?) { (attributes.inode.id, name) }
 }
 
+/// What the kernel asks for by the number of an inode that it has forgotten, or not seen yet: somebody has
+/// a handle of it (open_by_handle_at(2), an NFS server).
+enum WantedByNumber: Hashable, Sendable {
+  case inode
+  /// The directory that a directory is in.
+  case parent
+
+  /// - Parameter name: nil is returned for those of entries.
+  init?(name: [UInt8]) {
+    switch name {
+    case [UInt8(ascii: ".")]: self = .inode
+    case [UInt8(ascii: "."), UInt8(ascii: ".")]: self = .parent
+    default: return nil
+    }
+  }
+}
+
 /// An open file or directory.
 struct Opened: Hashable, Sendable {
   let handle: UInt64
@@ -55,8 +72,9 @@ struct DirectoryPage: Sendable {
     var attributes: Attributes
     /// The name to remember; nil for `.` and `..`, and where the kernel is to ask for it.
     var entry: NodeName?
+    /// Positive, and greater than those before: the kernel goes on after the last that fitted.
+    let place: Int
   }
-  /// Their indices are their places in the directory: the kernel continues after the last that fitted.
   let items: ArraySlice<Item>
   /// Bytes that the kernel takes.
   let size: Int
