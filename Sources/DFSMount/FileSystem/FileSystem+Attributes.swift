@@ -6,20 +6,37 @@ internal import Synchronization
 
 /// Attributes, links' targets and space.
 extension FileSystem {
-  /// - Parameter handle: the open file through which is asked: it has the size of what it reads.
+  /// - Parameter handle: the open file that is read at the end of what the kernel knows of it, or beyond; nil for
+  ///   stat(2) and fstat(2), which are not told apart.
   func attributes(of id: InodeID, handle: UInt64?, _ caller: Caller) async throws -> Reply {
-    var attributes = try await currentAttributes(of: id, caller)
+    guard let handle else {
+      return .attributes(try await currentAttributes(of: id, caller, for: .caller(caller)))
+    }
+    if let reader = try? handles.file(handle) { await follow(reader, at: nil, caller) }
+    return .attributes(try await kernelAttributes(of: id, handle: handle, caller))
+  }
+
+  /// Attributes that the kernel keeps.
+  /// - Parameter handle: the open file through which is asked: it has the size of what it reads.
+  private func kernelAttributes(
+    of id: InodeID, handle: UInt64?, _ caller: Caller
+  ) async throws -> Attributes {
+    var attributes = try await currentAttributes(of: id, caller, for: .kernel)
     if let handle, let file = try? handles.file(handle).file, file.size != attributes.size {
       attributes = kernel.told(
         attributes.sized(file.size), of: file, paged: files.paged(file.id))
     }
-    return .attributes(attributes)
+    return attributes
   }
 
-  func currentAttributes(of id: InodeID, _ caller: Caller) async throws -> Attributes {
+  func currentAttributes(
+    of id: InodeID, _ caller: Caller, for audience: Audience
+  ) async throws -> Attributes {
     let mark = kernel.mark
     do {
-      let current = try await consistent(try await service.inode(id, .pushed), since: mark, caller)
+      let inode = try await service.inode(id, .pushed)
+      if audience != .kernel { await follow(inode, caller) }
+      let current = try await consistent(inode, since: mark, caller, for: audience)
       if id == .root { lastRoot.withLock { $0 = current } }
       return current
     } catch let error as DFSError where id == .root && error.code == .serversMissing {
@@ -66,7 +83,7 @@ extension FileSystem {
         }
       }
     }
-    return try await attributes(of: id, handle: handle, caller)
+    return .attributes(try await kernelAttributes(of: id, handle: handle, caller))
   }
 
   private func resize(

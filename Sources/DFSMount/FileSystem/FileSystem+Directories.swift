@@ -51,8 +51,10 @@ extension FileSystem {
     for place in page.indices {
       guard let name = page[place].entry else { continue }
       let inode = page[place].attributes.inode
-      if let file = files[inode.id] { page[place].attributes = told(inode, of: file) }
-      if nodes.otherName(of: inode, than: name) != nil { page[place].entry = nil }
+      if let told = told(inode, for: .kernel) { page[place].attributes = told }
+      if nodes.otherName(of: inode, than: name) != nil || isBehind(inode) {
+        page[place].entry = nil
+      }
     }
     // Asked last: what changed while open files were looked at may have been closed since.
     if kernel.isOld(listing.mark) { for place in page.indices { page[place].entry = nil } }

@@ -26,13 +26,14 @@ extension FileSystem {
         throw error
       }
     }
-    return .opened(opened(file, flags: flags))
+    return .opened(opened(file, flags: flags, caller))
   }
 
-  func opened(_ file: OpenFile, flags: Int32) -> Opened {
+  func opened(_ file: OpenFile, flags: Int32, _ caller: Caller) -> Opened {
     let pages = kernel.pages(
       of: file, flags: flags, hearsReads: flags & O_ACCMODE != O_WRONLY && isAccessDue(file))
-    let handle = handles.add(FileHandle(file, flags: flags, isPastPages: pages.arePassed))
+    let handle = handles.add(
+      FileHandle(file, flags: flags, isPastPages: pages.arePassed, caller))
     // Whoever writes by another descriptor closes that; locks are the kernel's.
     let isNothingStored = flags & O_ACCMODE == O_RDONLY && !file.isDirty
     return Opened(
@@ -139,7 +140,7 @@ extension FileSystem {
         file.notePlace(NodeName(parent: parent, name: name))
         files.add(created: file)
         let entry = await made(parent, name, inode, since: mark, caller)
-        return .created(entry, opened(file, flags: flags))
+        return .created(entry, opened(file, flags: flags, caller))
       } catch let error as DFSError where error.code == .exists && flags & O_EXCL == 0 {
         let place = NodeName(parent: parent, name: name)
         if let reply = try await openExisting(place, flags: flags, caller, progress) {
@@ -187,21 +188,27 @@ extension FileSystem {
     var entry = await made(place.parent, place.name, found, since: mark, caller)
     entry.lost = lost
     entry.isForThisCall = isKnown
-    return .created(entry, opened(file, flags: flags))
+    return .created(entry, opened(file, flags: flags, caller))
   }
 
   // MARK: Reading and writing
 
-  func read(_ handle: UInt64, at offset: UInt64, count: Int) async throws -> Reply {
-    let file = try handles.file(handle).file
+  func read(
+    _ handle: UInt64, at offset: UInt64, count: Int, _ caller: Caller
+  ) async throws -> Reply {
+    let handle = try handles.file(handle)
+    let file = handle.file
     noteAccess(file)
+    if handle.isPastPages { await follow(handle, at: offset, caller) }
     file.noteReading()
     return .data(try await file.read(at: offset, count: count))
   }
 
   /// The same without waiting, if the bytes are here.
   func readNow(_ handle: UInt64, at offset: UInt64, count: Int) throws(DFSError) -> Reply? {
-    let file = try handles.file(handle).file
+    let handle = try handles.file(handle)
+    let file = handle.file
+    if handle.isPastPages, handle.isForReading, offset >= file.size { return nil }
     guard let bytes = try file.readNow(at: offset, count: count) else { return nil }
     noteAccess(file)
     return .data([bytes[...]])

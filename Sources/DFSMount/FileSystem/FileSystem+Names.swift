@@ -54,7 +54,7 @@ extension FileSystem {
         inode = try await service.inode(inode.parent, .current)
       }
       return .entry(
-        Entry(name: nil, attributes: try await consistent(inode, since: mark, caller)))
+        Entry(name: nil, attributes: try await shown(inode, since: mark, caller)))
     } catch let error as DFSError where error.code == .staleHandle {
       throw DFSError(.notFound, "inode \(id) does not exist (any more)", cause: error)
     }

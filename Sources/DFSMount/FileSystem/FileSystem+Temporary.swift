@@ -20,6 +20,6 @@ extension FileSystem {
     files.add(created: file)
     return .created(
       Entry(name: nil, attributes: file.ownAttributes),
-      opened(file, flags: flags))
+      opened(file, flags: flags, caller))
   }
 }

@@ -64,25 +64,48 @@ final class FileSystem: Sendable {
   /// What the kernel knows.
   var nodes: NodeTable { kernel.nodes }
 
+  /// Whom attributes are for.
+  enum Audience: Hashable, Sendable {
+    /// Who asked for them, by stat(2).
+    case caller(Caller)
+    /// The kernel, which cuts or fills up with their size what handles read.
+    case kernel
+  }
+
   /// The attributes of an inode that was asked for at `mark`, with what its open file has.
-  func attributes(_ inode: Inode, since mark: KernelCache.Mark) -> Attributes {
-    withAccess(
-      files[inode.id].map { told(inode, of: $0) } ?? kernel.attributes(inode, since: mark))
+  func attributes(
+    _ inode: Inode, since mark: KernelCache.Mark, for audience: Audience = .kernel
+  ) -> Attributes {
+    withAccess(told(inode, for: audience) ?? kernel.attributes(inode, since: mark))
   }
 
   /// The same, as they were at one moment after `mark`: the inode may be from before a publish, and the
   /// open file from after it, or closed.
   func consistent(
-    _ inode: Inode, since mark: KernelCache.Mark, _ caller: Caller
+    _ inode: Inode, since mark: KernelCache.Mark, _ caller: Caller, for audience: Audience
   ) async throws -> Attributes {
-    let attributes = attributes(inode, since: mark)
+    let attributes = attributes(inode, since: mark, for: audience)
     guard kernel.isOvertaken(inode.id, since: mark) else { return attributes }
-    return try await currentAttributes(of: inode.id, caller)
+    return try await currentAttributes(of: inode.id, caller, for: audience)
   }
 
-  /// The attributes of an inode that is open here, as the kernel may be told them.
-  func told(_ inode: Inode, of file: OpenFile) -> Attributes {
-    kernel.told(file.overlay(inode), of: file, paged: files.paged(file.id))
+  /// The same, as stat(2) shows them: also to who reads the file and stands at its end, where it goes on now.
+  func shown(
+    _ inode: Inode, since mark: KernelCache.Mark, _ caller: Caller
+  ) async throws -> Attributes {
+    await follow(inode, caller)
+    return try await consistent(inode, since: mark, caller, for: .caller(caller))
+  }
+
+  /// The attributes of an inode that is open here, else nil.
+  func told(_ inode: Inode, for audience: Audience) -> Attributes? {
+    let open = files.open(inode.id)
+    guard let file = open.joined ?? open.paged else { return nil }
+    let attributes = kernel.told(file.overlay(inode), of: file, paged: open.paged)
+    guard case .caller(let caller) = audience, !file.isDirty, isBehind(inode) else {
+      return attributes
+    }
+    return attributes.shown(size: size(of: inode, shownTo: caller))
   }
 
   func entry(
@@ -91,7 +114,7 @@ final class FileSystem: Sendable {
   ) async throws -> Entry {
     Entry(
       name: NodeName(parent: parent, name: name),
-      attributes: try await consistent(inode, since: mark, caller))
+      attributes: try await shown(inode, since: mark, caller))
   }
 
   /// The entry of an inode that was just made, or that a change gave another name.
@@ -101,7 +124,7 @@ final class FileSystem: Sendable {
   ) async -> Entry {
     Entry(
       name: NodeName(parent: parent, name: name),
-      attributes: (try? await consistent(inode, since: mark, caller))
+      attributes: (try? await consistent(inode, since: mark, caller, for: .kernel))
         ?? attributes(inode, since: mark))
   }
 

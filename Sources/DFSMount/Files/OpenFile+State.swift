@@ -21,6 +21,7 @@ internal import DFSCore
 /// - `changed` becomes `givenUp` when the entry of a new file whose content was never published is
 ///   removed again; no later publish is tried.
 /// - `changed` is kept aside, once, when the last handle is closed or the mount ends.
+/// - `published` becomes `opened` when it goes on with what another mount published.
 /// - `published(volatile)` is `syncing` while fsync brings it to stable storage; then it is `stable`,
 ///   or `volatile` with the reason.
 ///
@@ -53,6 +54,11 @@ extension OpenFile {
     var attributes: [AttributeName: [UInt8]] = [:]
     /// The versions held at the servers for this file.
     var held: Set<VersionID> = []
+    /// How often it went on with what another mount published.
+    var steps: UInt64 = 0
+    /// The size of the version before, as long as the kernel may have pages of that: told the new one, it would
+    /// read on in these, where they have zeros.
+    var sizeOfPages: UInt64?
   }
 
   enum Name: Hashable, Sendable {
@@ -132,8 +138,17 @@ extension OpenFile.State {
     }
   }
 
+  /// Nothing was written here that is not published: what another mount publishes may take its place.
+  var isAsPublished: Bool {
+    guard name == .named else { return false }
+    return switch content {
+    case .opened, .published(_, .stable), .published(_, .volatile(nil)): true
+    case .published, .changed: false
+    }
+  }
+
   /// Bytes that a handle reads.
-  var size: UInt64 { spool?.size ?? base?.size ?? 0 }
+  var size: UInt64 { sizeOfPages ?? spool?.size ?? base?.size ?? 0 }
 
   /// Whether it was made here and nothing of it is published: the kernel knows its size.
   var isNew: Bool { base == nil && spool != nil }
@@ -181,6 +196,18 @@ extension OpenFile.State {
 // MARK: Transitions
 
 extension OpenFile.State {
+  /// Another mount published a version, which takes the place of the one that it had.
+  mutating func goOn(with inode: Inode, as id: InodeID) {
+    if pages != .past { sizeOfPages = size }
+    base = inode.version
+    content = .opened
+    learn(inode, as: id)
+    (modified, changed) = (inode.modified, inode.changed)
+    steps += 1
+    // They are dropped, and nobody writes.
+    if pages == .writtenPast { pages = .through }
+  }
+
   /// Another client removed an inode.
   /// - Parameter own: the inode that was opened.
   mutating func lose(_ gone: InodeID, own: InodeID) {

@@ -51,10 +51,10 @@ final class OpenFile: Sendable {
   func overlay(_ inode: Inode) -> Attributes {
     state.withLock { state in
       var attributes = Attributes(inode)
-      let isOther = state.base?.id != inode.version?.id
+      let isOther = state.base?.id != inode.version?.id || state.sizeOfPages != nil
       attributes.lifetime = context.kernel.lifetime(of: state, isOther: isOther)
       // The kernel has one size for the file, and cuts or fills up with it what handles read.
-      if isOther { attributes.size = state.base?.size ?? 0 }
+      if isOther { attributes.size = state.size }
       guard state.isDirty || state.isLocal, let spool = state.spool else { return attributes }
       attributes.size = spool.size
       attributes.inode.perform(state.deferred, at: inode.changed)
@@ -102,6 +102,44 @@ final class OpenFile: Sendable {
       state.deferred = .nothing
       state.inode.links = 0
     }
+  }
+
+  // MARK: Published by others
+
+  /// `State.steps`.
+  var steps: UInt64 { state.withLock { $0.steps } }
+
+  /// Whether an inode has a newer version than this, which could go on with it.
+  /// - Parameter inode: as it is now.
+  func isBehind(_ inode: Inode) -> Bool {
+    guard let version = inode.version?.id else { return false }
+    return state.withLock { $0.isAsPublished && $0.base?.id != version }
+  }
+
+  /// Whether it is a version, without any change.
+  func isPublished(as version: VersionID?) -> Bool {
+    state.withLock { $0.isAsPublished && $0.base?.id == version }
+  }
+
+  /// Goes on with the version that an inode has now, once the kernel has no pages of the one before.
+  /// - Parameter readers: its handles, all for reading only, and all at the end of what it was.
+  func goOn(with inode: Inode, readers: Int) async {
+    guard isBehind(inode), let version = inode.version?.id else { return }
+    let (isDone, old) = state.withLock { state -> (Bool, VersionID?) in
+      // One that was just opened is not at the end.
+      guard state.isAsPublished, state.handles == readers else { return (false, nil) }
+      let old = state.base?.id
+      context.kernel.noteGoingOn(id)
+      state.goOn(with: inode, as: id)
+      // Here, for the last handle may be closed just after.
+      if state.held.insert(version).inserted { context.service.pin(version) }
+      return (true, old.flatMap { state.held.remove($0) })
+    }
+    guard isDone else { return }
+    if let old { context.service.unpin(old) }
+    guard state.withLock({ $0.sizeOfPages }) != nil else { return }
+    await context.kernel.dropPages(of: id)
+    state.withLock { $0.sizeOfPages = nil }
   }
 
   // MARK: Removed by others

@@ -72,8 +72,8 @@ extension FuseCallbacks {
       try files.readNow(handle, at: offset, count: size)
     }
     if isAnswered { return }
-    serve(request, .reading(bytes: size), about: subject) { files, _ in
-      try await files.read(handle, at: offset, count: size)
+    serve(request, .reading(bytes: size), about: subject) { files, request in
+      try await files.read(handle, at: offset, count: size, request.caller)
     }
   }
 

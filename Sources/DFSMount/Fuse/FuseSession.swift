@@ -139,6 +139,10 @@ extension FuseSession: KernelNotifier {
     notify { _ = fuse_lowlevel_notify_inval_inode($0, id.value, -1, 0) }
   }
 
+  func dropPages(of id: InodeID) {
+    notify { _ = fuse_lowlevel_notify_inval_inode($0, id.value, 0, 0) }
+  }
+
   func drop(_ name: NodeName) {
     notify { session in
       name.name.bytes.withUnsafeBytes { bytes in

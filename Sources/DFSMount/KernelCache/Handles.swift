@@ -9,16 +9,41 @@ final class FileHandle: Sendable {
   let appends: Bool
   /// For reading and writing: it can be mapped, and written so.
   let isForBoth: Bool
+  let isForReading: Bool
   /// It does not read and write through the kernel's pages.
   let isPastPages: Bool
+  private let reader: Mutex<Reader>
+
+  private struct Reader {
+    /// Of those that have the handle, who opened it or was seen last at the end.
+    var thread: Int32
+    /// How often the file had gone on (`OpenFile.State.steps`) when the reader learned where its end is.
+    var end: UInt64?
+  }
 
   /// - Parameter flags: of open(2).
-  init(_ file: OpenFile, flags: Int32, isPastPages: Bool) {
+  init(_ file: OpenFile, flags: Int32, isPastPages: Bool, _ caller: Caller) {
     self.file = file
     self.isPastPages = isPastPages
     appends = flags & O_APPEND != 0
     isForBoth = flags & O_ACCMODE == O_RDWR
+    isForReading = flags & O_ACCMODE == O_RDONLY
+    reader = Mutex(Reader(thread: caller.thread))
   }
+
+  var thread: Int32 { reader.withLock { $0.thread } }
+
+  /// The reader learns where the file's end is, and stands there.
+  func noteEnd(by caller: Caller) {
+    let steps = file.steps
+    reader.withLock { $0 = Reader(thread: caller.thread, end: steps) }
+  }
+
+  /// The reader reads before the end, past the kernel's pages.
+  func noteMiddle() { reader.withLock { $0.end = nil } }
+
+  /// Whether the reader has learned where the end of what the file is now is.
+  var isAtEnd: Bool { file.steps == reader.withLock { $0.end } }
 }
 
 /// An open directory: its entries as they were when it was read from the front.
@@ -66,6 +91,12 @@ final class HandleTable: Sendable {
     return Array(Dictionary(all.map { (ObjectIdentifier($0), $0) }) { first, _ in first }.values)
   }
 
+  /// All of an inode, the last ones first.
+  func files(of id: InodeID) -> [FileHandle] {
+    let all = state.withLock { state in state.files.filter { $0.value.file.id == id } }
+    return all.sorted { $0.key > $1.key }.map(\.value)
+  }
+
   /// Whether any handle of an inode is for reading and writing.
   func isOpenForBoth(_ id: InodeID) -> Bool {
     state.withLock { $0.files.values.contains { $0.isForBoth && $0.file.id == id } }
@@ -110,10 +141,16 @@ final class OpenFileTable: Sendable {
   /// The open file of an inode whose bytes are in the kernel's pages.
   func paged(_ id: InodeID) -> OpenFile? { state.withLock { $0.paged[id] } }
 
+  /// The open file that new handles join, and the one whose bytes are in the kernel's pages.
+  func open(_ id: InodeID) -> (joined: OpenFile?, paged: OpenFile?) {
+    state.withLock { ($0.files[id], $0.paged[id]) }
+  }
+
   var isEmpty: Bool { state.withLock { $0.files.isEmpty } }
 
   /// The open file for `inode` with one more handle: the one there is, if it is of that version or
-  /// has unpublished changes or no name; else a new one, and the handles of the old one keep that.
+  /// has unpublished changes or no name; or one that went on to that version; else a new one, and the
+  /// handles of the old one keep that.
   /// - Parameters:
   ///   - inode: as it was asked for at `mark`.
   /// - Returns: nil if the inode is to be asked for again, since it was published here meanwhile, or is
@@ -125,6 +162,12 @@ final class OpenFileTable: Sendable {
     state.withLock { state in
       let old = state.files[inode.id]
       if let old, join(old, inode.version?.id) { return old }
+      if let paged = state.paged[inode.id], paged !== old,
+        paged.isPublished(as: inode.version?.id), join(paged, inode.version?.id)
+      {
+        state.files[inode.id] = paged
+        return paged
+      }
       if old?.isPublishing ?? false || context.kernel.isOvertaken(inode.id, since: mark) {
         return nil
       }

@@ -49,7 +49,8 @@ extension KernelCache {
   /// The kernel reads a version through its pages. Once something was written there, the pages are
   /// of no version: a read that was under way then must not say otherwise.
   func noteReading(_ version: VersionID, of file: OpenFile.State, _ id: InodeID) {
-    if file.spool == nil, file.pages == .through { nodes.notePages(of: version, id) }
+    guard file.spool == nil, file.base?.id == version else { return }
+    if file.pages == .through { nodes.notePages(of: version, id) }
   }
 
   /// Something was written through the kernel's pages, which are of no version until that is published;
@@ -58,6 +59,9 @@ extension KernelCache {
     nodes.notePages(of: nil, id)
     nodes.noteOwnSize(id)
   }
+
+  /// An open file goes on with another version; of which its pages are is known when they are read.
+  func noteGoingOn(_ id: InodeID) { nodes.notePages(of: nil, id) }
 
   /// A version was published to `target`; to be called before the open file says so.
   func notePublished(_ version: VersionID?, _ id: InodeID, target: InodeID, _ pages: PageUse) {

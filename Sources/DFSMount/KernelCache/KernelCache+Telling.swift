@@ -7,6 +7,8 @@ internal import Synchronization
 protocol KernelNotifier: Sendable {
   /// The kernel drops what it knows of an inode, but its pages: taking these waits for reads under way.
   func drop(_ id: InodeID)
+  /// The kernel drops the pages of an inode, too.
+  func dropPages(of id: InodeID)
   /// The kernel drops a name. It waits for the directory's lock, which may be held until this process
   /// answers; killed in that moment, it could never end, nor who waits for its answers.
   func drop(_ name: NodeName)
@@ -31,10 +33,28 @@ extension KernelCache {
     nodes.dropping(id) { notifier.drop(id) }
   }
 
-  /// The kernel is about to be told attributes.
+  /// The kernel drops all that it keeps of an inode: the handles that read through its pages read another
+  /// version now. Waits for reads under way, so not from within one.
+  func dropPages(of id: InodeID) async {
+    await withCheckedContinuation { continuation in
+      pageTelling.async {
+        if let notifier = self.notifier.withLock({ $0 }) {
+          self.nodes.dropping(id) { notifier.dropPages(of: id) }
+        }
+        continuation.resume()
+      }
+    }
+  }
+
+  /// The kernel is about to be told attributes. Those that are not for it are older than what it is made to
+  /// forget now, so it hands them on, and keeps what it has.
   func noteTold(_ attributes: Attributes) {
     let inode = attributes.inode
-    if inode.kind == .regular { nodes.noteTold(attributes.size, of: inode.version?.id, inode.id) }
+    if attributes.isForCallerOnly {
+      drop(inode.id)
+    } else if inode.kind == .regular {
+      nodes.noteTold(attributes.size, of: inode.version?.id, inode.id)
+    }
   }
 
   /// Whether the kernel has the size of what was just opened, and no other.

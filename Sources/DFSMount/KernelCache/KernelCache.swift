@@ -24,6 +24,8 @@ final class KernelCache: Sendable {
   let notifier = Mutex<(any KernelNotifier)?>(nil)
   /// For what must not be told from within an operation.
   let lateTelling = DispatchQueue(label: "dfs.mount.expire")
+  /// For what waits for reads.
+  let pageTelling = DispatchQueue(label: "dfs.mount.pages", attributes: .concurrent)
 
   /// `FileService.namespaceID`.
   private let namespace: @Sendable () -> NamespaceID?
@@ -121,6 +123,14 @@ extension Attributes {
     var attributes = self
     attributes.size = size
     attributes.lifetime = .none
+    return attributes
+  }
+
+  /// With a size that the kernel must not take for that of its pages.
+  func shown(size: UInt64) -> Attributes {
+    guard size != self.size else { return self }
+    var attributes = sized(size)
+    attributes.isForCallerOnly = true
     return attributes
   }
 }

@@ -50,6 +50,26 @@ extension Caller {
     thread <= 0 || anyDescriptor { Self.field("ino", $0) == "\(inode)"[...] }
   }
 
+  /// Where the process stands in a file, for each descriptor that it has of it; none if it cannot be looked at.
+  /// Bytes.
+  func positions(in inode: InodeID) -> [UInt64] {
+    var positions: [UInt64] = []
+    _ = anyDescriptor { info in
+      if Self.field("ino", info) == "\(inode)"[...],
+        let position = Self.field("pos", info).flatMap({ UInt64($0) })
+      {
+        positions.append(position)
+      }
+      return false
+    }
+    return positions
+  }
+
+  /// Whether a thread is of the same process.
+  func isOfProcess(of other: Int32) -> Bool {
+    thread > 0 && (thread == other || access("/proc/\(thread)/task/\(other)", F_OK) == 0)
+  }
+
   private func anyDescriptor(_ isOne: (String) -> Bool) -> Bool {
     guard let list = opendir("/proc/\(thread)/fdinfo") else { return false }
     defer { closedir(list) }

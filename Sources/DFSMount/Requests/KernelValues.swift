@@ -16,6 +16,8 @@ struct Attributes: Hashable, Sendable {
   var size: UInt64
   /// For how long the kernel may keep them.
   var lifetime: Lifetime
+  /// Not at all: they are for who asks, while handles read another version.
+  var isForCallerOnly = false
 
   init(_ inode: Inode, lifetime: Lifetime = .brief) {
     self.inode = inode

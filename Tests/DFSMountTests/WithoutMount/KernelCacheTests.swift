@@ -24,6 +24,7 @@ import Testing
     init(expires: Bool) { self.expires = expires }
 
     func drop(_ id: InodeID) { state.withLock { $0.inodes.append(id) } }
+    func dropPages(of id: InodeID) { drop(id) }
     func drop(_ name: NodeName) { state.withLock { $0.names.append(name) } }
     func expireNames() -> Bool {
       state.withLock { $0.expired += 1 }
@@ -96,12 +97,18 @@ import Testing
         directory: NSTemporaryDirectory(), diskLimit: 1 << 20, memoryPerFile: 1 << 20),
       writes: .quorum, host: "here", logger: CapturedLog().logger)
     cache.nodes.remember(inode.id, as: nil)
-    let file = OpenFile(inode, context: context, pages: .through)
     let version = VersionID.random()
+    var inode = inode
+    inode.version = Version(
+      id: version, size: 0, md5: .of([]), placement: Placement(md5: .of([])),
+      partDigests: Array(repeating: BlockChecksum(0), count: 4))
+    let file = OpenFile(inode, context: context, pages: .through)
     func keeps(_ version: VersionID) -> Bool { cache.nodes.keepsPages(of: version, inode.id) }
 
     cache.noteReading(version, of: file.state.withLock { $0 }, inode.id)
     #expect(cache.mayReadPages(of: inode.id) && keeps(version))
+    cache.noteReading(.random(), of: file.state.withLock { $0 }, inode.id)
+    #expect(keeps(version), "a read of what the file was before it went on")
     cache.noteChange(of: inode.id)
     #expect(!cache.mayReadPages(of: inode.id) && !keeps(version))
     cache.notePublished(version, inode.id, target: inode.id, .through)

@@ -55,6 +55,37 @@ import Testing
     #expect(try await service.inode(made.id, .current) == known)
   }
 
+  /// It goes on with what another mount published, holds that alone, and is written by nobody.
+  @Test func aFileThatIsReadGoesOn() async throws {
+    let service = MemoryClient(MemoryFiles())
+    let context = context(service)
+    let made = try await service.create(.root, try FileName("f"), new)
+    let writer = OpenFile(made, context: context, pages: .past)
+    func publish(_ text: String) async throws -> Inode {
+      _ = try await writer.write(Array(text.utf8), at: nil) {}
+      try await writer.publish(durable: false) {}
+      return try await service.inode(made.id, .current)
+    }
+    let old = try await publish("old")
+    let files = OpenFileTable()
+    let file = try #require(files.open(old, since: context.kernel.mark, context: context))
+    #expect(!file.isBehind(old))
+    let now = try await publish(", new")
+    #expect(file.isBehind(now) && file.steps == 0)
+    await file.goOn(with: now, readers: 2)
+    #expect(file.isBehind(now), "one of its handles was opened since")
+    await file.goOn(with: now, readers: 1)
+    #expect(!file.isBehind(now) && file.steps == 1 && file.size == 8)
+    let (base, inode, held) = file.state.withLock { ($0.base, $0.inode, $0.held) }
+    #expect(base == now.version && inode == now && held == Set([base?.id].compactMap(\.self)))
+    file.letGo()
+    writer.letGo()
+    #expect(service.files.state.withLock { $0.holds.isEmpty })
+
+    _ = try await file.write(Array("!".utf8), at: nil) {}
+    #expect(!file.isBehind(old), "nobody goes on from what is written here")
+  }
+
   private let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
 
   private func context(_ service: MemoryClient) -> FileContext {
