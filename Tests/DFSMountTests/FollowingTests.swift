@@ -136,6 +136,32 @@ extension OnAMount {
         """)
     }
 
+    /// That it knew the end once does not count when it reads anew.
+    @Test(.needsFuse) func aReaderThatTurnsBackKeepsItsVersion() async throws {
+      try await Self.run(
+        """
+        program = "import os, sys; fd = os.open(sys.argv[1], 0); [print(os.read(fd, int(n)).decode()) for n in sys.stdin]"
+        write(b"0123456789")
+        with subprocess.Popen([sys.executable, "-u", "-c", program, here], text=True, bufsize=1,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            def other(count):
+                child.stdin.write(f"{count}\\n")
+                return child.stdout.readline().strip()
+            fd = os.open(here, os.O_RDONLY); assert os.read(fd, 100) == b"0123456789"
+            assert other(4) == "0123"
+            write(b"abcdefghijklmn")
+            until(seen, 14)
+            for i in range(3): assert os.read(fd, 100) == b""
+            os.lseek(fd, 0, os.SEEK_SET); assert os.read(fd, 4) == b"0123"
+            assert other(100) == "456789"
+            for i in range(5): assert other(100) == ""
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            assert os.read(fd, 100) == b"456789"
+            until(lambda: other(100), "klmn")
+            child.stdin.close()
+        """)
+    }
+
     /// Also when its descriptor is closed, and another one of the process is at the end.
     @Test(.needsFuse) func aMappingKeepsItsVersion() async throws {
       try await Self.run(
