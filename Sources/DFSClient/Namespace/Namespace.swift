@@ -212,7 +212,7 @@ package final class Namespace: Sendable {
         return true
       case .leading(open: .committed):
         // Others may have taken it up without the copies that travelled with it.
-        if !parts.inline.isEmpty { await complete() }
+        if !parts.inline.isEmpty, !driver.stance.hasBroughtChanges { await complete() }
         return true
       case .leading(open: .unknown):
         await driver.forget()
@@ -231,6 +231,7 @@ package final class Namespace: Sendable {
           throw outcomeUnknown(await driver.refusal ?? rejection)
         }
         end = await driver.takeView(until: deadline)
+        if case .leading = end, driver.stance.hasBroughtChanges { await complete() }
       case .outOfTime:
         await driver.forget()
         throw outcomeUnknown(await driver.refusal)

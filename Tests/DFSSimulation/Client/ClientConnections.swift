@@ -62,6 +62,7 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
   private var lastShort = 0
   private(set) var hasEnded = false
   private var mistakes: ClientMistakes
+  private var views: ClientViews
 
   let loop: any EventLoop
   let environment: any Environment
@@ -71,6 +72,7 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
     (self.world, self.slot, self.client) = (world, slot, client)
     (loop, environment) = (world.loop, world.environment)
     mistakes = ClientMistakes(world: world)
+    views = ClientViews(world: world, slot: slot)
     identities = Identities(Self.configuration, user: Self.user)
   }
 
@@ -134,8 +136,14 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
     let isForCopies = copyConnections[server.value] === connection
     if isForCopies { copyConnections[server.value] = nil } else { lost(connection) }
     world.copies.trouble(World.Link(slot: slot, server: server.value))
-    // The server learns it some time.
-    world.after(1 + world.random.below(20_000)) { connection.target.endSession(connection.session) }
+    // What was sent may come late, and then the server learns it.
+    let late = connection.there.messages.isEmpty ? 0 : world.random.below(60_000)
+    for index in connection.there.messages.indices {
+      connection.there.messages[index].time += late
+    }
+    world.after(1 + late + world.random.below(20_000)) {
+      connection.target.endSession(connection.session)
+    }
     let calls = connection.calls.sorted { $0.key < $1.key }.map(\.value.answer)
     connection.calls = [:]
     let lost = DFSError(.disconnected, "\(server) closed the connection")
@@ -342,6 +350,7 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
     if let reply = mistakes.answer(insteadOf: request, to: connection.server) {
       return world.tasks.soon { answer(.success((reply, nil))) }
     }
+    if case .namespace(let asked) = request { views.sends(asked.step, to: connection.server) }
     let sent = mistakes.sent(request)
     lastCall += 1
     let number = lastCall
@@ -355,6 +364,9 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
       if case .failed = answered.reply { world.copies.trouble(link(connection)) }
       back(connection) { [self] in
         guard let call = connection.calls.removeValue(forKey: number) else { return }
+        if case .namespaceReply(let reply) = answered.reply {
+          views.told(reply, by: connection.server)
+        }
         let reply = mistakes.told(answered.reply, to: request, by: connection.server)
         call.answer(.success((reply, answered.body)))
       }

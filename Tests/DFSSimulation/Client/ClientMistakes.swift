@@ -8,7 +8,6 @@ struct ClientMistakes {
   private let mistake: Simulation.Mistake?
   /// What the last answer with rows told.
   private var source: Head?
-  private var known: [ServerIndex: Head] = [:]
   /// Rows of files with substitutes, as they were when they were asked for.
   private var substitutes: [InodeID: Row] = [:]
 
@@ -19,8 +18,6 @@ struct ClientMistakes {
   /// What the client takes for the answer without asking; nil: it asks.
   func answer(insteadOf request: Request, to server: ServerIndex) -> Reply? {
     switch (mistake, request) {
-    case (.twoPings, .ping) where server.value >= 2:
-      return known[server].map { Reply.Pong($0).reply }
     case (.retainedIgnoredByViews, .missing(let asked)) where !asked.claims,
       (.smallCopiesNotCompleted, .missing(let asked)) where !asked.claims:
       return Reply.MissingList([], total: 0).reply
@@ -64,10 +61,8 @@ struct ClientMistakes {
     switch reply {
     case .answers(let told):
       source = told.head
-      known[server] = told.head
       return mistake == .placedWhateverTheRowSays ? stale(told, request) : reply
     case .pong(let pong):
-      known[server] = pong.head
       return Reply.Pong(judged(pong.head, of: server)).reply
     default: return reply
     }

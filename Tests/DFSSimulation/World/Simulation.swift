@@ -85,8 +85,6 @@ public struct Simulation {
     case readQuorumOfTwo
     /// A read looks at the numbers of the heads only, not at whose views and rows they are.
     case readsIgnoreViews
-    /// A cached row is taken for current after two pings.
-    case twoPings
     /// A row is cached though a push that overtook the answer said that it changed.
     case cacheIgnoresOvertakingPush
     /// A server does not push a change to the client that made it, which may have given it up.

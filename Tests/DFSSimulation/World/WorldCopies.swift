@@ -211,6 +211,7 @@ final class WorldCopies {
   func completed(
     _ small: Needed, by slot: Int, since began: Int, in view: View, _ servers: ServerSet
   ) {
+    guard truth.replica.head.view == view else { return }
     for (id, holders) in small where canBeGiven(id) {
       for server in holders.intersection(servers).servers.map({ world.servers[$0.value] })
       where server.isUp {

@@ -110,9 +110,6 @@ struct WorldSettings {
       (forgetting, flips, serverStops, outage) = (.power, nil, 100_000, 20_000)
     case .authorIsNotTold: (isHot, operations, clients) = (true, 40, 3)
     case .lostCopiesNotCompleted: failedSyncs = 80_000
-    case .twoPings:
-      (isHot, operations, clients, slowness, cuts) = (true, 60, 4, 100_000, 100_000)
-      (serverStops, clientStops, stillness, forgetting, flips) = (nil, nil, nil, .nobody, nil)
     case .broughtCopiesStayUnreferenced:
       (policy, serverStops, forgetting, flips) = (.quorum, 300_000, .blank, nil)
     case .orphansIgnoreReaders:
@@ -122,7 +119,7 @@ struct WorldSettings {
       (serverStops, stillness, policy) = (nil, nil, .quorum)
     case .retainedAgesWhileAway:
       (serverStops, outage, loss, keepRetained) = (300_000, 2_500_000, 20, 1_500_000)
-    case .fullDiskAcknowledged: fullDisks = 300_000
+    case .fullDiskAcknowledged: fullDisks = 80_000
     case .namespacesIgnored: foreigners = 200_000
     default: break
     }
