@@ -3,7 +3,7 @@ public import DFSCore
 /// One client's side of the namespace protocol: viewstamped replication with the client as primary
 /// (Liskov and Cowling, "Viewstamped Replication Revisited", 2012), as a state machine without I/O.
 ///
-/// The driver (DFSClient, or the simulation) calls an event and performs the actions it returns, in
+/// The driver (DFSClient's `CoordinatorDriver`) calls an event and performs the actions it returns, in
 /// order. One change is under way at a time. The view change is in Coordinator+View.swift,
 /// bringing servers along in Coordinator+CatchUp.swift, appending in Coordinator+Append.swift.
 ///

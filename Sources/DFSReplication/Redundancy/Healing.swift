@@ -1,7 +1,6 @@
 public import DFSCore
 
-/// What a healer does about one content: pure values; DFSClient's Healer performs them, and so does
-/// the simulation's.
+/// What a healer does about one content: pure values; DFSClient's Healer performs them.
 public enum Healing {
   /// A step that can be done alone; another healer may do the same at the same time.
   public enum Step: Hashable, Sendable {

@@ -1,7 +1,7 @@
 public import DFSCore
 
 /// What is left to do for a content once the change that names it is committed: pure values.
-/// DFSClient's publish performs them, and so does the simulation's.
+/// DFSClient's publish performs them.
 ///
 /// Small copies travel with the change. One that was taken up from one server's log, because its view
 /// was lost, comes to the others without them; the publisher still has them all.

@@ -1,7 +1,7 @@
 public import DFSCore
 
 /// Who substitutes for a server that was lost while a content was stored: pure values. DFSClient's
-/// upload and publish perform them, and so does the simulation's.
+/// upload and publish perform them.
 
 /// The copies of one lost server, moved to the server opposite, so that each part still has two.
 public struct Substitute: Hashable, Sendable {

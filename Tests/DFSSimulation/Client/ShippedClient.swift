@@ -8,6 +8,7 @@ internal import DFSTestSupport
 final class ShippedClient {
   private static let underWayAtOnce = 3
   private static let catchUpPatience = Duration.seconds(2)
+
   let slot: Int
   private unowned let world: World
   /// Who it is in its present life.
