@@ -53,10 +53,8 @@ final class SpoolFile: Sendable {
   /// Bytes that the file takes on its disk; a file of `size` bytes is not counted with more than
   /// that, though its file system took more in advance.
   func allocated(of size: UInt64) -> UInt64 {
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else { return size }
-    let whole = UInt64(max(0, status.st_size))
-    return min(UInt64(max(0, status.st_blocks)) * 512, max(size, whole) + SpoolBudget.slackBytes)
+    guard let space = try? FileDescriptor(rawValue: descriptor).space() else { return size }
+    return min(space.allocated, max(size, space.length) + SpoolBudget.slackBytes)
   }
 
   /// Makes a range, which is within the file, a hole; where that cannot be done, zeros.

@@ -1,9 +1,17 @@
 internal import DFSCore
+internal import Glibc
 public import SystemPackage
 
 /// Reading and writing all of what is asked for: the system may do less at once, or be interrupted by a
 /// signal (read(2), write(2), signal(7)).
 extension FileDescriptor {
+  /// The length of the file, and what it takes on its disk, in bytes (fstat(2)).
+  public func space() throws(Errno) -> (length: UInt64, allocated: UInt64) {
+    var status = Glibc.stat()
+    guard fstat(rawValue, &status) == 0 else { throw Errno(rawValue: Glibc.errno) }
+    return (UInt64(max(0, status.st_size)), UInt64(max(0, status.st_blocks)) * 512)
+  }
+
   /// Fills `buffer` from `offset` on; or, without one, from where the descriptor stands.
   /// - Returns: how many bytes were read: fewer than asked for only at the end of the file.
   public func fill(
