@@ -211,7 +211,8 @@ package final class Namespace: Sendable {
         if accepted != .all { logger.debug("change \(head.number) is on \(accepted) so far") }
         return true
       case .leading(open: .committed):
-        // Others may have taken it up without the copies that travelled with it.
+        // Others may have taken it up without the copies that travelled with it. Where the view brought
+        // changes, that is done.
         if !parts.inline.isEmpty, !driver.stance.hasBroughtChanges { await complete() }
         return true
       case .leading(open: .unknown):

@@ -5,7 +5,7 @@ internal import Synchronization
 /// The local content of a file that is being written: in memory while small, then in an unlinked,
 /// sparse file; bounded by the budget, in which it counts with the space that it takes. Holes take
 /// none (Spool+Ranges.swift makes them). It may lie over a published version, which has all that was not
-/// written since (Spool+Below.swift).
+/// written since (Below.swift).
 ///
 /// Every call may block on the disk, and may come from any thread. Who publishes a spool, truncates
 /// it or makes holes in it keeps writers out meanwhile (`AsyncLock`).
