@@ -22,7 +22,7 @@ struct RescueContent {
   /// Writes the content to `file`. Where a part is missing, `file` has zeros, or nothing is written
   /// if it is not to be kept.
   /// - Throws: what `file` refuses; an interruption.
-  func write(_ version: Version, to file: File) throws -> Outcome {
+  func write(_ version: Content, to file: File) throws -> Outcome {
     let parts = PartIndex.all.map { part in
       OfflinePart(
         PartID(version: version.id, part: part), length: version.split.length(of: part),

@@ -112,7 +112,7 @@ final class RescueObjects {
     case .fifo, .socket, .characterDevice, .blockDevice:
       try directory.makeNode(name, inode)
       ledger.summary.specials += 1
-    case .directory: return RescueLoss(path, because: "a directory where there can be none")
+    case .directory, .layer: return RescueLoss(path, because: "a directory where there can be none")
     }
     ledger.summary.refusedAttributes += try namespace.attributes(of: inode.id).count
     try directory.setAttributes(name, inode, rights)
@@ -146,13 +146,16 @@ final class RescueObjects {
 
   private func write(_ inode: Inode, to file: File, _ path: [UInt8]) throws -> RescueLoss? {
     guard let version = inode.version else { return nil }
-    switch try content.write(version, to: file) {
+    guard let whole = version.content else {
+      return RescueLoss(path, because: "it has layers")
+    }
+    switch try content.write(whole, to: file) {
     case .whole: return nil
     case .missing(let parts):
       return RescueLoss(path, missing: parts, isPartlyWritten: content.keepsPartial)
     case .mismatched:
       return RescueLoss(
-        path, because: "its parts are good, but its MD5 is not \(version.md5)",
+        path, because: "its parts are good, but its MD5 is not \(whole.md5)",
         isPartlyWritten: content.keepsPartial)
     }
   }

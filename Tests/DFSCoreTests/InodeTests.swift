@@ -4,7 +4,7 @@ import Testing
 
 /// The bytes of an inode's row.
 @Suite struct InodeTests {
-  static let version = Version(
+  static let version = Content(
     id: VersionID(high: 0x0102_0304_0506_0708, low: 9), size: 10_000, md5: MD5Digest.of([1, 2, 3]),
     placement: Placement(md5: MD5Digest.of([1, 2, 3])), serverList: 7,
     partDigests: (1...4).map { BlockChecksum($0) })
@@ -18,7 +18,7 @@ import Testing
       inode.accessed = Timestamp(nanoseconds: .max)
       inode.modified = Timestamp(nanoseconds: .min)
       var full = inode
-      full.version = version
+      full.version = Version(version)
       return kind == .regular ? [inode, full] : [inode]
     }
   }
@@ -42,7 +42,7 @@ import Testing
         + "0002" + "6162" + "00")
     var file = Inode(
       id: InodeID(258), kind: .regular, mode: 0o644, owner: 0, group: 0,
-      time: Timestamp(nanoseconds: 0), version: Self.version)
+      time: Timestamp(nanoseconds: 0), version: Version(Self.version))
     file.parent = InodeID(2)
     #expect(
       file.encoded.hexadecimal

@@ -61,7 +61,7 @@ final class RescuePlace: Sendable {
     }
     let inode = Inode(
       id: InodeID(change: number, index: 0), kind: .regular, mode: 0o640, owner: 0, group: 0,
-      time: Timestamp(seconds: 1_700_000_000, nanoseconds: 123_456_789), version: version)
+      time: Timestamp(seconds: 1_700_000_000, nanoseconds: 123_456_789), version: Version(version))
     let change = Change(
       id: ChangeID(client: ClientID(7), sequence: number),
       writes: [
@@ -73,7 +73,7 @@ final class RescuePlace: Sendable {
     guard case .applied = reply else { fatalError("the change was answered \(reply)") }
   }
 
-  private static func version(_ id: VersionID, _ bytes: [UInt8]) -> Version {
+  private static func version(_ id: VersionID, _ bytes: [UInt8]) -> Content {
     let split = Split(size: UInt64(bytes.count))
     let digests = PartIndex.all.map { part in
       let range = split.range(of: part)
@@ -82,7 +82,7 @@ final class RescuePlace: Sendable {
       }
     }
     let md5 = MD5Digest.of(bytes)
-    return Version(
+    return Content(
       id: id, size: UInt64(bytes.count), md5: md5, placement: Placement(md5: md5),
       partDigests: digests)
   }

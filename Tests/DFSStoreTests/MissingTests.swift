@@ -122,12 +122,12 @@ import Testing
   @Test func theBytesOfWhatIsMissingAreThoseOfTheParts() async throws {
     let user = try await user()
     let placement = Placement(md5: .of([]))
-    let version = Version(
+    let version = Content(
       id: .random(), size: 400_003, md5: .of([]), placement: placement,
       partDigests: Array(repeating: BlockChecksum(0), count: Limits.partCount))
     let inode = Inode(
       id: InodeID(change: 1, index: 0), kind: .regular, mode: 0o600, owner: 0, group: 0,
-      time: Timestamp(seconds: 1, nanoseconds: 0), version: version)
+      time: Timestamp(seconds: 1, nanoseconds: 0), version: Version(version))
     try await user.apply(
       Change(id: ChangeID(client: ClientID(7), sequence: 1), writes: [inode.row]))
     let lengths = placement.parts(on: ServerIndex(0)).map { version.split.length(of: $0) }

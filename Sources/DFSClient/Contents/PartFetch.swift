@@ -6,7 +6,7 @@ internal import NIOCore
 /// Fetches blocks of one part from one of its holders, verified; performs a `FetchPlan`.
 struct PartFetch: Sendable {
   let transfer: Transfer
-  let version: Version
+  let version: Content
   let part: PartIndex
   /// At most `Limits.chunkBytes` in all.
   let blocks: Range<Int>

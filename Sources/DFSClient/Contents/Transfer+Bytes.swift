@@ -7,7 +7,7 @@ extension Transfer {
   /// The bytes of a piece, from the holder that is best asked.
   /// - Returns: nil if they are too many, expected with their block, or did not come as they should: then
   ///   whole blocks are read, by who knows what to do and whom to tell.
-  func readBytes(_ version: Version, _ piece: Split.Piece) async -> [UInt8]? {
+  func readBytes(_ version: Content, _ piece: Split.Piece) async -> [UInt8]? {
     let id = PartID(version: version.id, part: piece.part)
     let holders = version.placement.holders(of: piece.part).intersection(cluster.reachable)
     guard piece.range.count <= Wire.rangeBytes, !blocks.isExpected(id, piece.blocks),

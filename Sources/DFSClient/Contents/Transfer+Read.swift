@@ -8,7 +8,7 @@ extension Transfer {
   /// Bytes of a version, verified; `range` is clamped to the size, and to 1 MiB.
   /// - Throws: `incomplete`, naming the parts and servers, if a part is on no server that is up;
   ///   `damaged` if no good copy is left; `timedOut`.
-  func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {
+  func read(_ version: Content, _ range: Range<UInt64>) async throws -> [UInt8] {
     let start = min(range.lowerBound, version.size)
     let end = min(range.upperBound, version.size)
     let range = start..<min(end, start + UInt64(Limits.chunkBytes))
@@ -30,7 +30,7 @@ extension Transfer {
   }
 
   private func readOnce(
-    _ version: Version, _ range: Range<UInt64>
+    _ version: Content, _ range: Range<UInt64>
   ) async throws(DFSError) -> [UInt8] {
     let pieces = version.split.pieces(of: range)
     try checkFound(pieces.map(\.part), of: version)
@@ -50,7 +50,7 @@ extension Transfer {
     return try await read(version, pieces, count: range.count)
   }
 
-  private func read(_ version: Version, _ pieces: [Split.Piece], count: Int) async throws(DFSError)
+  private func read(_ version: Content, _ pieces: [Split.Piece], count: Int) async throws(DFSError)
     -> [UInt8]
   {
     var blocks: [[[UInt8]]] = []
@@ -64,7 +64,7 @@ extension Transfer {
 
   /// Several pieces at once, in their order.
   private func load(
-    _ version: Version, _ pieces: [Split.Piece]
+    _ version: Content, _ pieces: [Split.Piece]
   ) async -> [Result<[[UInt8]], DFSError>] {
     await withTaskGroup(
       of: (Int, Result<[[UInt8]], DFSError>).self
@@ -84,7 +84,7 @@ extension Transfer {
   /// A function of its own on purpose: where the closure of `addTask` itself catches the typed error
   /// and returns a tuple with the result, Swift 6.3.1 with -O makes code that crashes (found by fsx).
   private func load(
-    _ version: Version, _ piece: Split.Piece
+    _ version: Content, _ piece: Split.Piece
   ) async -> Result<[[UInt8]], DFSError> {
     do throws(DFSError) {
       let id = PartID(version: version.id, part: piece.part)
@@ -96,14 +96,14 @@ extension Transfer {
   }
 
   private func loader(
-    _ version: Version, _ part: PartIndex
+    _ version: Content, _ part: PartIndex
   ) -> @Sendable (Range<Int>) async throws(DFSError) -> [[UInt8]] {
     { (blocks: Range<Int>) async throws(DFSError) -> [[UInt8]] in
       try await PartFetch(transfer: self, version: version, part: part, blocks: blocks).run()
     }
   }
 
-  private func loadAhead(_ version: Version, _ range: Range<UInt64>) {
+  private func loadAhead(_ version: Content, _ range: Range<UInt64>) {
     for piece in version.split.pieces(of: range) {
       blocks.loadAhead(
         PartID(version: version.id, part: piece.part), piece.blocks,
@@ -131,7 +131,7 @@ extension Transfer {
   }
 
   /// Says at once, and of all parts that are asked for, what is on no server that is up.
-  private func checkFound(_ parts: [PartIndex], of version: Version) throws(DFSError) {
+  private func checkFound(_ parts: [PartIndex], of version: Content) throws(DFSError) {
     let missing = version.placement.missingParts(on: cluster.reachable).filter(parts.contains)
     guard !missing.isEmpty else { return }
     let problems = cluster.states().filter { state in
@@ -169,7 +169,7 @@ final class ReadAheads: Sendable {
 
   init(cacheBytes: Int) { windowLimit = UInt64(min(4 << 20, cacheBytes / 4)) }
 
-  func accessed(_ range: Range<UInt64>, of version: Version) -> ReadAhead.Access {
+  func accessed(_ range: Range<UInt64>, of version: Content) -> ReadAhead.Access {
     state.withLock { state in
       state.clock += 1
       var entry = state.versions[version.id] ?? (ReadAhead(windowLimit: windowLimit), 0)

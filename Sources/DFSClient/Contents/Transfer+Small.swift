@@ -5,31 +5,31 @@ internal import DFSWire
 /// it together, which are two as long as all are well.
 extension Transfer {
   /// The parts whole, in the order of `pieces`.
-  func readSmall(_ version: Version, _ parts: [PartIndex]) async throws(DFSError) -> [[UInt8]] {
+  func readSmall(_ version: Content, _ parts: [PartIndex]) async throws(DFSError) -> [[UInt8]] {
     try await blocks.wholes(ids(version, parts), load: smallLoader(version))
   }
 
   /// Begins to load a small content that is about to be read.
   /// - Parameter heads: is told of the heads that come with it.
-  func expectReading(_ version: Version, _ heads: AskedHeads) {
+  func expectReading(_ version: Content, _ heads: AskedHeads) {
     guard version.split.isInline, version.placement.missingParts(on: cluster.reachable).isEmpty
     else { return }
     let parts = version.split.pieces(of: 0..<version.size).map(\.part)
     blocks.loadWholesAhead(ids(version, parts), load: smallLoader(version, heads))
   }
 
-  private func ids(_ version: Version, _ parts: [PartIndex]) -> [PartID] {
+  private func ids(_ version: Content, _ parts: [PartIndex]) -> [PartID] {
     parts.map { PartID(version: version.id, part: $0) }
   }
 
   private func smallLoader(
-    _ version: Version, _ heads: AskedHeads? = nil
+    _ version: Content, _ heads: AskedHeads? = nil
   ) -> BlockLoader.WholesLoad {
     { (ids: [PartID]) in await loadSmall(version, ids.map(\.part), heads) }
   }
 
   private func loadSmall(
-    _ version: Version, _ parts: [PartIndex], _ heads: AskedHeads?
+    _ version: Content, _ parts: [PartIndex], _ heads: AskedHeads?
   ) async -> [PartIndex: Result<[UInt8], DFSError>] {
     let fetch = SmallFetch(transfer: self, version: version, parts: parts, heads: heads)
     let found = await fetch.run()
@@ -46,7 +46,7 @@ extension Transfer {
   }
 
   private func loadWhole(
-    _ version: Version, _ part: PartIndex
+    _ version: Content, _ part: PartIndex
   ) async -> Result<[UInt8], DFSError> {
     do throws(DFSError) {
       let fetch = PartFetch(transfer: self, version: version, part: part, blocks: 0..<1)
@@ -60,7 +60,7 @@ extension Transfer {
 /// Asks servers for small parts, several in one message.
 struct SmallFetch: Sendable {
   let transfer: Transfer
-  let version: Version
+  let version: Content
   /// None of them empty.
   let parts: [PartIndex]
   let heads: AskedHeads?
@@ -109,7 +109,7 @@ struct SmallFetch: Sendable {
   /// sets each version has its own, so that all servers have to do. A part that none of the servers
   /// has is left out.
   static func assign(
-    _ parts: [PartIndex], of version: Version, to isGood: (ServerIndex) -> Bool
+    _ parts: [PartIndex], of version: Content, to isGood: (ServerIndex) -> Bool
   ) -> [ServerIndex: [PartIndex]] {
     let good = ServerSet(ServerIndex.all.filter(isGood))
     let wanted = parts.filter { !version.placement.holders(of: $0).isDisjoint(with: good) }

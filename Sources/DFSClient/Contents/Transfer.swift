@@ -58,7 +58,7 @@ struct Transfer: Sendable {
   }
 
   /// Those of the servers that have all the copies of a version that they should have.
-  func holders(of version: Version, among servers: ServerSet) async -> ServerSet {
+  func holders(of version: Content, among servers: ServerSet) async -> ServerSet {
     await withTaskGroup(of: (ServerIndex, Bool).self) { group in
       for server in servers.intersection(cluster.reachable).servers {
         group.addTask {

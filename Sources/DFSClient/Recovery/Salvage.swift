@@ -39,9 +39,9 @@ public final class Salvage: Sendable {
   /// - Returns: runs that together are the piece, in order.
   /// - Throws: what says nothing about the copies: an interruption.
   public func read(_ piece: Split.Piece) async throws -> [Run] {
-    let range = version.split.range(of: piece)
+    let range = Split(size: version.size).range(of: piece)
     let absent = absent.withLock { $0[piece.part] ?? [:] }
-    if absent.count == holders(of: piece.part).count {
+    if version.content != nil, absent.count == holders(of: piece.part).count {
       return [Run(range: range, content: .missing(absent))]
     }
     do {
@@ -54,7 +54,7 @@ public final class Salvage: Sendable {
   }
 
   private func holders(of part: PartIndex) -> [ServerIndex] {
-    version.placement.holders(of: part).servers
+    version.content?.placement.holders(of: part).servers ?? []
   }
 
   private func wholeRead(_ range: Range<UInt64>) async throws -> [UInt8] {
@@ -76,7 +76,7 @@ public final class Salvage: Sendable {
     var runs: [Run] = []
     var gone = absent.withLock { $0[piece.part] ?? [:] }
     for block in piece.steps(of: Limits.blockBytes) {
-      let range = version.split.range(of: block)
+      let range = Split(size: version.size).range(of: block)
       runs.append(Run(range: range, content: try await self.block(block, &gone)))
     }
     return runs
@@ -87,10 +87,19 @@ public final class Salvage: Sendable {
     _ block: Split.Piece, _ gone: inout Problems
   ) async throws -> Run.Content {
     var problems = gone
+    guard let content = version.content else {
+      // Which of its contents lacks the bytes is not told; the error is.
+      do {
+        return .bytes(try await wholeRead(Split(size: version.size).range(of: block)))
+      } catch {
+        if Task.isCancelled { throw DFSError.cancelled }
+        return .missing(problems)
+      }
+    }
     for server in holders(of: block.part) where gone[server] == nil {
       do {
         let extent = try await service.readCopySteadily(
-          version, block.part, on: server, block.range)
+          content, block.part, on: server, block.range)
         return .bytes(Array(extent.blocks.joined()))
       } catch let error as CopyError {
         problems[server] = error.error

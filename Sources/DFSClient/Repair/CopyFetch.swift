@@ -6,7 +6,7 @@ internal import NIOCore
 /// bytes of a copy are believed.
 struct CopyFetch: Sendable {
   let transfer: Transfer
-  let version: Version
+  let version: Content
   let part: PartIndex
   /// At most `Limits.chunkBytes` in all.
   let blocks: Range<Int>
@@ -67,7 +67,7 @@ struct CopyFetch: Sendable {
 extension Transfer {
   /// The whole blocks of one copy that `range` covers, from this server and no other.
   func readCopy(
-    _ version: Version, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
+    _ version: Content, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
   ) async throws(DFSError) -> CopyExtent {
     let piece = Split.Piece(
       part: part, range: range.clamped(to: 0..<version.split.length(of: part)))

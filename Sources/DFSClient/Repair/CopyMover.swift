@@ -16,7 +16,7 @@ struct CopyMover: Sendable {
 
   /// - Returns: the bytes that were brought.
   func bring(
-    _ part: PartIndex, of version: Version, to server: ServerIndex
+    _ part: PartIndex, of version: Content, to server: ServerIndex
   ) async throws(DFSError) -> UInt64 {
     let id = PartID(version: version.id, part: part)
     let length = version.split.length(of: part)
@@ -51,7 +51,7 @@ struct CopyMover: Sendable {
   }
 
   private func piece(
-    of version: Version, _ part: PartIndex, at offset: UInt64, not server: ServerIndex
+    of version: Content, _ part: PartIndex, at offset: UInt64, not server: ServerIndex
   ) async throws(DFSError) -> ByteBuffer {
     let length = version.split.length(of: part)
     let end = min(length, offset + UInt64(Limits.chunkBytes))
@@ -80,7 +80,7 @@ struct CopyMover: Sendable {
   /// From servers that are no holders: what one of them let go of is kept for a while. (Small copies
   /// are asked of all servers as it is.)
   private func spare(
-    _ version: Version, _ part: PartIndex, _ range: Range<Int>, not server: ServerIndex
+    _ version: Content, _ part: PartIndex, _ range: Range<Int>, not server: ServerIndex
   ) async -> [[UInt8]]? {
     let others = ServerSet.all.subtracting(version.placement.holders(of: part))
       .subtracting(ServerSet([server]))
@@ -92,15 +92,15 @@ struct CopyMover: Sendable {
   }
 
   private func fetch(
-    _ version: Version, _ part: PartIndex, _ blocks: Range<Int>
+    _ version: Content, _ part: PartIndex, _ blocks: Range<Int>
   ) async throws(DFSError) -> [[UInt8]] {
     try await PartFetch(transfer: transfer, version: version, part: part, blocks: blocks).run()
   }
 }
 
-extension Version {
+extension Content {
   /// As if only these servers held `part`.
-  fileprivate func held(by servers: ServerSet, _ part: PartIndex) -> Version {
+  fileprivate func held(by servers: ServerSet, _ part: PartIndex) -> Content {
     var version = self
     version.placement = Placement(
       holders: PartIndex.all.map { index in

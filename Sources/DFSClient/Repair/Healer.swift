@@ -102,10 +102,10 @@ actor Healer {
   private func bring(_ copy: MissingCopy, to server: ServerIndex, _ tally: HealTally) async {
     do {
       let inode = try await namespace.inode(copy.inode, .pushed)
-      guard let version = inode.version, version.id == copy.id.version,
-        version.placement.holders(of: copy.id.part).contains(server)
+      guard let content = inode.content, content.id == copy.id.version,
+        content.placement.holders(of: copy.id.part).contains(server)
       else { return }
-      tally.brought(try await mover.bring(copy.id.part, of: version, to: server), to: server)
+      tally.brought(try await mover.bring(copy.id.part, of: content, to: server), to: server)
     } catch let error as DFSError {
       guard error.code != .staleHandle else { return }
       tally.blocked("part \(copy.id.part) of inode \(copy.inode) for \(server): \(error)")
@@ -136,10 +136,10 @@ actor Healer {
         let rows = try? await namespace.servers.query(
           [.inode(copy.inode)], of: server, timeout: ServerPool.pingTimeout),
         let row = rows.answers.first?.rows.first,
-        let version = try? Inode(id: copy.inode, row: row.value.bytes).version,
-        version.id == copy.id.version, version.split.isInline
+        let content = try? Inode(id: copy.inode, row: row.value.bytes).content,
+        content.id == copy.id.version, content.split.isInline
       else { continue }
-      _ = try? await mover.bring(copy.id.part, of: version, to: server)
+      _ = try? await mover.bring(copy.id.part, of: content, to: server)
     }
   }
 
@@ -162,22 +162,22 @@ actor Healer {
   }
 
   private func sendHome(_ inode: Inode, _ tally: HealTally) async {
-    guard let version = inode.version else { return }
-    let content = RowContent(
-      version: version.id, placement: version.placement, home: Placement(md5: version.md5))
-    var held = version.placement
+    guard let content = inode.content else { return }
+    let placed = RowContent(
+      version: content.id, placement: content.placement, home: Placement(md5: content.md5))
+    var held = content.placement
     do {
       while true {
         let steps = Healing.steps(
-          home: content, held: held, reachable: transfer.cluster.reachable)
+          home: placed, held: held, reachable: transfer.cluster.reachable)
         guard !steps.isEmpty else { return }
         for step in steps {
           switch step {
           case .wait(let servers):
             return tally.blocked("\(servers) is away: copies wait to be rebalanced")
-          case .record(let home): return try await record(inode.id, version, home, tally)
+          case .record(let home): return try await record(inode.id, content, home, tally)
           case .bring(let part, let server):
-            tally.brought(try await mover.bring(part, of: version, to: server), to: server)
+            tally.brought(try await mover.bring(part, of: content, to: server), to: server)
             held = held.adding(server, to: part)
           }
         }
@@ -188,15 +188,15 @@ actor Healer {
   }
 
   private func record(
-    _ inode: InodeID, _ version: Version, _ home: Placement, _ tally: HealTally
+    _ inode: InodeID, _ content: Content, _ home: Placement, _ tally: HealTally
   ) async throws {
     var parts = ChangeParts(durable: true)
-    for (part, server) in home.copies(missingIn: version.placement) {
-      parts.held[server, default: []].append(PartID(version: version.id, part: part))
+    for (part, server) in home.copies(missingIn: content.placement) {
+      parts.held[server, default: []].append(PartID(version: content.id, part: part))
     }
     CrashPoint.reached(.copiesHome)
     let isPlaced = try await namespace.transact(parts, policy: .quorum) {
-      try await $0.place(inode, version, home)
+      try await $0.place(inode, content, home)
     }.value
     CrashPoint.reached(.homeNoted)
     if isPlaced { tally.recorded() }

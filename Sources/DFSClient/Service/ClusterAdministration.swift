@@ -9,7 +9,7 @@ public protocol ClusterAdministration: ClusterStatus {
   /// - Throws: `notFound` if the server does not have the copy; `damaged` if any of the blocks is
   ///   bad; `disconnected` if the server is not up.
   func readCopy(
-    _ version: Version, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
+    _ version: Content, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
   ) async throws -> CopyExtent
 
   /// Brings the namespace and the copies of all servers that are up back to what they should be, as

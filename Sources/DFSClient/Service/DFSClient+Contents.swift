@@ -8,41 +8,66 @@ internal import Synchronization
 /// The contents of the file service: publishing a version is upload, then one change that names it.
 extension DFSClient {
   public func publish(
-    _ content: any ContentSource, to target: PublishTarget, durable: Bool,
+    _ content: any ContentSource, as form: PublishForm, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode {
     let answering = try await namespace.require(configuration.writes)
-    guard content.size <= Limits.fileBytes else {
-      throw DFSError(
-        .fileTooLarge, "a file of \(content.size) bytes; the limit is \(Limits.fileBytes)")
+    let (content, index) = form.stored(content)
+    let size = if case .layer(let patch) = form { patch.size } else { content.size }
+    guard size <= Limits.fileBytes else {
+      throw DFSError(.fileTooLarge, "a file of \(size) bytes; the limit is \(Limits.fileBytes)")
     }
     // Who waits must not take a long content for a silent server.
     let md5 = try await transfer.md5(of: content) { progress?(0) }
-    let (upload, version, parts) = try await upload(
+    var (upload, stored, parts) = try await upload(
       content, md5, answering, durable: durable, progress: progress)
+    let new = form.named(stored, index, as: namespace.environment.version())
     do {
       CrashPoint.reached(.copiesUploaded)
-      // Who was there at the beginning and is lost since does not undo what three servers take.
-      let own = uncertain.versions
-      let ((inode, written), stored) = try await namespace.transact(
-        parts, policy: .quorum, known: answering
-      ) {
-        // Asked when it is computed: what was removed here until then is gone.
-        let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
-        let before = $0.writes
-        return (try await $0.publish(version, to: target, own: own), $0.keys(writtenSince: before))
-      }
-      if case .inode(let id, _, _, _, _) = target { feed.add(written.filter { $0 != .inode(id) }) }
+      let (inode, holders) = try await name(new, target, &parts, known: answering)
       progress?(content.size)
       // Also if the caller was cancelled: it is there now, and told to be.
-      return try await Task { try await ensureRedundancy(inode, version, upload, stored) }.value
+      return try await Task { [upload] in
+        try await ensureRedundancy(inode, stored, upload, holders)
+      }.value
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
-      uncertain.add(upload.version)
+      uncertain.add(new.id)
       throw error
     } catch {
       await upload.undo(transfer)
       throw error
+    }
+  }
+
+  /// Makes what is stored the content of its target, in one change.
+  /// - Returns: the file, and the servers that have the copies.
+  private func name(
+    _ new: NewVersion, _ target: PublishTarget, _ parts: inout ChangeParts, known: ServerSet
+  ) async throws -> (Inode, ServerSet) {
+    let own = uncertain.versions
+    do {
+      // Who was there at the beginning and is lost since does not undo what three servers take.
+      let ((inode, written), stored) = try await namespace.transact(
+        parts, policy: .quorum, known: known
+      ) {
+        // Asked when it is computed: what was removed here until then is gone.
+        let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
+        let before = $0.writes
+        return (try await $0.publish(new, to: target, own: own), $0.keys(writtenSince: before))
+      }
+      if case .inode(let id, _, _, _, _) = target {
+        feed.add(written.filter { $0 != .inode(id) && !$0.isOfLayers })
+      }
+      return (inode, stored)
+    } catch is OtherVersionBelow {
+      guard case .layer(var layer) = new, !layer.isAnywhere, let below = layer.patch.below else {
+        throw DFSError(.staleHandle, "the file was made again by another client")
+      }
+      // Perhaps no row asks for these copies any more: who does not have them is to refuse the change.
+      layer.isAnywhere = true
+      for content in below.contents { parts.require(content) }
+      return try await name(.layer(layer), target, &parts, known: known)
     }
   }
 
@@ -53,7 +78,7 @@ extension DFSClient {
   private func upload(
     _ content: any ContentSource, _ md5: MD5Digest, _ answering: ServerSet, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
-  ) async throws -> (DFSClientUpload, Version, ChangeParts) {
+  ) async throws -> (DFSClientUpload, Content, ChangeParts) {
     var left = Self.uploads
     var known = answering
     while true {
@@ -65,8 +90,8 @@ extension DFSClient {
         placement: Placement(md5: md5).substituting(for: ServerSet.all.subtracting(answering)),
         durable: durable, policy: configuration.writes)
       do {
-        let (version, parts) = try await upload.run(transfer, progress)
-        return (upload, version, parts)
+        let (stored, parts) = try await upload.run(transfer, progress)
+        return (upload, stored, parts)
       } catch {
         await upload.undo(transfer)
         let isLoss = (error as? DFSError)?.code == .serversMissing
@@ -80,18 +105,18 @@ extension DFSClient {
   /// substitutes for one that was lost; three servers have the change, and every part has two copies.
   /// - Throws: `timedOut` if some part may be on no server.
   private func ensureRedundancy(
-    _ inode: Inode, _ version: Version, _ upload: DFSClientUpload, _ stored: ServerSet
+    _ inode: Inode, _ content: Content, _ upload: DFSClientUpload, _ stored: ServerSet
   ) async throws -> Inode {
-    let plan = try await complete(version, upload, stored)
+    let plan = try await complete(content, upload, stored)
     guard let substitute = plan.substitute else { return inode }
     do {
       try await transfer.store(
-        upload.content, version.id, substitute.copies, durable: upload.durable)
+        upload.content, content.id, substitute.copies, durable: upload.durable)
       CrashPoint.reached(.substituteStored)
       let isPlaced = try await namespace.transact(
         ChangeParts(durable: upload.durable), policy: .quorum
       ) {
-        try await $0.place(inode.id, version, substitute.placement)
+        try await $0.place(inode.keeper(of: content), content, substitute.placement)
       }.value
       CrashPoint.reached(.substituteNoted)
       // The file was replaced, or a healer was faster.
@@ -99,7 +124,7 @@ extension DFSClient {
       cluster.logger.warning(
         "\(substitute.lost) was lost while a file was stored; another substitutes for it")
       var placed = inode
-      placed.version?.placement = substitute.placement
+      placed.version?.place(content, substitute.placement)
       return placed
     } catch {
       cluster.logger.warning(
@@ -112,12 +137,12 @@ extension DFSClient {
   /// Stores the copies that servers lack: a change that was taken up from one server's log comes to the
   /// others without those that travelled with it, and to those that had refused it for what they lost.
   private func complete(
-    _ version: Version, _ upload: DFSClientUpload, _ stored: ServerSet
+    _ content: Content, _ upload: DFSClientUpload, _ stored: ServerSet
   ) async throws -> RedundancyPlan {
     let deadline = namespace.deadline
     var stored = stored
-    if !version.split.isInline {
-      stored.formUnion(await transfer.holders(of: version, among: .all.subtracting(stored)))
+    if !content.split.isInline {
+      stored.formUnion(await transfer.holders(of: content, among: .all.subtracting(stored)))
     }
     var pause = Pause(.milliseconds(50), namespace.environment)
     while true {
@@ -126,18 +151,18 @@ extension DFSClient {
       if namespace.driver.stance.hasRefusals, let (refusing, _) = await namespace.driver.refusing {
         reachable.remove(refusing)
       }
-      let plan = RedundancyPlan(version.placement, stored: stored, reachable: reachable)
+      let plan = RedundancyPlan(content.placement, stored: stored, reachable: reachable)
       for server in ServerSet(plan.copies.map(\.server)).servers {
         let copies = plan.copies.filter { $0.server == server }
         do {
-          try await transfer.store(upload.content, version.id, copies, durable: upload.durable)
+          try await transfer.store(upload.content, content.id, copies, durable: upload.durable)
           stored.insert(server)
         } catch {
           cluster.logger.warning(
             "\(server) has not got its copies of a file", metadata: ["cause": "\(error)"])
         }
       }
-      if RedundancyPlan.isWhole(version.placement, stored: stored) { return plan }
+      if RedundancyPlan.isWhole(content.placement, stored: stored) { return plan }
       do {
         try await pause.wait(until: deadline)
       } catch {
@@ -150,24 +175,24 @@ extension DFSClient {
   }
 
   public func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {
-    try await transfer.read(version, range)
+    try await layers.read(version, range)
   }
 
   public func expectReading(_ id: InodeID) -> Freshness {
-    guard let version = namespace.cache.inode(id).value?.version else { return .current }
+    guard let content = namespace.cache.inode(id).value?.version?.content else { return .current }
     let heads = AskedHeads()
-    transfer.expectReading(version, heads)
+    transfer.expectReading(content, heads)
     return .currentAsKnown(by: heads)
   }
 
   public func readCopy(
-    _ version: Version, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
+    _ content: Content, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
   ) async throws -> CopyExtent {
-    try await transfer.readCopy(version, part, on: server, range)
+    try await transfer.readCopy(content, part, on: server, range)
   }
 
-  public func pin(_ version: VersionID) { pins.pin(version) }
-  public func unpin(_ version: VersionID) { pins.unpin(version) }
+  public func pin(_ version: Version) { pins.pin(version) }
+  public func unpin(_ version: Version) { pins.unpin(version) }
   public func untilPinned() async { await pins.tell() }
 
   public func copies(_ versions: [VersionID]) async throws -> [VersionID: Placement] {
@@ -205,52 +230,5 @@ final class UncertainVersions: Sendable {
       versions.append(version)
       if versions.count > Self.limit { versions.removeFirst() }
     }
-  }
-}
-
-/// One content on its way to the servers.
-struct DFSClientUpload: Sendable {
-  let content: any ContentSource
-  let version: VersionID
-  let md5: MD5Digest
-  let placement: Placement
-  let durable: Bool
-  let policy: WritePolicy
-
-  private var split: Split { Split(size: content.size) }
-
-  /// Stores the parts, or takes them along if they are small.
-  /// - Returns: the version, and what must travel with the change that names it.
-  func run(
-    _ transfer: Transfer, _ progress: (@Sendable (UInt64) -> Void)?
-  ) async throws -> (Version, ChangeParts) {
-    var parts = ChangeParts(durable: durable)
-    let id = version
-    var placement = placement
-    let digests: [BlockChecksum]
-    if split.isInline {
-      let (inline, found) = try await transfer.inlineParts(content, version: version)
-      digests = found
-      parts.inline = inline
-    } else {
-      (digests, placement) = try await transfer.upload(
-        content, version: version, placement: placement, durable: durable, policy: policy,
-        progress: progress)
-      parts.stored = .all
-      for server in ServerIndex.all {
-        parts.held[server] = placement.parts(on: server).map { PartID(version: id, part: $0) }
-      }
-    }
-    let version = Version(
-      id: version, size: content.size, md5: md5, placement: placement, partDigests: digests)
-    return (version, parts)
-  }
-
-  /// Nothing names the parts: the servers need not keep them.
-  func undo(_ transfer: Transfer) async {
-    guard !split.isInline else { return }
-    let ids = PartIndex.all.map { PartID(version: version, part: $0) }
-    // Also if the caller was cancelled.
-    await Task { await transfer.drop(ids, on: .all) }.value
   }
 }

@@ -16,6 +16,7 @@ public final class DFSClient: FileService, ClusterAdministration {
   let cluster: any ServerConnections
   package let namespace: Namespace
   let transfer: Transfer
+  let layers: LayerReader
   let pins: VersionPins
   let healer: Healer
   let healing: HealingTask
@@ -89,6 +90,7 @@ public final class DFSClient: FileService, ClusterAdministration {
     self.feed = feed
     transfer = Transfer(
       cluster: cluster, questions: namespace.servers, configuration: configuration)
+    layers = LayerReader(transfer)
     let healer = Healer(
       namespace, transfer, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
     self.healer = healer

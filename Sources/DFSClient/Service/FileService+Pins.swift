@@ -6,8 +6,8 @@ extension FileService {
   public func pinning<Value>(
     _ version: Version, _ work: () async throws -> Value
   ) async throws -> Value {
-    pin(version.id)
-    defer { unpin(version.id) }
+    pin(version)
+    defer { unpin(version) }
     await untilPinned()
     return try await work()
   }

@@ -66,14 +66,14 @@ public protocol FileService: ClusterStatus {
 
   // MARK: Contents
 
-  /// Splits `content` into four parts, stores each on two servers and makes it the inode's version
-  /// in one change. On an error the version before is whole.
+  /// Splits `content` into four parts, stores each on two servers and makes it the inode's version, or a layer
+  /// over it, in one change. On an error the version before is whole.
   /// - Parameters:
   ///   - durable: on stable storage of every server that acknowledged, before returning.
   ///   - progress: bytes of the content stored so far, of all (called now and then).
   /// - Returns: the inode after the change.
   func publish(
-    _ content: any ContentSource, to target: PublishTarget, durable: Bool,
+    _ content: any ContentSource, as form: PublishForm, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode
 
@@ -88,9 +88,9 @@ public protocol FileService: ClusterStatus {
 
   /// Keeps the copies of a version for as long as it is open here, even if it is replaced: soon, or
   /// once `untilPinned` returned.
-  func pin(_ version: VersionID)
+  func pin(_ version: Version)
   /// Unpins a version once; each `pin` needs an `unpin`.
-  func unpin(_ version: VersionID)
+  func unpin(_ version: Version)
   /// Returns when the servers know what is pinned.
   func untilPinned() async
 
@@ -112,4 +112,12 @@ public protocol FileService: ClusterStatus {
 
 extension FileService {
   public var executor: (any TaskExecutor)? { nil }
+
+  /// Publishes a whole content.
+  public func publish(
+    _ content: any ContentSource, to target: PublishTarget, durable: Bool,
+    progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> Inode {
+    try await publish(content, as: .whole, to: target, durable: durable, progress: progress)
+  }
 }

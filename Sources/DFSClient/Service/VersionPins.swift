@@ -3,7 +3,7 @@ internal import DFSSystem
 internal import DFSWire
 internal import Synchronization
 
-/// The versions that are open here, told to the servers, which keep their copies though they be
+/// The contents of what is open here, told to the servers, which keep their copies though they be
 /// replaced. A server that connects again is told again.
 ///
 /// Servers keep what was just replaced for a while anyway, and most files are closed as soon as they
@@ -30,8 +30,8 @@ final class VersionPins: Sendable {
 
   init(requests: any ServerRequests) { self.requests = requests }
 
-  func pin(_ version: VersionID) { change(version, by: 1) }
-  func unpin(_ version: VersionID) { change(version, by: -1) }
+  func pin(_ version: Version) { change(version.contents.map(\.id), by: 1) }
+  func unpin(_ version: Version) { change(version.contents.map(\.id), by: -1) }
 
   /// Returns when all servers that are up know of what is held, or all but one: a silent server keeps
   /// nobody waiting.
@@ -59,11 +59,13 @@ final class VersionPins: Sendable {
     }
   }
 
-  private func change(_ version: VersionID, by difference: Int) {
+  private func change(_ contents: [VersionID], by difference: Int) {
     let isFirst = state.withLock { state in
-      let count = max(0, state.counts[version, default: 0] + difference)
-      state.counts[version] = count == 0 ? nil : count
-      state.changed.insert(version)
+      for id in contents {
+        let count = max(0, state.counts[id, default: 0] + difference)
+        state.counts[id] = count == 0 ? nil : count
+        state.changed.insert(id)
+      }
       defer { state.isDue = true }
       return !state.isDue
     }

@@ -17,16 +17,25 @@ extension Transaction {
     return inode
   }
 
-  /// Notes where the copies of a version are now, if the inode still has it.
+  /// Notes where the copies of a content are now, if the inode still has it.
+  /// - Parameter id: the file, or the inode of its layer.
   /// - Returns: whether it has.
   mutating func place(
-    _ id: InodeID, _ version: Version, _ placement: Placement
+    _ id: InodeID, _ content: Content, _ placement: Placement
   ) async throws -> Bool {
-    guard var inode = try await inode(id), inode.version?.id == version.id,
-      inode.version?.placement == version.placement
+    guard var inode = try await inode(id), inode.content?.id == content.id,
+      inode.content?.placement == content.placement
     else { return false }
-    inode.version?.placement = placement
-    put(inode)
+    guard inode.kind == .layer else {
+      inode.version?.base?.placement = placement
+      put(inode)
+      return true
+    }
+    guard var file = try await self.inode(inode.parent),
+      let index = file.version?.layers.firstIndex(where: { $0.inode == id })
+    else { return false }
+    file.version?.layers[index].content.placement = placement
+    put(file)
     return true
   }
 
@@ -92,28 +101,32 @@ extension Transaction {
 
   // MARK: Contents
 
-  /// Makes `version` the content of its target.
+  /// Makes what is new the content of its target.
   /// - Parameter own: versions that are this client's: nobody else's work.
   mutating func publish(
-    _ version: Version, to target: PublishTarget, own: Set<VersionID> = []
+    _ new: NewVersion, to target: PublishTarget, own: Set<VersionID> = []
   ) async throws -> Inode {
     switch target {
     case .inode(let id, let modified, let changed, let attributes, let opened):
       guard var inode = try await inode(id) else {
+        let version = try version(new, over: nil, own: own)
         return try await keep(version, modified: modified, insteadOf: id, opened)
       }
+      let version = try version(new, over: inode.version, own: own)
       if let opened, !own.contains(inode.version?.id ?? version.id) {
         try await keep(inode, from: opened, replacedBy: version)
       }
       if attributes != .nothing { inode.perform(attributes, at: inode.changed) }
       return try publish(
         version, to: inode, modified: modified, changed: max(inode.changed, changed))
-    case .name(let parent, let name, let new):
+    case .name(let parent, let name, let attributes):
       try await load(.inode(parent), .entry(parent: parent, name: name))
       var directory = try await directory(parent)
       guard let inode = try await child(parent, name) else {
-        return try make(name, new, in: &directory, version: version)
+        let version = try version(new, over: nil, own: own)
+        return try make(name, attributes, in: &directory, version: version)
       }
+      let version = try version(new, over: inode.version, own: own)
       return try publish(version, to: inode, modified: time, changed: time)
     case .nameless(let reserved, let attributes, let modified, let parent, let name):
       try await load(.inode(reserved.id), .inode(parent), .entry(parent: parent, name: name))
@@ -127,6 +140,7 @@ extension Transaction {
       putEntry(parent, name, inode.id)
       touch(&directory)
       put(directory)
+      let version = try version(new, over: nil, own: own)
       return try publish(version, to: inode, modified: modified, changed: time)
     }
   }

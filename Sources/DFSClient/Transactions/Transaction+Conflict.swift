@@ -21,9 +21,11 @@ extension Transaction {
   mutating func keep(
     _ inode: Inode, from opened: OpenedVersion, replacedBy version: Version
   ) async throws {
-    guard let theirs = inode.version, theirs.id != opened.version, theirs.md5 != version.md5 else {
-      return
-    }
+    guard var theirs = inode.version, theirs.id != opened.version,
+      theirs.md5 != version.md5 || version.md5 == nil
+    else { return }
+    // The rows of their layers go with the file's own.
+    theirs = theirs.made(of: theirs.base, withOwnRows(theirs.layers))
     let attributes = NewInode(
       kind: .regular, mode: inode.mode, owner: inode.owner, group: inode.group)
     _ = try await keep(theirs, attributes, modified: inode.modified, beside: opened)

@@ -109,9 +109,17 @@ package struct Transaction: Sendable {
     return name
   }()
 
+  /// Writes an inode's row, and the rows that its layers have for themselves.
   mutating func put(_ inode: Inode) {
+    putLayers(of: inode, insteadOf: known.inode(inode.id).value)
     write(inode.row)
     known.add(.inode(inode.id, inode))
+  }
+
+  /// Writes the row of a layer, or deletes it.
+  mutating func putLayer(_ id: InodeID, _ row: Inode?) {
+    write(row?.row ?? RowWrite(.inode(id), nil))
+    known.add(.inode(id, row))
   }
 
   /// Deletes the rows of an inode and of its attributes.
@@ -119,6 +127,9 @@ package struct Transaction: Sendable {
     for name in try await attributes(inode.id).keys.sorted() {
       write(RowWrite(.attribute(inode.id, name: name), nil))
     }
+    var gone = inode
+    gone.version = nil
+    putLayers(of: gone, insteadOf: inode)
     write(RowWrite(.inode(inode.id), nil))
     known.add(.inode(inode.id, nil))
     known.add(.attributes(inode.id, [:]))

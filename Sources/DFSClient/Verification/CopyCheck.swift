@@ -35,7 +35,7 @@ struct CopyCheck: Sendable {
   }
 
   let service: any ClusterAdministration
-  let version: Version
+  let version: Content
   let part: PartIndex
   let server: ServerIndex
 

@@ -31,7 +31,7 @@ extension ClusterAdministration {
   /// reason to call the copy missing; such a read is tried again.
   /// - Throws: `CopyError` if the copy is no good; other errors say nothing about it.
   func readCopySteadily(
-    _ version: Version, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
+    _ version: Content, _ part: PartIndex, on server: ServerIndex, _ range: Range<UInt64>
   ) async throws -> CopyExtent {
     var attempts = 3
     while true {

@@ -39,9 +39,16 @@ public struct FileCheck: Sendable {
 
   private func check(_ inode: Inode) async throws -> VersionCheck.Verdict {
     guard let version = inode.version else { return VersionCheck.Verdict() }
-    let check = VersionCheck(version, on: service, everyCopy: everyCopy, progress: progress)
     // A small file is read at once; telling every server to keep it would take longer.
-    if version.split.isInline { return try await check.run() }
-    return try await service.pinning(version) { try await check.run() }
+    if let content = version.content, content.split.isInline { return try await check(content) }
+    return try await service.pinning(version) {
+      var verdict = VersionCheck.Verdict()
+      for content in version.contents { verdict.add(try await check(content)) }
+      return verdict
+    }
+  }
+
+  private func check(_ content: Content) async throws -> VersionCheck.Verdict {
+    try await VersionCheck(content, on: service, everyCopy: everyCopy, progress: progress).run()
   }
 }

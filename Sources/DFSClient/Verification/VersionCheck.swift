@@ -24,6 +24,16 @@ public struct VersionCheck: Sendable {
     /// Of a file that has no version yet: nothing is wrong with it.
     public init() {}
 
+    /// Counts what was found out about another content of the same version, too.
+    mutating func add(_ other: Verdict) {
+      copies += other.copies
+      copiesRead += other.copiesRead
+      bytesRead += other.bytesRead
+      bad += other.bad
+      lostParts += other.lostParts.filter { !lostParts.contains($0) }
+      wrongMD5 = wrongMD5 ?? other.wrongMD5
+    }
+
     /// Whether nothing is wrong with any copy that was looked at, or with the MD5.
     public var isGood: Bool { bad.isEmpty && lostParts.isEmpty && wrongMD5 == nil }
     /// Whether each part has a good copy, and together they have the right MD5.
@@ -54,7 +64,7 @@ public struct VersionCheck: Sendable {
   private typealias Results = [CopyID: CopyCheck.Result]
 
   private let service: any ClusterAdministration
-  private let version: Version
+  private let version: Content
   private let everyCopy: Bool
   private let progress: @Sendable (UInt64) -> Void
 
@@ -63,7 +73,7 @@ public struct VersionCheck: Sendable {
   ///   - progress: told the bytes of each step; in the end they are `bytes(of:everyCopy:)`, or more
   ///     if a copy was bad.
   public init(
-    _ version: Version, on service: any ClusterAdministration, everyCopy: Bool,
+    _ version: Content, on service: any ClusterAdministration, everyCopy: Bool,
     progress: @escaping @Sendable (UInt64) -> Void = { _ in }
   ) {
     self.version = version
@@ -74,9 +84,11 @@ public struct VersionCheck: Sendable {
 
   /// Bytes that a check of `version` is to read.
   public static func bytes(of version: Version, everyCopy: Bool) -> UInt64 {
-    guard everyCopy else { return version.size }
-    return PartIndex.all.reduce(0) { sum, part in
-      sum + version.split.length(of: part) * UInt64(version.placement.holders(of: part).count)
+    version.contents.reduce(0) { sum, content in
+      guard everyCopy else { return sum + content.size }
+      return PartIndex.all.reduce(sum) { sum, part in
+        sum + content.split.length(of: part) * UInt64(content.placement.holders(of: part).count)
+      }
     }
   }
 

@@ -132,13 +132,16 @@ extension OpenFile {
 /// What the mount tells of a file in an attribute that is answered but not listed, so that nothing
 /// copies it.
 private enum Telling: String {
-  /// The MD5 of the content that is published: 32 hexadecimal digits.
+  /// The MD5 of the content that is published: 32 hexadecimal digits. Not told until it is settled.
   case md5 = "user.dfs.md5"
-  /// Which servers should have each part: `1=DFS1,DFS4 2=DFS1,DFS2 …`.
+  /// Which servers should have each part: `1=DFS1,DFS4 2=DFS1,DFS2 …`; of layers only those of the base.
   case placement = "user.dfs.placement"
   /// `complete`, or `reduced` or `incomplete` and the parts that do not have two copies on servers
   /// that are up, with those they have: `reduced 2=DFS1`, `incomplete 2=DFS1 3=none`.
   case health = "user.dfs.health"
+  /// `yes` if the content that is published is one, split and placed by its MD5; else `no`, how many layers were
+  /// written over it, and their bytes: `no 3 12288`.
+  case settled = "user.dfs.settled"
   /// Of the root: the process that serves the mount.
   case process = "user.dfs.process"
 
@@ -155,22 +158,37 @@ private enum Telling: String {
       if let known { known } else { try await files.service.inode(id, .pushed).version }
     guard let version else { throw Self.absent }
     switch self {
-    case .md5: return version.md5.description
-    case .placement: return Self.list(PartIndex.all, version.placement)
+    case .md5:
+      guard let md5 = version.md5 else { throw Self.absent }
+      return md5.description
+    case .placement:
+      guard let content = version.contents.first else { throw Self.absent }
+      return Self.list(PartIndex.all, content.placement)
     case .health:
-      let found = try await files.service.copies([version.id])[version.id]
-      return Self.health(version, found ?? Placement(holders: Array(repeating: [], count: 4)))
+      let contents = version.contents
+      return Self.health(contents, try await files.service.copies(contents.map(\.id)))
+    case .settled:
+      guard !version.isSettled else { return "yes" }
+      let bytes = version.layers.reduce(0) { $0 + $1.content.size }
+      return "no \(version.layers.count) \(bytes)"
     case .process: throw Self.absent
     }
   }
 
-  private static func health(_ version: Version, _ found: Placement) -> String {
-    // A part without bytes needs no server.
-    let parts = PartIndex.all.filter { version.split.length(of: $0) > 0 }
-    let reduced = parts.filter { found.holders(of: $0).servers.count < 2 }
+  /// Each part has the holders that it has of all contents.
+  private static func health(_ contents: [Content], _ found: [VersionID: Placement]) -> String {
+    let holders = PartIndex.all.map { part in
+      // A part without bytes needs no server.
+      contents.filter { $0.split.length(of: part) > 0 }
+        .reduce(ServerSet?.none) { servers, content in
+          let these = found[content.id]?.holders(of: part) ?? []
+          return servers?.fewest(these) ?? these
+        } ?? .all
+    }
+    let reduced = PartIndex.all.filter { holders[$0.value].count < 2 }
     if reduced.isEmpty { return "complete" }
-    let isIncomplete = reduced.contains { found.holders(of: $0).servers.isEmpty }
-    return (isIncomplete ? "incomplete " : "reduced ") + list(reduced, found)
+    let isIncomplete = reduced.contains { holders[$0.value].isEmpty }
+    return (isIncomplete ? "incomplete " : "reduced ") + list(reduced, Placement(holders: holders))
   }
 
   private static func list(_ parts: [PartIndex], _ placement: Placement) -> String {
@@ -181,6 +199,11 @@ private enum Telling: String {
   }
 
   private static let absent = DFSError(.noAttribute, "nothing is told of this inode")
+}
+
+extension ServerSet {
+  /// The one with fewer servers.
+  fileprivate func fewest(_ other: ServerSet) -> ServerSet { other.count < count ? other : self }
 }
 
 extension AttributeName {

@@ -117,9 +117,13 @@ extension FileSystem {
   private func isHeld(_ file: OpenFile) async -> Bool {
     guard let version = file.state.withLock({ $0.base }) else { return true }
     await service.untilPinned()
-    guard let copies = try? await service.copies([version.id])[version.id] else { return true }
-    return PartIndex.all.allSatisfy { part in
-      version.split.length(of: part) == 0 || !copies.holders(of: part).servers.isEmpty
+    let contents = version.contents
+    guard let copies = try? await service.copies(contents.map(\.id)) else { return true }
+    return contents.allSatisfy { content in
+      guard let found = copies[content.id] else { return true }
+      return PartIndex.all.allSatisfy { part in
+        content.split.length(of: part) == 0 || !found.holders(of: part).servers.isEmpty
+      }
     }
   }
 

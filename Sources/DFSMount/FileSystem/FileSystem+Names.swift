@@ -270,7 +270,7 @@ extension FileKind {
   /// The type bits of a mode.
   var fileType: UInt32 {
     switch self {
-    case .regular: UInt32(S_IFREG)
+    case .regular, .layer: UInt32(S_IFREG)
     case .directory: UInt32(S_IFDIR)
     case .symlink: UInt32(S_IFLNK)
     case .fifo: UInt32(S_IFIFO)

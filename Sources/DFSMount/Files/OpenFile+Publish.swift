@@ -154,7 +154,7 @@ extension OpenFile {
       state.base = inode.version
       state.content = .published(work.spool, durable ? .stable : .volatile(nil))
     }
-    if let version = inode.version, work.spool.lie(over: version) { hold(only: version.id) }
+    if let version = inode.version, work.spool.lie(over: version) { hold(only: version) }
   }
 
   /// One line that says which servers and why.

@@ -53,7 +53,7 @@ extension OpenFile {
     /// The extended attributes of what has no name.
     var attributes: [AttributeName: [UInt8]] = [:]
     /// The versions held at the servers for this file.
-    var held: Set<VersionID> = []
+    var held: [VersionID: Version] = [:]
     /// How often it went on with what another mount published.
     var steps: UInt64 = 0
     /// The size of the version before, as long as the kernel may have pages of that: told the new one, it would

@@ -25,7 +25,7 @@ final class OpenFile: Sendable {
       State(
         inode: inode, base: inode.version, pages: pages, modified: inode.modified,
         changed: inode.changed, place: context.nodes.name(of: inode.id)))
-    if let version = inode.version { pin(version.id) }
+    if let version = inode.version { pin(version) }
   }
 
   /// A file that was just made here: it has an empty content that is still to be published.
@@ -124,16 +124,16 @@ final class OpenFile: Sendable {
   /// Goes on with the version that an inode has now, once the kernel has no pages of the one before.
   /// - Parameter readers: its handles, all for reading only, and all at the end of what it was.
   func goOn(with inode: Inode, readers: Int) async {
-    guard isBehind(inode), let version = inode.version?.id else { return }
-    let (isDone, old) = state.withLock { state -> (Bool, VersionID?) in
+    guard isBehind(inode), let version = inode.version else { return }
+    let (isDone, old) = state.withLock { state -> (Bool, Version?) in
       // One that was just opened is not at the end.
       guard state.isAsPublished, state.handles == readers else { return (false, nil) }
       let old = state.base?.id
       context.kernel.noteGoingOn(id)
       state.goOn(with: inode, as: id)
       // Here, for the last handle may be closed just after.
-      if state.held.insert(version).inserted { context.service.pin(version) }
-      return (true, old.flatMap { state.held.remove($0) })
+      if state.held.updateValue(version, forKey: version.id) == nil { context.service.pin(version) }
+      return (true, old.flatMap { state.held.removeValue(forKey: $0) })
     }
     guard isDone else { return }
     if let old { context.service.unpin(old) }
@@ -181,16 +181,22 @@ final class OpenFile: Sendable {
   // MARK: Holding
 
   /// Keeps the copies of a version while the file is open here.
-  private func pin(_ version: VersionID) {
-    if state.withLock({ $0.held.insert(version).inserted }) { context.service.pin(version) }
+  private func pin(_ version: Version) {
+    let isNew = state.withLock { state in
+      guard state.held[version.id] == nil else { return false }
+      state.held[version.id] = version
+      return true
+    }
+    if isNew { context.service.pin(version) }
   }
 
   /// Keeps the copies of `version`, and of no other any more.
-  func hold(only version: VersionID) {
+  func hold(only version: Version) {
     pin(version)
     let others = state.withLock { state in
-      defer { state.held = [version] }
-      return state.held.subtracting([version])
+      let others = state.held.values.filter { $0.id != version.id }
+      for other in others { state.held[other.id] = nil }
+      return others
     }
     for other in others { context.service.unpin(other) }
   }
@@ -198,8 +204,8 @@ final class OpenFile: Sendable {
   /// The last handle is closed.
   func letGo() {
     let held = state.withLock { state in
-      defer { state.held = [] }
-      return state.held
+      defer { state.held = [:] }
+      return state.held.values
     }
     for version in held { context.service.unpin(version) }
   }

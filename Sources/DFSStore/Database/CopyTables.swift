@@ -131,9 +131,9 @@ package struct CopyTables {
     try db.forEach(text) { row in
       let id = InodeID(try row.number(1))
       guard let part = PartIndex(checking: Int(try row.integer(0)) - 1),
-        let version = try? Inode(id: id, row: try row.inode(id, at: 2).value.bytes).version
+        let content = try? Inode(id: id, row: try row.inode(id, at: 2).value.bytes).content
       else { return }
-      bytes = min(Limits.storeBytes, bytes + version.split.length(of: part))
+      bytes = min(Limits.storeBytes, bytes + content.split.length(of: part))
     }
     return bytes
   }

@@ -53,7 +53,7 @@ struct List: SessionCommand {
       bytes += Array((long ? details(item.inode, width) : "").utf8)
       if showsMD5 {
         let none = String(repeating: "-", count: 32)
-        bytes += Array(((item.inode.version?.md5.description ?? none) + "  ").utf8)
+        bytes += Array(((item.inode.version?.md5?.description ?? none) + "  ").utf8)
       }
       bytes += console.shown(item.name)
       bytes += Array(suffix(item.inode, missing).utf8)
@@ -84,7 +84,7 @@ struct List: SessionCommand {
     object["modified"] = inode.modified.universal
     if inode.kind != .directory { object["size"] = inode.size }
     if inode.kind == .symlink { object.set("target", inode.target) }
-    if let version = inode.version { object["md5"] = version.md5.description }
+    if let md5 = inode.version?.md5 { object["md5"] = md5.description }
     if inode.kind == .regular {
       let parts = inode.version.flatMap { missing[$0.id] } ?? []
       object["incomplete"] = !parts.isEmpty

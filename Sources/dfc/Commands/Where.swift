@@ -31,7 +31,7 @@ struct Where: SessionCommand {
         guard inode.kind == .regular else {
           throw DFSError(.invalidArgument, "only regular files have parts")
         }
-        let holders = try await Holders(of: inode.version, on: service)
+        let holders = try await Holders(of: inode.version?.content, on: service)
         try await session.console.write(
           isJSON ? json(path, inode, holders).line() : Array(text(path, inode, holders).utf8))
       }
@@ -40,7 +40,9 @@ struct Where: SessionCommand {
   }
 
   private func text(_ path: RemotePath, _ inode: Inode, _ holders: Holders?) -> String {
-    guard let version = inode.version, let holders else { return "\(path): empty, no parts yet\n" }
+    guard let version = inode.version?.content, let holders else {
+      return "\(path): empty, no parts yet\n"
+    }
     var text = "\(path): \(version.size) bytes, MD5 \(version.md5), x = \(version.md5.modulo4)\n"
     let servers = ServerIndex.all.map { $0.description.rightPadded(to: 6) }.joined()
     text += "  part  \("bytes".leftPadded(to: 14))    " + servers.trimmedRight + "\n"
@@ -58,9 +60,9 @@ struct Where: SessionCommand {
     var object = JSONObject()
     object.set("name", path.bytes)
     object["size"] = inode.size
-    object["md5"] = inode.version?.md5.description
-    object["x"] = inode.version?.md5.modulo4
-    object["parts"] = inode.version.map { version in
+    object["md5"] = inode.version?.md5?.description
+    object["x"] = inode.version?.md5?.modulo4
+    object["parts"] = inode.version?.content.map { version in
       PartIndex.all.map { part in
         var object = JSONObject()
         object["part"] = part.number
@@ -84,7 +86,7 @@ struct Holders {
   private let found: Placement?
   private let up: ServerSet
 
-  init?(of version: Version?, on service: any ClusterStatus) async throws {
+  init?(of version: Content?, on service: any ClusterStatus) async throws {
     guard let version else { return nil }
     planned = version.placement
     found = try await service.copies([version.id])[version.id]

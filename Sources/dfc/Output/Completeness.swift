@@ -13,19 +13,19 @@ enum Completeness {
     var missing: [VersionID: [PartIndex]] = [:]
     for start in stride(from: 0, to: versions.count, by: batch) {
       let some = versions[start..<min(start + batch, versions.count)]
-      let found = try await service.copies(some.map(\.id))
+      let found = try await service.copies(some.flatMap(\.contents).map(\.id))
       for version in some {
-        let parts = absent(of: version, found[version.id])
-        if !parts.isEmpty { missing[version.id] = parts }
+        let parts = Set(version.contents.flatMap { absent(of: $0, found[$0.id]) })
+        if !parts.isEmpty { missing[version.id] = parts.sorted { $0.value < $1.value } }
       }
     }
     return missing
   }
 
   /// A part without bytes is nowhere needed.
-  private static func absent(of version: Version, _ found: Placement?) -> [PartIndex] {
+  private static func absent(of content: Content, _ found: Placement?) -> [PartIndex] {
     PartIndex.all.filter { part in
-      version.split.length(of: part) > 0 && found?.holders(of: part).isEmpty ?? true
+      content.split.length(of: part) > 0 && found?.holders(of: part).isEmpty ?? true
     }
   }
 
@@ -36,9 +36,12 @@ enum Completeness {
     of version: Version, on service: any ClusterStatus, _ error: DFSError
   ) async -> DFSError {
     let down = await service.serverStates().filter { !$0.isUp }
-    let found = (try? await service.copies([version.id]))?[version.id]
-    let parts = absent(of: version, found).map { part in
-      "part \(part) (\(version.placement.holders(of: part)))"
+    let found = try? await service.copies(version.contents.map(\.id))
+    let parts = version.contents.enumerated().flatMap { number, content in
+      absent(of: content, found?[content.id]).map { part in
+        let layer = content.id == version.base?.id ? "" : " of a layer"
+        return "part \(part)\(layer) (\(content.placement.holders(of: part)))"
+      }
     }
     let problems = down.map { $0.problem?.message ?? "\($0.server)" }
     let reason =

@@ -125,7 +125,7 @@ struct Fetch: Sendable {
     object.set("name", path.bytes)
     object.set("destination", local.bytes)
     object["size"] = inode.size
-    object["md5"] = inode.version?.md5.description
+    object["md5"] = inode.version?.md5?.description
     return object
   }
 }

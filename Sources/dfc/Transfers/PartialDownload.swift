@@ -37,7 +37,8 @@ struct PartialDownload: Sendable {
 
   private func fill(_ file: OpenFile) async throws -> Gaps {
     var gaps = Gaps()
-    let pieces = Download.interleaved(version.split).lazy.flatMap(version.split.pieces(of:))
+    let pieces = Download.interleaved(Split(size: version.size)).lazy
+      .flatMap(Split(size: version.size).pieces(of:))
     try await inOrder(pieces, width: Download.width) { piece in
       let runs = try await salvage.read(piece)
       return (piece, try await offload { try Self.write(runs, to: file) })
@@ -70,7 +71,7 @@ struct PartialDownload: Sendable {
   func write(to stream: ByteSink) async throws -> Gaps {
     var gaps = Gaps()
     let hash = StreamHash()
-    let split = version.split
+    let split = Split(size: version.size)
     let pieces = PartIndex.all.lazy.flatMap { part in
       split.whole(part).steps(of: Limits.chunkBytes)
     }

@@ -115,7 +115,7 @@ struct Upload: Sendable {
     object["command"] = "put"
     object.set("name", path.bytes)
     object["size"] = inode.size
-    object["md5"] = inode.version?.md5.description
+    object["md5"] = inode.version?.md5?.description
     try await session.console.write(object.line())
   }
 

@@ -10,7 +10,7 @@ import Testing
 /// Contents whose parts are small, from four real servers.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct SmallContentTests {
   private func check(
-    _ setting: ClientSetting, _ version: Version, is content: TestContent,
+    _ setting: ClientSetting, _ version: Content, is content: TestContent,
     within limit: Duration = .seconds(5)
   ) async throws {
     let begin = ContinuousClock.now
@@ -25,7 +25,7 @@ import Testing
 
   @Test func ofAllSizesWithEveryServerAway() async throws {
     try await ClientSetting.run { setting in
-      var stored: [(TestContent, Version)] = []
+      var stored: [(TestContent, Content)] = []
       for size: UInt64 in [1, 2, 3, 4, 5, 4096, 131_072, 131_075, 131_076] {
         let content = TestContent(size: size, seed: size)
         stored.append((content, try await setting.put("\(size)", content)))
@@ -73,7 +73,7 @@ import Testing
       let stored = try await setting.put("a", TestContent(size: 10_000))
       var digests = stored.partDigests
       digests[1] = BlockChecksum(digests[1].value ^ 1)
-      let version = Version(
+      let version = Content(
         id: stored.id, size: stored.size, md5: stored.md5, placement: stored.placement,
         partDigests: digests)
       let error = await #expect(throws: DFSError.self) {
@@ -126,9 +126,9 @@ extension SmallContentTests {
 
 /// Which servers are asked for small parts.
 @Suite struct SmallFetchTests {
-  private func version(_ md5: UInt8, low: UInt64) -> Version {
+  private func version(_ md5: UInt8, low: UInt64) -> Content {
     let digest = MD5Digest.of([md5])
-    return Version(
+    return Content(
       id: VersionID(high: 0, low: low), size: 4000, md5: digest, placement: Placement(md5: digest),
       partDigests: PartIndex.all.map { _ in BlockChecksum(0) })
   }

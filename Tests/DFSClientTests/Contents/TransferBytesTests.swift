@@ -20,7 +20,7 @@ import Testing
   }
 
   private func check(
-    _ version: Version, _ setting: TransferSetting, within limit: Duration = .seconds(10)
+    _ version: Content, _ setting: TransferSetting, within limit: Duration = .seconds(10)
   ) async throws {
     let clock = ContinuousClock()
     for place in places {
@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  private func part(_ version: Version, at place: UInt64) throws -> (id: PartID, blocks: Range<Int>)
+  private func part(_ version: Content, at place: UInt64) throws -> (id: PartID, blocks: Range<Int>)
   {
     let piece = try #require(version.split.pieces(of: place..<place + 1).first)
     return (PartID(version: version.id, part: piece.part), piece.blocks)

@@ -11,7 +11,7 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(5))) struct TransferDamageTests {
   /// Changes a byte in every copy of `version` that a server keeps.
   private func damage(
-    _ version: Version, on server: ServerIndex, _ servers: FourServers
+    _ version: Content, on server: ServerIndex, _ servers: FourServers
   ) throws {
     let parts = "\(servers.directory(of: server))/\(FourServers.user)/parts"
     let folder = "\(parts)/\(version.id.description.prefix(2))"
@@ -99,7 +99,7 @@ import Testing
           #expect(setting.servers.residentBytes(of: server) < 150 << 20)
         }
       }
-      let version = Version(
+      let version = Content(
         id: id, size: size, md5: MD5Digest.of([]), placement: placement, partDigests: digests)
       try await setting.check(version, is: content)
     }

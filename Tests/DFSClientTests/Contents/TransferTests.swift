@@ -20,7 +20,7 @@ import Testing
         ) { bytes in stored.withLock { $0.append(bytes) } }
         #expect(stored.withLock { $0.last } == size)
         #expect(stored.withLock { $0 == $0.sorted() })
-        let version = Version(
+        let version = Content(
           id: id, size: size, md5: md5, placement: Placement(md5: md5), partDigests: digests)
         try await setting.check(version, is: content)
         try await setting.check(version, is: content, step: 100_000)
@@ -107,7 +107,7 @@ import Testing
       do {
         let (digests, place) = try await upload.value
         #expect(count == 1 && place == placement.substituting(for: ServerSet([ServerIndex(3)])))
-        let version = Version(
+        let version = Content(
           id: id, size: content.size, md5: md5, placement: place, partDigests: digests)
         try await setting.check(version, is: content)
       } catch let error as DFSError {

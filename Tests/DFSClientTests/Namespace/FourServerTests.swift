@@ -121,7 +121,7 @@ import Testing
         let seen = try await two.lookup(.root, FileName("file"), .current)
         #expect(seen == inode)
         #expect(try await get(two, seen) == bytes, "\(size) bytes")
-        if let version = seen.version {
+        if let version = seen.content {
           try await eventually("all copies are there") {
             try await two.copies([version.id])[version.id] == version.placement
           }

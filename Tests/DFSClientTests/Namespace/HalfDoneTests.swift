@@ -48,11 +48,11 @@ import Testing
     let md5 = MD5Digest.of(Self.new)
     let (parts, digests) = try await client.transfer.inlineParts(
       BytesContent(Self.new), version: .random())
-    let version = Version(
+    let version = Content(
       id: parts[0].id.version, size: UInt64(Self.new.count), md5: md5,
       placement: Placement(md5: md5), partDigests: digests)
     var changed = inode
-    changed.version = version
+    changed.version = Version(version)
     let change = Change(id: ChangeID(client: ClientID(99), sequence: 1), writes: [changed.row])
     let apply = NamespaceRequest.apply(view, number: head.number + 1, change)
     let reply = try await cluster.ask(

@@ -52,11 +52,11 @@ import Testing
       let file = try await setting.file("file", TestContent(size: 10))
       let before = try Self.number(setting)
       try await namespace.turn.take()
-      let publish: @Sendable (UInt64) async throws -> Version? = { seed in
+      let publish: @Sendable (UInt64) async throws -> Content? = { seed in
         let target = PublishTarget.inode(file.id, modified: .now, changed: .now, opened: nil)
         return try await client.publish(
           TestContent(size: 100, seed: seed), to: target, durable: false, progress: nil
-        ).version
+        ).content
       }
       let first = Task { try await publish(1) }
       try await eventually("it waits") { namespace.queue.waiting.withLock(\.count) == 1 }

@@ -9,9 +9,9 @@ import Testing
 
   /// Reads everything, compares what there is with the content, and tells what is missing.
   private func salvage(
-    _ version: Version, _ content: TestContent, _ setting: ClientSetting
+    _ version: Content, _ content: TestContent, _ setting: ClientSetting
   ) async throws -> Gaps {
-    let salvage = Salvage(version, on: setting.client)
+    let salvage = Salvage(Version(version), on: setting.client)
     var gaps = Gaps()
     var next: UInt64 = 0
     for part in PartIndex.all {

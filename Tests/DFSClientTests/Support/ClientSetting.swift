@@ -32,8 +32,8 @@ struct ClientSetting: Sendable {
     try await servers.remove()
   }
 
-  func put(_ name: String, _ content: TestContent) async throws -> Version {
-    try #require(try await file(name, content).version)
+  func put(_ name: String, _ content: TestContent) async throws -> Content {
+    try #require(try await file(name, content).content)
   }
 
   func file(_ name: String, _ content: TestContent) async throws -> Inode {
@@ -43,7 +43,7 @@ struct ClientSetting: Sendable {
   }
 
   /// The holders of a part, the one that is read by preference first.
-  func holders(of part: PartIndex, _ version: Version) throws -> (ServerIndex, ServerIndex) {
+  func holders(of part: PartIndex, _ version: Content) throws -> (ServerIndex, ServerIndex) {
     let holders = version.placement.holders(of: part)
     let first = try #require(holders.preferred)
     return (first, try #require(holders.servers.first { $0 != first }))
@@ -51,7 +51,7 @@ struct ClientSetting: Sendable {
 
   // MARK: What is done behind the servers' backs
 
-  private func file(of part: PartIndex, _ version: Version, on server: ServerIndex) -> String {
+  private func file(of part: PartIndex, _ version: Content, on server: ServerIndex) -> String {
     let id = PartID(version: version.id, part: part)
     return "\(servers.directory(of: server))/\(FourServers.user)/parts/"
       + "\(version.id.description.prefix(2))/\(id)"
@@ -59,7 +59,7 @@ struct ClientSetting: Sendable {
 
   /// Changes one byte of a copy.
   func flip(
-    _ part: PartIndex, of version: Version, on server: ServerIndex, at offset: UInt64
+    _ part: PartIndex, of version: Content, on server: ServerIndex, at offset: UInt64
   ) throws {
     let path = file(of: part, version, on: server)
     let handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
@@ -70,14 +70,14 @@ struct ClientSetting: Sendable {
     try handle.close()
   }
 
-  func truncate(_ part: PartIndex, of version: Version, on server: ServerIndex) throws {
+  func truncate(_ part: PartIndex, of version: Content, on server: ServerIndex) throws {
     let path = file(of: part, version, on: server)
     let handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
     try handle.truncate(atOffset: 1000)
     try handle.close()
   }
 
-  func delete(_ part: PartIndex, of version: Version, on server: ServerIndex) throws {
+  func delete(_ part: PartIndex, of version: Content, on server: ServerIndex) throws {
     try FileManager.default.removeItem(atPath: file(of: part, version, on: server))
   }
 
@@ -86,5 +86,12 @@ struct ClientSetting: Sendable {
     try await eventually("\(server) is noticed to be down") {
       !client.cluster.reachable.contains(server)
     }
+  }
+}
+
+extension FileService {
+  /// Bytes of a version that is one content.
+  func read(_ content: Content, _ range: Range<UInt64>) async throws -> [UInt8] {
+    try await read(Version(content), range)
   }
 }

@@ -31,18 +31,18 @@ final class TransferSetting: Sendable {
     try await servers.remove()
   }
 
-  func upload(_ content: TestContent) async throws -> Version {
+  func upload(_ content: TestContent) async throws -> Content {
     let md5 = try await transfer.md5(of: content)
     let id = VersionID.random()
     let (digests, placement) = try await transfer.upload(
       content, version: id, placement: Placement(md5: md5), durable: false, progress: nil)
-    return Version(
+    return Content(
       id: id, size: content.size, md5: md5, placement: placement, partDigests: digests)
   }
 
   /// Reads all in steps, each of which must end within `limit`.
   func check(
-    _ version: Version, is content: TestContent, step: UInt64 = 1 << 20,
+    _ version: Content, is content: TestContent, step: UInt64 = 1 << 20,
     within limit: Duration = .seconds(10)
   ) async throws {
     let clock = ContinuousClock()

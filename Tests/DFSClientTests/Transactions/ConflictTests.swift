@@ -15,23 +15,23 @@ extension TransactionTests {
     }
     let opened = OpenedVersion(version: first.id, parent: .root, name: name, host: "here")
     let time = Timestamp(nanoseconds: 77)
-    let publish = { (version: Version, own: Set<VersionID>) async throws -> Inode in
+    let publish = { (version: Content, own: Set<VersionID>) async throws -> Inode in
       try await tree.run {
         try await $0.publish(
           version, to: .inode(file.id, modified: time, changed: time, opened: opened), own: own)
       }
     }
     // Nobody else changed it, or only we did, or it is the same.
-    #expect(try await publish(theirs, []).version == theirs)
-    #expect(try await publish(mine, [theirs.id]).version == mine)
+    #expect(try await publish(theirs, []).content == theirs)
+    #expect(try await publish(mine, [theirs.id]).content == mine)
     #expect(try await publish(version("mine"), []).size == 4)
     #expect(tree.entries.keys.sorted() == [name])
     let before = try await publish(theirs, [])
-    #expect(before.version == theirs && before.id == file.id)
+    #expect(before.content == theirs && before.id == file.id)
     let kept = tree.entries.filter { $0.key != name }
     let keptID = try #require(kept.values.first)
     let copy = try #require(await tree.inode(keptID))
-    #expect(kept.count == 1 && copy.version?.md5 == mine.md5)
+    #expect(kept.count == 1 && copy.content?.md5 == mine.md5)
     #expect(copy.mode == 0o640 && copy.owner == 3 && copy.links == 1)
     #expect(kept.keys.first?.description.hasPrefix("a (conflict here ") == true)
     // Within the same second another name is found.
@@ -46,7 +46,7 @@ extension TransactionTests {
     let attributes = NewInode(kind: .regular, mode: 0o640, owner: 7, group: 8)
     let time = Timestamp(nanoseconds: 77)
     let (first, second) = (version("first"), version("second"))
-    let publish = { (id: InodeID, content: Version, attributes: NewInode?) async throws -> Inode in
+    let publish = { (id: InodeID, content: Content, attributes: NewInode?) async throws -> Inode in
       let opened = OpenedVersion(
         version: first.id, parent: directory.id, name: try FileName("a"), host: "here",
         attributes: attributes)
@@ -61,7 +61,7 @@ extension TransactionTests {
     await refuses(.staleHandle) { _ = try await publish(file.id, version("x"), nil) }
     #expect(tree.entries(of: directory.id).count == 1)
     let kept = try await publish(file.id, first, attributes)
-    #expect(kept.id != file.id && kept.version == first && kept.links == 1)
+    #expect(kept.id != file.id && kept.content == first && kept.links == 1)
     #expect(kept.mode == 0o640 && kept.owner == 7 && kept.group == 8 && kept.modified == time)
     #expect(try await tree.child(directory.id, "a") == tree.inode(other.id))
     let name = try #require(tree.entries(of: directory.id).first { $0.value == kept.id }?.key)

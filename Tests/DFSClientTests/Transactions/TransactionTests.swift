@@ -323,7 +323,7 @@ import Testing
       inode, [attribute: [1]], modified: Timestamp(nanoseconds: 77), parent: .root, name)
     let one = version("one")
     let made = try await tree.run { try await $0.publish(one, to: target) }
-    #expect(made.id == ids[0] && made.links == 1 && made.version == one && made.owner == 3)
+    #expect(made.id == ids[0] && made.links == 1 && made.content == one && made.owner == 3)
     #expect(made.modified == Timestamp(nanoseconds: 77))
     #expect(try await tree.child(.root, "a") == made)
     #expect(try await tree.inode(.root)?.modified == made.changed)
@@ -333,9 +333,9 @@ import Testing
     #expect(!ids.contains(other.id))
   }
 
-  func version(_ text: String) -> Version {
+  func version(_ text: String) -> Content {
     let md5 = MD5Digest.of(Array(text.utf8))
-    return Version(
+    return Content(
       id: .random(), size: UInt64(text.utf8.count), md5: md5, placement: Placement(md5: md5),
       partDigests: PartIndex.all.map { _ in BlockChecksum(0) })
   }
@@ -348,16 +348,16 @@ import Testing
     let file = try await tree.run {
       try await $0.publish(one, to: .name(parent: .root, name, new))
     }
-    #expect(file.version == one && file.mode == 0o600 && file.size == 3)
+    #expect(file.content == one && file.mode == 0o600 && file.size == 3)
     let again = try await tree.run {
       try await $0.publish(two, to: .name(parent: .root, name, new))
     }
-    #expect(again.id == file.id && again.version == two)
+    #expect(again.id == file.id && again.content == two)
     let time = Timestamp(nanoseconds: 77)
     let third = try await tree.run {
       try await $0.publish(one, to: .inode(file.id, modified: time, changed: time))
     }
-    #expect(third.version == one && third.modified == time && third.changed == time)
+    #expect(third.content == one && third.modified == time && third.changed == time)
     let later = Timestamp(nanoseconds: 1 << 40)
     let fourth = try await tree.run {
       try await $0.publish(two, to: .inode(file.id, modified: time, changed: later))
@@ -370,7 +370,7 @@ import Testing
       try await $0.publish(
         one, to: .inode(file.id, modified: time, changed: time, attributes: attributes))
     }
-    #expect(fifth.version == one && fifth.modified == time && fifth.changed == later)
+    #expect(fifth.content == one && fifth.modified == time && fifth.changed == later)
     #expect((fifth.mode, fifth.owner, fifth.group) == (0o640, 7, 4) && fifth.accessed == later)
     let directory = try await tree.make(.root, "d", .directory)
     await refuses(.isDirectory) {
@@ -383,5 +383,14 @@ import Testing
         try await $0.publish(one, to: .inode(InodeID(9), modified: time, changed: time))
       }
     }
+  }
+}
+
+extension Transaction {
+  /// Publishes a whole content.
+  mutating func publish(
+    _ content: Content, to target: PublishTarget, own: Set<VersionID> = []
+  ) async throws -> Inode {
+    try await publish(.whole(content), to: target, own: own)
   }
 }

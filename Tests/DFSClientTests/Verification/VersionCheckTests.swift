@@ -10,7 +10,7 @@ import Testing
   private static let block = UInt64(Limits.blockBytes)
 
   private func check(
-    _ version: Version, _ setting: ClientSetting, all: Bool = true
+    _ version: Content, _ setting: ClientSetting, all: Bool = true
   ) async throws -> VersionCheck.Verdict {
     try await VersionCheck(version, on: setting.client, everyCopy: all).run()
   }
@@ -32,7 +32,7 @@ import Testing
           #expect(verdict.copiesRead == (all ? 2 * parts : parts))
           #expect(all ? verdict.bytesRead == 2 * size : verdict.bytesRead >= size)
           #expect(
-            progress.withLock { $0 } == VersionCheck.bytes(of: version, everyCopy: all),
+            progress.withLock { $0 } == VersionCheck.bytes(of: Version(version), everyCopy: all),
             "\(size) bytes")
         }
       }
@@ -126,12 +126,12 @@ import Testing
       let version = try await setting.put("f", TestContent(size: 6 << 20))
       var digests = version.partDigests
       digests[2] = BlockChecksum(digests[2].value ^ 1)
-      let otherDigest = Version(
+      let otherDigest = Content(
         id: version.id, size: version.size, md5: version.md5, placement: version.placement,
         partDigests: digests)
       let verdict = try await check(otherDigest, setting)
       #expect(verdict.lostParts == [PartIndex(2)] && verdict.bad.count == 2)
-      let otherMD5 = Version(
+      let otherMD5 = Content(
         id: version.id, size: version.size, md5: MD5Digest.of([1]), placement: version.placement,
         partDigests: version.partDigests)
       let wrong = try await check(otherMD5, setting)
@@ -143,7 +143,7 @@ import Testing
   @Test func aFileThatWasReplacedIsCheckedAsItIsNow() async throws {
     try await ClientSetting.run { setting in
       let old = try await setting.file("f", TestContent(size: 1 << 20))
-      let version = try #require(old.version)
+      let version = try #require(old.content)
       let check = FileCheck(on: setting.client, everyCopy: true)
       for part in PartIndex.all {
         let (first, second) = try setting.holders(of: part, version)

@@ -202,7 +202,7 @@ final class MemoryClient: FileService {
   }
 
   func publish(
-    _ content: any ContentSource, to target: PublishTarget, durable: Bool,
+    _ content: any ContentSource, as form: PublishForm, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode {
     let (refusal, delay) = files.state.withLock { ($0.refusal, $0.publishDelay) }
@@ -211,9 +211,9 @@ final class MemoryClient: FileService {
     var bytes = [UInt8](repeating: 0, count: Int(content.size))
     let ready = try await content.ready(for: 0..<content.size)
     try bytes.withUnsafeMutableBytes { try ready.read(into: $0, at: 0) }
-    let md5 = MD5Digest.of(bytes)
-    if let given = content.md5, given != md5 { throw DFSError(.damaged, "the MD5 is wrong") }
-    let stored = bytes
+    if let given = content.md5, given != .of(bytes) { throw DFSError(.damaged, "the MD5 is wrong") }
+    let stored = try whole(bytes, as: form)
+    let md5 = MD5Digest.of(stored)
     let (id, modified, changed): (InodeID, Timestamp, Timestamp)
     var attributes = AttributeChange.nothing
     switch target {
@@ -229,7 +229,7 @@ final class MemoryClient: FileService {
     }
     let withContent = attributes
     let published = try change([.inode(id)]) { state throws(DFSError) in
-      let version = Version(
+      let version = Content(
         id: .random(), size: UInt64(stored.count), md5: md5, placement: Placement(md5: md5),
         partDigests: Array(repeating: BlockChecksum(0), count: 4))
       state.publishes += 1
@@ -237,7 +237,7 @@ final class MemoryClient: FileService {
       var inode = try state.inode(id)
       let old = inode.version?.id
       inode.perform(withContent, at: inode.changed)
-      inode.version = version
+      inode.version = Version(version)
       inode.modified = modified
       inode.changed = max(inode.changed, changed)
       state.inodes[id] = inode
@@ -247,6 +247,32 @@ final class MemoryClient: FileService {
     }
     await answering()
     return published
+  }
+
+  /// All bytes of a file of which some are published over others.
+  private func whole(_ bytes: [UInt8], as form: PublishForm) throws(DFSError) -> [UInt8] {
+    guard case .layer(let patch) = form else { return bytes }
+    var whole: [UInt8] = []
+    if let below = patch.below {
+      guard let content = files.state.withLock({ $0.contents[below.id] }) else {
+        throw DFSError(.incomplete, "the content below is gone")
+      }
+      whole = content
+    }
+    files.set { $0.layers += 1 }
+    whole.removeLast(whole.count - min(whole.count, Int(patch.cut)))
+    whole += repeatElement(0, count: Int(patch.size) - whole.count)
+    var next = 0
+    for extent in patch.extents {
+      let range = Int(extent.range.lowerBound)..<Int(extent.range.upperBound)
+      let count = extent.isZeros ? 0 : range.count
+      let new =
+        extent.isZeros ? [UInt8](repeating: 0, count: range.count)[...] : bytes[next..<next + count]
+      whole.replaceSubrange(range, with: new)
+      next += count
+    }
+    guard next == bytes.count else { throw DFSError(.damaged, "a layer of other bytes") }
+    return whole
   }
 
   /// The file beside it that is made for the content of one which another client removed.
@@ -288,11 +314,12 @@ final class MemoryClient: FileService {
 
   func untilPinned() async {}
 
-  func pin(_ version: VersionID) {
-    files.state.withLock { $0.holds[version, default: 0] += 1 }
+  func pin(_ version: Version) {
+    files.state.withLock { $0.holds[version.id, default: 0] += 1 }
   }
 
-  func unpin(_ version: VersionID) {
+  func unpin(_ version: Version) {
+    let version = version.id
     files.state.withLock { state in
       state.holds[version, default: 1] -= 1
       if state.holds[version] == 0 { state.holds[version] = nil }

@@ -11,6 +11,8 @@ final class MemoryFiles: Sendable {
     var attributes: [InodeID: [AttributeName: [UInt8]]] = [:]
     var contents: [VersionID: [UInt8]] = [:]
     var holds: [VersionID: Int] = [:]
+    /// Published as layers so far.
+    var layers = 0
     var nextID: UInt64 = 256
     var publishes = 0
     var durablePublishes = 0
@@ -164,10 +166,10 @@ extension MemoryFiles.State {
     let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
     guard let content, let inode = try? create(.root, name, new) else { return }
     let md5 = MD5Digest.of(content)
-    let version = Version(
+    let version = Content(
       id: .random(), size: UInt64(content.count), md5: md5, placement: Placement(md5: md5),
       partDigests: Array(repeating: BlockChecksum(0), count: 4))
-    inodes[inode.id]?.version = version
+    inodes[inode.id]?.version = Version(version)
     contents[version.id] = content
   }
 

@@ -100,8 +100,9 @@ import Testing
     let version = VersionID.random()
     var inode = inode
     inode.version = Version(
-      id: version, size: 0, md5: .of([]), placement: Placement(md5: .of([])),
-      partDigests: Array(repeating: BlockChecksum(0), count: 4))
+      Content(
+        id: version, size: 0, md5: .of([]), placement: Placement(md5: .of([])),
+        partDigests: Array(repeating: BlockChecksum(0), count: 4)))
     let file = OpenFile(inode, context: context, pages: .through)
     func keeps(_ version: VersionID) -> Bool { cache.nodes.keepsPages(of: version, inode.id) }
 

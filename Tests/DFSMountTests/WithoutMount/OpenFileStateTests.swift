@@ -122,8 +122,9 @@ import Testing
     file.state.learn(others, as: own)
     #expect(file.state.inode.mode == 0o640)
     file.state.base = Version(
-      id: .random(), size: 0, md5: .of([]), placement: Placement(md5: .of([])),
-      partDigests: Array(repeating: BlockChecksum(0), count: 4))
+      Content(
+        id: .random(), size: 0, md5: .of([]), placement: Placement(md5: .of([])),
+        partDigests: Array(repeating: BlockChecksum(0), count: 4)))
     #expect(!file.defers(mode), "others see the file")
     #expect(file.defers(times))
     for name in [OpenFile.Name.temporary, .removed, .lost(continuedIn: nil), .continued(in: other)]

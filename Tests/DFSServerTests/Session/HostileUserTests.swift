@@ -95,12 +95,12 @@ import Testing
       let size = Limits.fileBytes
       for number in UInt64(1)...3 {
         let writes = (0..<1400).map { index -> RowWrite in
-          let version = Version(
+          let version = Content(
             id: .random(), size: size, md5: .of([]), placement: Placement(md5: .of([])),
             partDigests: .init(repeating: BlockChecksum(0), count: 4))
           return Inode(
             id: InodeID(number << 16 | UInt64(index)), kind: .regular, mode: 0o600, owner: 0,
-            group: 0, time: Timestamp(nanoseconds: 0), version: version
+            group: 0, time: Timestamp(nanoseconds: 0), version: Version(version)
           ).row
         }
         let change = Change(id: ChangeID(client: view.client, sequence: number), writes: writes)

@@ -13,10 +13,10 @@ extension ClientOperation {
     do {
       let inode = try await client.publish(
         content, to: target, durable: isDurable, progress: nil)
-      guard let version = inode.version else {
+      guard let content = inode.content else {
         return .misread(.inode(inode.id), "it was published, and has no content")
       }
-      return .published(inode.id, version.content)
+      return .published(inode.id, content.placed)
     } catch let error as DFSError where error.code == .staleHandle || error.code == .notFound {
       // The file, or the directory, was removed meanwhile.
       return .failed(error)
@@ -46,8 +46,8 @@ extension ClientOperation {
     do {
       let inode = try await namespace.lookup(parent, place.name, .current)
       guard let version = inode.version else { return .saw(key, inode) }
-      client.pin(version.id)
-      defer { client.unpin(version.id) }
+      client.pin(version)
+      defer { client.unpin(version) }
       let bytes = try await bytes(of: version)
       guard let token = ClientContent.token(of: bytes), MD5Digest.of(bytes) == version.md5 else {
         return .misread(key, "version \(version.id.brief) came with other bytes")
@@ -81,9 +81,9 @@ extension ClientOperation {
   }
 }
 
-extension Version {
+extension Content {
   /// Where its copies are, as servers see it.
-  fileprivate var content: RowContent {
+  fileprivate var placed: RowContent {
     RowContent(version: id, placement: placement, home: Placement(md5: md5))
   }
 }

@@ -1,0 +1,163 @@
+internal import DFSCore
+
+/// The index of a layer, then its bytes: what is stored of a layer whose index does not fit its row.
+struct IndexedContent: ContentSource {
+  let index: [UInt8]
+  let content: any ContentSource
+
+  var size: UInt64 { UInt64(index.count) + content.size }
+  var md5: MD5Digest? { nil }
+  var isInMemory: Bool { content.isInMemory }
+
+  func ready(for range: Range<UInt64>) async throws -> any ContentSource {
+    let start = UInt64(index.count)
+    guard range.upperBound > start else { return self }
+    let rest = max(range.lowerBound, start) - start..<range.upperBound - start
+    return IndexedContent(index: index, content: try await content.ready(for: rest))
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+    let start = Int(min(offset, UInt64(index.count)))
+    let count = min(index.count - start, buffer.count)
+    buffer.copyBytes(from: index[start..<start + count])
+    guard count < buffer.count else { return }
+    try content.read(
+      into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]),
+      at: offset + UInt64(count) - UInt64(index.count))
+  }
+}
+
+/// A version as a content that is published anew: it is read piece by piece.
+struct VersionContent: ContentSource {
+  let version: Version
+  /// The bytes of these, one after the other.
+  let extents: [LayerExtent]
+  let reader: LayerReader
+  private let starts: [UInt64]
+
+  /// The stored bytes of these extents of a version.
+  init(_ version: Version, _ extents: [LayerExtent], _ reader: LayerReader) {
+    (self.version, self.reader) = (version, reader)
+    self.extents = extents.filter { !$0.isZeros }
+    var start: UInt64 = 0
+    starts = self.extents.map { extent in
+      defer { start += UInt64(extent.range.count) }
+      return start
+    }
+    size = start
+  }
+
+  let size: UInt64
+  var md5: MD5Digest? { nil }
+
+  func ready(for range: Range<UInt64>) async throws -> any ContentSource {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(range.count)
+    for (extent, start) in zip(extents, starts).dropFirst(first(at: range.lowerBound)) {
+      guard start < range.upperBound else { break }
+      let part = (start..<start + UInt64(extent.range.count)).clamped(to: range)
+      let shift = extent.range.lowerBound - start
+      var next = part.lowerBound + shift
+      while next < part.upperBound + shift {
+        let read = try await reader.read(version, next..<part.upperBound + shift)
+        guard !read.isEmpty else {
+          throw DFSError(.damaged, "version \(version.id) ends at \(next) of \(version.size) bytes")
+        }
+        bytes += read
+        next += UInt64(read.count)
+      }
+    }
+    return FetchedRange(whole: size, start: range.lowerBound, bytes: bytes)
+  }
+
+  /// The last extent that begins at or before a byte.
+  private func first(at offset: UInt64) -> Int {
+    var (low, high) = (0, starts.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if starts[middle] <= offset { low = middle + 1 } else { high = middle }
+    }
+    return max(0, low - 1)
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+    guard buffer.isEmpty else { throw DFSError(.invalidArgument, "it was not made ready") }
+  }
+}
+
+/// A range of a content that was read.
+private struct FetchedRange: ContentSource {
+  let size: UInt64
+  let start: UInt64
+  let bytes: [UInt8]
+
+  init(whole size: UInt64, start: UInt64, bytes: [UInt8]) {
+    (self.size, self.start, self.bytes) = (size, start, bytes)
+  }
+
+  var md5: MD5Digest? { nil }
+  var isInMemory: Bool { true }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+    guard offset >= start, offset - start + UInt64(buffer.count) <= UInt64(bytes.count) else {
+      throw DFSError(
+        .invalidArgument, "\(buffer.count) bytes at \(offset) were not made ready")
+    }
+    let first = Int(offset - start)
+    buffer.copyBytes(from: bytes[first..<first + buffer.count])
+  }
+}
+
+extension PublishForm {
+  /// What is stored of a published content, and where the layer's index is, if it is one.
+  func stored(_ content: any ContentSource) -> (any ContentSource, Layer.Index?) {
+    guard case .layer(let patch) = self else { return (content, nil) }
+    let index = LayerIndex.encoded(patch.extents)
+    guard index.count > LayerIndex.rowBytes else { return (content, .row(patch.extents)) }
+    return (
+      IndexedContent(index: index, content: content), .content(bytes: UInt32(index.count))
+    )
+  }
+
+  /// What a change names.
+  /// - Parameter id: a new identity, for a version with layers.
+  func named(_ content: Content, _ index: Layer.Index?, as id: VersionID) -> NewVersion {
+    guard case .layer(let patch) = self, let index else { return .whole(content) }
+    return .layer(NewLayer(id: id, content: content, patch: patch, index: index))
+  }
+}
+
+extension Inode {
+  /// The inode whose row asks for a content that this has.
+  func keeper(of content: Content) -> InodeID {
+    version?.layers.last { $0.content.id == content.id }?.inode ?? id
+  }
+}
+
+extension Version {
+  /// Notes where the copies of one of its contents are.
+  mutating func place(_ content: Content, _ placement: Placement) {
+    if base?.id == content.id { base?.placement = placement }
+    for index in layers.indices where layers[index].content.id == content.id {
+      layers[index].content.placement = placement
+    }
+  }
+}
+
+extension ChangeParts {
+  /// The servers that hold a content must have its copies when they take the change.
+  mutating func require(_ content: Content) {
+    for server in ServerIndex.all {
+      held[server, default: []] += content.placement.parts(on: server).map {
+        PartID(version: content.id, part: $0)
+      }
+    }
+  }
+}
+
+extension RowKey {
+  /// A row that no program sees: of the list of what is not settled.
+  var isOfLayers: Bool {
+    if case .entry(.unsettled, _) = self { true } else { false }
+  }
+}

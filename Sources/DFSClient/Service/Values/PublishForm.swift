@@ -1,0 +1,30 @@
+public import DFSCore
+
+/// What a published content is of a file.
+public enum PublishForm: Sendable {
+  /// All of it.
+  case whole
+  /// What was written over a version, whose other bytes stay.
+  case layer(Patch)
+}
+
+/// What was written over a version.
+public struct Patch: Sendable {
+  /// What it was written over; nil for nothing.
+  public let below: Version?
+  /// What was written: ascending and apart from each other, within `size`. Those that are no zeros are the
+  /// published content, in their order.
+  public let extents: [LayerExtent]
+  /// The smallest size that the file had since `below`.
+  public let cut: UInt64
+  /// Bytes of the file now.
+  public let size: UInt64
+
+  /// Extents that were written over a version, of whose bytes those up to `cut` stay.
+  public init(over below: Version?, _ extents: [LayerExtent], cut: UInt64, size: UInt64) {
+    self.below = below
+    self.extents = extents
+    self.cut = cut
+    self.size = size
+  }
+}

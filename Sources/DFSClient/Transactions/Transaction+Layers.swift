@@ -1,0 +1,173 @@
+internal import DFSCore
+
+/// The content of a file that a change names.
+enum NewVersion: Sendable {
+  case whole(Content)
+  /// Laid over what the file has.
+  case layer(NewLayer)
+
+  /// The identity that the file's version gets.
+  var id: VersionID {
+    switch self {
+    case .whole(let content): content.id
+    case .layer(let layer): layer.id
+    }
+  }
+
+  /// The MD5 of all bytes, if it is known.
+  var md5: MD5Digest? { if case .whole(let content) = self { content.md5 } else { nil } }
+}
+
+/// A layer that is stored, and about to be named.
+struct NewLayer: Sendable {
+  /// The identity that the file's version gets.
+  let id: VersionID
+  let content: Content
+  let patch: Patch
+  let index: Layer.Index
+  /// May lie over `patch.below` though the file has another version by now: the change asks the servers for the
+  /// copies of all that is below.
+  var isAnywhere = false
+
+  func layer(_ inode: InodeID) -> Layer {
+    Layer(inode: inode, content: content, cut: patch.cut, size: patch.size, index: index)
+  }
+}
+
+/// A layer was written over a version that the file does not have any more.
+struct OtherVersionBelow: Error {}
+
+/// Versions with layers.
+///
+/// Invariants, of every committed state:
+/// - Each layer of a file has a row of its own, of which the file is the parent; no other file lists it.
+/// - The files that are not settled are the entries of directory 0 (which there is not).
+extension Transaction {
+  /// Writes the rows of layers that are new, or elsewhere now, and deletes those of layers that are gone.
+  mutating func putLayers(of inode: Inode, insteadOf old: Inode?) {
+    let (layers, before) = (inode.version?.layers ?? [], old?.version?.layers ?? [])
+    if !layers.isEmpty || !before.isEmpty {
+      let known = Dictionary(before.map { ($0.inode, $0.content) }) { $1 }
+      for layer in layers where known[layer.inode] != layer.content {
+        putLayer(layer.inode, layer.row(of: inode))
+      }
+      let listed = Set(layers.map(\.inode))
+      for layer in before where !listed.contains(layer.inode) { putLayer(layer.inode, nil) }
+    }
+    let isUnsettled = inode.version?.isSettled == false
+    guard isUnsettled != (old?.version?.isSettled == false) else { return }
+    putEntry(.unsettled, inode.id.unsettledName, isUnsettled ? inode.id : nil)
+  }
+
+  /// What a file has once `new` is published to it.
+  /// - Parameter current: what it has.
+  /// - Throws: `OtherVersionBelow` if a layer lies over another version, and may not.
+  mutating func version(
+    _ new: NewVersion, over current: Version?, own: Set<VersionID>
+  ) throws -> Version {
+    guard case .layer(let layer) = new else {
+      guard case .whole(let content) = new else { preconditionFailure("there are two forms") }
+      return Version(content)
+    }
+    // What an earlier try left lies under what is the same bytes again.
+    let isOwn = current.map { own.contains($0.id) } ?? false
+    if isOwn || current?.id == layer.patch.below?.id {
+      return try append(layer, to: current?.base, current?.layers ?? [])
+    }
+    guard layer.isAnywhere else { throw OtherVersionBelow() }
+    let below = layer.patch.below
+    return try append(layer, to: below?.base, withOwnRows(below?.layers ?? []))
+  }
+
+  private mutating func append(
+    _ layer: NewLayer, to base: Content?, _ layers: [Layer]
+  ) throws -> Version {
+    guard layers.count < Version.layersLimit else {
+      throw DFSError(
+        .noSpace,
+        "the file has \(layers.count) layers, the limit is \(Version.layersLimit): they could not be put "
+          + "together in time; write it again when all servers are up, or run dfc settle")
+    }
+    return Version(id: layer.id, base: base, layers: layers + [layer.layer(newInode())])
+  }
+
+  /// The same layers for another file.
+  mutating func withOwnRows(_ layers: [Layer]) -> [Layer] {
+    layers.map { layer in
+      var copy = layer
+      copy.inode = newInode()
+      return copy
+    }
+  }
+
+  // MARK: Merging and settling
+
+  /// Puts one layer in the place of several that are next to each other, if the file still has these.
+  /// - Returns: whether it has.
+  mutating func merge(
+    _ run: [InodeID], of id: InodeID, into layer: NewLayer
+  ) async throws -> Bool {
+    guard var inode = try await inode(id), let version = inode.version,
+      let start = version.layers.firstIndex(where: { $0.inode == run.first }),
+      version.layers.count >= start + run.count,
+      version.layers[start..<start + run.count].map(\.inode) == run
+    else { return false }
+    var layers = version.layers
+    layers.replaceSubrange(start..<start + run.count, with: [layer.layer(newInode())])
+    inode.version = version.made(of: version.base, layers)
+    put(inode)
+    return true
+  }
+
+  /// Puts one content in the place of all that `settled` is made of, if the file still has these, under layers that
+  /// are newer.
+  /// - Returns: whether it has.
+  mutating func settle(_ settled: Version, of id: InodeID, as form: SettledForm) async throws
+    -> Bool
+  {
+    guard var inode = try await inode(id), let version = inode.version,
+      version.base?.id == settled.base?.id,
+      version.layers.prefix(settled.layers.count).map(\.inode) == settled.layers.map(\.inode)
+    else { return false }
+    let rest = Array(version.layers.dropFirst(settled.layers.count))
+    switch form {
+    case .whole(let content): inode.version = version.made(of: content, rest)
+    case .sparse(let layer, let md5):
+      let layers = [layer.layer(newInode())] + rest
+      inode.version = Version(
+        id: version.id, base: nil, layers: layers, md5: rest.isEmpty ? md5 : nil)
+    }
+    put(inode)
+    return true
+  }
+}
+
+/// What a settled version is made of.
+enum SettledForm: Sendable {
+  /// One content, whose identity is the version's.
+  case whole(Content)
+  /// The bytes of a file with large holes, which take no space.
+  case sparse(NewLayer, MD5Digest)
+}
+
+extension InodeID {
+  /// The directory whose entries are the files that are not settled; it is none.
+  static let unsettled = InodeID(0)
+
+  /// The name of a file in the list of those that are not settled.
+  var unsettledName: FileName {
+    let digits = String(value, radix: 16)
+    let text = String(repeating: "0", count: 16 - digits.count) + digits
+    guard let name = try? FileName(text) else { preconditionFailure("it is a name") }
+    return name
+  }
+}
+
+extension Layer {
+  /// The inode without a name that keeps the content.
+  fileprivate func row(of file: Inode) -> Inode {
+    Inode(
+      id: inode, kind: .layer, mode: 0, owner: file.owner, group: file.group, links: 0,
+      time: file.changed, parent: file.id, version: Version(content))
+  }
+}
