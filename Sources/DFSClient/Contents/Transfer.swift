@@ -97,6 +97,14 @@ struct Transfer: Sendable {
     }
   }
 
+  /// Has a server bring copies, and all changes that it took, to stable storage.
+  func sync(_ parts: [PartID], on server: ServerIndex) async throws {
+    for start in stride(from: 0, through: max(0, parts.count - 1), by: Wire.listItems) {
+      let page = Array(parts[start..<min(start + Wire.listItems, parts.count)])
+      _ = try await cluster.ask(server, Request.SyncParts(page), timeout: callTimeout)
+    }
+  }
+
   // MARK: Contents that are read here
 
   /// Bytes that one task hashes without a pause.

@@ -33,11 +33,13 @@ struct VersionContent: ContentSource {
   /// The bytes of these, one after the other.
   let extents: [LayerExtent]
   let reader: LayerReader
+  /// Slows reading down; nil for no limit.
+  let pace: Pace?
   private let starts: [UInt64]
 
   /// The stored bytes of these extents of a version.
-  init(_ version: Version, _ extents: [LayerExtent], _ reader: LayerReader) {
-    (self.version, self.reader) = (version, reader)
+  init(_ version: Version, _ extents: [LayerExtent], _ reader: LayerReader, _ pace: Pace? = nil) {
+    (self.version, self.reader, self.pace) = (version, reader, pace)
     self.extents = extents.filter { !$0.isZeros }
     var start: UInt64 = 0
     starts = self.extents.map { extent in
@@ -53,7 +55,7 @@ struct VersionContent: ContentSource {
   func ready(for range: Range<UInt64>) async throws -> any ContentSource {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(range.count)
-    for (extent, start) in zip(extents, starts).dropFirst(first(at: range.lowerBound)) {
+    for (extent, start) in zip(extents, starts).dropFirst(starts.last(notAfter: range.lowerBound)) {
       guard start < range.upperBound else { break }
       let part = (start..<start + UInt64(extent.range.count)).clamped(to: range)
       let shift = extent.range.lowerBound - start
@@ -67,17 +69,8 @@ struct VersionContent: ContentSource {
         next += UInt64(read.count)
       }
     }
+    await pace?.passed(bytes.count)
     return FetchedRange(whole: size, start: range.lowerBound, bytes: bytes)
-  }
-
-  /// The last extent that begins at or before a byte.
-  private func first(at offset: UInt64) -> Int {
-    var (low, high) = (0, starts.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if starts[middle] <= offset { low = middle + 1 } else { high = middle }
-    }
-    return max(0, low - 1)
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {

@@ -15,6 +15,30 @@ public struct ClusterHealth: Hashable, Sendable {
     public var count: UInt64 { complete + reduced + incomplete }
   }
 
+  /// Files that were changed in place, and are not one content yet.
+  public struct Unsettled: Hashable, Sendable {
+    /// Files.
+    public private(set) var files: UInt64 = 0
+    /// Layers of all of them.
+    public private(set) var layers: UInt64 = 0
+    /// Bytes of the layers, copies not counted.
+    public private(set) var bytes: UInt64 = 0
+    /// Contents that they have beside one for each.
+    fileprivate var more: UInt64 = 0
+
+    /// None.
+    public init() {}
+
+    mutating func add(_ version: Version) {
+      files += 1
+      layers += UInt64(version.layers.count)
+      bytes += version.layers.reduce(0) { $0 + $1.content.size }
+      more += UInt64(max(1, version.contents.count) - 1)
+    }
+  }
+
+  /// What is not settled.
+  public var unsettled = Unsettled()
   /// What each server that is up told; nothing of the others.
   public var reports: [ServerIndex: HealthReport]
   /// What each server lacks, as far as it was asked.
@@ -59,6 +83,8 @@ public struct ClusterHealth: Hashable, Sendable {
       take(from: &files, state(of: content.placement))
       add(1, to: &files, state(of: content.placement, lost))
     }
+    // Servers count each content as a file.
+    files.complete -= min(files.complete, unsettled.more)
     return files
   }
 

@@ -17,9 +17,12 @@ extension DFSClient {
     guard size <= Limits.fileBytes else {
       throw DFSError(.fileTooLarge, "a file of \(size) bytes; the limit is \(Limits.fileBytes)")
     }
+    if case .layer = form, case .inode(let id, _, _, _, _) = target {
+      await settler.makeRoom(id, progress)
+    }
     // Who waits must not take a long content for a silent server.
     let md5 = try await transfer.md5(of: content) { progress?(0) }
-    var (upload, stored, parts) = try await upload(
+    var (upload, stored, parts) = try await publisher.upload(
       content, md5, answering, durable: durable, progress: progress)
     let new = form.named(stored, index, as: namespace.environment.version())
     do {
@@ -27,9 +30,13 @@ extension DFSClient {
       let (inode, holders) = try await name(new, target, &parts, known: answering)
       progress?(content.size)
       // Also if the caller was cancelled: it is there now, and told to be.
-      return try await Task { [upload] in
-        try await ensureRedundancy(inode, stored, upload, holders)
+      var placed = inode
+      let placement = try await Task { [publisher, upload] in
+        try await publisher.ensureRedundancy(inode.keeper(of: stored), stored, upload, holders)
       }.value
+      placed.version?.place(stored, placement)
+      if case .layer = form { settler.published(placed) }
+      return placed
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
       uncertain.add(new.id)
@@ -46,136 +53,72 @@ extension DFSClient {
     _ new: NewVersion, _ target: PublishTarget, _ parts: inout ChangeParts, known: ServerSet
   ) async throws -> (Inode, ServerSet) {
     let own = uncertain.versions
-    do {
-      // Who was there at the beginning and is lost since does not undo what three servers take.
-      let ((inode, written), stored) = try await namespace.transact(
-        parts, policy: .quorum, known: known
-      ) {
-        // Asked when it is computed: what was removed here until then is gone.
-        let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
-        let before = $0.writes
-        return (try await $0.publish(new, to: target, own: own), $0.keys(writtenSince: before))
+    // Who was there at the beginning and is lost since does not undo what three servers take.
+    typealias Named = (inode: Inode, written: [RowKey])
+    let (named, stored) = try await namespace.transact(
+      parts, policy: .quorum, known: known
+    ) { (change: inout Transaction) async throws -> Named? in
+      // Asked when it is computed: what was removed here until then is gone.
+      let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
+      let before = change.writes
+      do {
+        let inode = try await change.publish(new, to: target, own: own)
+        return (inode: inode, written: change.keys(writtenSince: before))
+      } catch is OtherVersionBelow {
+        return nil
       }
+    }
+    if let named {
       if case .inode(let id, _, _, _, _) = target {
-        feed.add(written.filter { $0 != .inode(id) && !$0.isOfLayers })
+        feed.add(named.written.filter { $0 != .inode(id) && !$0.isOfLayers })
       }
-      return (inode, stored)
-    } catch is OtherVersionBelow {
-      guard case .layer(var layer) = new, !layer.isAnywhere, let below = layer.patch.below else {
-        throw DFSError(.staleHandle, "the file was made again by another client")
-      }
-      // Perhaps no row asks for these copies any more: who does not have them is to refuse the change.
-      layer.isAnywhere = true
-      for content in below.contents { parts.require(content) }
-      return try await name(.layer(layer), target, &parts, known: known)
+      return (named.inode, stored)
     }
-  }
-
-  private static let uploads = 3
-
-  /// Stores the parts, again if more servers were lost on the way than can be substituted for, and may
-  /// return.
-  private func upload(
-    _ content: any ContentSource, _ md5: MD5Digest, _ answering: ServerSet, durable: Bool,
-    progress: (@Sendable (UInt64) -> Void)?
-  ) async throws -> (DFSClientUpload, Content, ChangeParts) {
-    var left = Self.uploads
-    var known = answering
-    while true {
-      left -= 1
-      // Some may have been lost while the MD5 was computed.
-      let answering = try await namespace.require(configuration.writes, known: known)
-      let upload = DFSClientUpload(
-        content: content, version: namespace.environment.version(), md5: md5,
-        placement: Placement(md5: md5).substituting(for: ServerSet.all.subtracting(answering)),
-        durable: durable, policy: configuration.writes)
-      do {
-        let (stored, parts) = try await upload.run(transfer, progress)
-        return (upload, stored, parts)
-      } catch {
-        await upload.undo(transfer)
-        let isLoss = (error as? DFSError)?.code == .serversMissing
-        guard isLoss, left > 0, namespace.servers.someMayReturn else { throw error }
-        known = []
-      }
+    guard case .layer(var layer) = new, !layer.isAnywhere else {
+      preconditionFailure("what may lie over anything is not refused for what is below")
     }
-  }
-
-  /// Before anybody is told: every server that can be reached has its copies, and the server opposite
-  /// substitutes for one that was lost; three servers have the change, and every part has two copies.
-  /// - Throws: `timedOut` if some part may be on no server.
-  private func ensureRedundancy(
-    _ inode: Inode, _ content: Content, _ upload: DFSClientUpload, _ stored: ServerSet
-  ) async throws -> Inode {
-    let plan = try await complete(content, upload, stored)
-    guard let substitute = plan.substitute else { return inode }
-    do {
-      try await transfer.store(
-        upload.content, content.id, substitute.copies, durable: upload.durable)
-      CrashPoint.reached(.substituteStored)
-      let isPlaced = try await namespace.transact(
-        ChangeParts(durable: upload.durable), policy: .quorum
-      ) {
-        try await $0.place(inode.keeper(of: content), content, substitute.placement)
-      }.value
-      CrashPoint.reached(.substituteNoted)
-      // The file was replaced, or a healer was faster.
-      guard isPlaced else { return inode }
-      cluster.logger.warning(
-        "\(substitute.lost) was lost while a file was stored; another substitutes for it")
-      var placed = inode
-      placed.version?.place(content, substitute.placement)
-      return placed
-    } catch {
-      cluster.logger.warning(
-        "\(substitute.lost) was lost while a file was stored: it is stored with reduced redundancy",
-        metadata: ["cause": "\(error)"])
-      return inode
-    }
-  }
-
-  /// Stores the copies that servers lack: a change that was taken up from one server's log comes to the
-  /// others without those that travelled with it, and to those that had refused it for what they lost.
-  private func complete(
-    _ content: Content, _ upload: DFSClientUpload, _ stored: ServerSet
-  ) async throws -> RedundancyPlan {
-    let deadline = namespace.deadline
-    var stored = stored
-    if !content.split.isInline {
-      stored.formUnion(await transfer.holders(of: content, among: .all.subtracting(stored)))
-    }
-    var pause = Pause(.milliseconds(50), namespace.environment)
-    while true {
-      // A server that refuses changes (its disk is full) is as good as lost.
-      var reachable = cluster.reachable
-      if namespace.driver.stance.hasRefusals, let (refusing, _) = await namespace.driver.refusing {
-        reachable.remove(refusing)
-      }
-      let plan = RedundancyPlan(content.placement, stored: stored, reachable: reachable)
-      for server in ServerSet(plan.copies.map(\.server)).servers {
-        let copies = plan.copies.filter { $0.server == server }
-        do {
-          try await transfer.store(upload.content, content.id, copies, durable: upload.durable)
-          stored.insert(server)
-        } catch {
-          cluster.logger.warning(
-            "\(server) has not got its copies of a file", metadata: ["cause": "\(error)"])
-        }
-      }
-      if RedundancyPlan.isWhole(content.placement, stored: stored) { return plan }
-      do {
-        try await pause.wait(until: deadline)
-      } catch {
-        throw DFSError(
-          .timedOut,
-          "the file's name is on three servers, but parts of it could not be stored within "
-            + "\(namespace.settings.callTimeout): write it again")
-      }
-    }
+    // Perhaps no row asks for these copies any more: who does not have them is to refuse the change.
+    layer.isAnywhere = true
+    for content in layer.patch.below?.contents ?? [] { parts.require(content) }
+    return try await name(.layer(layer), target, &parts, known: known)
   }
 
   public func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {
     try await layers.read(version, range)
+  }
+
+  public func map(of version: Version) async throws -> VersionMap {
+    try await layers.map(of: version)
+  }
+
+  public func sync(_ version: Version) async throws {
+    typealias Answer = (ServerIndex, Result<Void, any Error>)
+    let answers = await withTaskGroup(of: Answer.self) { group in
+      for server in cluster.reachable.servers {
+        let parts = version.contents.flatMap { content in
+          content.placement.parts(on: server).map { PartID(version: content.id, part: $0) }
+        }
+        group.addTask { [transfer] in
+          do {
+            try await transfer.sync(parts, on: server)
+            return (server, .success(()))
+          } catch {
+            return (server, .failure(error))
+          }
+        }
+      }
+      return await group.reduce(into: [Answer]()) { $0.append($1) }
+    }
+    for (_, answer) in answers {
+      if case .failure(let error) = answer, (error as? DFSError)?.code == .inputOutput {
+        throw error
+      }
+    }
+    let synced = answers.filter { if case .success = $0.1 { true } else { false } }.map(\.0)
+    guard synced.count >= Limits.quorum else {
+      throw namespace.servers.missing(
+        answering: ServerSet(synced), "at least \(Limits.quorum) must bring it to stable storage")
+    }
   }
 
   public func expectReading(_ id: InodeID) -> Freshness {

@@ -11,7 +11,19 @@ extension DFSClient {
   public func heal(
     _ progress: @escaping @Sendable (HealReport) -> Void
   ) async throws -> HealReport {
-    try await healer.pass(progress)
+    let report = try await healer.pass(progress)
+    try? await settler.settleOverdue()
+    return report
+  }
+
+  public func settle(
+    _ id: InodeID, _ progress: @escaping @Sendable (UInt64) -> Void
+  ) async throws -> Settling {
+    try await settler.settle(id, progress)
+  }
+
+  public func unsettled(after name: FileName?) async throws -> (inodes: [Inode], next: FileName?) {
+    try await settler.unsettled(after: name)
   }
 
   public func acceptLoss() async { await namespace.driver.acceptLoss() }
@@ -22,12 +34,24 @@ extension DFSClient {
   public func health() async -> ClusterHealth {
     let reports = await ask(Request.Health())
     var health = ClusterHealth(reports: reports)
+    health.unsettled = (try? await unsettledFiles()) ?? .init()
     for (server, report) in reports where report.missing > 0 {
       let missing = await missing(of: server)
       health.missing[server] = missing
       if UInt64(missing.count) < report.missing { health.isPartial = true }
     }
     return health
+  }
+
+  private func unsettledFiles() async throws -> ClusterHealth.Unsettled {
+    var unsettled = ClusterHealth.Unsettled()
+    var after: FileName?
+    repeat {
+      let page = try await settler.unsettled(after: after)
+      for version in page.inodes.compactMap(\.version) { unsettled.add(version) }
+      after = page.next
+    } while after != nil
+    return unsettled
   }
 
   private func missing(of server: ServerIndex) async -> [MissingCopy] {
@@ -64,7 +88,7 @@ extension DFSClient {
   /// copy was met.
   public func healInBackground() {
     transfer.watch.observe { [healing] in healing.wake() }
-    healing.start { [healer, logger = cluster.logger] in
+    healing.start { [healer, settler, logger = cluster.logger] in
       do {
         let report = try await healer.pass { _ in }
         if report.copies > 0 || report.placementsRecorded > 0 {
@@ -75,6 +99,7 @@ extension DFSClient {
               "recorded": "\(report.placementsRecorded)", "left": "\(report.copiesLeft)",
             ])
         }
+        try await settler.settleOverdue()
       } catch {
         logger.debug("healing was interrupted", metadata: ["cause": "\(error)"])
       }

@@ -17,6 +17,8 @@ public final class DFSClient: FileService, ClusterAdministration {
   package let namespace: Namespace
   let transfer: Transfer
   let layers: LayerReader
+  let publisher: Publisher
+  let settler: Settler
   let pins: VersionPins
   let healer: Healer
   let healing: HealingTask
@@ -91,6 +93,10 @@ public final class DFSClient: FileService, ClusterAdministration {
     transfer = Transfer(
       cluster: cluster, questions: namespace.servers, configuration: configuration)
     layers = LayerReader(transfer)
+    publisher = Publisher(
+      namespace: namespace, transfer: transfer, policy: configuration.writes)
+    settler = Settler(
+      publisher, layers, pins, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
     let healer = Healer(
       namespace, transfer, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
     self.healer = healer
@@ -150,6 +156,7 @@ public final class DFSClient: FileService, ClusterAdministration {
   /// Finishes what is under way and disconnects.
   public func close() async {
     await healing.stop()
+    await settler.stop()
     await namespace.finish()
     feed.finish()
     await cluster.shutdown()

@@ -77,6 +77,13 @@ public protocol FileService: ClusterStatus {
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode
 
+  /// Brings the copies of a version that is published to stable storage, and the change that names it.
+  /// - Throws: an error that names a server, if fewer than three did it, or one could not.
+  func sync(_ version: Version) async throws
+  /// Which bytes of a version are stored, and which are holes.
+  /// - Throws: what reading the indexes of its layers throws.
+  func map(of version: Version) async throws -> VersionMap
+
   /// Bytes of a version, verified against their checksums; the range is clamped to the size. At
   /// most 1 MiB is returned at once (fewer only at the end or at that limit).
   /// - Throws: `incomplete` if a part that is asked for is on no server that is up; `damaged` if no

@@ -102,6 +102,14 @@ extension Transaction {
 
   // MARK: Merging and settling
 
+  /// The inode whose row, written by this change, asks for a content.
+  func keeper(of content: Content) -> InodeID? {
+    for write in writes where write.value?.content?.version == content.id {
+      if case .inode(let id) = write.key { return id }
+    }
+    return nil
+  }
+
   /// Puts one layer in the place of several that are next to each other, if the file still has these.
   /// - Returns: whether it has.
   mutating func merge(
@@ -147,7 +155,8 @@ enum SettledForm: Sendable {
   /// One content, whose identity is the version's.
   case whole(Content)
   /// The bytes of a file with large holes, which take no space.
-  case sparse(NewLayer, MD5Digest)
+  /// The MD5 of the whole is nil where that is not computed.
+  case sparse(NewLayer, MD5Digest?)
 }
 
 extension InodeID {

@@ -47,7 +47,13 @@ public struct Version: Hashable, Sendable {
   /// Bytes that are stored of it, copies not counted.
   public var storedBytes: UInt64 { contents.reduce(0) { $0 + $1.size } }
   /// It has its MD5, and is made of one content: it stays as it is until it is changed.
-  public var isSettled: Bool { md5 != nil && contents.count <= 1 }
+  public var isSettled: Bool {
+    layers.isEmpty || base == nil && layers.count == 1 && (known != nil || isMostlyHoles)
+  }
+
+  /// The MD5 of a file with more holes than these is not computed: it would take hours. Bytes.
+  public static let hashedHoleBytes: UInt64 = 64 << 30
+  private var isMostlyHoles: Bool { size - min(size, storedBytes) > Self.hashedHoleBytes }
 
   /// The most layers that a version may have.
   public static let layersLimit = 120

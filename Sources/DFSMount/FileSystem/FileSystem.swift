@@ -55,9 +55,9 @@ final class FileSystem: Sendable {
       service: service, kernel: kernel,
       spools: SpoolBudget(
         directory: configuration.cacheDirectory, diskLimit: configuration.spoolBytes,
-        memoryPerFile: configuration.spoolMemoryBytes,
-        holeBytes: configuration.options.holeBytes),
-      writes: configuration.writes, host: MountConfiguration.hostName, logger: logger,
+        memoryPerFile: configuration.spoolMemoryBytes),
+      writes: configuration.writes, layers: configuration.options.layers,
+      host: MountConfiguration.hostName, logger: logger,
       patience: ServerState.patience(within: .seconds(configuration.callTimeoutSeconds)))
   }
 

@@ -8,6 +8,7 @@ struct FileContext: Sendable {
   let kernel: KernelCache
   let spools: SpoolBudget
   let writes: WritePolicy
+  let layers: LayerPolicy
   /// The name of this machine.
   let host: String
   let logger: Logger
@@ -18,12 +19,13 @@ struct FileContext: Sendable {
 
   init(
     service: any FileService, kernel: KernelCache, spools: SpoolBudget, writes: WritePolicy,
-    host: String, logger: Logger, patience: Duration = .zero
+    layers: LayerPolicy = .auto, host: String, logger: Logger, patience: Duration = .zero
   ) {
     self.service = service
     self.kernel = kernel
     self.spools = spools
     self.writes = writes
+    self.layers = layers
     self.host = host
     self.logger = logger
     self.patience = patience

@@ -45,16 +45,17 @@ extension OpenFile {
     try await lock.alone(progress) {
       try self.throwFailure()
       guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
-      let content = await self.content(of: work.spool, progress)
+      if !work.isNew, await self.sync() { return }
+      let (content, form) = try await self.content(of: work, progress)
       if content.md5 == nil, content.size > Self.longBytes {
         self.context.logger.notice(
           "storing \(self.name): the MD5 of \(content.size) bytes, holes included, is taken first")
       }
       // An empty content is none to be kept.
-      let keeps = keepsRemoved && work.isNew && content.size > 0
+      let keeps = keepsRemoved && work.isNew && work.spool.size > 0
       do {
         let inode = try await self.context.service.publish(
-          content,
+          content, as: form,
           to: .inode(
             self.target, modified: work.modified, changed: work.changed,
             attributes: work.attributes, opened: self.opened(keepsRemoved: keeps)),
@@ -67,7 +68,7 @@ extension OpenFile {
       } catch let error as DFSError where error.code == .staleHandle {
         self.endRemoved(work, byThisMount: keeps)
       } catch {
-        throw self.failed(DFSError(anyError: error), content.size)
+        throw self.failed(DFSError(anyError: error), work.spool.size)
       }
     }
   }
@@ -86,8 +87,9 @@ extension OpenFile {
       guard let work else { throw DFSError(.exists, "the file was given a name meanwhile") }
       let target = PublishTarget.nameless(
         inode, attributes, modified: work.modified, parent: parent, name)
+      let (content, form) = try await self.content(of: work, progress)
       let made = try await self.context.service.publish(
-        await self.content(of: work.spool, progress), to: target, durable: false
+        content, as: form, to: target, durable: false
       ) { _ in
         progress()
         self.lock.noteProgress()
@@ -101,13 +103,41 @@ extension OpenFile {
     }
   }
 
+  /// What is stored: what was written since the last time, or, where that is little less, all of it.
   private func content(
-    of spool: Spool, _ progress: @escaping @Sendable () -> Void
-  ) async -> SpoolContent {
-    await SpoolContent(of: spool, from: context.service) {
+    of work: Work, _ progress: @escaping @Sendable () -> Void
+  ) async throws -> (any ContentSource, PublishForm) {
+    let (spool, base, policy) = (work.spool, state.withLock { $0.base }, context.layers)
+    let form =
+      work.isNew
+      ? try await DiskQueue.run { () throws(DFSError) in try spool.form(over: base, policy) }
+      : .whole
+    if case .layer(let patch) = form { return (SpoolPatch(of: spool, patch.extents), form) }
+    let whole = await SpoolContent(of: spool, from: context.service) {
       progress()
       self.lock.noteProgress()
     }
+    return (whole, form)
+  }
+
+  /// Brings what was published to stable storage.
+  /// - Returns: false if that must be tried by storing it again.
+  private func sync() async -> Bool {
+    guard let base = state.withLock({ $0.base }) else { return false }
+    do {
+      try await context.service.sync(base)
+    } catch {
+      context.logger.warning(
+        "what is stored of \(name) could not be brought to stable storage: it is stored again",
+        metadata: ["cause": "\(error)"])
+      return false
+    }
+    state.withLock { state in
+      if case .published(let spool, .syncing) = state.content {
+        state.content = .published(spool, .stable)
+      }
+    }
+    return true
   }
 
   /// Whether all that is to be published is that the file is empty.
@@ -154,6 +184,7 @@ extension OpenFile {
       state.base = inode.version
       state.content = .published(work.spool, durable ? .stable : .volatile(nil))
     }
+    work.spool.noteStored()
     if let version = inode.version, work.spool.lie(over: version) { hold(only: version) }
   }
 

@@ -39,8 +39,7 @@ extension OpenFile {
     }
   }
 
-  /// Where data or a hole begins, from `offset` on. What is stored is all data: only what is being
-  /// written here has holes that are known.
+  /// Where data or a hole begins, from `offset` on.
   /// - Parameter isExact: no pages of the kernel may have bytes that are not here yet.
   /// - Returns: nil if there is none up to the end.
   func seek(
@@ -48,11 +47,20 @@ extension OpenFile {
   ) async throws -> UInt64? {
     let (spool, base) = state.withLock { ($0.spool, $0.base) }
     if let spool, isExact {
-      return try await DiskQueue.run { () throws(DFSError) in try spool.seek(offset, sought) }
+      guard let below = spool.missing?.version, below.storedBytes < below.size else {
+        return try await DiskQueue.run { () throws(DFSError) in try spool.seek(offset, sought) }
+      }
+      let map = try await context.service.map(of: below)
+      return try await DiskQueue.run { () throws(DFSError) in
+        try spool.seek(offset, sought, over: map)
+      }
     }
     let size = spool?.size ?? base?.size ?? 0
     guard offset < size else { return nil }
-    return sought == .data ? offset : size
+    guard spool == nil, let base, base.storedBytes < base.size else {
+      return sought == .data ? offset : size
+    }
+    return try await context.service.map(of: base).next(sought == .data, from: offset)
   }
 
   // MARK: Copying

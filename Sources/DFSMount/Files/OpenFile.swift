@@ -54,9 +54,13 @@ final class OpenFile: Sendable {
       let isOther = state.base?.id != inode.version?.id || state.sizeOfPages != nil
       attributes.lifetime = context.kernel.lifetime(of: state, isOther: isOther)
       // The kernel has one size for the file, and cuts or fills up with it what handles read.
-      if isOther { attributes.size = state.size }
+      if isOther {
+        attributes.size = state.size
+        attributes.stored = state.base?.storedBytes ?? state.size
+      }
       guard state.isDirty || state.isLocal, let spool = state.spool else { return attributes }
       attributes.size = spool.size
+      attributes.stored = spool.storedBytes
       attributes.inode.perform(state.deferred, at: inode.changed)
       attributes.inode.modified = state.modified
       attributes.inode.changed = max(inode.changed, state.changed)

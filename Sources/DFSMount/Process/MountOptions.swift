@@ -23,8 +23,8 @@ public struct MountOptions: Hashable, Sendable {
   public var entryTimeoutSeconds = 60.0
   /// The same for attributes (`attr_timeout`).
   public var attributeTimeoutSeconds = 60.0
-  /// The holes of one file may take so many bytes of its size together.
-  public var holeBytes: UInt64 = 64 << 30
+  /// When changes are stored as layers.
+  var layers = LayerPolicy.auto
   /// Reading moves times of access, as far as `relatime` does.
   public var movesAccessTimes = false
   /// Nil: as dfc.conf says.
@@ -65,7 +65,12 @@ public struct MountOptions: Hashable, Sendable {
     case "subtype": subtype = value
     case "entry_timeout": entryTimeoutSeconds = try Self.seconds(key, value)
     case "attr_timeout": attributeTimeoutSeconds = try Self.seconds(key, value)
-    case "holes": holeBytes = try ClientConfiguration.size(value, of: "holes")
+    case "holes": break  // Of earlier releases, which stored holes.
+    case "layers":
+      guard let policy = LayerPolicy(rawValue: value) else {
+        throw Self.wrong("layers=\(value)", "layers is 'auto' or 'always'")
+      }
+      layers = policy
     case "writes":
       guard let policy = WritePolicy(rawValue: value) else {
         throw Self.wrong("writes=\(value)", "writes is 'all' or 'quorum'")

@@ -14,6 +14,8 @@ struct Attributes: Hashable, Sendable {
   var inode: Inode
   /// Bytes.
   var size: UInt64
+  /// Bytes of it that are no holes, or more.
+  var stored: UInt64
   /// For how long the kernel may keep them.
   var lifetime: Lifetime
   /// Not at all: they are for who asks, while handles read another version.
@@ -22,6 +24,7 @@ struct Attributes: Hashable, Sendable {
   init(_ inode: Inode, lifetime: Lifetime = .brief) {
     self.inode = inode
     self.size = inode.size
+    stored = inode.version?.storedBytes ?? inode.size
     self.lifetime = lifetime
   }
 }

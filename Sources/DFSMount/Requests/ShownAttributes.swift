@@ -24,6 +24,6 @@ struct ShownAttributes: Sendable {
     mode = inode.kind.fileType | inode.mode & ~ownership.mask
     user = ownership.user ?? inode.owner
     group = ownership.group ?? inode.group
-    blocks = (attributes.size + 511) / 512
+    blocks = (min(attributes.size, attributes.stored) + 511) / 512
   }
 }

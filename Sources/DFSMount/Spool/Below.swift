@@ -80,7 +80,7 @@ extension Spool {
     _ bytes: UnsafeRawBufferPointer, at offset: UInt64, isSpare: Bool, _ state: inout State
   ) throws(DFSError) -> (SpoolFile, UInt64)? {
     let range = offset..<offset + UInt64(bytes.count)
-    if try prepare(state.size, hole: 0, &state) {
+    if try prepare(state.size, &state) {
       state.memory.withUnsafeMutableBytes {
         UnsafeMutableRawBufferPointer(rebasing: $0[Int(range.lowerBound)..<Int(range.upperBound)])
           .copyMemory(from: bytes)

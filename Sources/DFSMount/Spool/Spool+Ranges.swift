@@ -12,12 +12,15 @@ extension Spool {
         let kept = min(state.memory.count, Int(clamping: size))
         _ = budget.charge(memory: state.memory.count, to: kept)
         state.memory.removeLast(state.memory.count - kept)
-      } else if try !prepare(max(size, state.size), hole: size, &state), let file = state.file {
+      } else if try !prepare(max(size, state.size), &state), let file = state.file {
         try file.truncate(to: size)
         recount(file, &state, size: size)
       }
       // What is cut off does not come back by growing.
-      if size < state.size { state.noteHere(size..<state.size) }
+      if size < state.size {
+        state.noteHere(size..<state.size)
+        state.changes.cut(at: size)
+      }
       state.size = size
       state.digest.invalidate()
       if size == 0 { state.digest = SequentialDigest() }
@@ -34,10 +37,12 @@ extension Spool {
         let held = range.clamped(to: 0..<UInt64(state.memory.count))
         for index in Int(held.lowerBound)..<Int(held.upperBound) { state.memory[index] = 0 }
         state.noteHere(range)
+        state.noteChange(range, limit: budget.rangesPerFile)
         return
       }
       try file.punch(range)
       state.noteHere(range)
+      state.noteChange(range, limit: budget.rangesPerFile)
       recount(file, &state, size: state.size)
     }
   }
@@ -51,8 +56,7 @@ extension Spool {
         throw DFSError(
           .fileTooLarge, "a file of \(range.upperBound) bytes; the limit is \(Limits.fileBytes)")
       }
-      // No hole: its space is taken, if there is so much.
-      guard try prepare(size, hole: 0, &state) else {
+      guard try prepare(size, &state) else {
         return try allocate(range, size, &state)
       }
       if state.size != size { state.digest.invalidate() }
@@ -94,6 +98,23 @@ extension Spool {
     for range in missing(in: offset..<size)?.ranges ?? [] {
       if let found = try seekHere(next..<range.lowerBound, sought) { return found }
       if sought == .data { return range.lowerBound }
+      next = range.upperBound
+    }
+    return try seekHere(next..<size, sought) ?? (sought == .hole ? size : nil)
+  }
+
+  /// The same, where what is missing here has holes as `map` says.
+  func seek(
+    _ offset: UInt64, _ sought: SpoolFile.Sought, over map: VersionMap
+  ) throws(DFSError) -> UInt64? {
+    let size = size
+    guard offset < size else { return nil }
+    var next = offset
+    for range in missing(in: offset..<size)?.ranges ?? [] {
+      if let found = try seekHere(next..<range.lowerBound, sought) { return found }
+      if let found = map.next(sought == .data, from: range.lowerBound), found < range.upperBound {
+        return found
+      }
       next = range.upperBound
     }
     return try seekHere(next..<size, sought) ?? (sought == .hole ? size : nil)

@@ -17,6 +17,8 @@ final class Spool: Sendable {
     var file: SpoolFile?
     /// The version below and what is missing here; nil once nothing is.
     var below: Below?
+    /// What was done since it was published.
+    var changes: SpoolChanges
     /// Bytes that the file takes on the disk.
     var allocated: UInt64 = 0
     /// Bytes that the writes under way may add to that.
@@ -27,6 +29,7 @@ final class Spool: Sendable {
     var charged: UInt64 { allocated + reserved }
 
     init(over version: Version?) {
+      changes = SpoolChanges(since: version?.size ?? 0)
       guard let version, version.size > 0 else { return }
       size = version.size
       below = Below(version)
@@ -60,6 +63,14 @@ final class Spool: Sendable {
   /// Bytes.
   var size: UInt64 { state.withLock { $0.size } }
 
+  /// Bytes of the content that are no holes, or more.
+  var storedBytes: UInt64 {
+    state.withLock { state in
+      guard state.file != nil else { return state.size }
+      return state.allocated + (state.below?.missing.ranges.byteCount ?? 0)
+    }
+  }
+
   // MARK: Writing
 
   /// Writes `bytes`; fewer of them only if the disk became full on the way.
@@ -75,7 +86,10 @@ final class Spool: Sendable {
     }
     guard let file = step.file else { return (bytes.count, step.unhashed) }
     var done = 0
-    defer { correct(file, step.reserved, written: step.offset..<step.offset + UInt64(done)) }
+    defer {
+      let written = step.offset..<step.offset + UInt64(done)
+      correct(file, step.reserved, written: written, isChange: true)
+    }
     do throws(DFSError) {
       if keepsHoles, step.offset >= step.oldSize, bytes.isZero {
         try file.truncate(to: step.offset + UInt64(bytes.count))
@@ -106,7 +120,7 @@ final class Spool: Sendable {
     let (start, oldSize) = (offset ?? state.size, state.size)
     let (sum, overflow) = start.addingReportingOverflow(UInt64(bytes.count))
     let end = overflow ? .max : sum
-    let isInMemory = try prepare(max(end, state.size), hole: start, &state)
+    let isInMemory = try prepare(max(end, state.size), &state)
     let reserved = isInMemory ? 0 : try reserve(start, UInt64(bytes.count), &state)
     let claimed = state.digest.claim(start, bytes.count)
     let unhashed = claimed ? Unhashed(digest: state.digest, offset: start) : nil
@@ -119,24 +133,17 @@ final class Spool: Sendable {
     }
     state.size = UInt64(state.memory.count)
     state.noteHere(start..<end)
+    state.noteChange(start..<end, limit: budget.rangesPerFile)
     return Step(offset: start, oldSize: oldSize, unhashed: unhashed, reserved: 0, file: nil)
   }
 
   /// Makes ready for `size` bytes: in memory, filled with zeros, or in a file.
-  /// - Parameter hole: where a hole behind the end would end.
   /// - Returns: whether in memory.
   func prepare(
-    _ size: UInt64, hole end: UInt64, _ state: inout State
+    _ size: UInt64, _ state: inout State
   ) throws(DFSError) -> Bool {
     guard size <= Limits.fileBytes else {
       throw DFSError(.fileTooLarge, "a file of \(size) bytes; the limit is \(Limits.fileBytes)")
-    }
-    let there = state.charged + (state.below?.version.size ?? 0)
-    if end > state.size, end - min(end, there) > budget.holeBytes {
-      throw DFSError(
-        .fileTooLarge,
-        "a file with holes of \(end - min(end, there)) bytes; the limit is "
-          + "\(budget.holeBytes), for the MD5 is taken of them too; mount with -o holes=SIZE")
     }
     guard state.file == nil else { return false }
     let old = state.memory.count
@@ -189,11 +196,15 @@ final class Spool: Sendable {
   }
 
   /// After a write: counts what the file takes now. Only now are the bytes read from it.
-  func correct(_ file: SpoolFile, _ reserved: UInt64, written: Range<UInt64>) {
+  /// - Parameter isChange: it is not as it was published.
+  func correct(
+    _ file: SpoolFile, _ reserved: UInt64, written: Range<UInt64>, isChange: Bool = false
+  ) {
     state.withLock { state in
       let charged = state.charged
       if !written.isEmpty { state.size = max(state.size, written.upperBound) }
       state.noteHere(written)
+      if isChange { state.noteChange(written, limit: budget.rangesPerFile) }
       state.reserved -= reserved
       state.allocated = file.allocated(of: state.size)
       budget.correct(disk: charged, to: state.charged)

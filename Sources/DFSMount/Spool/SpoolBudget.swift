@@ -14,8 +14,6 @@ final class SpoolBudget: Sendable {
   let directory: String
   /// One spool is kept in memory up to this size.
   let memoryPerFile: Int
-  /// The holes of one file may take so much of its size together.
-  let holeBytes: UInt64
   /// A spool is to lack fewer ranges than these of the version below.
   let rangesPerFile: Int
   private let diskLimit: UInt64
@@ -24,13 +22,12 @@ final class SpoolBudget: Sendable {
 
   init(
     directory: String, diskLimit: UInt64, memoryPerFile: Int, memoryLimit: Int = 64 << 20,
-    holeBytes: UInt64 = 64 << 30, rangesPerFile: Int = 65_536
+    rangesPerFile: Int = 65_536
   ) {
     self.directory = directory
     self.diskLimit = diskLimit
     self.memoryPerFile = memoryPerFile
     self.memoryLimit = memoryLimit
-    self.holeBytes = holeBytes
     self.rangesPerFile = rangesPerFile
   }
 

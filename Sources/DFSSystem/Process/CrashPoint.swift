@@ -65,6 +65,15 @@ public enum CrashPoint: String, CaseIterable, Sendable {
   /// A damaged copy was moved out of the way of a good one.
   case damagedQuarantined
 
+  // MARK: Merging and settling, in the client
+
+  /// The MD5 of a version with layers is known; nothing is stored of it.
+  case settleHashed
+  /// What takes the place of layers is stored; no row names it.
+  case settleStored
+  /// A row names it instead of the layers.
+  case settleNoted
+
   // MARK: Steps of the namespace, in the server
 
   /// A change has come, and nothing was written.

@@ -24,7 +24,7 @@ enum Commands {
   /// In the order in which help shows them.
   static let all: [any SessionCommand.Type] = [
     Put.self, Get.self, List.self, Where.self, Status.self, Verify.self, Heal.self, Scrub.self,
-    Recover.self,
+    Settle.self, Recover.self,
     MakeDirectory.self, Remove.self, Move.self, Exit.self, Help.self,
   ]
 

@@ -98,6 +98,12 @@ struct Status: SessionCommand {
     if health.substitutes > 0 {
       text += "\(health.substitutes) files have copies that substitute for a server that was away\n"
     }
+    let unsettled = health.unsettled
+    if unsettled.files > 0 {
+      text +=
+        "\(unsettled.files) files are not settled: \(unsettled.layers) layers, "
+        + "\(Progress.size(unsettled.bytes))\n"
+    }
     return text
   }
 
@@ -112,6 +118,9 @@ struct Status: SessionCommand {
     object["lagging"] = health.lagging.servers.map { "\($0)" }
     object["standIns"] = health.substitutes
     object["isPartial"] = health.isPartial
+    object["unsettled"] = health.unsettled.files
+    object["layers"] = health.unsettled.layers
+    object["layerBytes"] = health.unsettled.bytes
     return object
   }
 

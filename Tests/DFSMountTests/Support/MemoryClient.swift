@@ -314,6 +314,15 @@ final class MemoryClient: FileService {
 
   func untilPinned() async {}
 
+  func sync(_ version: Version) async throws {
+    let (refusal, delay) = files.state.withLock { ($0.refusal, $0.publishDelay) }
+    if delay > .zero { try await Task.sleep(for: delay) }
+    if let refusal { throw refusal }
+    files.set { $0.syncs += 1 }
+  }
+
+  func map(of version: Version) async throws -> VersionMap { VersionMap(base: version.size) }
+
   func pin(_ version: Version) {
     files.state.withLock { $0.holds[version.id, default: 0] += 1 }
   }

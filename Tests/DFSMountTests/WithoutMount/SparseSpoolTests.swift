@@ -21,6 +21,8 @@ import Testing
 
   /// So long that no spool of it is small.
   private static let large = content(3_000_000)
+  /// So small that it is stored as a whole.
+  private static let small = content(120_000)
 
   // MARK: Against a model
 
@@ -164,13 +166,25 @@ import Testing
 
   // MARK: Publishing
 
-  @Test func whatWasFetchedToPublishStaysIfThereIsRoom() async throws {
+  /// A large file is not stored as a whole: what was written is.
+  @Test func whatWasWrittenIsALayer() async throws {
     let stored = try await StoredFile(Self.large, memory: 0)
+    for (number, place) in [5_000, 2_999_999, 1_000_000, 3_100_000].enumerated() {
+      try await stored.write([UInt8(number), 7], at: place)
+      try await stored.file.publish(durable: true) {}
+      #expect(stored.files.state.withLock { $0.layers } == number + 1)
+      #expect(try await stored.stored() == stored.model)
+    }
+    #expect(stored.reads == 0, "nothing is fetched for it")
+  }
+
+  @Test func whatWasFetchedToPublishStaysIfThereIsRoom() async throws {
+    let stored = try await StoredFile(Self.small, memory: 0)
     try await stored.write([1], at: 1000)
     try await stored.file.publish(durable: false) {}
     let reads = stored.reads
     #expect(reads > 0)
-    try await stored.write([2], at: 2_000_000)
+    try await stored.write([2], at: 90_000)
     try await stored.file.publish(durable: true) {}
     #expect(try await stored.read() == stored.model)
     #expect(stored.reads == reads, "all of it is here")
@@ -190,8 +204,8 @@ import Testing
   }
 
   @Test func whatCannotBeReadBelowFailsThePublishAndLosesNothing() async throws {
-    let stored = try await StoredFile(Self.large, memory: 0)
-    try await stored.write(Array(repeating: 9, count: 5000), at: 1_000_000)
+    let stored = try await StoredFile(Self.small, memory: 0)
+    try await stored.write(Array(repeating: 9, count: 5000), at: 10_000)
     stored.files.set { $0.readRefusal = DFSError(.incomplete, "DFS2 and DFS3 are down") }
     let error = await #expect(throws: DFSError.self) {
       try await stored.file.publish(durable: true) {}
@@ -199,7 +213,7 @@ import Testing
     #expect(error?.code == .incomplete)
     #expect(error.map { "\($0)" }?.contains("DFS2 and DFS3 are down") == true)
     #expect(stored.file.isDirty && stored.file.lastFailure == error)
-    #expect(try await stored.read(at: 1_000_000, count: 5000) == Array(repeating: 9, count: 5000))
+    #expect(try await stored.read(at: 10_000, count: 5000) == Array(repeating: 9, count: 5000))
     stored.files.set { $0.readRefusal = nil }
     try await stored.file.publish(durable: true) {}
     #expect(try await stored.stored() == stored.model)

@@ -7,10 +7,9 @@ import Testing
 /// The spool alone: holes, the space that it is charged with, and a full disk.
 @Suite struct SpoolTests {
   private func budget(
-    disk: UInt64 = 8 << 20, memory: Int = 65536, holes: UInt64 = 64 << 30
+    disk: UInt64 = 8 << 20, memory: Int = 65536
   ) -> SpoolBudget {
-    SpoolBudget(
-      directory: NSTemporaryDirectory(), diskLimit: disk, memoryPerFile: memory, holeBytes: holes)
+    SpoolBudget(directory: NSTemporaryDirectory(), diskLimit: disk, memoryPerFile: memory)
   }
 
   private func write(
@@ -43,13 +42,11 @@ import Testing
     #expect(budget.bytesOnDisk == 0)
   }
 
-  @Test func holesHaveALimit() throws {
-    let spool = Spool(budget: budget(holes: 1 << 20))
-    #expect(throws: DFSError.self) { try write([1], to: spool, at: 1 << 21) }
-    #expect(throws: DFSError.self) { try spool.truncate(to: 1 << 40) }
+  @Test func aFileHasALimit() throws {
+    let spool = Spool(budget: budget())
+    #expect(throws: DFSError.self) { try write([1], to: spool, at: Limits.fileBytes) }
+    #expect(throws: DFSError.self) { try spool.truncate(to: Limits.fileBytes + 1) }
     #expect(spool.size == 0)
-    try spool.truncate(to: 1 << 20)
-    #expect(try write([1], to: spool, at: 1 << 20) == 1)
   }
 
   @Test func whatIsPunchedIsGivenBack() async throws {
