@@ -27,6 +27,25 @@ struct IndexedContent: ContentSource {
   }
 }
 
+/// A content from some place on.
+private struct ContentEnd: ContentSource {
+  let content: any ContentSource
+  let start: UInt64
+
+  var size: UInt64 { content.size - start }
+  var md5: MD5Digest? { nil }
+  var isInMemory: Bool { content.isInMemory }
+
+  func ready(for range: Range<UInt64>) async throws -> any ContentSource {
+    let whole = range.lowerBound + start..<range.upperBound + start
+    return ContentEnd(content: try await content.ready(for: whole), start: start)
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+    try content.read(into: buffer, at: offset + start)
+  }
+}
+
 /// A version as a content that is published anew: it is read piece by piece.
 struct VersionContent: ContentSource {
   let version: Version
@@ -112,11 +131,28 @@ extension PublishForm {
     )
   }
 
+  /// The same where the file has another version by now than the one that it was written to.
+  /// - Returns: what is stored then, and as what; nil if it is what was tried.
+  func elsewhere(_ content: any ContentSource) -> (any ContentSource, PublishForm)? {
+    switch self {
+    case .whole(let start?):
+      // What others wrote stays before it.
+      let extents = start < content.size ? [LayerExtent(start..<content.size)] : []
+      let patch = Patch(over: nil, extents, cut: start, size: content.size, isAppended: true)
+      return (ContentEnd(content: content, start: start), .layer(patch))
+    case .whole(nil), .layer: return nil
+    }
+  }
+
   /// What a change names.
   /// - Parameter id: a new identity, for a version with layers.
   func named(_ content: Content, _ index: Layer.Index?, as id: VersionID) -> NewVersion {
-    guard case .layer(let patch) = self, let index else { return .whole(content) }
-    return .layer(NewLayer(id: id, content: content, patch: patch, index: index))
+    switch (self, index) {
+    case (.layer(let patch), let index?):
+      .layer(NewLayer(id: id, content: content, patch: patch, index: index))
+    case (.whole(let start), _): .whole(content, isAppended: start != nil)
+    case (.layer, nil): preconditionFailure("what is stored of a layer has an index")
+    }
   }
 }
 

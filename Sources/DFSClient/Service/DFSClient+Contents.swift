@@ -12,7 +12,8 @@ extension DFSClient {
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode {
     let answering = try await namespace.require(configuration.writes)
-    let (content, index) = form.stored(content)
+    let source = content
+    let (content, index) = form.stored(source)
     let size = if case .layer(let patch) = form { patch.size } else { content.size }
     guard size <= Limits.fileBytes else {
       throw DFSError(.fileTooLarge, "a file of \(size) bytes; the limit is \(Limits.fileBytes)")
@@ -25,9 +26,17 @@ extension DFSClient {
     var (upload, stored, parts) = try await publisher.upload(
       content, md5, answering, durable: durable, progress: progress)
     let new = form.named(stored, index, as: namespace.environment.version())
+    let isMoved = Mutex(false)
     do {
       CrashPoint.reached(.copiesUploaded)
-      let (inode, holders) = try await name(new, target, &parts, known: answering)
+      let named = try await name(new, target, &parts, known: answering) {
+        isMoved.withLock { $0 = true }
+      }
+      guard let (inode, holders) = named else {
+        await upload.undo(transfer)
+        let (other, form) = form.elsewhere(source) ?? (source, .whole())
+        return try await publish(other, as: form, to: target, durable: durable, progress: progress)
+      }
       progress?(content.size)
       // Also if the caller was cancelled: it is there now, and told to be.
       var placed = inode
@@ -39,7 +48,8 @@ extension DFSClient {
       return placed
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
-      uncertain.add(new.id)
+      if !isMoved.withLock(\.self) { uncertain.add(new.id) }
+      uncertain.add(stored.id)
       throw error
     } catch {
       await upload.undo(transfer)
@@ -47,11 +57,35 @@ extension DFSClient {
     }
   }
 
+  public func share(
+    _ version: Version, to target: PublishTarget, durable: Bool
+  ) async throws -> Inode {
+    let answering = try await namespace.require(configuration.writes)
+    // Perhaps no row asks for these copies any more: who does not have them is to refuse the change.
+    var parts = ChangeParts(durable: durable)
+    parts.stored = .all
+    for content in version.contents { parts.require(content) }
+    do {
+      guard
+        let (inode, _) = try await name(
+          .shared(version), target, &parts, known: answering, moved: {})
+      else { preconditionFailure("what is shared may lie over anything") }
+      settler.published(inode)
+      return inode
+    } catch let error as DFSError where error.code == .timedOut {
+      uncertain.add(version.id)
+      throw error
+    }
+  }
+
   /// Makes what is stored the content of its target, in one change.
-  /// - Returns: the file, and the servers that have the copies.
+  /// - Returns: the file, and the servers that have the copies; nil if another version is below than it was made
+  ///   from, and it has to be made anew.
+  /// - Parameter moved: called before what was appended is put behind what others appended.
   private func name(
-    _ new: NewVersion, _ target: PublishTarget, _ parts: inout ChangeParts, known: ServerSet
-  ) async throws -> (Inode, ServerSet) {
+    _ new: NewVersion, _ target: PublishTarget, _ parts: inout ChangeParts, known: ServerSet,
+    moved: @escaping @Sendable () -> Void
+  ) async throws -> (Inode, ServerSet)? {
     let own = uncertain.versions
     // Who was there at the beginning and is lost since does not undo what three servers take.
     typealias Named = (inode: Inode, written: [RowKey])
@@ -63,6 +97,7 @@ extension DFSClient {
       let before = change.writes
       do {
         let inode = try await change.publish(new, to: target, own: own)
+        if change.isMoved { moved() }
         return (inode: inode, written: change.keys(writtenSince: before))
       } catch is OtherVersionBelow {
         return nil
@@ -74,13 +109,13 @@ extension DFSClient {
       }
       return (named.inode, stored)
     }
-    guard case .layer(var layer) = new, !layer.isAnywhere else {
-      preconditionFailure("what may lie over anything is not refused for what is below")
+    guard case .layer(var layer) = new, !layer.isAnywhere, layer.patch.below != nil else {
+      return nil
     }
     // Perhaps no row asks for these copies any more: who does not have them is to refuse the change.
     layer.isAnywhere = true
     for content in layer.patch.below?.contents ?? [] { parts.require(content) }
-    return try await name(.layer(layer), target, &parts, known: known)
+    return try await name(.layer(layer), target, &parts, known: known, moved: moved)
   }
 
   public func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {

@@ -77,6 +77,11 @@ public protocol FileService: ClusterStatus {
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode
 
+  /// Makes a version that a file has, or had, another file's: a copy, for which no byte moves.
+  /// - Parameter version: its copies are held by this client (`pin`).
+  /// - Returns: the inode after the change.
+  func share(_ version: Version, to target: PublishTarget, durable: Bool) async throws -> Inode
+
   /// Brings the copies of a version that is published to stable storage, and the change that names it.
   /// - Throws: an error that names a server, if fewer than three did it, or one could not.
   func sync(_ version: Version) async throws
@@ -125,6 +130,6 @@ extension FileService {
     _ content: any ContentSource, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode {
-    try await publish(content, as: .whole, to: target, durable: durable, progress: progress)
+    try await publish(content, as: .whole(), to: target, durable: durable, progress: progress)
   }
 }

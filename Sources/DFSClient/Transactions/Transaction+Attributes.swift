@@ -109,24 +109,25 @@ extension Transaction {
     switch target {
     case .inode(let id, let modified, let changed, let attributes, let opened):
       guard var inode = try await inode(id) else {
-        let version = try version(new, over: nil, own: own)
+        let version = try publication(of: new, over: nil, opened: nil, own: own).version
         return try await keep(version, modified: modified, insteadOf: id, opened)
       }
-      let version = try version(new, over: inode.version, own: own)
-      if let opened, !own.contains(inode.version?.id ?? version.id) {
-        try await keep(inode, from: opened, replacedBy: version)
+      let new = try publication(of: new, over: inode.version, opened: opened, own: own)
+      if let opened, !new.goesOn {
+        try await keep(inode, from: opened, replacedBy: new.version)
       }
+      isMoved = isMoved || new.isMoved
       if attributes != .nothing { inode.perform(attributes, at: inode.changed) }
       return try publish(
-        version, to: inode, modified: modified, changed: max(inode.changed, changed))
+        new.version, to: inode, modified: modified, changed: max(inode.changed, changed))
     case .name(let parent, let name, let attributes):
       try await load(.inode(parent), .entry(parent: parent, name: name))
       var directory = try await directory(parent)
       guard let inode = try await child(parent, name) else {
-        let version = try version(new, over: nil, own: own)
+        let version = try publication(of: new, over: nil, opened: nil, own: own).version
         return try make(name, attributes, in: &directory, version: version)
       }
-      let version = try version(new, over: inode.version, own: own)
+      let version = try publication(of: new, over: inode.version, opened: nil, own: own).version
       return try publish(version, to: inode, modified: time, changed: time)
     case .nameless(let reserved, let attributes, let modified, let parent, let name):
       try await load(.inode(reserved.id), .inode(parent), .entry(parent: parent, name: name))
@@ -140,7 +141,7 @@ extension Transaction {
       putEntry(parent, name, inode.id)
       touch(&directory)
       put(directory)
-      let version = try version(new, over: nil, own: own)
+      let version = try publication(of: new, over: nil, opened: nil, own: own).version
       return try publish(version, to: inode, modified: modified, changed: time)
     }
   }

@@ -2,20 +2,30 @@ internal import DFSCore
 
 /// The content of a file that a change names.
 enum NewVersion: Sendable {
-  case whole(Content)
+  /// - Parameter isAppended: not if the file has another version than the one that it was written to.
+  case whole(Content, isAppended: Bool)
   /// Laid over what the file has.
   case layer(NewLayer)
+  /// That of another file.
+  case shared(Version)
 
   /// The identity that the file's version gets.
   var id: VersionID {
     switch self {
-    case .whole(let content): content.id
+    case .whole(let content, _): content.id
     case .layer(let layer): layer.id
+    case .shared(let version): version.id
     }
   }
 
   /// The MD5 of all bytes, if it is known.
-  var md5: MD5Digest? { if case .whole(let content) = self { content.md5 } else { nil } }
+  var md5: MD5Digest? {
+    switch self {
+    case .whole(let content, _): content.md5
+    case .layer: nil
+    case .shared(let version): version.md5
+    }
+  }
 }
 
 /// A layer that is stored, and about to be named.
@@ -32,9 +42,30 @@ struct NewLayer: Sendable {
   func layer(_ inode: InodeID) -> Layer {
     Layer(inode: inode, content: content, cut: patch.cut, size: patch.size, index: index)
   }
+
+  /// The same behind the end of another version.
+  fileprivate func appended(_ extents: [LayerExtent], to size: UInt64) -> NewLayer {
+    let moved = extents.map { extent in
+      let start = size + extent.range.lowerBound - patch.cut
+      return LayerExtent(start..<start + UInt64(extent.range.count), isZeros: extent.isZeros)
+    }
+    let end = size + patch.size - patch.cut
+    return NewLayer(
+      id: id, content: content,
+      patch: Patch(over: nil, moved, cut: size, size: end, isAppended: true), index: .row(moved))
+  }
 }
 
-/// A layer was written over a version that the file does not have any more.
+/// What a file becomes by what is published to it.
+struct Publication: Sendable {
+  let version: Version
+  /// It has all that the file had: nothing of that is to be kept beside it.
+  let goesOn: Bool
+  /// What was written lies elsewhere than where it was written, behind what others appended.
+  var isMoved = false
+}
+
+/// What is published was made from a version that the file does not have any more.
 struct OtherVersionBelow: Error {}
 
 /// Versions with layers.
@@ -60,23 +91,48 @@ extension Transaction {
   }
 
   /// What a file has once `new` is published to it.
-  /// - Parameter current: what it has.
-  /// - Throws: `OtherVersionBelow` if a layer lies over another version, and may not.
-  mutating func version(
-    _ new: NewVersion, over current: Version?, own: Set<VersionID>
-  ) throws -> Version {
-    guard case .layer(let layer) = new else {
-      guard case .whole(let content) = new else { preconditionFailure("there are two forms") }
-      return Version(content)
-    }
-    // What an earlier try left lies under what is the same bytes again.
+  /// - Parameters:
+  ///   - current: what it has.
+  ///   - opened: what it had when it was opened, if that matters.
+  /// - Throws: `OtherVersionBelow` if that is another version than it was made from, and must not be.
+  mutating func publication(
+    of new: NewVersion, over current: Version?, opened: OpenedVersion?, own: Set<VersionID>
+  ) throws -> Publication {
     let isOwn = current.map { own.contains($0.id) } ?? false
+    switch new {
+    case .whole(let content, let isAppended):
+      let isOther = opened.map { $0.version != current?.id } ?? false
+      if isAppended, isOther, !isOwn { throw OtherVersionBelow() }
+      return Publication(version: Version(content), goesOn: isOwn)
+    case .layer(let layer):
+      return try publication(of: layer, over: current, isOwn: isOwn, own)
+    case .shared(let shared):
+      let version = shared.made(of: shared.base, withOwnRows(shared.layers))
+      return Publication(version: version, goesOn: isOwn)
+    }
+  }
+
+  /// - Parameter isOwn: `current` was published by this client, which was not told so: what that wrote is written
+  ///   again, over itself.
+  private mutating func publication(
+    of layer: NewLayer, over current: Version?, isOwn: Bool, _ own: Set<VersionID>
+  ) throws -> Publication {
     if isOwn || current?.id == layer.patch.below?.id {
-      return try append(layer, to: current?.base, current?.layers ?? [])
+      guard current != nil || layer.patch.cut == 0 else { throw OtherVersionBelow() }
+      let version = try append(layer, to: current?.base, current?.layers ?? [])
+      return Publication(version: version, goesOn: true)
+    }
+    // What an earlier try appended, perhaps elsewhere, must not be appended twice.
+    let isThere = current?.contents.contains { own.contains($0.id) } ?? false
+    if layer.patch.isAppended, !isThere, let current, case .row(let extents) = layer.index {
+      let moved = layer.appended(extents, to: current.size)
+      let version = try append(moved, to: current.base, current.layers)
+      return Publication(version: version, goesOn: true, isMoved: true)
     }
     guard layer.isAnywhere else { throw OtherVersionBelow() }
     let below = layer.patch.below
-    return try append(layer, to: below?.base, withOwnRows(below?.layers ?? []))
+    let version = try append(layer, to: below?.base, withOwnRows(below?.layers ?? []))
+    return Publication(version: version, goesOn: false)
   }
 
   private mutating func append(

@@ -18,6 +18,8 @@ package struct Transaction: Sendable {
   private var indexes: [RowKey: Int] = [:]
   private var made = 0
   private(set) var writes: [RowWrite] = []
+  /// Something that was appended lies elsewhere than where it was written.
+  var isMoved = false
 
   init(number: UInt64, time: Timestamp, source: any RowSource) {
     self.number = number

@@ -26,8 +26,9 @@ extension FileSystem {
     guard let spool, base != nil || spool.size > 0, let name = file.place else { return true }
     var lost = inode
     lost.id = file.target
-    lost.version = base
     let problem = isFetched ? await fetchMissing(of: spool, file) : nil
+    // A copy of another file lies over a version that this one never had: it is not completed from its own.
+    lost.version = spool.missing?.version ?? base
     let kept = KeptFile(
       owner: source, namespace: service.namespaceID, path: nodes.path(of: name),
       parent: name.parent, name: name.name, lost,

@@ -27,9 +27,6 @@ enum AllocationMode: Hashable, Sendable {
 
 /// Ranges of open files: space, holes, and copies.
 extension FileSystem {
-  /// Bytes that one call copies at most; who asked comes again.
-  private static let copyBytes: UInt64 = 256 << 20
-
   /// - Parameter flags: of fallocate(2).
   func allocate(
     _ handle: UInt64, flags: Int32, at offset: Int, count: Int,
@@ -97,7 +94,7 @@ extension FileSystem {
     let (source, target) = (try handles.file(source).file, try handles.file(target).file)
     let copied = try await target.copy(
       from: source, at: from.lowerBound, to: to.lowerBound,
-      count: min(UInt64(count), Self.copyBytes), progress: progress)
+      count: UInt64(count), progress: progress)
     return .written(Int(copied))
   }
 }

@@ -54,17 +54,23 @@ extension OpenFile {
       // An empty content is none to be kept.
       let keeps = keepsRemoved && work.isNew && work.spool.size > 0
       do {
-        let inode = try await self.context.service.publish(
-          content, as: form,
-          to: .inode(
-            self.target, modified: work.modified, changed: work.changed,
-            attributes: work.attributes, opened: self.opened(keepsRemoved: keeps)),
-          durable: durable
-        ) { _ in
-          progress()
-          self.lock.noteProgress()
-        }
+        let target = PublishTarget.inode(
+          self.target, modified: work.modified, changed: work.changed,
+          attributes: work.attributes, opened: self.opened(keepsRemoved: keeps))
+        let service = self.context.service
+        let inode =
+          if let shared = work.isNew ? work.spool.shared : nil, shared.id != self.base?.id {
+            try await service.share(shared, to: target, durable: durable)
+          } else {
+            try await service.publish(content, as: form, to: target, durable: durable) { _ in
+              progress()
+              self.lock.noteProgress()
+            }
+          }
+        let isMoved =
+          form.isAppended && !(inode.version?.goesOn(from: work.spool.origin, form) ?? true)
         self.endPublish(inode, work, durable: durable)
+        if isMoved { self.goOnBehindOthers(inode) }
       } catch let error as DFSError where error.code == .staleHandle {
         self.endRemoved(work, byThisMount: keeps)
       } catch {
@@ -107,11 +113,11 @@ extension OpenFile {
   private func content(
     of work: Work, _ progress: @escaping @Sendable () -> Void
   ) async throws -> (any ContentSource, PublishForm) {
-    let (spool, base, policy) = (work.spool, state.withLock { $0.base }, context.layers)
+    let (spool, policy) = (work.spool, context.layers)
     let form =
       work.isNew
-      ? try await DiskQueue.run { () throws(DFSError) in try spool.form(over: base, policy) }
-      : .whole
+      ? try await DiskQueue.run { () throws(DFSError) in try spool.form(policy) }
+      : .whole()
     if case .layer(let patch) = form { return (SpoolPatch(of: spool, patch.extents), form) }
     let whole = await SpoolContent(of: spool, from: context.service) {
       progress()
@@ -120,10 +126,12 @@ extension OpenFile {
     return (whole, form)
   }
 
+  private var base: Version? { state.withLock { $0.base } }
+
   /// Brings what was published to stable storage.
   /// - Returns: false if that must be tried by storing it again.
   private func sync() async -> Bool {
-    guard let base = state.withLock({ $0.base }) else { return false }
+    guard let base else { return false }
     do {
       try await context.service.sync(base)
     } catch {
@@ -184,8 +192,23 @@ extension OpenFile {
       state.base = inode.version
       state.content = .published(work.spool, durable ? .stable : .volatile(nil))
     }
-    work.spool.noteStored()
     if let version = inode.version, work.spool.lie(over: version) { hold(only: version) }
+  }
+
+  /// What was appended here lies behind what others appended: the spool has it elsewhere.
+  private func goOnBehindOthers(_ inode: Inode) {
+    let isShown = state.withLock { state in
+      context.kernel.noteGoingOn(id)
+      state.goOn(with: inode, as: id)
+      return state.sizeOfPages == nil
+    }
+    if let version = inode.version { hold(only: version) }
+    guard !isShown else { return }
+    // Not while the kernel waits for this call.
+    Task {
+      await context.kernel.dropPages(of: id)
+      state.withLock { $0.sizeOfPages = nil }
+    }
   }
 
   /// One line that says which servers and why.
@@ -219,4 +242,24 @@ extension OpenFile {
 
   /// The entry was removed again, since its content could not be stored.
   func giveUp(_ error: DFSError) { state.withLock { $0.giveUp(error) } }
+}
+
+extension PublishForm {
+  /// If others appended meanwhile, it lies behind that.
+  fileprivate var isAppended: Bool {
+    switch self {
+    case .whole(let start): start != nil
+    case .layer(let patch): patch.isAppended
+    }
+  }
+}
+
+extension Version {
+  /// Whether it is what was published, over the version that that was made from.
+  fileprivate func goesOn(from origin: Version?, _ form: PublishForm) -> Bool {
+    switch form {
+    case .whole: layers.isEmpty
+    case .layer: base?.id == origin?.base?.id && layers.dropLast() == (origin?.layers ?? [])[...]
+    }
+  }
 }

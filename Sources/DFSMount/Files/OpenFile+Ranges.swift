@@ -73,6 +73,8 @@ extension OpenFile {
   ) async throws -> UInt64 {
     guard start < source.size else { return 0 }
     return try await lock.alone(progress) {
+      if let shared = self.share(source, at: start, to: offset, count: count) { return shared }
+      let count = min(count, Self.copyBytes)
       let spool = try await self.spoolToWrite(progress)
       var done: UInt64 = 0
       while done < count {
@@ -95,6 +97,27 @@ extension OpenFile {
       }
       return done
     }
+  }
+
+  /// Bytes that one call copies one by one at most; who asked comes again.
+  private static let copyBytes: UInt64 = 256 << 20
+  /// A version of more bytes is shared.
+  private static let sharedBytes = UInt64(Limits.partCount * Limits.inlinePartBytes)
+
+  /// Lets this be the version that another file is, from the front on, without copying a byte. With the lock.
+  /// - Returns: how many bytes; nil if that cannot be.
+  private func share(
+    _ source: OpenFile, at start: UInt64, to offset: UInt64, count: UInt64
+  ) -> UInt64? {
+    guard source !== self, start == offset,
+      let version = source.state.withLock({ $0.isAsPublished ? $0.base : nil }),
+      version.size > Self.sharedBytes
+    else { return nil }
+    let end = min(version.size, start + min(count, version.size))
+    guard spool().share(version, from: start, to: end) else { return nil }
+    hold(version)
+    changed()
+    return end - start
   }
 
   private func put(

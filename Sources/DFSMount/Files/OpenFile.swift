@@ -185,6 +185,8 @@ final class OpenFile: Sendable {
   // MARK: Holding
 
   /// Keeps the copies of a version while the file is open here.
+  func hold(_ version: Version) { pin(version) }
+
   private func pin(_ version: Version) {
     let isNew = state.withLock { state in
       guard state.held[version.id] == nil else { return false }

@@ -51,8 +51,34 @@ extension Spool {
   /// - Returns: whether anything is missing.
   func lie(over version: Version) -> Bool {
     state.withLock { state in
+      state.origin = version
+      state.changes = SpoolChanges(since: state.size)
       state.below?.version = version
       return state.below != nil
+    }
+  }
+
+  /// Lets the content go on with the bytes of a version that follow: of which it is the beginning, or which it
+  /// begins with. Nothing is copied. While nobody writes.
+  /// - Parameter start: where it ends.
+  /// - Returns: false if it is something else.
+  func share(_ version: Version, from start: UInt64, to end: UInt64) -> Bool {
+    state.withLock { state in
+      guard state.size == start, start < end, end <= version.size else { return false }
+      if start > 0 {
+        guard state.origin == version, state.changes.isNone(of: start), state.below != nil else {
+          return false
+        }
+      }
+      state.size = end
+      state.origin = version
+      state.changes = SpoolChanges(since: end)
+      // What is appended now is not appended to what the file has.
+      state.changes.grew()
+      if start == 0 { state.below = Below(version) }
+      state.below?.missing = RangeSet(0..<end)
+      state.digest.invalidate()
+      return true
     }
   }
 
@@ -68,7 +94,7 @@ extension Spool {
       guard let (file, reserved) = step else { return }
       var done = 0
       defer {
-        correct(file, reserved, written: fetched.offset..<fetched.offset + UInt64(done))
+        correct(file, reserved, written: fetched.offset..<fetched.offset + UInt64(done), .none)
       }
       try file.write(bytes, at: fetched.offset, &done)
     }

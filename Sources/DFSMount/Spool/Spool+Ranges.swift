@@ -20,6 +20,8 @@ extension Spool {
       if size < state.size {
         state.noteHere(size..<state.size)
         state.changes.cut(at: size)
+      } else {
+        state.changes.grew()
       }
       state.size = size
       state.digest.invalidate()
@@ -59,7 +61,10 @@ extension Spool {
       guard try prepare(size, &state) else {
         return try allocate(range, size, &state)
       }
-      if state.size != size { state.digest.invalidate() }
+      if state.size != size {
+        state.digest.invalidate()
+        state.changes.grew()
+      }
       state.size = size
     }
   }
@@ -78,6 +83,7 @@ extension Spool {
     if size > state.size {
       try file.truncate(to: size)
       state.digest.invalidate()
+      state.changes.grew()
     }
     state.size = size
   }

@@ -15,7 +15,9 @@ final class Spool: Sendable {
     /// The content, as long as there is no file; it reads as zeros from its end up to `size`.
     var memory: [UInt8] = []
     var file: SpoolFile?
-    /// The version below and what is missing here; nil once nothing is.
+    /// The version that the content was made from; nil if there was none, or its bytes do not matter.
+    var origin: Version?
+    /// That version and what is missing here; nil once nothing is.
     var below: Below?
     /// What was done since it was published.
     var changes: SpoolChanges
@@ -29,12 +31,16 @@ final class Spool: Sendable {
     var charged: UInt64 { allocated + reserved }
 
     init(over version: Version?) {
+      origin = version
       changes = SpoolChanges(since: version?.size ?? 0)
       guard let version, version.size > 0 else { return }
       size = version.size
       below = Below(version)
     }
   }
+
+  /// What writing bytes means: they are as they were published, or new.
+  enum Change { case none, written, appended }
 
   /// A write whose bytes are still to be hashed.
   struct Unhashed: Sendable {
@@ -62,6 +68,8 @@ final class Spool: Sendable {
 
   /// Bytes.
   var size: UInt64 { state.withLock { $0.size } }
+  /// The version that the content was made from.
+  var origin: Version? { state.withLock { $0.origin } }
 
   /// Bytes of the content that are no holes, or more.
   var storedBytes: UInt64 {
@@ -88,7 +96,8 @@ final class Spool: Sendable {
     var done = 0
     defer {
       let written = step.offset..<step.offset + UInt64(done)
-      correct(file, step.reserved, written: written, isChange: true)
+      let change: Change = offset == nil ? .appended : .written
+      correct(file, step.reserved, written: written, change)
     }
     do throws(DFSError) {
       if keepsHoles, step.offset >= step.oldSize, bytes.isZero {
@@ -133,7 +142,7 @@ final class Spool: Sendable {
     }
     state.size = UInt64(state.memory.count)
     state.noteHere(start..<end)
-    state.noteChange(start..<end, limit: budget.rangesPerFile)
+    state.noteChange(start..<end, isAppended: offset == nil, limit: budget.rangesPerFile)
     return Step(offset: start, oldSize: oldSize, unhashed: unhashed, reserved: 0, file: nil)
   }
 
@@ -196,15 +205,17 @@ final class Spool: Sendable {
   }
 
   /// After a write: counts what the file takes now. Only now are the bytes read from it.
-  /// - Parameter isChange: it is not as it was published.
   func correct(
-    _ file: SpoolFile, _ reserved: UInt64, written: Range<UInt64>, isChange: Bool = false
+    _ file: SpoolFile, _ reserved: UInt64, written: Range<UInt64>, _ change: Change
   ) {
     state.withLock { state in
       let charged = state.charged
       if !written.isEmpty { state.size = max(state.size, written.upperBound) }
       state.noteHere(written)
-      if isChange { state.noteChange(written, limit: budget.rangesPerFile) }
+      if change != .none {
+        let isAppended = change == .appended
+        state.noteChange(written, isAppended: isAppended, limit: budget.rangesPerFile)
+      }
       state.reserved -= reserved
       state.allocated = file.allocated(of: state.size)
       budget.correct(disk: charged, to: state.charged)

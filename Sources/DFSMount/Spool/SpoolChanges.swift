@@ -10,19 +10,28 @@ struct SpoolChanges: Sendable {
   private(set) var ranges = RangeSet<UInt64>()
   /// The smallest size since then.
   private(set) var cut: UInt64
+  /// Where what was only appended begins, each time wherever the end was; nil if anything else was done.
+  private(set) var appendedFrom: UInt64?
 
   /// None yet.
   /// - Parameter size: of what is published.
-  init(since size: UInt64) { cut = size }
+  init(since size: UInt64) { (cut, appendedFrom) = (size, size) }
+
+  /// Whether nothing was done to the first bytes of what is published, which are all.
+  func isNone(of size: UInt64) -> Bool { ranges.isEmpty && cut == size }
 
   /// Bytes that were written.
   var byteCount: UInt64 { ranges.ranges.reduce(0) { $0 + UInt64($1.count) } }
 
   /// - Parameters:
+  ///   - isAppended: whether it was written to the end, wherever that is.
   ///   - here: all that is not only below, of which more than was written may be noted.
   ///   - limit: to so many ranges.
-  mutating func note(_ range: Range<UInt64>, here: () -> RangeSet<UInt64>, limit: Int) {
+  mutating func note(
+    _ range: Range<UInt64>, isAppended: Bool, here: () -> RangeSet<UInt64>, limit: Int
+  ) {
     guard !range.isEmpty else { return }
+    if !isAppended { appendedFrom = nil }
     ranges.insert(contentsOf: range)
     if ranges.ranges.count > limit { ranges.formUnion(here()) }
   }
@@ -30,15 +39,20 @@ struct SpoolChanges: Sendable {
   mutating func cut(at size: UInt64) {
     ranges.remove(contentsOf: size..<UInt64.max)
     cut = min(cut, size)
+    appendedFrom = nil
   }
+
+  /// The size became another without a write.
+  mutating func grew() { appendedFrom = nil }
 }
 
 extension Spool.State {
   /// A range was written.
-  mutating func noteChange(_ range: Range<UInt64>, limit: Int) {
+  /// - Parameter isAppended: to the end, wherever that is.
+  mutating func noteChange(_ range: Range<UInt64>, isAppended: Bool = false, limit: Int) {
     let (size, missing) = (size, below?.missing)
     changes.note(
-      range,
+      range, isAppended: isAppended,
       here: {
         var here = RangeSet(0..<max(size, range.upperBound))
         if let missing { here.subtract(missing) }
@@ -57,23 +71,27 @@ enum LayerPolicy: String, Sendable, CaseIterable {
 
 extension Spool {
   /// How the content is best published. While nobody writes.
-  /// - Parameter below: the version that it was made from.
-  func form(over below: Version?, _ policy: LayerPolicy) throws(DFSError) -> PublishForm {
-    let (size, changes, isWhole, allocated) = state.withLock {
-      ($0.size, $0.changes, $0.below == nil, $0.file == nil ? $0.size : $0.allocated)
+  func form(_ policy: LayerPolicy) throws(DFSError) -> PublishForm {
+    let (size, below, changes, isWhole, allocated) = state.withLock {
+      ($0.size, $0.origin, $0.changes, $0.below == nil, $0.file == nil ? $0.size : $0.allocated)
     }
     // Then holes are not sent.
     let isSparse = size > Self.wholeBytes && size - min(size, allocated) >= max(1 << 20, size / 16)
     if below == nil {
-      guard isSparse else { return .whole }
+      guard isSparse else { return .whole(appendedFrom: changes.appendedFrom) }
     } else if policy == .auto {
-      guard size > Self.wholeBytes else { return .whole }
-      if isWhole, changes.byteCount >= size / 2, !isSparse { return .whole }
+      guard size > Self.wholeBytes else { return .whole(appendedFrom: changes.appendedFrom) }
+      if isWhole, changes.byteCount >= size / 2, !isSparse {
+        return .whole(appendedFrom: changes.appendedFrom)
+      }
     } else if below?.size == 0 {
-      return .whole
+      return .whole(appendedFrom: changes.appendedFrom)
     }
     let cut = min(changes.cut, below?.size ?? 0)
-    return .layer(Patch(over: below, try extents(of: changes.ranges), cut: cut, size: size))
+    return .layer(
+      Patch(
+        over: below, try extents(of: changes.ranges), cut: cut, size: size,
+        isAppended: changes.appendedFrom == cut))
   }
 
   /// A file of so many bytes is published whole: it travels inside the change.
@@ -101,8 +119,15 @@ extension Spool {
     return extents
   }
 
-  /// All of it is published. While nobody writes.
-  func noteStored() { state.withLock { $0.changes = SpoolChanges(since: $0.size) } }
+  /// The version that this is, byte for byte, without being stored itself. While nobody writes.
+  var shared: Version? {
+    state.withLock { state in
+      guard let origin = state.origin, state.size == origin.size,
+        state.changes.isNone(of: state.size)
+      else { return nil }
+      return origin
+    }
+  }
 }
 
 /// What was written to a spool, one range after the other, as `FileService.publish` takes a layer.

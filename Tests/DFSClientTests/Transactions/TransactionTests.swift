@@ -391,6 +391,6 @@ extension Transaction {
   mutating func publish(
     _ content: Content, to target: PublishTarget, own: Set<VersionID> = []
   ) async throws -> Inode {
-    try await publish(.whole(content), to: target, own: own)
+    try await publish(.whole(content, isAppended: false), to: target, own: own)
   }
 }

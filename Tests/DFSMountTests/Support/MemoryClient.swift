@@ -314,6 +314,15 @@ final class MemoryClient: FileService {
 
   func untilPinned() async {}
 
+  func share(_ version: Version, to target: PublishTarget, durable: Bool) async throws -> Inode {
+    guard let bytes = files.state.withLock({ $0.contents[version.id] }) else {
+      throw DFSError(.incomplete, "the content is gone")
+    }
+    files.set { $0.shares += 1 }
+    return try await publish(
+      BytesContent(bytes), as: .whole(), to: target, durable: durable, progress: nil)
+  }
+
   func sync(_ version: Version) async throws {
     let (refusal, delay) = files.state.withLock { ($0.refusal, $0.publishDelay) }
     if delay > .zero { try await Task.sleep(for: delay) }

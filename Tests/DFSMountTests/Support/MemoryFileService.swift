@@ -13,6 +13,8 @@ final class MemoryFiles: Sendable {
     var holds: [VersionID: Int] = [:]
     /// Published as layers so far.
     var layers = 0
+    /// Published as those of other files.
+    var shares = 0
     /// Brought to stable storage without being published again.
     var syncs = 0
     var nextID: UInt64 = 256

@@ -3,7 +3,9 @@ public import DFSCore
 /// What a published content is of a file.
 public enum PublishForm: Sendable {
   /// All of it.
-  case whole
+  /// - Parameter appendedFrom: what is behind this place was written to the end, wherever that was, and nothing
+  ///   else was changed: if others appended meanwhile, it goes behind what they wrote.
+  case whole(appendedFrom: UInt64? = nil)
   /// What was written over a version, whose other bytes stay.
   case layer(Patch)
 }
@@ -19,12 +21,18 @@ public struct Patch: Sendable {
   public let cut: UInt64
   /// Bytes of the file now.
   public let size: UInt64
+  /// It was written to the end, wherever that was: if others appended meanwhile, it goes behind what they wrote.
+  public let isAppended: Bool
 
   /// Extents that were written over a version, of whose bytes those up to `cut` stay.
-  public init(over below: Version?, _ extents: [LayerExtent], cut: UInt64, size: UInt64) {
+  public init(
+    over below: Version?, _ extents: [LayerExtent], cut: UInt64, size: UInt64,
+    isAppended: Bool = false
+  ) {
     self.below = below
     self.extents = extents
     self.cut = cut
     self.size = size
+    self.isAppended = isAppended
   }
 }
