@@ -86,7 +86,7 @@ public final class Rescue: Sendable {
     ledger.summary.hasOwners = request.rights.setsOwners
     tellOfLimits(of: namespace, users, ledger)
     let census = try RescueCensus(namespace, progress)
-    progress.begin(files: census.files, bytes: census.bytes)
+    progress.begin(files: census.files, bytes: census.storedBytes)
     tellOfSpace(census, root, ledger)
     let content = RescueContent(
       users: users, keepsPartial: request.keepsPartial, progress: progress,
@@ -157,10 +157,10 @@ public final class Rescue: Sendable {
   private func tellOfSpace(
     _ census: RescueCensus, _ root: OutputDirectory, _ ledger: RescueLedger
   ) {
-    guard let space = try? Disk.space(at: root.path), space.available < census.bytes
+    guard let space = try? Disk.space(at: root.path), space.available < census.storedBytes
     else { return }
     ledger.note(
-      "\(root.path) has room for \(space.available) bytes and the files have \(census.bytes): "
+      "\(root.path) has room for \(space.available) bytes and the files have \(census.storedBytes): "
         + "it will probably be full")
   }
 }

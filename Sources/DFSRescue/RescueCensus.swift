@@ -9,6 +9,8 @@ internal import DFSSystem
 struct RescueCensus {
   private(set) var files = 0
   private(set) var bytes: UInt64 = 0
+  /// What is to be read for them: holes have none, what was written over and is not settled counts twice.
+  private(set) var storedBytes: UInt64 = 0
   /// Inodes that more than one entry names.
   private(set) var shared: Set<InodeID> = []
   /// Inodes and directories that no entry names, in the order of their numbers.
@@ -21,9 +23,14 @@ struct RescueCensus {
       try progress.checkInterruption()
       switch row.key {
       case .inode(let id):
+        let inode = try? Inode(id: id, row: row.value.bytes)
+        // It is no object of the tree, but keeps the copies of a layer.
+        if inode?.kind == .layer { return }
         inodes.insert(id)
-        count(id, row.value.bytes)
+        if let inode { count(inode) }
       case .entry(let parent, _):
+        // The list of the files that are not settled names nothing.
+        if parent == Self.unsettled { return }
         // A directory whose own row is lost is known by what is in it.
         inodes.insert(parent)
         guard let child = row.value.child else { return }
@@ -31,12 +38,16 @@ struct RescueCensus {
       case .attribute: break
       }
     }
-    nameless = inodes.subtracting(named).subtracting([.root, InodeID(0)]).sorted()
+    nameless = inodes.subtracting(named).subtracting([.root, Self.unsettled]).sorted()
   }
 
-  private mutating func count(_ id: InodeID, _ row: [UInt8]) {
-    guard let inode = try? Inode(id: id, row: row), inode.kind == .regular else { return }
+  /// Directory 0, which there is not.
+  private static let unsettled = InodeID(0)
+
+  private mutating func count(_ inode: Inode) {
+    guard inode.kind == .regular else { return }
     files += 1
     bytes += inode.size
+    storedBytes += inode.version?.storedBytes ?? 0
   }
 }

@@ -2,76 +2,99 @@ internal import DFSCore
 internal import DFSStore
 internal import DFSSystem
 
-/// The content of one version, part after part in the order of the file, from the copies of all
-/// directories; what was put together is compared with the MD5 in the row.
+/// The bytes of one version: its base, then the layers over it, the oldest first.
 ///
-/// Invariant: one piece of a part is in memory, whatever the size of the file.
+/// Invariant: one piece of a part is in memory, and the index of a layer, whatever the size of the file.
 struct RescueContent {
-  enum Outcome: Hashable {
-    case whole
-    case missing([PartIndex])
-    /// Every part is proven, and still the whole is another content than the row says.
-    case mismatched
-  }
-
   let users: [OfflineUser]
   let keepsPartial: Bool
   let progress: RescueProgress
   let note: (String) -> Void
 
-  /// Writes the content to `file`. Where a part is missing, `file` has zeros, or nothing is written
-  /// if it is not to be kept.
+  /// Writes the version to `file`, which is empty. Where a part is missing, `file` has zeros, or nothing of use if it
+  /// is not to be kept.
+  /// - Returns: what is wrong with what it is made of.
   /// - Throws: what `file` refuses; an interruption.
-  func write(_ version: Content, to file: File) throws -> Outcome {
-    let parts = PartIndex.all.map { part in
-      OfflinePart(
-        PartID(version: version.id, part: part), length: version.split.length(of: part),
-        digest: version.digest(of: part), from: users, note: note)
+  func write(_ version: Version, to file: File) throws -> [RescueFlaw] {
+    var flaws: [RescueFlaw] = []
+    if let base = version.base {
+      flaws += try write(base, as: version.layers.isEmpty ? .whole : .base, to: file)
     }
-    let isWritten = keepsPartial || !parts.contains(where: \.isAbsent)
-    var hasher = MD5Hasher()
-    var missing: [PartIndex] = []
-    for part in parts {
-      let start = version.split.range(of: part.id.part).lowerBound
-      let isWhole = try read(part) { offset, bytes, isWhole in
-        hasher.update(bytes)
-        if isWritten, isWhole { try file.write(bytes, at: start + offset) }
-      }
-      if !isWhole { missing.append(part.id.part) }
+    for (number, layer) in version.layers.enumerated() {
+      flaws += try write(
+        layer, as: .layer(number + 1), to: file, isKept: keepsPartial || flaws.isEmpty)
     }
-    guard missing.isEmpty else {
-      if isWritten { try file.setLength(version.size) }
-      return .missing(missing)
-    }
-    return hasher.finish() == version.md5 ? .whole : .mismatched
+    guard flaws.isEmpty, !version.layers.isEmpty, let md5 = version.md5 else { return flaws }
+    return try hash(of: file, version.size) == md5
+      ? [] : [RescueFlaw(place: .whole, kind: .mismatched(md5))]
   }
 
-  /// - Parameter take: the offset within the part, the bytes, and whether there are some that no
-  ///   copy has (they are zeros).
-  /// - Returns: whether no byte is missing.
-  private func read(
-    _ part: OfflinePart,
-    take: (_ offset: UInt64, _ bytes: UnsafeRawBufferPointer, _ isPresent: Bool) throws -> Void
-  ) throws -> Bool {
-    guard !part.isAbsent else {
-      progress.advance(part.length)
-      return false
+  private func write(
+    _ content: Content, as place: ContentPlace, to file: File
+  ) throws -> [RescueFlaw] {
+    var offline = OfflineContent(content, from: users, note: note)
+    let isKept = keepsPartial || !offline.lacksParts
+    let outcome = try offline.read(progress, note: note) { offset, bytes, gaps in
+      if isKept, gaps.byteCount < UInt64(bytes.count) { try file.write(bytes, at: offset) }
     }
-    var part = part
-    var isWhole = true
-    let size = UInt64(min(part.length, UInt64(OfflinePart.pieceBytes)))
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(size), alignment: 16)
-    defer { buffer.deallocate() }
-    for offset in stride(from: 0, to: part.length, by: UInt64.Stride(OfflinePart.pieceBytes)) {
+    if isKept { try file.setLength(content.size) }
+    return RescueFlaw(outcome, of: content, at: place).map { [$0] } ?? []
+  }
+
+  private func write(
+    _ layer: Layer, as place: ContentPlace, to file: File, isKept: Bool
+  ) throws -> [RescueFlaw] {
+    var offline = OfflineContent(layer.content, from: users, note: note)
+    var writer =
+      isKept && (keepsPartial || !offline.lacksParts) ? try RescueLayer(layer, file) : nil
+    let outcome = try offline.read(progress, note: note) { offset, bytes, gaps in
+      try writer?.take(bytes, at: offset, gaps)
+    }
+    var flaws = RescueFlaw(outcome, of: layer.content, at: place).map { [$0] } ?? []
+    if let problem = writer?.finish() {
+      flaws.append(RescueFlaw(place: place, kind: .unplaced(problem)))
+    }
+    return flaws
+  }
+
+  /// The MD5 of what was written.
+  private func hash(of file: File, _ size: UInt64) throws -> MD5Digest {
+    var hasher = MD5Hasher()
+    while hasher.count < size {
       try progress.checkInterruption()
-      let piece = UnsafeMutableRawBufferPointer(
-        rebasing: buffer[..<Int(min(size, part.length - offset))])
-      let gaps = part.read(piece, at: offset, note: note)
-      if !gaps.isEmpty { isWhole = false }
-      let isPresent = gaps.reduce(0) { $0 + $1.count } < piece.count
-      try take(offset, UnsafeRawBufferPointer(piece), isPresent)
-      progress.advance(UInt64(piece.count))
+      let count = Int(min(size - hasher.count, UInt64(OfflinePart.pieceBytes)))
+      let bytes = try file.read(count: count, at: hasher.count)
+      bytes.withUnsafeBytes { hasher.update($0) }
     }
-    return isWhole
+    return hasher.finish()
+  }
+}
+
+/// What is wrong with one of the contents of a version.
+struct RescueFlaw {
+  enum Kind {
+    case missing([PartIndex])
+    /// Every part is proven, but the MD5 is not this one.
+    case mismatched(MD5Digest)
+    /// Where the bytes of a layer belong cannot be told.
+    case unplaced(DFSError)
+  }
+
+  let place: ContentPlace
+  let kind: Kind
+
+  init(place: ContentPlace, kind: Kind) {
+    self.place = place
+    self.kind = kind
+  }
+
+  fileprivate init?(_ outcome: OfflineContent.Outcome, of content: Content, at place: ContentPlace)
+  {
+    switch outcome {
+    case .whole: return nil
+    case .missing(let parts): kind = .missing(parts)
+    case .mismatched: kind = .mismatched(content.md5)
+    }
+    self.place = place
   }
 }

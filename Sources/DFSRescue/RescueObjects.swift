@@ -112,7 +112,8 @@ final class RescueObjects {
     case .fifo, .socket, .characterDevice, .blockDevice:
       try directory.makeNode(name, inode)
       ledger.summary.specials += 1
-    case .directory, .layer: return RescueLoss(path, because: "a directory where there can be none")
+    case .directory: return RescueLoss(path, because: "a directory where there can be none")
+    case .layer: return RescueLoss(path, because: "a layer of another file, which has no name")
     }
     ledger.summary.refusedAttributes += try namespace.attributes(of: inode.id).count
     try directory.setAttributes(name, inode, rights)
@@ -146,18 +147,9 @@ final class RescueObjects {
 
   private func write(_ inode: Inode, to file: File, _ path: [UInt8]) throws -> RescueLoss? {
     guard let version = inode.version else { return nil }
-    guard let whole = version.content else {
-      return RescueLoss(path, because: "it has layers")
-    }
-    switch try content.write(whole, to: file) {
-    case .whole: return nil
-    case .missing(let parts):
-      return RescueLoss(path, missing: parts, isPartlyWritten: content.keepsPartial)
-    case .mismatched:
-      return RescueLoss(
-        path, because: "its parts are good, but its MD5 is not \(whole.md5)",
-        isPartlyWritten: content.keepsPartial)
-    }
+    let flaws = try content.write(version, to: file)
+    return flaws.isEmpty
+      ? nil : RescueLoss(path, flaws, isPartlyWritten: content.keepsPartial)
   }
 
   /// Gives a file or directory its attributes.
@@ -172,14 +164,5 @@ final class RescueObjects {
         }
       }
     }
-  }
-}
-
-extension RescueLoss {
-  /// The same under another name of the same file.
-  fileprivate func at(_ path: [UInt8]) -> RescueLoss {
-    missingParts.isEmpty
-      ? RescueLoss(path, because: reason, isPartlyWritten: isPartlyWritten)
-      : RescueLoss(path, missing: missingParts, isPartlyWritten: isPartlyWritten)
   }
 }

@@ -16,21 +16,66 @@ public struct RescueLoss: Sendable, Hashable {
   /// Whether there is a file with zeros where parts are missing.
   public let isPartlyWritten: Bool
 
-  init(_ path: [UInt8], missing: [PartIndex], isPartlyWritten: Bool) {
-    self.path = path
-    missingParts = missing
-    self.isPartlyWritten = isPartlyWritten
-    let numbers = missing.map(\.description).joined(separator: ", ")
-    reason =
-      "no good copy of part\(missing.count == 1 ? "" : "s") \(numbers) in these directories"
-      + (isPartlyWritten ? "; zeros stand there" : "")
+  init(_ path: [UInt8], because reason: String) {
+    self.init(path, missing: [], reason, isPartlyWritten: false)
   }
 
-  init(_ path: [UInt8], because reason: String, isPartlyWritten: Bool = false) {
+  init(_ path: [UInt8], _ flaws: [RescueFlaw], isPartlyWritten: Bool) {
+    let lacks = flaws.compactMap { flaw in
+      if case .missing(let parts) = flaw.kind { (flaw.place, parts) } else { nil }
+    }
+    var reasons = flaws.compactMap { $0.reason(isPartlyWritten: isPartlyWritten) }
+    if !lacks.isEmpty {
+      let zeros = isPartlyWritten ? "; zeros stand there" : ""
+      reasons.insert(
+        "no good copy of \(Self.list(lacks)) in these directories\(zeros)", at: 0)
+    }
+    self.init(
+      path, missing: Set(lacks.flatMap(\.1)).sorted(),
+      reasons.joined(separator: "; "), isPartlyWritten: isPartlyWritten)
+  }
+
+  private init(
+    _ path: [UInt8], missing: [PartIndex], _ reason: String, isPartlyWritten: Bool
+  ) {
     self.path = path
-    missingParts = []
+    missingParts = missing
     self.reason = reason
     self.isPartlyWritten = isPartlyWritten
+  }
+
+  /// The same under another name of the same file.
+  func at(_ path: [UInt8]) -> RescueLoss {
+    RescueLoss(path, missing: missingParts, reason, isPartlyWritten: isPartlyWritten)
+  }
+
+  /// Contents that are named, of many.
+  private static let listed = 5
+
+  /// `parts 1, 2 of the base, part 4 of layer 3`
+  private static func list(_ lacks: [(ContentPlace, [PartIndex])]) -> String {
+    let texts = lacks.prefix(listed).map { place, parts in
+      let numbers = parts.map(\.description).joined(separator: ", ")
+      return "part\(parts.count == 1 ? "" : "s") \(numbers)\(place.suffix)"
+    }
+    let more = lacks.count > listed ? " and of \(lacks.count - listed) more layers" : ""
+    return texts.joined(separator: ", ") + more
+  }
+}
+
+extension RescueFlaw {
+  /// nil where parts are missing, which is told of all contents together.
+  fileprivate func reason(isPartlyWritten: Bool) -> String? {
+    switch (kind, place) {
+    case (.missing, _): return nil
+    case (.mismatched(let md5), .whole):
+      return "its parts are good, but its MD5 is not \(md5)"
+    case (.mismatched(let md5), _):
+      return "the parts\(place.suffix) are good, but their MD5 is not \(md5)"
+    case (.unplaced(let error), _):
+      let before = isPartlyWritten ? ": what it changed is as it was before" : ""
+      return "where the bytes\(place.suffix) belong is not known (\(error.message))\(before)"
+    }
   }
 }
 

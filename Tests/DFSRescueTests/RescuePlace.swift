@@ -47,18 +47,7 @@ final class RescuePlace: Sendable {
     _ user: UserStore
   ) async throws {
     let version = version(id, bytes)
-    var inline: [InlinePart] = []
-    var held: [PartID] = []
-    for part in version.placement.parts(on: server) {
-      let range = version.split.range(of: part)
-      let piece = Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
-      if version.split.isInline {
-        inline.append(Fixture.inline(id, part.value, piece))
-      } else {
-        held.append(PartID(version: id, part: part))
-        try await user.put(PartID(version: id, part: part), piece)
-      }
-    }
+    let (inline, held) = try await put(version, bytes, server, user)
     let inode = Inode(
       id: InodeID(change: number, index: 0), kind: .regular, mode: 0o640, owner: 0, group: 0,
       time: Timestamp(seconds: 1_700_000_000, nanoseconds: 123_456_789), version: Version(version))
@@ -73,7 +62,27 @@ final class RescuePlace: Sendable {
     guard case .applied = reply else { fatalError("the change was answered \(reply)") }
   }
 
-  private static func version(_ id: VersionID, _ bytes: [UInt8]) -> Content {
+  /// Stores the copies of a content that a server should have.
+  /// - Returns: what travels with the change that names it, and what it holds.
+  static func put(
+    _ content: Content, _ bytes: [UInt8], _ server: ServerIndex, _ user: UserStore
+  ) async throws -> ([InlinePart], [PartID]) {
+    var inline: [InlinePart] = []
+    var held: [PartID] = []
+    for part in content.placement.parts(on: server) {
+      let range = content.split.range(of: part)
+      let piece = Array(bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+      if content.split.isInline {
+        inline.append(Fixture.inline(content.id, part.value, piece))
+      } else {
+        held.append(PartID(version: content.id, part: part))
+        try await user.put(PartID(version: content.id, part: part), piece)
+      }
+    }
+    return (inline, held)
+  }
+
+  static func version(_ id: VersionID, _ bytes: [UInt8]) -> Content {
     let split = Split(size: UInt64(bytes.count))
     let digests = PartIndex.all.map { part in
       let range = split.range(of: part)
@@ -184,7 +193,10 @@ final class RescuePlace: Sendable {
     ) { event in self.told.withLock { $0.append(event) } }
   }
 
+  /// Where the tree of the last rescue is.
+  var path: String { output.withLock { $0 } }
+
   func rebuilt(_ name: String) -> [UInt8]? {
-    FileManager.default.contents(atPath: output.withLock { $0 } + "/" + name).map { [UInt8]($0) }
+    FileManager.default.contents(atPath: path + "/" + name).map { [UInt8]($0) }
   }
 }

@@ -2,20 +2,21 @@ internal import DFSCore
 internal import DFSReplication
 internal import DFSWire
 
-/// Sees to it that the word of one server alone does not take most of what another one has: its names and
-/// inodes are counted before they are replaced. A person can say that it is right (`dfc heal --accept-loss`).
+/// Sees to it that the word of one server alone does not take most of what another one has: its names are
+/// counted before they are replaced. (Inodes are not: those of layers come and go with every edit.) A person can
+/// say that it is right (`dfc heal --accept-loss`).
 ///
 /// What two servers tell is not questioned, nor what one change or two remove: a client that dies leaves its
 /// last change on one server.
 struct LossGuard: Sendable {
-  /// Names and inodes that may go without a question.
-  static let allowance = 8
+  /// Names that may go without a question.
+  static let allowance = 4
 
   /// The one whose word it is.
   let source: ServerIndex
   let servers: ServerPool
 
-  /// - Parameter dropped: names and inodes of `server` that would go.
+  /// - Parameter dropped: names of `server` that would go.
   /// - Returns: nil if the server keeps at least half of what it has.
   /// - Throws: what kept its rows from being counted.
   func loss(
@@ -27,7 +28,7 @@ struct LossGuard: Sendable {
     guard let own, dropped > own / 2 else { return nil }
     return DFSError(
       .damaged,
-      "\(source) alone says that \(dropped) of the \(own) names and files that \(server) has are gone; nothing "
+      "\(source) alone says that \(dropped) of the \(own) names that \(server) has are gone; nothing "
         + "was changed: if they are to be kept, stop \(source) and move the user's directory there away, so "
         + "that it is refilled; if they may go, say so with 'dfc CONF heal --accept-loss'")
   }
@@ -35,31 +36,31 @@ struct LossGuard: Sendable {
   private func count(_ server: ServerIndex) async throws(DFSError) -> Int {
     var rows = OrderedRows(server: server, servers: servers)
     var count = 0
-    while let key = try await rows.next() { if key.isOfTree { count += 1 } }
+    while let key = try await rows.next() { if key.isName { count += 1 } }
     return count
   }
 }
 
-/// What changes do to names and inodes: how many are gone in the end.
+/// What changes do to names: how many are gone in the end.
 struct DroppedKeys: Sendable {
   private var keys: Set<RowKey> = []
 
   var count: Int { keys.count }
 
   mutating func perform(_ writes: [RowWrite]) {
-    for write in writes where write.key.isOfTree {
+    for write in writes where write.key.isName {
       if write.value == nil { keys.insert(write.key) } else { keys.remove(write.key) }
     }
   }
 
   mutating func drop(_ dropped: some Sequence<RowKey>) {
-    keys.formUnion(dropped.lazy.filter(\.isOfTree))
+    keys.formUnion(dropped.lazy.filter(\.isName))
   }
 
   mutating func keep(_ kept: some Sequence<RowKey>) { keys.subtract(kept) }
 }
 
-/// How many names and inodes of a server are not among rows that it is sent, in their order.
+/// How many names of a server are not among rows that it is sent, in their order.
 struct LossCount: Sendable {
   private var rows: OrderedRows
   private(set) var own = 0
@@ -85,7 +86,7 @@ struct LossCount: Sendable {
 
   private mutating func take(_ key: RowKey, isKept: Bool) async throws(DFSError) {
     _ = try await rows.next()
-    guard key.isOfTree else { return }
+    guard key.isName else { return }
     own += 1
     if !isKept { dropped += 1 }
   }
@@ -142,11 +143,8 @@ extension ServerPool {
 }
 
 extension RowKey {
-  /// Names and inodes; attributes go with their inodes.
-  fileprivate var isOfTree: Bool {
-    switch self {
-    case .inode, .entry: true
-    case .attribute: false
-    }
+  /// A name in the tree; what it names goes with it. That of a file which is not settled is none.
+  fileprivate var isName: Bool {
+    if case .entry = self { !isOfLayers } else { false }
   }
 }

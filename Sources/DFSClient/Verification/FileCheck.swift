@@ -1,7 +1,7 @@
 public import DFSCore
 
-/// Reads back the content that a file has, even if it is replaced meanwhile: copies of a content that
-/// nobody names any more are removed, and that is no fault of theirs.
+/// Reads back all that a file is made of, even if it is replaced meanwhile: copies of a content that nobody
+/// names any more are removed, and that is no fault of theirs.
 public struct FileCheck: Sendable {
   /// How often a file that is replaced while it is checked is begun again.
   private static let attempts = 5
@@ -10,7 +10,7 @@ public struct FileCheck: Sendable {
   private let everyCopy: Bool
   private let progress: @Sendable (UInt64) -> Void
 
-  /// - Parameters: as of `VersionCheck`.
+  /// - Parameters: as of `ContentCheck`.
   public init(
     on service: any FileService & ClusterAdministration, everyCopy: Bool,
     progress: @escaping @Sendable (UInt64) -> Void = { _ in }
@@ -20,8 +20,13 @@ public struct FileCheck: Sendable {
     self.progress = progress
   }
 
+  /// Bytes that a check of `version` is to read.
+  public static func bytes(of version: Version, everyCopy: Bool) -> UInt64 {
+    version.contents.reduce(0) { $0 + ContentCheck.bytes(of: $1, everyCopy: everyCopy) }
+  }
+
   /// - Returns: nil for a file that was removed meanwhile.
-  public func run(_ inode: Inode) async throws -> VersionCheck.Verdict? {
+  public func run(_ inode: Inode) async throws -> Verdict? {
     var (inode, attempt) = (inode, 1)
     while true {
       let verdict = try await check(inode)
@@ -37,18 +42,42 @@ public struct FileCheck: Sendable {
     }
   }
 
-  private func check(_ inode: Inode) async throws -> VersionCheck.Verdict {
-    guard let version = inode.version else { return VersionCheck.Verdict() }
+  private func check(_ inode: Inode) async throws -> Verdict {
+    guard let version = inode.version else { return Verdict() }
     // A small file is read at once; telling every server to keep it would take longer.
-    if let content = version.content, content.split.isInline { return try await check(content) }
+    if let content = version.content, content.split.isInline {
+      return try await check(content, as: .whole)
+    }
     return try await service.pinning(version) {
-      var verdict = VersionCheck.Verdict()
-      for content in version.contents { verdict.add(try await check(content)) }
+      var verdict = Verdict()
+      for (place, content) in version.placed {
+        let found = try await check(content, as: place)
+        verdict.add(found)
+        guard case .layer(let number) = place, found.isReadable else { continue }
+        if let problem = try await indexProblem(of: version.layers[number - 1]) {
+          verdict.wrong.append(WrongContent(place: place, problem: .index(problem)))
+        }
+      }
       return verdict
     }
   }
 
-  private func check(_ content: Content) async throws -> VersionCheck.Verdict {
-    try await VersionCheck(content, on: service, everyCopy: everyCopy, progress: progress).run()
+  private func check(_ content: Content, as place: ContentPlace) async throws -> Verdict {
+    try await ContentCheck(
+      content, as: place, on: service, everyCopy: everyCopy, progress: progress
+    ).run()
+  }
+
+  /// Why it cannot be told where the bytes of a layer belong; nil if it can.
+  private func indexProblem(of layer: Layer) async throws -> DFSError? {
+    guard case .content(let count) = layer.index else { return nil }
+    do {
+      let bytes = try await service.readWhole(Version(layer.content), 0..<UInt64(count))
+      _ = try LayerIndex.extents(bytes, of: layer)
+      return nil
+    } catch {
+      if Task.isCancelled { throw DFSError.cancelled }
+      return DFSError(error, else: .inputOutput)
+    }
   }
 }

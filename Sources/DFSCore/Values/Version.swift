@@ -123,3 +123,30 @@ extension [LayerExtent] {
   /// Bytes that the extents have in the content.
   public var storedBytes: UInt64 { reduce(0) { $0 + ($1.isZeros ? 0 : UInt64($1.range.count)) } }
 }
+
+/// Which of the contents of a version one is.
+public enum ContentPlace: Hashable, Sendable {
+  /// All of the version.
+  case whole
+  /// What the layers lie over.
+  case base
+  /// The layer of this number; 1 is the oldest.
+  case layer(Int)
+
+  /// After the name of a part: ` of layer 3`; nothing for the whole.
+  public var suffix: String {
+    switch self {
+    case .whole: ""
+    case .base: " of the base"
+    case .layer(let number): " of layer \(number)"
+    }
+  }
+}
+
+extension Version {
+  /// All that it is made of, in the order of `contents`, and which each one is.
+  public var placed: [(place: ContentPlace, content: Content)] {
+    let below = base.map { [(layers.isEmpty ? ContentPlace.whole : .base, $0)] } ?? []
+    return below + layers.enumerated().map { (.layer($0.offset + 1), $0.element.content) }
+  }
+}

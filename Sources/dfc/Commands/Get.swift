@@ -21,6 +21,9 @@ struct Get: SessionCommand {
       destination directory: a symbolic link in it that has the name of a file is replaced, and one in the \
       place of a directory is refused. A link that DEST itself is, is followed.
 
+      A file that was changed in place a short time ago is not settled: the MD5 of the whole is not known \
+      yet. Every block of it is compared with its checksum, and it is said that this was all.
+
       With --partial, what can be had of a file is fetched though parts or blocks of it have no good \
       copy on the servers that are up. Each byte is at its place, zeros (holes) stand for what is \
       missing, and it is said what that is, and why. Unless DEST names the file, '.partial' is \

@@ -19,7 +19,7 @@ struct List: SessionCommand {
   @Flag(name: .short, help: "Kind and permissions, bytes and time of change of each.")
   var long = false
 
-  @Flag(name: .customLong("md5"), help: "The MD5 of each file.")
+  @Flag(name: .customLong("md5"), help: "The MD5 of each file; - as long as it is not settled.")
   var showsMD5 = false
 
   @OptionGroup var results: ResultOptions
@@ -87,6 +87,7 @@ struct List: SessionCommand {
     if let md5 = inode.version?.md5 { object["md5"] = md5.description }
     if inode.kind == .regular {
       let parts = inode.version.flatMap { missing[$0.id] } ?? []
+      object["settled"] = inode.version?.isSettled ?? true
       object["incomplete"] = !parts.isEmpty
       if !parts.isEmpty { object["missingParts"] = parts.map(\.number) }
     }

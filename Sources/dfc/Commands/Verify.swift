@@ -11,7 +11,8 @@ struct Verify: SessionCommand {
     discussion: """
       Reads what is under each PATH (by default everything of the user) back from the servers: every \
       block is compared with its checksum, every part with the digest in its file's row, every file \
-      with its MD5. Of each part one copy is read, and of the other its beginning, which shows that it \
+      with its MD5 (of one that is not settled the base and each layer, and whether it can be told where \
+      the layers' bytes belong). Of each part one copy is read, and of the other its beginning, which shows that it \
       is there; with --all every byte of every copy is read. A line is printed for each copy that is \
       not good, and a summary.
 

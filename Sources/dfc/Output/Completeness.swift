@@ -29,6 +29,14 @@ enum Completeness {
     }
   }
 
+  /// Parts that are named, of many layers.
+  private static let listed = 12
+
+  private static func list(_ parts: [String]) -> String {
+    parts.prefix(listed).joined(separator: ", ")
+      + (parts.count > listed ? " and \(parts.count - listed) more" : "")
+  }
+
   /// What to say of a file that cannot be read whole: which parts are missing, where they should
   /// be, and why those servers do not give them.
   /// - Parameter error: what the read failed with.
@@ -37,10 +45,9 @@ enum Completeness {
   ) async -> DFSError {
     let down = await service.serverStates().filter { !$0.isUp }
     let found = try? await service.copies(version.contents.map(\.id))
-    let parts = version.contents.enumerated().flatMap { number, content in
+    let parts = version.placed.flatMap { place, content in
       absent(of: content, found?[content.id]).map { part in
-        let layer = content.id == version.base?.id ? "" : " of a layer"
-        return "part \(part)\(layer) (\(content.placement.holders(of: part)))"
+        "part \(part)\(place.suffix) (\(content.placement.holders(of: part)))"
       }
     }
     let problems = down.map { $0.problem?.message ?? "\($0.server)" }
@@ -50,7 +57,7 @@ enum Completeness {
     // Copies that are there and cannot be used are not missing: the read says what is wrong.
     let fact =
       parts.isEmpty
-      ? error.description : "Missing: \(parts.joined(separator: ", ")). \(reason)"
+      ? error.description : "Missing: \(list(parts)). \(reason)"
     return DFSError(
       .incomplete, "File is incomplete. \(fact). get --partial fetches what is there")
   }

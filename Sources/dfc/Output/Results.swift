@@ -39,6 +39,17 @@ struct JSONObject: Encodable {
 }
 
 extension JSONObject {
+  /// Which content of a file something is about; nothing if the file is one content.
+  mutating func set(_ place: ContentPlace) {
+    switch place {
+    case .whole: return
+    case .base: self["content"] = "base"
+    case .layer(let number):
+      self["content"] = "layer"
+      self["layer"] = number
+    }
+  }
+
   /// A command's failure, for who reads its results.
   /// - Parameter name: the text of a name or a path (`ByteText`).
   static func failure(_ command: String, _ name: String, _ error: any Error) -> JSONObject {

@@ -49,12 +49,12 @@ struct Verification: Sendable {
   }
 
   private func bytes(of inode: Inode) -> UInt64 {
-    inode.version.map { VersionCheck.bytes(of: $0, everyCopy: everyCopy) } ?? 0
+    inode.version.map { FileCheck.bytes(of: $0, everyCopy: everyCopy) } ?? 0
   }
 
   // MARK: What is said
 
-  private func tell(_ path: RemotePath, _ verdict: VersionCheck.Verdict) async throws {
+  private func tell(_ path: RemotePath, _ verdict: FileCheck.Verdict) async throws {
     for copy in verdict.bad {
       if isJSON {
         try await session.console.write(copy.json(of: path).line())
@@ -62,15 +62,13 @@ struct Verification: Sendable {
         try await session.console.line("\(path): \(copy.text)")
       }
     }
-    guard let wrong = verdict.wrongMD5 else { return }
-    if isJSON {
-      var object = JSONObject.verify("file", path)
-      object["problem"] = "wrong MD5"
-      object["md5"] = wrong.description
-      return try await session.console.write(object.line())
+    for content in verdict.wrong {
+      if isJSON {
+        try await session.console.write(content.json(of: path).line())
+      } else {
+        try await session.console.line("\(path): \(content.text)")
+      }
     }
-    try await session.console.line(
-      "\(path): every part is as it was stored, but their MD5 is \(wrong), not the file's")
   }
 
   func tell(_ tally: VerifyTally) async throws {
@@ -79,7 +77,7 @@ struct Verification: Sendable {
   }
 }
 
-extension VersionCheck.BadCopy {
+extension FileCheck.BadCopy {
   /// `part 2 on DFS3 is damaged from byte 262144 of the file, 65536 bytes: …`
   fileprivate var text: String {
     let state =
@@ -87,12 +85,13 @@ extension VersionCheck.BadCopy {
       case .unreachable, .absent: "missing"
       case .damaged: "damaged"
       }
-    let place = offset.map { " from byte \($0) of the file, \(badBytes) bytes" } ?? ""
-    return "part \(part) on \(server) is \(state)\(place): \(problem)"
+    let bytes = offset.map { " from byte \($0) of \(place.noun), \(badBytes) bytes" } ?? ""
+    return "part \(part)\(place.suffix) on \(server) is \(state)\(bytes): \(problem)"
   }
 
   fileprivate func json(of path: RemotePath) -> JSONObject {
     var object = JSONObject.verify("copy", path)
+    object.set(place)
     object["part"] = part.number
     object["server"] = server.description
     object["problem"] = fault.rawValue
@@ -100,6 +99,42 @@ extension VersionCheck.BadCopy {
     if fault == .damaged { object["badBytes"] = badBytes }
     object["message"] = problem.description
     return object
+  }
+}
+
+extension FileCheck.WrongContent {
+  fileprivate var text: String {
+    switch problem {
+    case .md5(let wrong):
+      "every part\(place.suffix) is as it was stored, but their MD5 is \(wrong), not that of \(place.noun)"
+    case .index(let error):
+      "it cannot be told where the bytes\(place.suffix) belong: \(error)"
+    }
+  }
+
+  fileprivate func json(of path: RemotePath) -> JSONObject {
+    var object = JSONObject.verify("file", path)
+    object.set(place)
+    switch problem {
+    case .md5(let wrong):
+      object["problem"] = "wrong MD5"
+      object["md5"] = wrong.description
+    case .index(let error):
+      object["problem"] = "no index"
+      object["message"] = error.description
+    }
+    return object
+  }
+}
+
+extension ContentPlace {
+  /// What an offset in it is an offset of.
+  fileprivate var noun: String {
+    switch self {
+    case .whole: "the file"
+    case .base: "the base"
+    case .layer: "the layer"
+    }
   }
 }
 

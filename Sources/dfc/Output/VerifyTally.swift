@@ -22,7 +22,7 @@ struct VerifyTally {
 
   init(everyCopy: Bool) { self.everyCopy = everyCopy }
 
-  mutating func add(_ verdict: VersionCheck.Verdict) {
+  mutating func add(_ verdict: FileCheck.Verdict) {
     files += 1
     copies += verdict.copies
     copiesRead += verdict.copiesRead

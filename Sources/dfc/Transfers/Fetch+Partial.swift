@@ -54,7 +54,7 @@ extension Fetch {
     let place = destination.map { " to \($0)" } ?? ""
     // In one piece: other files may have something to say at the same time.
     let lines = gaps.all.map { gap in
-      "\n  part \(gap.part), bytes \(gap.range.lowerBound) to \(gap.range.upperBound - 1) "
+      "\n  part \(gap.lack.part)\(gap.lack.place.suffix), bytes \(gap.range.lowerBound) to \(gap.range.upperBound - 1) "
         + "(\(gap.range.count)): \(gap.reasons.joined(separator: "; "))"
     }
     session.console.problem(
@@ -72,18 +72,19 @@ extension Fetch {
 extension Gaps.Gap {
   /// Why each server that should have the bytes does not give them, in the order of the servers.
   fileprivate var reasons: [String] {
-    problems.keys.sorted().compactMap { server in
-      guard let text = problems[server]?.description else { return nil }
+    lack.problems.keys.sorted().compactMap { server in
+      guard let text = lack.problems[server]?.description else { return nil }
       return text.hasPrefix("\(server)") ? text : "\(server): \(text)"
     }
   }
 
   fileprivate var json: JSONObject {
     var object = JSONObject()
-    object["part"] = part.number
+    object.set(lack.place)
+    object["part"] = lack.part.number
     object["offset"] = range.lowerBound
     object["bytes"] = UInt64(range.count)
-    object["servers"] = problems.keys.sorted().map(\.description)
+    object["servers"] = lack.problems.keys.sorted().map(\.description)
     object["reasons"] = reasons
     return object
   }

@@ -105,11 +105,15 @@ struct Fetch: Sendable {
   }
 
   func tell(_ path: RemotePath, _ inode: Inode, _ local: LocalPlace?) async throws {
-    guard let local else { return }
-    guard results.isJSON(session) else {
-      if !results.isQuiet(session) { session.note("\(local): \(Progress.size(inode.size))") }
-      return
+    if !results.isQuiet(session), local == nil || !results.isJSON(session) {
+      if let local { session.note("\(local): \(Progress.size(inode.size))") }
+      if let version = inode.version, version.md5 == nil {
+        session.note(
+          "\(path): not settled, so the MD5 of the whole is not known yet; every block was checked on its own"
+        )
+      }
     }
+    guard let local, results.isJSON(session) else { return }
     var object = result(path, inode, local.path)
     if isPartial {
       object["partial"] = false
@@ -126,6 +130,7 @@ struct Fetch: Sendable {
     object.set("destination", local.bytes)
     object["size"] = inode.size
     object["md5"] = inode.version?.md5?.description
+    object["settled"] = inode.version?.isSettled ?? true
     return object
   }
 }

@@ -65,8 +65,8 @@ import Testing
         start + 32 * Self.block..<version.size,
       ]
       #expect(gaps.all.map(\.range) == expected)
-      #expect(gaps.all.allSatisfy { Set($0.problems.keys) == [first, second] })
-      #expect(gaps.all.allSatisfy { $0.problems.values.allSatisfy { $0.code == .damaged } })
+      #expect(gaps.all.allSatisfy { Set($0.lack.problems.keys) == [first, second] })
+      #expect(gaps.all.allSatisfy { $0.lack.problems.values.allSatisfy { $0.code == .damaged } })
       #expect(gaps.bytes == 3 * Self.block + 3)
     }
   }
@@ -81,24 +81,36 @@ import Testing
       try await setting.kill(second)
       let gaps = try await salvage(version, content, setting)
       #expect(gaps.all.map(\.range) == [version.split.range(of: PartIndex(0))])
-      #expect(gaps.all.first?.problems[first]?.code == .notFound)
-      #expect(gaps.all.first?.problems[second]?.code == .disconnected)
+      #expect(gaps.all.first?.lack.problems[first]?.code == .notFound)
+      #expect(gaps.all.first?.lack.problems[second]?.code == .disconnected)
     }
   }
 
   @Test func gapsOfSeveralPartsStandInTheOrderOfTheContent() {
     let down = [ServerIndex(0): DFSError(.disconnected, "down")]
     let bad = [ServerIndex(0): DFSError(.damaged, "damaged")]
-    func run(_ range: Range<UInt64>, _ problems: [ServerIndex: DFSError]?) -> Salvage.Run {
+    func run(
+      _ range: Range<UInt64>, _ part: Int, _ problems: [ServerIndex: DFSError]?,
+      of place: ContentPlace = .whole
+    ) -> Salvage.Run {
       let bytes = [UInt8](repeating: 1, count: range.count)
-      return Salvage.Run(range: range, content: problems.map { .missing($0) } ?? .bytes(bytes))
+      let lack = problems.map {
+        Salvage.Lack(place: place, part: PartIndex(part), problems: $0)
+      }
+      return Salvage.Run(range: range, content: lack.map { .missing($0) } ?? .bytes(bytes))
     }
     var gaps = Gaps()
-    gaps.add([run(20..<25, down)], of: PartIndex(2))
-    gaps.add([run(0..<5, nil), run(5..<7, bad)], of: PartIndex(0))
-    gaps.add([run(7..<8, bad), run(8..<10, down)], of: PartIndex(0))
+    gaps.add([run(20..<25, 2, down)], of: PartIndex(2))
+    gaps.add([run(0..<5, 0, nil), run(5..<7, 0, bad)], of: PartIndex(0))
+    gaps.add([run(7..<8, 0, bad), run(8..<10, 0, down)], of: PartIndex(0))
     #expect(gaps.all.map(\.range) == [5..<8, 8..<10, 20..<25])
-    #expect(gaps.all.map(\.part) == [PartIndex(0), PartIndex(0), PartIndex(2)])
+    #expect(gaps.all.map(\.lack.part) == [PartIndex(0), PartIndex(0), PartIndex(2)])
     #expect(gaps.bytes == 10 && !gaps.isEmpty && Gaps().isEmpty)
+    // One part of a layer lies across two parts of the file.
+    var layered = Gaps()
+    layered.add([run(25..<30, 3, down, of: .layer(2))], of: PartIndex(1))
+    layered.add([run(20..<25, 3, down, of: .layer(2)), run(18..<20, 3, nil)], of: PartIndex(0))
+    layered.add([run(30..<31, 3, down, of: .base)], of: PartIndex(2))
+    #expect(layered.all.map(\.range) == [20..<30, 30..<31])
   }
 }

@@ -131,6 +131,33 @@ import Testing
     #expect(try await names(namespace) == ["f1", "new"])
   }
 
+  /// Rows of layers come and go with every edit: nothing that has a name is gone.
+  @Test func layersThatWereMergedAreNoLoss() async throws {
+    try await fill(2)
+    let layers = (0..<30).map { InodeID(1 << 20 + $0) }
+    let filling = cluster.client().namespace()
+    _ = try await filling.transact { transaction in
+      for id in layers {
+        transaction.put(
+          Inode(
+            id: id, kind: .layer, mode: 0, owner: 0, group: 0, links: 0,
+            time: Timestamp(nanoseconds: 0)))
+      }
+    }
+    try await eventually("all have it") { Set(cluster.servers.map(\.head)).count == 1 }
+    await filling.finish()
+    let head = cluster[1].head
+    let change = Change(
+      id: ChangeID(client: ClientID(9), sequence: 1),
+      writes: layers.map { RowWrite(.inode($0), nil) })
+    let request = NamespaceRequest.apply(head.view, number: head.number + 1, change)
+    _ = cluster[2].handle(.namespace(.init(request)), from: ClientID(9))
+    let namespace = client()
+    _ = try await create(namespace, "new")
+    #expect(try await names(namespace) == ["f0", "f1", "new"])
+    #expect(cluster[1].rows[.inode(layers[0])] == nil)
+  }
+
   /// Two servers that say the same are believed: a server that was away is caught up.
   @Test func whatTwoSayIsDone() async throws {
     let client = cluster.client { $0.policy = .quorum }

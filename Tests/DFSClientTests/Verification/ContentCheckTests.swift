@@ -6,13 +6,13 @@ import Testing
 @testable import DFSClient
 
 /// Copies read back from four real servers: what is found good, and what is found wrong.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct VersionCheckTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct ContentCheckTests {
   private static let block = UInt64(Limits.blockBytes)
 
   private func check(
     _ version: Content, _ setting: ClientSetting, all: Bool = true
-  ) async throws -> VersionCheck.Verdict {
-    try await VersionCheck(version, on: setting.client, everyCopy: all).run()
+  ) async throws -> FileCheck.Verdict {
+    try await ContentCheck(version, on: setting.client, everyCopy: all).run()
   }
 
   /// Parts without bytes need no copies; small parts are kept in the database.
@@ -23,7 +23,7 @@ import Testing
         let parts = PartIndex.all.filter { version.split.length(of: $0) > 0 }.count
         for all in [true, false] {
           let progress = Mutex<UInt64>(0)
-          let verdict = try await VersionCheck(
+          let verdict = try await ContentCheck(
             version, on: setting.client, everyCopy: all,
             progress: { bytes in progress.withLock { $0 += bytes } }
           ).run()
@@ -32,7 +32,7 @@ import Testing
           #expect(verdict.copiesRead == (all ? 2 * parts : parts))
           #expect(all ? verdict.bytesRead == 2 * size : verdict.bytesRead >= size)
           #expect(
-            progress.withLock { $0 } == VersionCheck.bytes(of: Version(version), everyCopy: all),
+            progress.withLock { $0 } == ContentCheck.bytes(of: version, everyCopy: all),
             "\(size) bytes")
         }
       }
@@ -135,7 +135,8 @@ import Testing
         id: version.id, size: version.size, md5: MD5Digest.of([1]), placement: version.placement,
         partDigests: version.partDigests)
       let wrong = try await check(otherMD5, setting)
-      #expect(wrong.wrongMD5 == version.md5 && wrong.bad.isEmpty && !wrong.isReadable)
+      #expect(wrong.wrong.map(\.problem) == [.md5(version.md5)])
+      #expect(wrong.bad.isEmpty && !wrong.isReadable)
     }
   }
 
