@@ -1,3 +1,5 @@
+/// What is said about a file that was read back, or one content of it.
+
 public import DFSCore
 
 extension FileCheck {

@@ -20,12 +20,12 @@ struct Download: Sendable {
 
   func write(to temporary: TemporaryFile) async throws {
     let meter = meter
-    try await offload { [version] in try temporary.requireSpace(version.size) }
+    try await offload { [version] in
+      try temporary.requireSpace(min(version.size, version.storedBytes))
+    }
     try await inOrder(Self.interleaved(Split(size: version.size)), width: Self.width) { range in
       let bytes = try await read(range)
-      try await offload {
-        try bytes.withUnsafeBytes { try temporary.file.write($0, at: range.lowerBound) }
-      }
+      try await offload { try write(bytes, to: temporary.file, at: range.lowerBound) }
       return range.count
     } take: { count in
       meter.advance(count)
@@ -33,10 +33,19 @@ struct Download: Sendable {
     try await checkAndCommit(temporary)
   }
 
+  /// Writes bytes at their place; what is zeros in a file with holes becomes a hole. Blocks.
+  func write(_ bytes: [UInt8], to file: OpenFile, at offset: UInt64) throws(DFSError) {
+    if !version.layers.isEmpty, bytes.isZeros { return }
+    try bytes.withBytes { bytes throws(DFSError) in
+      try file.write(UnsafeRawBufferPointer(bytes), at: offset)
+    }
+  }
+
   /// Gives the file its name if it is the version's content.
   func checkAndCommit(_ temporary: TemporaryFile) async throws {
     meter.begin("checking")
     try await offload { [self] in
+      try temporary.file.extend(to: version.size)
       try verify(temporary.file)
       try temporary.commit()
     }
@@ -116,5 +125,14 @@ struct Download: Sendable {
       if bytes.isEmpty { bytes = more } else { bytes += more }
     }
     return bytes
+  }
+}
+
+extension [UInt8] {
+  fileprivate var isZeros: Bool {
+    withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return true }
+      return bytes[0] == 0 && memcmp(start, start + 1, bytes.count - 1) == 0
+    }
   }
 }

@@ -41,7 +41,7 @@ struct PartialDownload: Sendable {
       .flatMap(Split(size: version.size).pieces(of:))
     try await inOrder(pieces, width: Download.width) { piece in
       let runs = try await salvage.read(piece)
-      return (piece, try await offload { try Self.write(runs, to: file) })
+      return (piece, try await offload { try write(runs, to: file) })
     } take: { piece, missing in
       gaps.add(missing, of: piece.part)
       whole.meter.advance(piece.range.count)
@@ -51,7 +51,7 @@ struct PartialDownload: Sendable {
 
   /// Writes what there is. Blocks.
   /// - Returns: the runs that are missing.
-  private static func write(
+  private func write(
     _ runs: [Salvage.Run], to file: OpenFile
   ) throws -> [Salvage.Run] {
     var missing: [Salvage.Run] = []
@@ -60,7 +60,7 @@ struct PartialDownload: Sendable {
         missing.append(run)
         continue
       }
-      try bytes.withUnsafeBytes { try file.write($0, at: run.range.lowerBound) }
+      try whole.write(bytes, to: file, at: run.range.lowerBound)
     }
     return missing
   }

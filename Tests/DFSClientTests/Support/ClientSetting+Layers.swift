@@ -43,6 +43,10 @@ extension ClientSetting {
 
   /// Runs dfc with the settings of the client.
   func dfc(_ words: String...) throws -> (status: Int32, output: String, errors: String) {
+    try dfc(words)
+  }
+
+  func dfc(_ words: [String]) throws -> (status: Int32, output: String, errors: String) {
     let folder = servers.directory + "/dfc-\(UUID().uuidString)"
     try FileManager.default.createDirectory(
       atPath: folder, withIntermediateDirectories: true)

@@ -148,6 +148,27 @@ import Testing
     }
   }
 
+  @Test func whatNobodyWroteTakesNoSpaceHereEither() async throws {
+    try await ClientSetting.run { setting in
+      var inode = try await setting.file("f", TestContent(size: 1000))
+      let bytes = try TestContent(size: 0, seed: 9).bytes(0..<70_000)
+      let (start, size) = (UInt64(40 << 20), UInt64(64 << 20))
+      inode = try await setting.lay(
+        bytes, [LayerExtent(start..<start + 70_000)], cut: 1000, size: size, over: inode)
+      var expected = try TestContent(size: 1000).bytes(0..<1000)
+      expected += [UInt8](repeating: 0, count: Int(size) - 1000)
+      expected.replaceSubrange(Int(start)..<Int(start) + 70_000, with: bytes)
+      for words in [["get"], ["get", "--partial"]] {
+        let place = "\(setting.servers.directory)/got\(words.count)"
+        let got = try setting.dfc(words + ["f", place])
+        #expect(got.status == 0, "\(got)")
+        #expect(FileManager.default.contents(atPath: place).map { [UInt8]($0) } == expected)
+        var status = stat()
+        #expect(stat(place, &status) == 0 && status.st_blocks * 512 < 4 << 20)
+      }
+    }
+  }
+
   @Test func aLayerThatIsNowhereMakesAFileIncomplete() async throws {
     try await ClientSetting.run { setting in
       let inode = try await edited("f", setting)
