@@ -88,7 +88,9 @@ struct LayeredFile {
     for number in 1...count {
       let size = file.bytes.count
       var cut = size
-      if number % 7 == 3 || number == count { cut = Int.random(in: size / 2...size, using: &generator) }
+      if number % 7 == 3 || number == count {
+        cut = Int.random(in: size / 2...size, using: &generator)
+      }
       var end = cut
       if number % 5 == 2 || number == count { end += Int.random(in: 1...60_000, using: &generator) }
       let extents = extents(
