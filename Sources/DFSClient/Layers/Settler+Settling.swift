@@ -1,3 +1,5 @@
+/// Settling one file, and storing what takes the place of layers.
+
 internal import DFSCore
 internal import DFSSystem
 internal import Logging
