@@ -81,8 +81,8 @@ extension EndToEnd {
           head -c 3000000 /dev/urandom | tee $LOCAL/data | dd of=$M/f bs=1M seek=60000 conv=notrunc status=none
           check() {
             [ $(stat -c %s $1) = 107374182400 ]; [ $(du -k $1 | cut -f1) -lt 8192 ]
-            [ "$(dd if=$1 bs=1M skip=51200 count=1 status=none | head -c 6)" = middle ]
-            dd if=$1 bs=1M skip=60000 count=3 status=none | head -c 3000000 | cmp - $LOCAL/data
+            [ "$(dd if=$1 iflag=skip_bytes bs=6 skip=53687091200 count=1 status=none)" = middle ]
+            dd if=$1 iflag=skip_bytes,count_bytes bs=1M skip=62914560000 count=3000000 status=none | cmp - $LOCAL/data
             [ $(dd if=$1 bs=1M skip=100 count=4 status=none | tr -d '\\0' | wc -c) = 0 ]
             python3 -c '
           import os, sys
@@ -97,8 +97,8 @@ extension EndToEnd {
               and sum(b - a for a, b in found) < 8 << 20 else str(found))' $1
           }
           check $M/f; check $M2/f
-          dfc $CONF status | grep -q 'not settled'; dfc $CONF settle f
-          if dfc $CONF status | grep -q 'not settled'; then exit 1; fi
+          dfc $CONF status | grep 'not settled'; dfc $CONF settle f
+          if dfc $CONF status | grep 'not settled'; then exit 1; fi
           check $M/f; check $M2/f; dfc $CONF verify --all
           truncate -s 3T $M/f; [ $(stat -c %s $M2/f) = 3298534883328 ]; truncate -s 0 $M/f; [ ! -s $M2/f ]
           """, seconds: 200)
