@@ -89,9 +89,14 @@ private struct NumberReader {
     while let byte = rest.popFirst() {
       guard shift < 63 else { break }
       value |= UInt64(byte & 0x7F) << shift
-      if byte & 0x80 == 0 { return value }
+      if byte & 0x80 == 0 {
+        // Each number has one form, so that a row that was read is written as it was.
+        guard byte > 0 || shift == 0 else { break }
+        return value
+      }
       shift += 7
     }
-    throw DFSError(.damaged, "a number of an index does not end, or has more than 63 bits")
+    throw DFSError(
+      .damaged, "a number of an index does not end, has more than 63 bits, or ends in zeros")
   }
 }
