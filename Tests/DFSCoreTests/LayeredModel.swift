@@ -149,7 +149,7 @@ struct LayeredModel {
     let extents = map.extents
     let read = read(map, of: contents).bytes
     let data = extents.filter { !$0.isZeros }.flatMap { extent in
-      extent.range.map { read[Int($0)] }
+      extent.range.map { Int($0) < read.count ? read[Int($0)] : 0 }
     }
     return written(extents, data, cut: map.cut, size: map.size, number: number)
   }
@@ -172,8 +172,11 @@ struct LayeredModel {
       guard let source = piece.source else { continue }
       for place in piece.range {
         let index = Int(place - range.lowerBound)
-        bytes[index] = contents[source][Int(piece.position + place - piece.range.lowerBound)]
+        let position = Int(piece.position + place - piece.range.lowerBound)
         isData[index] = true
+        // Zeros are nobody's data: bytes of no content are seen.
+        guard contents.indices.contains(source), position < contents[source].count else { continue }
+        bytes[index] = contents[source][position]
       }
     }
     return (bytes, isData)
