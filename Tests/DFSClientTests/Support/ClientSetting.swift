@@ -13,11 +13,14 @@ struct ClientSetting: Sendable {
   let client: DFSClient
 
   /// Runs a test on four servers of its own.
-  /// - Parameter readCacheBytes: with 0 every read asks the servers.
+  /// - Parameters:
+  ///   - readCacheBytes: with 0 every read asks the servers.
+  ///   - arguments: of every server.
   static func run(
-    readCacheBytes: Int = 0, _ body: (ClientSetting) async throws -> Void
+    readCacheBytes: Int = 0, arguments: [String] = [],
+    _ body: (ClientSetting) async throws -> Void
   ) async throws {
-    let servers = try await FourServers()
+    let servers = try await FourServers(arguments: arguments)
     var configuration = servers.configuration
     configuration.readCacheBytes = readCacheBytes
     let client = try await DFSClient.connect(

@@ -1,0 +1,229 @@
+import DFSCore
+import Testing
+
+@testable import DFSClient
+
+/// Layers over a version that the file does not have any more.
+@Suite struct LayerConflictTests {
+  private typealias Tree = TransactionTests.Tree
+
+  private func anywhere(_ layer: NewLayer) -> NewVersion {
+    var layer = layer
+    layer.isAnywhere = true
+    return .layer(layer)
+  }
+
+  private func isRefused(
+    _ new: NewVersion, _ id: InodeID, _ opened: OpenedVersion?, _ tree: Tree,
+    own: Set<VersionID> = [], at place: SourceLocation = #_sourceLocation
+  ) async throws {
+    let rows = tree.table.rows
+    await #expect(throws: OtherVersionBelow.self, sourceLocation: place) {
+      _ = try await tree.publish(new, to: id, opened, own: own)
+    }
+    #expect(tree.table.rows == rows, sourceLocation: place)
+  }
+
+  /// Whoever publishes is told, and tries again; it is no failure of the change.
+  @Test func thePublisherIsToldOfAnotherVersion() async throws {
+    let namespace = MemoryCluster().client().namespace()
+    let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
+    let name = try FileName("a")
+    let file = try await namespace.transact { try await $0.create(.root, name, new) }
+    let target = PublishTarget.inode(file.id, modified: Tree.time, changed: Tree.time)
+    let (base, below) = (NewVersion.whole(Tree.content()), Version(Tree.content()))
+    _ = try await namespace.transact { try await $0.publish(base, to: target) }
+    let layer = Tree.layer(over: below)
+    await #expect(throws: OtherVersionBelow.self) {
+      try await namespace.transact { try await $0.publish(.layer(layer), to: target) }
+    }
+    let won = anywhere(layer)
+    let after = try await namespace.transact { try await $0.publish(won, to: target) }
+    #expect(after.version?.id == layer.id && after.version?.layers.count == 1)
+  }
+
+  @Test func bothHaveAllTheirLayersAndNoneOfTheOther() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", 2)
+    let below = try #require(file.version)
+    let opened = try tree.opened("a", below)
+    let theirs = try await tree.publish(.layer(Tree.layer(over: below)), to: file.id, opened)
+    let mine = Tree.layer(over: below, bytes: 9)
+    try await isRefused(.layer(mine), file.id, opened, tree)
+    let won = try await tree.publish(anywhere(mine), to: file.id, opened)
+    let version = try #require(won.version)
+    #expect(won.id == file.id && version.id == mine.id && version.base == below.base)
+    #expect(version.layers.map(\.content) == below.layers.map(\.content) + [mine.content])
+    let kept = try #require(try await tree.kept("a"))
+    let other = try #require(kept.version)
+    #expect(other.id == theirs.version?.id && other.base == below.base)
+    #expect(other.layers.map(\.content) == theirs.version?.layers.map(\.content))
+    #expect(other.layers.map(\.cut) == theirs.version?.layers.map(\.cut))
+    // All rows are new: those that were there were the other's.
+    let (one, two) = (Set(version.layers.map(\.inode)), Set(other.layers.map(\.inode)))
+    let before = Set(try #require(theirs.version?.layers.map(\.inode)))
+    #expect(one.count == 3 && two.count == 3 && before.count == 3)
+    #expect(one.isDisjoint(with: two) && before.isDisjoint(with: one.union(two)))
+    #expect(try tree.inodes(.layer).count == 6 && tree.unsettled.count == 2)
+    try tree.checkLayers()
+  }
+
+  @Test func theOtherOneWroteAWholeContent() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", 1)
+    let below = try #require(file.version)
+    let opened = try tree.opened("a", below)
+    let theirs = Tree.content()
+    _ = try await tree.publish(.whole(theirs), to: file.id, opened)
+    let mine = Tree.layer(over: below)
+    try await isRefused(.layer(mine), file.id, opened, tree)
+    let won = try await tree.publish(anywhere(mine), to: file.id, opened)
+    #expect(won.content == below.base && won.version?.layers.count == 2)
+    #expect(try await tree.kept("a")?.version == Version(theirs))
+    try tree.checkLayers()
+  }
+
+  @Test func aWholeContentWinsOverLayers() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", 1)
+    let opened = try tree.opened("a", file.version)
+    let theirs = try await tree.publish(.layer(Tree.layer(over: file.version)), to: file.id, opened)
+    let mine = Tree.content()
+    let won = try await tree.publish(.whole(mine), to: file.id, opened)
+    #expect(won.version == Version(mine))
+    let kept = try #require(try await tree.kept("a"))
+    #expect(kept.version?.id == theirs.version?.id && kept.version?.layers.count == 2)
+    #expect(kept.version?.base == theirs.version?.base)
+    #expect(tree.unsettled.values.map { $0 } == [kept.id])
+    try tree.checkLayers()
+  }
+
+  /// A sparse version that is settled is kept as such.
+  @Test func whatIsKeptStaysSettled() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", 1)
+    let opened = try tree.opened("a", file.version)
+    let theirs = try await tree.publish(.layer(Tree.layer(over: file.version)), to: file.id, opened)
+    let (sparse, md5) = (Tree.layer(over: nil, bytes: 100), MD5Digest.of([1]))
+    let version = try #require(theirs.version)
+    #expect(
+      try await tree.run { try await $0.settle(version, of: file.id, as: .sparse(sparse, md5)) })
+    _ = try await tree.publish(.whole(Tree.content()), to: file.id, opened)
+    let kept = try #require(try await tree.kept("a"))
+    #expect(kept.version?.md5 == md5 && kept.version?.isSettled == true)
+    #expect(try tree.inodes(.layer).count == 1)
+    #expect(tree.unsettled.isEmpty)
+    try tree.checkLayers()
+  }
+
+  @Test func whatWasWrittenToARemovedFileIsKeptWithItsLayers() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", 2)
+    let below = try #require(file.version)
+    let attributes = NewInode(kind: .regular, mode: 0o640, owner: 7, group: 8)
+    _ = try await tree.run { try await $0.unlink(.root, FileName("a")) }
+    let mine = Tree.layer(over: below)
+    let opened = try tree.opened("a", below, attributes)
+    try await isRefused(.layer(mine), file.id, opened, tree)
+    let kept = try await tree.publish(anywhere(mine), to: file.id, opened)
+    #expect(kept.id != file.id && kept.owner == 7 && kept.version?.base == below.base)
+    #expect(kept.version?.layers.map(\.content) == below.layers.map(\.content) + [mine.content])
+    #expect(try await tree.kept("a") == kept)
+    #expect(tree.unsettled.values.map { $0 } == [kept.id])
+    try tree.checkLayers()
+    // It goes on there.
+    let next = Tree.layer(over: kept.version)
+    let after = try await tree.publish(
+      .layer(next), to: kept.id, try tree.opened("a", kept.version, attributes))
+    #expect(after.id == kept.id && after.version?.layers.count == 4)
+    try tree.checkLayers()
+    // Where this client removed it, nothing is kept.
+    await TransactionTests().refuses(.staleHandle) {
+      _ = try await tree.publish(
+        self.anywhere(mine), to: file.id, try tree.opened("a", below))
+    }
+  }
+
+  /// The change was performed, but its client was not told: what it writes again lies over it.
+  @Test func whatOneWroteOneselfIsNoConflict() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", 1)
+    let below = try #require(file.version)
+    let opened = try tree.opened("a", below)
+    let first = Tree.layer(over: below)
+    let once = try await tree.publish(.layer(first), to: file.id, opened)
+    let again = Tree.layer(over: below)
+    let twice = try await tree.publish(.layer(again), to: file.id, opened, own: [first.id])
+    #expect(twice.version?.id == again.id && twice.version?.layers.count == 3)
+    #expect(twice.version?.layers.prefix(2) == once.version?.layers.prefix(2))
+    #expect(try await tree.kept("a") == nil && tree.entries.count == 1)
+    try tree.checkLayers()
+    // Of somebody else it is one.
+    try await isRefused(.layer(Tree.layer(over: below)), file.id, opened, tree, own: [first.id])
+    // A whole content of one's own, too.
+    let whole = Tree.content()
+    _ = try await tree.publish(.whole(whole), to: file.id, opened, own: [again.id])
+    let over = try await tree.publish(
+      .layer(Tree.layer(over: below)), to: file.id, opened, own: [whole.id])
+    #expect(over.content == whole && over.version?.layers.count == 1)
+    #expect(try await tree.kept("a") == nil)
+    try tree.checkLayers()
+  }
+
+  /// Merging and settling change what a version is made of, and are no conflict.
+  @Test func whatHappensInTheBackgroundIsNoConflict() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", 3)
+    let below = try #require(file.version)
+    let opened = try tree.opened("a", below)
+    #expect(
+      try await tree.run {
+        try await $0.merge(
+          below.layers.map(\.inode), of: file.id, into: Tree.layer(over: nil))
+      })
+    let after = try await tree.publish(.layer(Tree.layer(over: below)), to: file.id, opened)
+    #expect(after.version?.layers.count == 2)
+    let version = try #require(after.version)
+    let content = Content(
+      id: version.id, size: version.size, md5: .of([9]), placement: Placement(md5: .of([9])),
+      partDigests: PartIndex.all.map { _ in BlockChecksum(0) })
+    #expect(try await tree.run { try await $0.settle(version, of: file.id, as: .whole(content)) })
+    let last = try await tree.publish(
+      .layer(Tree.layer(over: version)), to: file.id, try tree.opened("a", version))
+    #expect(last.content == content && last.version?.layers.count == 1)
+    #expect(try await tree.kept("a") == nil)
+    try tree.checkLayers()
+  }
+
+  @Test func manyLayersAreKeptTwice() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", Version.layersLimit - 1)
+    let below = try #require(file.version)
+    let opened = try tree.opened("a", below)
+    _ = try await tree.publish(.layer(Tree.layer(over: below)), to: file.id, opened)
+    let won = try await tree.publish(anywhere(Tree.layer(over: below)), to: file.id, opened)
+    #expect(won.version?.layers.count == Version.layersLimit)
+    #expect(try await tree.kept("a")?.version?.layers.count == Version.layersLimit)
+    try tree.checkLayers()
+    // One more is too many, also anywhere.
+    let other = try await tree.publish(.whole(Tree.content()), to: file.id)
+    let over = anywhere(Tree.layer(over: won.version))
+    let rows = tree.table.rows
+    await TransactionTests().refuses(.noSpace) {
+      _ = try await tree.publish(over, to: file.id, try tree.opened("a", won.version))
+    }
+    #expect(tree.table.rows == rows)
+    #expect(try await tree.inode(file.id) == other)
+  }
+
+  @Test func aLayerOverNothingIsRefusedWhereThereIsSomething() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", 0)
+    let opened = try tree.opened("a", nil)
+    try await isRefused(.layer(Tree.layer(over: nil)), file.id, opened, tree)
+    let won = try await tree.publish(anywhere(Tree.layer(over: nil)), to: file.id, opened)
+    #expect(won.content == nil && won.version?.layers.count == 1)
+    #expect(try await tree.kept("a")?.version == file.version)
+    try tree.checkLayers()
+  }
+}
