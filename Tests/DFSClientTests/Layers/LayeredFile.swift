@@ -45,9 +45,10 @@ struct LayeredFile {
   /// - Parameters:
   ///   - ranges: ascending and apart from each other.
   ///   - cut: the size to which the file was cut before.
+  ///   - striking: called when it is read first: servers were asked whether they answer, and nothing is stored yet.
   mutating func write(
     _ ranges: [Range<Int>], zeros: [Range<Int>] = [], cut: Int? = nil, size: Int? = nil,
-    by client: DFSClient, at time: Int64 = 7
+    by client: DFSClient, striking: (@Sendable () -> Void)? = nil
   ) async throws {
     let cut = min(cut ?? bytes.count, bytes.count)
     let size = max(size ?? bytes.count, ranges.last?.upperBound ?? 0)
@@ -67,9 +68,9 @@ struct LayeredFile {
       .sorted { $0.range.lowerBound < $1.range.lowerBound }
     let patch = Patch(
       over: inode.version, extents, cut: UInt64(cut), size: UInt64(size))
-    let time = Timestamp(nanoseconds: time)
+    let time = Timestamp(nanoseconds: 7)
     inode = try await client.publish(
-      BytesContent(content), as: .layer(patch),
+      StrikingContent(content: BytesContent(content), strike: striking), as: .layer(patch),
       to: .inode(inode.id, modified: time, changed: time, opened: opened), durable: true,
       progress: nil)
     bytes = after
@@ -110,6 +111,20 @@ struct LayeredFile {
         #expect(some == Array(bytes[start..<end]), "\(start) to \(end)", sourceLocation: place)
       }
     }
+  }
+}
+
+/// A content at whose reading something happens.
+private struct StrikingContent: ContentSource {
+  let content: BytesContent
+  let strike: (@Sendable () -> Void)?
+
+  var size: UInt64 { content.size }
+  var md5: MD5Digest? { nil }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+    strike?()
+    try content.read(into: buffer, at: offset)
   }
 }
 
