@@ -6,10 +6,11 @@ final class LayerReader: Sendable {
   /// Maps that are kept; one of a file that was changed at random may have some MiB.
   private static let mapsLimit = 16
 
-  /// What a map is of: inodes of layers are never used twice.
+  /// What a map is of: contents, whose identities are random. The number of an inode may come again, after servers
+  /// have lost changes with their power.
   private struct Key: Hashable {
     let base: VersionID?
-    let layers: [InodeID]
+    let layers: [VersionID]
   }
 
   private struct State {
@@ -67,7 +68,7 @@ final class LayerReader: Sendable {
   /// What a version is made of.
   /// - Throws: `damaged` if an index is none; what reading it throws.
   func map(of version: Version) async throws -> VersionMap {
-    let key = Key(base: version.base?.id, layers: version.layers.map(\.inode))
+    let key = Key(base: version.base?.id, layers: version.layers.map(\.content.id))
     var (map, laid) = known(key) ?? (VersionMap(base: version.base?.size ?? 0), 0)
     let first = version.base == nil ? 0 : 1
     for (number, layer) in version.layers.enumerated().dropFirst(laid) {

@@ -133,7 +133,10 @@ final class Settler: Sendable {
     let patch = Patch(over: nil, map.extents, cut: map.cut, size: map.size)
     let merged = Version(id: version.id, base: nil, layers: run)
     return try await store(patch, of: merged, pace: nil) { layer in
-      { try await $0.merge(run.map(\.inode), of: id, into: layer) }
+      { change in
+        guard try await change.has(run, of: id) else { return false }
+        return try await change.merge(run.map(\.inode), of: id, into: layer)
+      }
     }
   }
 

@@ -3,7 +3,7 @@ internal import DFSCore
 /// The content of a file that a change names.
 enum NewVersion: Sendable {
   /// - Parameter isAppended: not if the file has another version than the one that it was written to.
-  case whole(Content, isAppended: Bool)
+  case whole(Content, isAppended: Bool = false)
   /// Laid over what the file has.
   case layer(NewLayer)
   /// That of another file.
@@ -112,18 +112,19 @@ extension Transaction {
     }
   }
 
-  /// - Parameter isOwn: `current` was published by this client, which was not told so: what that wrote is written
-  ///   again, over itself.
+  /// Also over what an earlier try of this client may have left it does not lie: that has other bytes than who
+  /// wrote this has seen.
+  /// - Parameter isOwn: `current` was published by this client, which was not told so: it is not kept.
   private mutating func publication(
     of layer: NewLayer, over current: Version?, isOwn: Bool, _ own: Set<VersionID>
   ) throws -> Publication {
-    if isOwn || current?.id == layer.patch.below?.id {
+    if current?.id == layer.patch.below?.id {
       guard current != nil || layer.patch.cut == 0 else { throw OtherVersionBelow() }
       let version = try append(layer, to: current?.base, current?.layers ?? [])
       return Publication(version: version, goesOn: true)
     }
     // What an earlier try appended, perhaps elsewhere, must not be appended twice.
-    let isThere = current?.contents.contains { own.contains($0.id) } ?? false
+    let isThere = isOwn || current?.contents.contains { own.contains($0.id) } ?? false
     if layer.patch.isAppended, !isThere, let current, case .row(let extents) = layer.index {
       let moved = layer.appended(extents, to: current.size)
       let version = try append(moved, to: current.base, current.layers)
@@ -132,7 +133,7 @@ extension Transaction {
     guard layer.isAnywhere else { throw OtherVersionBelow() }
     let below = layer.patch.below
     let version = try append(layer, to: below?.base, withOwnRows(below?.layers ?? []))
-    return Publication(version: version, goesOn: false)
+    return Publication(version: version, goesOn: isOwn)
   }
 
   private mutating func append(
@@ -157,6 +158,15 @@ extension Transaction {
   }
 
   // MARK: Merging and settling
+
+  /// Whether a file has these layers, next to each other. Their inodes do not tell: after servers have lost changes
+  /// with their power, others get the same numbers.
+  mutating func has(_ run: [Layer], of id: InodeID) async throws -> Bool {
+    guard let layers = try await inode(id)?.version?.layers,
+      let start = layers.firstIndex(where: { $0.inode == run.first?.inode })
+    else { return false }
+    return layers[start...].prefix(run.count).areSame(as: run)
+  }
 
   /// The inode whose row, written by this change, asks for a content.
   func keeper(of content: Content) -> InodeID? {
@@ -191,7 +201,7 @@ extension Transaction {
   {
     guard var inode = try await inode(id), let version = inode.version,
       version.base?.id == settled.base?.id,
-      version.layers.prefix(settled.layers.count).map(\.inode) == settled.layers.map(\.inode)
+      version.layers.prefix(settled.layers.count).areSame(as: settled.layers)
     else { return false }
     let rest = Array(version.layers.dropFirst(settled.layers.count))
     switch form {
@@ -225,6 +235,13 @@ extension InodeID {
     let text = String(repeating: "0", count: 16 - digits.count) + digits
     guard let name = try? FileName(text) else { preconditionFailure("it is a name") }
     return name
+  }
+}
+
+extension Collection where Element == Layer {
+  /// Whether they are the same, wherever their copies are.
+  fileprivate func areSame(as other: [Layer]) -> Bool {
+    map(\.inode) == other.map(\.inode) && map(\.content.id) == other.map(\.content.id)
   }
 }
 
