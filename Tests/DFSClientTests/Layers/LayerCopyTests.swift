@@ -63,28 +63,26 @@ import Testing
     }
   }
 
-  /// A server that is lost while a layer is stored: where its copies are is noted by a change of its own.
-  @Test func aServerThatFreezesIsSubstitutedFor() async throws {
+  /// A server that is lost while a layer is stored, after it was asked whether it answers.
+  @Test func aServerThatIsLostMeanwhileIsSubstitutedFor() async throws {
     try await ClientSetting.run { setting in
       let client = try await setting.another(.quorum)
       var file = try await file(client)
-      let (servers, frozen) = (setting.servers, ServerIndex(1))
-      let state = "/proc/\(try #require(servers.process(of: frozen)))/stat"
-      // Those that answer were asked before.
+      let (servers, lost) = (setting.servers, ServerIndex(1))
       try await file.write([50..<60], by: client) {
-        servers.freeze(frozen)
-        while (try? String(contentsOfFile: state, encoding: .utf8))?.contains(") T ") == false {}
+        servers.send(SIGKILL, to: lost)
+        while client.cluster.reachable.contains(lost) { usleep(1000) }
       }
       let version = try await setting.checkRows(of: file.inode.id, by: client)
       #expect(try file.version == version)
       let content = try #require(version.layers.last?.content)
       #expect(content.placement != Placement(md5: content.md5))
-      #expect(content.placement.holders.allSatisfy { !$0.contains(frozen) && $0.count == 2 })
+      #expect(content.placement.holders.allSatisfy { !$0.contains(lost) && $0.count == 2 })
       try await file.write([100_000..<350_000], by: client)
       _ = try await setting.checkRows(of: file.inode.id, by: client)
       try await file.check(try file.version, by: client)
-      servers.thaw(frozen)
-      try await eventually("it answers", within: .seconds(30)) { client.cluster.reachable == .all }
+      try await servers.kill(lost)
+      try await setting.restart(lost, client)
       try await eventually("all is well", within: .seconds(60)) {
         let report = try await client.heal { _ in }
         return report.isHealthy
