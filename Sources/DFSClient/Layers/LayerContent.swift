@@ -122,10 +122,17 @@ private struct FetchedRange: ContentSource {
 
 extension PublishForm {
   /// What is stored of a published content, and where the layer's index is, if it is one.
-  func stored(_ content: any ContentSource) -> (any ContentSource, Layer.Index?) {
+  /// - Throws: `fileTooLarge` if so many ranges were changed that their index is too long.
+  func stored(_ content: any ContentSource) throws(DFSError) -> (any ContentSource, Layer.Index?) {
     guard case .layer(let patch) = self else { return (content, nil) }
     let index = LayerIndex.encoded(patch.extents)
     guard index.count > LayerIndex.rowBytes else { return (content, .row(patch.extents)) }
+    guard index.count <= LayerIndex.bytesLimit else {
+      throw DFSError(
+        .fileTooLarge,
+        "\(patch.extents.count) ranges of a file, whose index has \(index.count) bytes; the limit is "
+          + "\(LayerIndex.bytesLimit): settle the file")
+    }
     return (
       IndexedContent(index: index, content: content), .content(bytes: UInt32(index.count))
     )

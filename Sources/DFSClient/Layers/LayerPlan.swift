@@ -46,10 +46,14 @@ enum LayerPlan {
     return .seconds(min(86_400, max(10, bytes >> 20)))
   }
 
+  /// With longer indexes a version takes too much memory to be read. Bytes.
+  private static let indexBytes: UInt64 = 4 << 20
+
   /// Whether the layers are so much that the version is settled at once, quiet or not.
   static func isHeavy(_ version: Version) -> Bool {
     let bottom = version.base?.size ?? version.layers.first?.content.size ?? 0
-    return version.storedBytes - bottom > max(64 << 20, bottom)
+    let indexes = version.layers.reduce(0) { $0 + $1.dataStart }
+    return version.storedBytes - bottom > max(64 << 20, bottom) || indexes > indexBytes
   }
 
   /// Whether a version has so many holes that they are better not stored.

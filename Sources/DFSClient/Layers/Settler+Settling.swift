@@ -77,7 +77,7 @@ extension Settler {
   ) async throws -> Bool {
     let form = PublishForm.layer(patch)
     let bytes = VersionContent(version, patch.extents, layers, pace)
-    let (content, index) = form.stored(bytes)
+    let (content, index) = try form.stored(bytes)
     let md5 = try await publisher.transfer.md5(of: content) { progress?(0) }
     let answering = try await namespace.require(publisher.policy)
     let upload = ContentUpload(

@@ -100,7 +100,8 @@ extension Namespace {
   ) async throws -> [DirectoryItem] {
     if let items = await cachedListing(directory, freshness) { return items }
     if let unknown = cache.unknownChildren(of: directory), unknown.count < Limits.queries {
-      _ = try await read([.inode(directory)] + unknown.sorted().map { .inode($0) })
+      // Many files with many layers do not fit one answer: then pages are asked for.
+      _ = try? await read([.inode(directory)] + unknown.sorted().map { .inode($0) })
       if let items = await cachedListing(directory, freshness) { return items }
     }
     // Pages of different states are taken as they are only if the directory never rests.

@@ -11,9 +11,30 @@ extension DFSClient {
     _ content: any ContentSource, as form: PublishForm, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode {
+    if let done = try await attempt(content, form, target, durable: durable, progress) {
+      return done
+    }
+    // What was appended goes behind what others wrote; if that is gone by then, it is published as it was.
+    if let (end, form) = form.elsewhere(content),
+      let done = try await attempt(end, form, target, durable: durable, progress)
+    {
+      return done
+    }
+    guard case .whole = form,
+      let done = try await attempt(content, .whole(), target, durable: durable, progress)
+    else {
+      throw DFSError(.staleHandle, "the file does not have the version any more that was changed")
+    }
+    return done
+  }
+
+  /// - Returns: nil if the file has another version than the content was made from, and must not.
+  private func attempt(
+    _ content: any ContentSource, _ form: PublishForm, _ target: PublishTarget, durable: Bool,
+    _ progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> Inode? {
     let answering = try await namespace.require(configuration.writes)
-    let source = content
-    let (content, index) = form.stored(source)
+    let (content, index) = try form.stored(content)
     let size = if case .layer(let patch) = form { patch.size } else { content.size }
     guard size <= Limits.fileBytes else {
       throw DFSError(.fileTooLarge, "a file of \(size) bytes; the limit is \(Limits.fileBytes)")
@@ -34,8 +55,7 @@ extension DFSClient {
       }
       guard let (inode, holders) = named else {
         await upload.undo(transfer)
-        let (other, form) = form.elsewhere(source) ?? (source, .whole())
-        return try await publish(other, as: form, to: target, durable: durable, progress: progress)
+        return nil
       }
       progress?(content.size)
       // Also if the caller was cancelled: it is there now, and told to be.
@@ -109,9 +129,10 @@ extension DFSClient {
       }
       return (named.inode, stored)
     }
-    guard case .layer(var layer) = new, !layer.isAnywhere, layer.patch.below != nil else {
-      return nil
-    }
+    // What was appended to a content that is whole is nothing without it.
+    guard case .layer(var layer) = new, !layer.isAnywhere,
+      layer.patch.below != nil || layer.patch.cut == 0
+    else { return nil }
     // Perhaps no row asks for these copies any more: who does not have them is to refuse the change.
     layer.isAnywhere = true
     for content in layer.patch.below?.contents ?? [] { parts.require(content) }

@@ -84,9 +84,11 @@ struct Publisher: Sendable {
       stored.formUnion(await transfer.holders(of: content, among: .all.subtracting(stored)))
     }
     var pause = Pause(.milliseconds(50), namespace.environment)
+    // Those that seemed to be there, and did not take their copies.
+    var lost: ServerSet = []
     while true {
       // A server that refuses changes (its disk is full) is as good as lost.
-      var reachable = cluster.reachable
+      var reachable = cluster.reachable.subtracting(lost)
       if namespace.driver.stance.hasRefusals, let (refusing, _) = await namespace.driver.refusing {
         reachable.remove(refusing)
       }
@@ -97,11 +99,16 @@ struct Publisher: Sendable {
           try await transfer.store(upload.content, content.id, copies, durable: upload.durable)
           stored.insert(server)
         } catch {
+          lost.insert(server)
           cluster.logger.warning(
             "\(server) has not got its copies of a file", metadata: ["cause": "\(error)"])
         }
       }
-      if RedundancyPlan.isWhole(content.placement, stored: stored) { return plan }
+      if RedundancyPlan.isWhole(content.placement, stored: stored) {
+        if lost.isDisjoint(with: reachable) { return plan }
+        continue
+      }
+      lost = []
       do {
         try await pause.wait(until: deadline)
       } catch {

@@ -50,6 +50,6 @@ public enum Limits {
   /// Encoded rows that one answer to a query, a log request or a page of a transfer may hold.
   public static let answerBytes = 1 << 20
   /// Questions for rows that are answered together. With `answerBytes` this keeps an answer below
-  /// `headerBytes`: a row of one inode has at most about 4.3 KB.
+  /// `headerBytes`, as long as a row of one inode has about 4.3 KB; one with layers may have 44 KB.
   public static let queries = 512
 }
