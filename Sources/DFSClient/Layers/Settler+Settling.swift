@@ -20,9 +20,9 @@ extension Settler {
     defer { pins.unpin(version) }
     return try await freezing(version.layers) {
       await pins.tell()
-      // Merges that were under way may have put others in their place.
+      // Merges that were under way may have put others in their place; newer ones do no harm.
       let now = try await namespace.inode(id, .current)
-      guard now.version == version else { return .changed }
+      guard now.version?.begins(with: version) == true else { return .changed }
       let map = try await layers.map(of: version)
       let isDone =
         LayerPlan.isSparse(size: version.size, stored: map.dataBytes)

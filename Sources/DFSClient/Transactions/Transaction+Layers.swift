@@ -200,8 +200,7 @@ extension Transaction {
     -> Bool
   {
     guard var inode = try await inode(id), let version = inode.version,
-      version.base?.id == settled.base?.id,
-      version.layers.prefix(settled.layers.count).areSame(as: settled.layers)
+      version.begins(with: settled)
     else { return false }
     let rest = Array(version.layers.dropFirst(settled.layers.count))
     switch form {
@@ -235,6 +234,14 @@ extension InodeID {
     let text = String(repeating: "0", count: 16 - digits.count) + digits
     guard let name = try? FileName(text) else { preconditionFailure("it is a name") }
     return name
+  }
+}
+
+extension Version {
+  /// Whether it is another one, perhaps under newer layers.
+  func begins(with other: Version) -> Bool {
+    base?.id == other.base?.id
+      && layers.prefix(other.layers.count).areSame(as: other.layers)
   }
 }
 

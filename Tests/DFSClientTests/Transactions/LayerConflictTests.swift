@@ -24,24 +24,6 @@ import Testing
     #expect(tree.table.rows == rows, sourceLocation: place)
   }
 
-  /// Whoever publishes is told, and tries again; it is no failure of the change.
-  @Test func thePublisherIsToldOfAnotherVersion() async throws {
-    let namespace = MemoryCluster().client().namespace()
-    let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
-    let name = try FileName("a")
-    let file = try await namespace.transact { try await $0.create(.root, name, new) }
-    let target = PublishTarget.inode(file.id, modified: Tree.time, changed: Tree.time)
-    let (base, below) = (NewVersion.whole(Tree.content()), Version(Tree.content()))
-    _ = try await namespace.transact { try await $0.publish(base, to: target) }
-    let layer = Tree.layer(over: below)
-    await #expect(throws: OtherVersionBelow.self) {
-      try await namespace.transact { try await $0.publish(.layer(layer), to: target) }
-    }
-    let won = anywhere(layer)
-    let after = try await namespace.transact { try await $0.publish(won, to: target) }
-    #expect(after.version?.id == layer.id && after.version?.layers.count == 1)
-  }
-
   @Test func bothHaveAllTheirLayersAndNoneOfTheOther() async throws {
     let tree = Tree()
     let file = try await tree.layered("a", 2)
@@ -144,30 +126,58 @@ import Testing
     }
   }
 
-  /// The change was performed, but its client was not told: what it writes again lies over it.
+  /// The change was performed, but its client was not told: what it writes again lies over what it had opened, and
+  /// nothing is kept.
   @Test func whatOneWroteOneselfIsNoConflict() async throws {
     let tree = Tree()
     let file = try await tree.layered("a", 1)
     let below = try #require(file.version)
     let opened = try tree.opened("a", below)
     let first = Tree.layer(over: below)
-    let once = try await tree.publish(.layer(first), to: file.id, opened)
+    _ = try await tree.publish(.layer(first), to: file.id, opened)
     let again = Tree.layer(over: below)
-    let twice = try await tree.publish(.layer(again), to: file.id, opened, own: [first.id])
-    #expect(twice.version?.id == again.id && twice.version?.layers.count == 3)
-    #expect(twice.version?.layers.prefix(2) == once.version?.layers.prefix(2))
+    try await isRefused(.layer(again), file.id, opened, tree, own: [first.id])
+    let twice = try await tree.publish(anywhere(again), to: file.id, opened, own: [first.id])
+    #expect(twice.version?.id == again.id)
+    #expect(twice.version?.contents == below.contents + [again.content])
     #expect(try await tree.kept("a") == nil && tree.entries.count == 1)
     try tree.checkLayers()
     // Of somebody else it is one.
-    try await isRefused(.layer(Tree.layer(over: below)), file.id, opened, tree, own: [first.id])
-    // A whole content of one's own, too.
-    let whole = Tree.content()
-    _ = try await tree.publish(.whole(whole), to: file.id, opened, own: [again.id])
-    let over = try await tree.publish(
-      .layer(Tree.layer(over: below)), to: file.id, opened, own: [whole.id])
-    #expect(over.content == whole && over.version?.layers.count == 1)
-    #expect(try await tree.kept("a") == nil)
+    let other = Tree.layer(over: below)
+    _ = try await tree.publish(anywhere(other), to: file.id, opened, own: [first.id])
+    #expect(try await tree.kept("a")?.version?.id == again.id)
     try tree.checkLayers()
+  }
+
+  /// Lines that two clients append go behind each other, and none is there twice.
+  @Test func whatIsAppendedGoesBehindWhatOthersAppended() async throws {
+    let tree = Tree()
+    let file = try await tree.layered("a", 1)
+    let below = try #require(file.version)
+    let opened = try tree.opened("a", below)
+    func line(_ bytes: UInt64) -> NewLayer {
+      let extents = [LayerExtent(below.size..<below.size + bytes)]
+      let patch = Patch(
+        over: below, extents, cut: below.size, size: below.size + bytes, isAppended: true)
+      return NewLayer(
+        id: .random(), content: Tree.content(bytes), patch: patch, index: .row(extents))
+    }
+    let (one, two) = (line(5), line(7))
+    _ = try await tree.publish(.layer(one), to: file.id, opened)
+    let both = try #require(try await tree.publish(.layer(two), to: file.id, opened).version)
+    #expect(both.size == below.size + 12 && both.layers.last?.cut == below.size + 5)
+    #expect(both.layers.last?.index == .row([LayerExtent(below.size + 5..<below.size + 12)]))
+    #expect(try await tree.kept("a") == nil)
+    // Perhaps it was appended already, when nobody was told.
+    let again = line(7)
+    let own: Set = [two.content.id]
+    try await isRefused(.layer(again), file.id, opened, tree, own: own)
+    _ = try await tree.publish(anywhere(again), to: file.id, opened, own: own)
+    #expect(try await tree.kept("a")?.version?.id == both.id, "it is a conflict then")
+    try tree.checkLayers()
+    // A whole content that was only appended to is not published over what others wrote.
+    try await isRefused(
+      .whole(Tree.content(), isAppended: true), file.id, opened, tree)
   }
 
   /// Merging and settling change what a version is made of, and are no conflict.
