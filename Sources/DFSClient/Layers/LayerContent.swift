@@ -98,7 +98,7 @@ struct VersionContent: ContentSource {
 }
 
 /// A range of a content that was read.
-private struct FetchedRange: ContentSource {
+struct FetchedRange: ContentSource {
   let size: UInt64
   let start: UInt64
   let bytes: [UInt8]
@@ -176,17 +176,6 @@ extension Version {
     if base?.id == content.id { base?.placement = placement }
     for index in layers.indices where layers[index].content.id == content.id {
       layers[index].content.placement = placement
-    }
-  }
-}
-
-extension ChangeParts {
-  /// The servers that hold a content must have its copies when they take the change.
-  mutating func require(_ content: Content) {
-    for server in ServerIndex.all {
-      held[server, default: []] += content.placement.parts(on: server).map {
-        PartID(version: content.id, part: $0)
-      }
     }
   }
 }

@@ -20,10 +20,25 @@ extension DFSClient {
     {
       return done
     }
-    guard case .whole = form,
-      let done = try await attempt(content, .whole(), target, durable: durable, progress)
-    else {
-      throw DFSError(.staleHandle, "the file does not have the version any more that was changed")
+    guard case .layer(let patch) = form else {
+      return try await publishWhole(content, target, durable: durable, progress)
+    }
+    // No row asks for all that is below any more: it is stored again.
+    let whole = PatchedVersion(patch: patch, written: content, reader: layers, cluster: cluster)
+    guard let below = patch.below else {
+      return try await publishWhole(whole, target, durable: durable, progress)
+    }
+    return try await pinning(below) {
+      try await publishWhole(whole, target, durable: durable, progress)
+    }
+  }
+
+  private func publishWhole(
+    _ content: any ContentSource, _ target: PublishTarget, durable: Bool,
+    _ progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> Inode {
+    guard let done = try await attempt(content, .whole(), target, durable: durable, progress) else {
+      preconditionFailure("a whole content lies over nothing")
     }
     return done
   }
@@ -44,14 +59,16 @@ extension DFSClient {
     }
     // Who waits must not take a long content for a silent server.
     let md5 = try await transfer.md5(of: content) { progress?(0) }
-    var (upload, stored, parts) = try await publisher.upload(
+    let (upload, stored, parts) = try await publisher.upload(
       content, md5, answering, durable: durable, progress: progress)
     let new = form.named(stored, index, as: namespace.environment.version())
     let isMoved = Mutex(false)
     do {
       CrashPoint.reached(.copiesUploaded)
-      let named = try await name(new, target, &parts, known: answering) {
-        isMoved.withLock { $0 = true }
+      let named = try await name(target, parts, known: answering) { change, target, own in
+        let inode = try await change.publish(new, to: target, own: own)
+        if change.isMoved { isMoved.withLock { $0 = true } }
+        return inode
       }
       guard let (inode, holders) = named else {
         await upload.undo(transfer)
@@ -78,33 +95,38 @@ extension DFSClient {
   }
 
   public func share(
-    _ version: Version, to target: PublishTarget, durable: Bool
+    _ version: Version, of source: InodeID, to target: PublishTarget, durable: Bool
   ) async throws -> Inode {
     let answering = try await namespace.require(configuration.writes)
-    // Perhaps no row asks for these copies any more: who does not have them is to refuse the change.
-    var parts = ChangeParts(durable: durable)
-    parts.stored = .all
-    for content in version.contents { parts.require(content) }
     do {
-      guard
-        let (inode, _) = try await name(
-          .shared(version), target, &parts, known: answering, moved: {})
-      else { preconditionFailure("what is shared may lie over anything") }
-      settler.published(inode)
-      return inode
+      let parts = ChangeParts(durable: durable)
+      let named = try await name(target, parts, known: answering) { change, target, own in
+        try await change.publish(try await change.shared(version, of: source), to: target, own: own)
+      }
+      if let (inode, _) = named {
+        settler.published(inode)
+        return inode
+      }
     } catch let error as DFSError where error.code == .timedOut {
       uncertain.add(version.id)
       throw error
     }
+    // No row asks for all of it any more: it is stored again.
+    let all = version.size == 0 ? [] : [LayerExtent(0..<version.size)]
+    let whole = VersionContent(version, all, layers)
+    return try await pinning(version) {
+      try await publish(whole, to: target, durable: durable, progress: nil)
+    }
   }
 
-  /// Makes what is stored the content of its target, in one change.
-  /// - Returns: the file, and the servers that have the copies; nil if another version is below than it was made
-  ///   from, and it has to be made anew.
-  /// - Parameter moved: called before what was appended is put behind what others appended.
+  /// Makes something the content of its target, in one change.
+  /// - Parameter publish: does that; told the target, and what this client perhaps published.
+  /// - Returns: the file, and the servers that have the copies; nil if the file has other contents than those that
+  ///   it was made from, and it has to be made anew.
   private func name(
-    _ new: NewVersion, _ target: PublishTarget, _ parts: inout ChangeParts, known: ServerSet,
-    moved: @escaping @Sendable () -> Void
+    _ target: PublishTarget, _ parts: ChangeParts, known: ServerSet,
+    _ publish:
+      @escaping @Sendable (inout Transaction, PublishTarget, Set<VersionID>) async throws -> Inode
   ) async throws -> (Inode, ServerSet)? {
     let own = uncertain.versions
     // Who was there at the beginning and is lost since does not undo what three servers take.
@@ -116,27 +138,17 @@ extension DFSClient {
       let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
       let before = change.writes
       do {
-        let inode = try await change.publish(new, to: target, own: own)
-        if change.isMoved { moved() }
+        let inode = try await publish(&change, target, own)
         return (inode: inode, written: change.keys(writtenSince: before))
       } catch is OtherVersionBelow {
         return nil
       }
     }
-    if let named {
-      if case .inode(let id, _, _, _, _) = target {
-        feed.add(named.written.filter { $0 != .inode(id) && !$0.isOfLayers })
-      }
-      return (named.inode, stored)
+    guard let named else { return nil }
+    if case .inode(let id, _, _, _, _) = target {
+      feed.add(named.written.filter { $0 != .inode(id) && !$0.isOfLayers })
     }
-    // What was appended to a content that is whole is nothing without it.
-    guard case .layer(var layer) = new, !layer.isAnywhere,
-      layer.patch.below != nil || layer.patch.cut == 0
-    else { return nil }
-    // Perhaps no row asks for these copies any more: who does not have them is to refuse the change.
-    layer.isAnywhere = true
-    for content in layer.patch.below?.contents ?? [] { parts.require(content) }
-    return try await name(.layer(layer), target, &parts, known: known, moved: moved)
+    return (named.inode, stored)
   }
 
   public func read(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {

@@ -77,10 +77,12 @@ public protocol FileService: ClusterStatus {
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode
 
-  /// Makes a version that a file has, or had, another file's: a copy, for which no byte moves.
-  /// - Parameter version: its copies are held by this client (`pin`).
+  /// Makes a version another file's: a copy, for which no byte moves as long as the first file still has it.
+  /// - Parameter version: one of `source`, whose copies are held by this client (`pin`).
   /// - Returns: the inode after the change.
-  func share(_ version: Version, to target: PublishTarget, durable: Bool) async throws -> Inode
+  func share(
+    _ version: Version, of source: InodeID, to target: PublishTarget, durable: Bool
+  ) async throws -> Inode
 
   /// Brings the copies of a version that is published to stable storage, and the change that names it.
   /// - Throws: an error that names a server, if fewer than three did it, or one could not.

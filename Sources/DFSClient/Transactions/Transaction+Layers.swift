@@ -35,9 +35,6 @@ struct NewLayer: Sendable {
   let content: Content
   let patch: Patch
   let index: Layer.Index
-  /// May lie over `patch.below` though the file has another version by now: the change asks the servers for the
-  /// copies of all that is below.
-  var isAnywhere = false
 
   func layer(_ inode: InodeID) -> Layer {
     Layer(inode: inode, content: content, cut: patch.cut, size: patch.size, index: index)
@@ -65,7 +62,7 @@ struct Publication: Sendable {
   var isMoved = false
 }
 
-/// What is published was made from a version that the file does not have any more.
+/// What is published was made from a version of which the file does not have all any more.
 struct OtherVersionBelow: Error {}
 
 /// Versions with layers.
@@ -130,10 +127,24 @@ extension Transaction {
       let version = try append(moved, to: current.base, current.layers)
       return Publication(version: version, goesOn: true, isMoved: true)
     }
-    guard layer.isAnywhere else { throw OtherVersionBelow() }
-    let below = layer.patch.below
+    var below: Version?
+    if let opened = layer.patch.below {
+      guard let asked = opened.asked(for: current) else { throw OtherVersionBelow() }
+      below = asked
+    } else if layer.patch.cut > 0 {
+      throw OtherVersionBelow()
+    }
     let version = try append(layer, to: below?.base, withOwnRows(below?.layers ?? []))
     return Publication(version: version, goesOn: isOwn)
+  }
+
+  /// The version of a file, perhaps an older one, as another file gets it.
+  /// - Throws: `OtherVersionBelow` if the file does not have all its contents any more.
+  mutating func shared(_ version: Version, of file: InodeID) async throws -> NewVersion {
+    guard let shared = version.asked(for: try await inode(file)?.version) else {
+      throw OtherVersionBelow()
+    }
+    return .shared(shared)
   }
 
   private mutating func append(
@@ -238,6 +249,19 @@ extension InodeID {
 }
 
 extension Version {
+  /// The same with its copies where they are now, if a version that some row names has all its contents. What every
+  /// row has let go of is never asked for again: a server that was away may just be removing its copy.
+  fileprivate func asked(for current: Version?) -> Version? {
+    let there = Dictionary((current?.contents ?? []).map { ($0.id, $0) }) { $1 }
+    guard contents.allSatisfy({ there[$0.id] != nil }) else { return nil }
+    var version = self
+    version.base = base.flatMap { there[$0.id] }
+    for index in layers.indices {
+      version.layers[index].content = there[layers[index].content.id] ?? layers[index].content
+    }
+    return version
+  }
+
   /// Whether it is another one, perhaps under newer layers.
   func begins(with other: Version) -> Bool {
     base?.id == other.base?.id

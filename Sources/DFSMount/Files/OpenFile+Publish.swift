@@ -59,8 +59,8 @@ extension OpenFile {
           attributes: work.attributes, opened: self.opened(keepsRemoved: keeps))
         let service = self.context.service
         let inode =
-          if let shared = work.isNew ? work.spool.shared : nil, shared.id != self.base?.id {
-            try await service.share(shared, to: target, durable: durable)
+          if let (version, file) = work.isNew ? work.spool.shared : nil {
+            try await service.share(version, of: file, to: target, durable: durable)
           } else {
             try await service.publish(content, as: form, to: target, durable: durable) { _ in
               progress()

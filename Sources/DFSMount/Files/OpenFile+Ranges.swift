@@ -114,7 +114,7 @@ extension OpenFile {
       version.size > Self.sharedBytes
     else { return nil }
     let end = min(version.size, start + min(count, version.size))
-    guard spool().share(version, from: start, to: end) else { return nil }
+    guard spool().share(version, of: source.target, from: start, to: end) else { return nil }
     hold(version)
     changed()
     return end - start

@@ -52,6 +52,7 @@ extension Spool {
   func lie(over version: Version) -> Bool {
     state.withLock { state in
       state.origin = version
+      state.originFile = nil
       state.changes = SpoolChanges(since: state.size)
       state.below?.version = version
       return state.below != nil
@@ -62,7 +63,9 @@ extension Spool {
   /// begins with. Nothing is copied. While nobody writes.
   /// - Parameter start: where it ends.
   /// - Returns: false if it is something else.
-  func share(_ version: Version, from start: UInt64, to end: UInt64) -> Bool {
+  func share(
+    _ version: Version, of file: InodeID, from start: UInt64, to end: UInt64
+  ) -> Bool {
     state.withLock { state in
       guard state.size == start, start < end, end <= version.size else { return false }
       if start > 0 {
@@ -72,6 +75,7 @@ extension Spool {
       }
       state.size = end
       state.origin = version
+      state.originFile = file
       state.changes = SpoolChanges(since: end)
       // What is appended now is not appended to what the file has.
       state.changes.grew()

@@ -17,6 +17,8 @@ final class Spool: Sendable {
     var file: SpoolFile?
     /// The version that the content was made from; nil if there was none, or its bytes do not matter.
     var origin: Version?
+    /// The file that it is of, if that is another.
+    var originFile: InodeID?
     /// That version and what is missing here; nil once nothing is.
     var below: Below?
     /// What was done since it was published.

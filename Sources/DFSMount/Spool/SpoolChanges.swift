@@ -120,12 +120,12 @@ extension Spool {
   }
 
   /// The version that this is, byte for byte, without being stored itself. While nobody writes.
-  var shared: Version? {
+  var shared: (version: Version, file: InodeID)? {
     state.withLock { state in
-      guard let origin = state.origin, state.size == origin.size,
+      guard let origin = state.origin, let file = state.originFile, state.size == origin.size,
         state.changes.isNone(of: state.size)
       else { return nil }
-      return origin
+      return (origin, file)
     }
   }
 }

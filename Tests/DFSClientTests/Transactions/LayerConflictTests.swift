@@ -7,12 +7,6 @@ import Testing
 @Suite struct LayerConflictTests {
   private typealias Tree = TransactionTests.Tree
 
-  private func anywhere(_ layer: NewLayer) -> NewVersion {
-    var layer = layer
-    layer.isAnywhere = true
-    return .layer(layer)
-  }
-
   private func isRefused(
     _ new: NewVersion, _ id: InodeID, _ opened: OpenedVersion?, _ tree: Tree,
     own: Set<VersionID> = [], at place: SourceLocation = #_sourceLocation
@@ -31,8 +25,7 @@ import Testing
     let opened = try tree.opened("a", below)
     let theirs = try await tree.publish(.layer(Tree.layer(over: below)), to: file.id, opened)
     let mine = Tree.layer(over: below, bytes: 9)
-    try await isRefused(.layer(mine), file.id, opened, tree)
-    let won = try await tree.publish(anywhere(mine), to: file.id, opened)
+    let won = try await tree.publish(.layer(mine), to: file.id, opened)
     let version = try #require(won.version)
     #expect(won.id == file.id && version.id == mine.id && version.base == below.base)
     #expect(version.layers.map(\.content) == below.layers.map(\.content) + [mine.content])
@@ -58,9 +51,10 @@ import Testing
     let theirs = Tree.content()
     _ = try await tree.publish(.whole(theirs), to: file.id, opened)
     let mine = Tree.layer(over: below)
+    // No row asks for what is below any more: servers may be removing it.
     try await isRefused(.layer(mine), file.id, opened, tree)
-    let won = try await tree.publish(anywhere(mine), to: file.id, opened)
-    #expect(won.content == below.base && won.version?.layers.count == 2)
+    let whole = Tree.content()
+    _ = try await tree.publish(.whole(whole), to: file.id, opened)
     #expect(try await tree.kept("a")?.version == Version(theirs))
     try tree.checkLayers()
   }
@@ -98,7 +92,7 @@ import Testing
     try tree.checkLayers()
   }
 
-  @Test func whatWasWrittenToARemovedFileIsKeptWithItsLayers() async throws {
+  @Test func whatWasWrittenToARemovedFileIsStoredAsAWhole() async throws {
     let tree = Tree()
     let file = try await tree.layered("a", 2)
     let below = try #require(file.version)
@@ -107,22 +101,21 @@ import Testing
     let mine = Tree.layer(over: below)
     let opened = try tree.opened("a", below, attributes)
     try await isRefused(.layer(mine), file.id, opened, tree)
-    let kept = try await tree.publish(anywhere(mine), to: file.id, opened)
-    #expect(kept.id != file.id && kept.owner == 7 && kept.version?.base == below.base)
-    #expect(kept.version?.layers.map(\.content) == below.layers.map(\.content) + [mine.content])
+    let whole = Tree.content()
+    let kept = try await tree.publish(.whole(whole), to: file.id, opened)
+    #expect(kept.id != file.id && kept.owner == 7 && kept.content == whole)
     #expect(try await tree.kept("a") == kept)
-    #expect(tree.unsettled.values.map { $0 } == [kept.id])
+    #expect(tree.unsettled.isEmpty)
     try tree.checkLayers()
     // It goes on there.
     let next = Tree.layer(over: kept.version)
     let after = try await tree.publish(
       .layer(next), to: kept.id, try tree.opened("a", kept.version, attributes))
-    #expect(after.id == kept.id && after.version?.layers.count == 4)
+    #expect(after.id == kept.id && after.version?.layers.count == 1)
     try tree.checkLayers()
     // Where this client removed it, nothing is kept.
     await TransactionTests().refuses(.staleHandle) {
-      _ = try await tree.publish(
-        self.anywhere(mine), to: file.id, try tree.opened("a", below))
+      _ = try await tree.publish(.whole(whole), to: file.id, try tree.opened("a", below))
     }
   }
 
@@ -136,15 +129,14 @@ import Testing
     let first = Tree.layer(over: below)
     _ = try await tree.publish(.layer(first), to: file.id, opened)
     let again = Tree.layer(over: below)
-    try await isRefused(.layer(again), file.id, opened, tree, own: [first.id])
-    let twice = try await tree.publish(anywhere(again), to: file.id, opened, own: [first.id])
+    let twice = try await tree.publish(.layer(again), to: file.id, opened, own: [first.id])
     #expect(twice.version?.id == again.id)
     #expect(twice.version?.contents == below.contents + [again.content])
     #expect(try await tree.kept("a") == nil && tree.entries.count == 1)
     try tree.checkLayers()
     // Of somebody else it is one.
     let other = Tree.layer(over: below)
-    _ = try await tree.publish(anywhere(other), to: file.id, opened, own: [first.id])
+    _ = try await tree.publish(.layer(other), to: file.id, opened, own: [first.id])
     #expect(try await tree.kept("a")?.version?.id == again.id)
     try tree.checkLayers()
   }
@@ -171,8 +163,7 @@ import Testing
     // Perhaps it was appended already, when nobody was told.
     let again = line(7)
     let own: Set = [two.content.id]
-    try await isRefused(.layer(again), file.id, opened, tree, own: own)
-    _ = try await tree.publish(anywhere(again), to: file.id, opened, own: own)
+    _ = try await tree.publish(.layer(again), to: file.id, opened, own: own)
     #expect(try await tree.kept("a")?.version?.id == both.id, "it is a conflict then")
     try tree.checkLayers()
     // A whole content that was only appended to is not published over what others wrote.
@@ -211,27 +202,25 @@ import Testing
     let below = try #require(file.version)
     let opened = try tree.opened("a", below)
     _ = try await tree.publish(.layer(Tree.layer(over: below)), to: file.id, opened)
-    let won = try await tree.publish(anywhere(Tree.layer(over: below)), to: file.id, opened)
+    let won = try await tree.publish(.layer(Tree.layer(over: below)), to: file.id, opened)
     #expect(won.version?.layers.count == Version.layersLimit)
     #expect(try await tree.kept("a")?.version?.layers.count == Version.layersLimit)
     try tree.checkLayers()
-    // One more is too many, also anywhere.
-    let other = try await tree.publish(.whole(Tree.content()), to: file.id)
-    let over = anywhere(Tree.layer(over: won.version))
+    // One more is too many.
+    let over = NewVersion.layer(Tree.layer(over: won.version))
     let rows = tree.table.rows
     await TransactionTests().refuses(.noSpace) {
       _ = try await tree.publish(over, to: file.id, try tree.opened("a", won.version))
     }
     #expect(tree.table.rows == rows)
-    #expect(try await tree.inode(file.id) == other)
+    #expect(try await tree.inode(file.id) == won)
   }
 
-  @Test func aLayerOverNothingIsRefusedWhereThereIsSomething() async throws {
+  @Test func aLayerOverNothingTakesThePlaceOfSomething() async throws {
     let tree = Tree()
     let file = try await tree.layered("a", 0)
     let opened = try tree.opened("a", nil)
-    try await isRefused(.layer(Tree.layer(over: nil)), file.id, opened, tree)
-    let won = try await tree.publish(anywhere(Tree.layer(over: nil)), to: file.id, opened)
+    let won = try await tree.publish(.layer(Tree.layer(over: nil)), to: file.id, opened)
     #expect(won.content == nil && won.version?.layers.count == 1)
     #expect(try await tree.kept("a")?.version == file.version)
     try tree.checkLayers()

@@ -111,8 +111,7 @@ import Testing
     private mutating func publishStale(_ transaction: inout Transaction) async throws {
       guard !seen.isEmpty else { return }
       let (file, name, version) = random.pick(seen)
-      var layer = Tree.layer(over: version)
-      layer.isAnywhere = random.chance(80)
+      let layer = Tree.layer(over: version)
       let own: Set<VersionID> = random.chance(20) ? Set(version.map { [$0.id] } ?? []) : []
       try await publish(.layer(layer), to: file, opened(name, version), own: own, &transaction)
     }

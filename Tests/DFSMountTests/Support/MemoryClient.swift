@@ -314,7 +314,9 @@ final class MemoryClient: FileService {
 
   func untilPinned() async {}
 
-  func share(_ version: Version, to target: PublishTarget, durable: Bool) async throws -> Inode {
+  func share(
+    _ version: Version, of source: InodeID, to target: PublishTarget, durable: Bool
+  ) async throws -> Inode {
     guard let bytes = files.state.withLock({ $0.contents[version.id] }) else {
       throw DFSError(.incomplete, "the content is gone")
     }

@@ -1,0 +1,60 @@
+internal import DFSCore
+
+/// What was written over a version, with the version below: the whole file.
+struct PatchedVersion: ContentSource {
+  let patch: Patch
+  /// The bytes of the extents.
+  let written: any ContentSource
+  let reader: LayerReader
+  let cluster: any ServerConnections
+
+  var size: UInt64 { patch.size }
+  var md5: MD5Digest? { nil }
+
+  func ready(for range: Range<UInt64>) async throws -> any ContentSource {
+    let range = range.clamped(to: 0..<size)
+    var bytes = [UInt8](repeating: 0, count: range.count)
+    if let below = patch.below {
+      let end = min(range.upperBound, patch.cut, below.size)
+      var next = range.lowerBound
+      while next < end {
+        let read = try await reader.read(below, next..<end)
+        guard !read.isEmpty else {
+          throw DFSError(.damaged, "version \(below.id) ends at \(next) of \(below.size) bytes")
+        }
+        let place = Int(next - range.lowerBound)
+        bytes.replaceSubrange(place..<place + read.count, with: read)
+        next += UInt64(read.count)
+      }
+    }
+    var position: UInt64 = 0
+    for extent in patch.extents {
+      let part = extent.range.clamped(to: range)
+      if !part.isEmpty {
+        let start = position + part.lowerBound - extent.range.lowerBound
+        let new =
+          extent.isZeros
+          ? [UInt8](repeating: 0, count: part.count)
+          : try await self.bytes(of: start..<start + UInt64(part.count))
+        let place = Int(part.lowerBound - range.lowerBound)
+        bytes.replaceSubrange(place..<place + part.count, with: new)
+      }
+      if !extent.isZeros { position += UInt64(extent.range.count) }
+    }
+    return FetchedRange(whole: size, start: range.lowerBound, bytes: bytes)
+  }
+
+  /// What was written may be on a disk.
+  private func bytes(of range: Range<UInt64>) async throws -> [UInt8] {
+    let ready = try await written.ready(for: range)
+    return try await cluster.blocking {
+      var bytes = [UInt8](repeating: 0, count: range.count)
+      try bytes.withUnsafeMutableBytes { try ready.read(into: $0, at: range.lowerBound) }
+      return bytes
+    }
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+    guard buffer.isEmpty else { throw DFSError(.invalidArgument, "it was not made ready") }
+  }
+}
