@@ -38,6 +38,15 @@ import Testing
     Case(mistake: .retainedAgesWhileAway, from: 0),
     Case(mistake: .startForgetsUnsynced, from: 80),
     Case(mistake: .startTrustsCache, from: 0),
+    Case(mistake: .settlingDropsNewerLayers, from: 0),
+    Case(mistake: .settledWithoutCopies, from: 0),
+    Case(mistake: .stackTakenFromMount, from: 0),
+    Case(mistake: .cutForgotten, from: 0),
+    Case(mistake: .onlyBasesHeld, from: 0),
+    Case(mistake: .layerRowsStay, from: 0),
+    Case(mistake: .keptLayersShareRows, from: 0),
+    Case(mistake: .layersNotRebalanced, from: 0),
+    Case(mistake: .smallLayersNotCompleted, from: 0),
   ]
 
   @Test(arguments: cases) func aBrokenRuleIsFound(_ one: Case) {

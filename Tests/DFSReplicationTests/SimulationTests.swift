@@ -30,6 +30,8 @@ import Testing
     #expect(counts.transfers > 12)
     #expect(counts.faults > 1_000)
     #expect(counts.publishes > 80)
+    #expect(counts.layers > 200)
+    #expect(counts.merges > 60)
     #expect(counts.substitutes > 10)
     #expect(counts.contentReads > 30)
     #expect(counts.healed > 50)

@@ -67,6 +67,7 @@ struct Simulate {
         + "unknown outcome, \(counts.failed) failed, \(counts.reads) reads, "
         + "\(counts.transfers) transfers, "
         + "\(counts.publishes) contents published, \(counts.substitutes) of them with a substitute, "
+        + "\(counts.layers) layers published, \(counts.merges) merges and settlings, "
         + "\(counts.contentReads) read, \(counts.healed) copies healed, "
         + "\(counts.settled) contents rebalanced, \(counts.collected) copies removed, "
         + "\(counts.completed) small copies completed, \(counts.refused) requests refused by full "

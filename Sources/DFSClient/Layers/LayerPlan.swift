@@ -14,7 +14,7 @@ enum LayerPlan {
   static let layersLimit = 96
 
   /// The tier of a layer, by its bytes.
-  static func tier(_ bytes: UInt64) -> Int {
+  static func tier(_ bytes: UInt64, fan: Int = fan) -> Int {
     var (tier, limit) = (0, tierBytes)
     while bytes > limit, tier < 20 {
       tier += 1
@@ -24,11 +24,15 @@ enum LayerPlan {
   }
 
   /// The newest layers that are to be merged now: the lowest tier that is full, with all that is newer.
-  /// - Parameter isFree: whether a layer may be merged.
+  /// - Parameters:
+  ///   - fan: so many of one tier, which are so many times as large as those of the one below.
+  ///   - isFree: whether a layer may be merged.
   /// - Returns: their places, at least two; nil if no tier is full.
-  static func run(of layers: [Layer], _ isFree: (Layer) -> Bool) -> Range<Int>? {
+  static func run(
+    of layers: [Layer], fan: Int = fan, _ isFree: (Layer) -> Bool
+  ) -> Range<Int>? {
     let first = layers.lastIndex { !isFree($0) }.map { $0 + 1 } ?? 0
-    let tiers = layers.map { tier($0.content.size) }
+    let tiers = layers.map { tier($0.content.size, fan: fan) }
     for tier in Set(tiers[first...]).sorted() {
       var start = layers.count
       while start > first, tiers[start - 1] <= tier { start -= 1 }
@@ -37,13 +41,16 @@ enum LayerPlan {
     return nil
   }
 
+  /// Of a small version.
+  static let shortestQuiet = Duration.seconds(10)
+
   /// A version is settled when it was not changed for so long: the longer the more it takes, so that a file that
   /// is changed each time it was just settled does not keep the servers busy.
-  static func quiet(_ version: Version) -> Duration {
+  static func quiet(_ version: Version, atLeast least: Duration = shortestQuiet) -> Duration {
     let holes = version.size - min(version.size, version.storedBytes)
     // Holes are only hashed.
     let bytes = version.storedBytes + (holes > hashedHoleBytes ? 0 : holes / 8)
-    return .seconds(min(86_400, max(10, bytes >> 20)))
+    return max(least, .seconds(min(86_400, bytes >> 20)))
   }
 
   /// With longer indexes a version takes too much memory to be read. Bytes.
@@ -71,4 +78,14 @@ extension VersionMap {
   var dataBytes: UInt64 {
     segments.reduce(0) { $0 + ($1.source == nil ? 0 : UInt64($1.range.count)) }
   }
+}
+
+/// How soon layers are put together; worlds of tests, whose time is short, do it sooner.
+package struct LayerPace: Sendable {
+  /// As `LayerPlan.fan`.
+  package var fan = LayerPlan.fan
+  /// As `LayerPlan.shortestQuiet`.
+  package var shortestQuiet = LayerPlan.shortestQuiet
+
+  package init() {}
 }

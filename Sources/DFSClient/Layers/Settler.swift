@@ -27,6 +27,7 @@ final class Settler: Sendable {
   let layers: LayerReader
   let pins: VersionPins
   let pace: Pace
+  private let plan: LayerPace
   let logger: Logger
   let turn = AsyncLock()
   private let state = Mutex(State())
@@ -36,9 +37,10 @@ final class Settler: Sendable {
 
   init(
     _ publisher: Publisher, _ layers: LayerReader, _ pins: VersionPins, bytesPerSecond: Int?,
-    logger: Logger
+    plan: LayerPace, logger: Logger
   ) {
     (self.publisher, self.layers, self.pins) = (publisher, layers, pins)
+    self.plan = plan
     self.logger = logger
     pace = Pace(bytesPerSecond: bytesPerSecond, publisher.namespace.environment)
   }
@@ -59,7 +61,7 @@ final class Settler: Sendable {
 
   /// Before a layer is published: waits while a file has too many.
   func makeRoom(_ id: InodeID, _ progress: (@Sendable (UInt64) -> Void)?) async {
-    for _ in 0..<LayerPlan.fan {
+    for _ in 0..<plan.fan {
       guard let version = namespace.cache.inode(id).value?.version,
         version.layers.count >= LayerPlan.layersLimit
       else { return }
@@ -91,7 +93,8 @@ final class Settler: Sendable {
   /// - Parameter factor: for those that are others' to settle.
   private func time(until inode: Inode, _ version: Version, factor: Int = 1) -> Duration? {
     let age = environment.time.nanoseconds - inode.changed.nanoseconds
-    let left = LayerPlan.quiet(version) * factor - .nanoseconds(max(0, age))
+    let left =
+      LayerPlan.quiet(version, atLeast: plan.shortestQuiet) * factor - .nanoseconds(max(0, age))
     return left > .zero ? left : nil
   }
 
@@ -99,7 +102,7 @@ final class Settler: Sendable {
 
   private func mergeRun(of version: Version) -> Range<Int>? {
     let frozen = state.withLock { $0.frozen }
-    return LayerPlan.run(of: version.layers) { !frozen.contains($0.inode) }
+    return LayerPlan.run(of: version.layers, fan: plan.fan) { !frozen.contains($0.inode) }
   }
 
   /// Begins to merge what is to be merged of a file.

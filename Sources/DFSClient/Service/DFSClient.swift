@@ -71,9 +71,10 @@ public final class DFSClient: FileService, ClusterAdministration {
   ///   - cluster: not started yet.
   ///   - id: as which it logs in.
   ///   - namespace: the identity that a new namespace gets.
+  ///   - plan: when layers are put together.
   package init(
     _ configuration: ClientConfiguration, _ cluster: any ServerConnections, as id: ClientID,
-    proposing proposed: NamespaceID = .random()
+    proposing proposed: NamespaceID = .random(), layers plan: LayerPace = .init()
   ) {
     let logger = cluster.logger
     let cache = RowCache(limit: configuration.cachedRows)
@@ -96,7 +97,8 @@ public final class DFSClient: FileService, ClusterAdministration {
     publisher = Publisher(
       namespace: namespace, transfer: transfer, policy: configuration.writes)
     settler = Settler(
-      publisher, layers, pins, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
+      publisher, layers, pins, bytesPerSecond: configuration.healBytesPerSecond, plan: plan,
+      logger: logger)
     let healer = Healer(
       namespace, transfer, bytesPerSecond: configuration.healBytesPerSecond, logger: logger)
     self.healer = healer

@@ -26,6 +26,8 @@ struct ClientMistakes {
     case (.substituteRemovedTooEarly, .putPart(let put)) where put.durable,
       (.smallCopiesNotCompleted, .putPart(let put)) where !put.durable:
       return skips(put.extent.id, on: server) ? Reply.Done().reply : nil
+    case (.settledWithoutCopies, .putPart(let put)) where world.isSettling(put.extent.id.version):
+      return Reply.Done().reply
     default: return nil
     }
   }
@@ -47,6 +49,18 @@ struct ClientMistakes {
 
   /// What is sent for a request.
   func sent(_ request: Request) -> Request {
+    switch (mistake, request) {
+    case (.onlyBasesHeld, .hold(let asked)):
+      return .hold(Request.Hold(asked.versions.filter { !world.isOfLayer($0) }))
+    case (.settledWithoutCopies, .namespace(let asked)):
+      let held = asked.held.filter { !world.isSettling($0.version) }
+      return .namespace(
+        Request.Namespace(asked.step, parts: asked.parts, held: held, durable: asked.durable))
+    default: return sentWithCopies(request)
+    }
+  }
+
+  private func sentWithCopies(_ request: Request) -> Request {
     guard mistake == .substituteRemovedTooEarly, case .namespace(let asked) = request,
       asked.held.allSatisfy({ isNamed($0.version) })
     else { return request }
@@ -61,7 +75,16 @@ struct ClientMistakes {
     switch reply {
     case .answers(let told):
       source = told.head
-      return mistake == .placedWhateverTheRowSays ? stale(told, request) : reply
+      switch mistake {
+      case .placedWhateverTheRowSays: return stale(told, request)
+      case .layersNotRebalanced: return withoutLayers(told, request)
+      default: return reply
+      }
+    case .missingList(let missing):
+      guard mistake == .smallLayersNotCompleted, case .missing(let asked) = request, !asked.claims
+      else { return reply }
+      let copies = missing.copies.filter { !world.isOfLayer($0.id.version) }
+      return Reply.MissingList(copies, total: missing.total).reply
     case .pong(let pong):
       return Reply.Pong(judged(pong.head, of: server)).reply
     default: return reply
@@ -76,6 +99,16 @@ struct ClientMistakes {
       return Head(view: source.view, number: head.number, digest: source.digest)
     default: return head
     }
+  }
+
+  private func withoutLayers(_ told: Reply.Answers, _ request: Request) -> Reply {
+    guard case .query(let asked) = request else { return told.reply }
+    let answers = zip(asked.queries, told.answers).map { query, answer in
+      guard case .substitutes = query else { return answer }
+      let rows = answer.rows.filter { $0.value.version.map { !world.isOfLayer($0) } ?? true }
+      return QueryAnswer(rows: rows, isPartial: answer.isPartial)
+    }
+    return Reply.Answers(answers, head: told.head).reply
   }
 
   private mutating func stale(_ told: Reply.Answers, _ request: Request) -> Reply {

@@ -25,6 +25,12 @@ struct ClientOperation: Sendable {
     case renameDirectory(FileName, FileName)
     /// Writes a content, which makes the file if there is none; what others wrote meanwhile is kept, or not.
     case publish(Place, isLarge: Bool, keepsOthers: Bool)
+    /// Opens a file, and after a pause writes some cells of it as a layer.
+    case patch(Place, keepsOthers: Bool)
+    /// Writes more of a file that was kept open since it was written last.
+    case patchAgain(Place, Inode, keepsOthers: Bool)
+    /// Has a file made one content again.
+    case settle(Place)
     /// Opens a file and reads all of it, with pauses.
     case read(Place)
     case look(Place)
@@ -33,14 +39,28 @@ struct ClientOperation: Sendable {
 
     var isChange: Bool {
       switch self {
-      case .look, .read, .counters, .list: false
+      case .look, .read, .counters, .list, .settle: false
       default: true
+      }
+    }
+
+    var brief: String {
+      guard case .patchAgain(let place, let inode, let keepsOthers) = self else { return "\(self)" }
+      let version = inode.version?.brief ?? "nothing"
+      return "patchAgain(\(place), inode \(inode.id), \(version), keepsOthers: \(keepsOthers))"
+    }
+
+    /// Whether it makes a version.
+    var isPublish: Bool {
+      switch self {
+      case .publish, .patch, .patchAgain: true
+      default: false
       }
     }
 
     /// Whether what it is told is so when three servers take a change.
     var isDecidedByChange: Bool {
-      if case .publish = self { false } else { isChange }
+      isChange && !isPublish
     }
   }
 
@@ -53,8 +73,12 @@ struct ClientOperation: Sendable {
     case named(RowKey, InodeID)
     case marked(InodeID)
     case published(InodeID, RowContent)
-    /// What a name leads to, and whose content it has.
-    case read(RowKey, Inode, token: UInt64)
+    /// The file as it is now, whose version stays pinned.
+    case patched(Inode)
+    /// A file was settled, as far as it was told.
+    case settled(InodeID)
+    /// What a name leads to, and the content that it has.
+    case read(RowKey, Inode, CellVector)
     /// The content of a file is none that anybody wrote, or not the one that its row names.
     case misread(RowKey, String)
     /// What a name leads to.
@@ -78,7 +102,11 @@ struct ClientOperation: Sendable {
       case .notEmpty(let id): "directory \(id) is not empty"
       case .marked(let id): "marked inode \(id)"
       case .published(let id, let content): "published \(content.version.brief), inode \(id)"
-      case .read(let key, let inode, let token): "read \(key.brief), inode \(inode.id), of \(token)"
+      case .patched(let inode):
+        "patched inode \(inode.id) to \(inode.version?.brief ?? "nothing")"
+      case .settled(let id): "inode \(id) is settled"
+      case .read(let key, let inode, let vector):
+        "read \(key.brief), inode \(inode.id), \(inode.version?.brief ?? "nothing"): \(vector.cells)"
       case .misread(let key, let problem): "misread \(key.brief): \(problem)"
       case .saw(let key, let inode):
         "saw \(key.brief), \(inode.map { "inode \($0.id)" } ?? "nothing")"
@@ -94,7 +122,7 @@ struct ClientOperation: Sendable {
 
     var isChange: Bool {
       switch self {
-      case .counted, .created, .removed, .named, .marked, .published: true
+      case .counted, .created, .removed, .named, .marked, .published, .patched: true
       default: false
       }
     }
@@ -111,8 +139,12 @@ struct ClientOperation: Sendable {
   /// Tells it from all others.
   let token: UInt64
   let isDurable: Bool
+  let program: ClientID
   let client: DFSClient
   let environment: any Environment
+  let notes: OperationNotes
+  /// Readers wait until servers hold what they read.
+  let awaitsPins: Bool
 
   var namespace: Namespace { client.namespace }
 
@@ -162,6 +194,10 @@ struct ClientOperation: Sendable {
     case .makeDirectory, .removeDirectory, .renameDirectory: return try await changeDirectory()
     case .publish(let place, let isLarge, let keepsOthers):
       return try await publish(place, isLarge: isLarge, keepsOthers: keepsOthers)
+    case .patch(let place, let keepsOthers): return try await patch(place, keepsOthers)
+    case .patchAgain(let place, let inode, let keepsOthers):
+      return try await patchAgain(place, inode, keepsOthers)
+    case .settle(let place): return try await settle(place)
     case .read(let place): return try await read(place)
     case .look(let place): return try await look(place)
     case .counters: return .sawCounters(try await namespace.attributes(.root, .current))
@@ -254,8 +290,8 @@ struct ClientOperation: Sendable {
     return name
   }
 
-  private static let names = fileNames("name", 3)
-  private static let directories = fileNames("directory", 2)
+  static let names = fileNames("name", 3)
+  static let directories = fileNames("directory", 2)
 
   private static func fileNames(_ text: String, _ count: Int) -> [FileName] {
     (0..<count).map { index in
@@ -284,7 +320,7 @@ extension ClientOperation.Place {
     directory == nil ? .entry(parent: .root, name: name) : nil
   }
 
-  fileprivate static func random(_ random: inout SplitMix64) -> Self {
+  static func random(_ random: inout SplitMix64) -> Self {
     let directory = random.chance(40) ? random.pick(ClientOperation.directories) : nil
     return Self(directory: directory, name: random.pick(ClientOperation.names))
   }
@@ -299,7 +335,7 @@ extension ClientOperation.Kind {
       other.directory == nil ? place.rootEntry : nil
     case .removeDirectory(let name), .renameDirectory(let name, _):
       .entry(parent: .root, name: name)
-    case .count, .create, .makeDirectory, .publish, .read, .look, .counters, .list: nil
+    default: nil
     }
   }
   fileprivate var made: RowKey? {
@@ -308,36 +344,6 @@ extension ClientOperation.Kind {
     case .link(let place, let other): place.directory == nil ? other.rootEntry : nil
     case .makeDirectory(let name): .entry(parent: .root, name: name)
     default: nil
-    }
-  }
-
-  static func random(_ random: inout SplitMix64, isHot: Bool, hasContents: Bool) -> Self {
-    let counters = ClientOperation.counters
-    if isHot { return random.chance(40) ? .count([counters[0]]) : .counters }
-    if hasContents, random.chance(70) {
-      let place = ClientOperation.Place.random(&random)
-      return random.chance(35)
-        ? .read(place)
-        : .publish(place, isLarge: random.chance(50), keepsOthers: random.chance(50))
-    }
-    let (place, other) = (
-      ClientOperation.Place.random(&random), ClientOperation.Place.random(&random)
-    )
-    let directory = random.pick(ClientOperation.directories)
-    return switch random.below(100) {
-    case ..<18: .count([random.pick(counters)])
-    case ..<23: .count(counters)
-    case ..<38: .create(place)
-    case ..<46: .remove(place)
-    case ..<52: .link(place, other)
-    case ..<60: .rename(place, other)
-    case ..<65: .mark(place)
-    case ..<71: .makeDirectory(directory)
-    case ..<75: .removeDirectory(directory)
-    case ..<77: .renameDirectory(directory, random.pick(ClientOperation.directories))
-    case ..<86: .look(place)
-    case ..<94: .counters
-    default: .list
     }
   }
 }

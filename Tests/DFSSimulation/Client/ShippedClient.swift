@@ -48,7 +48,8 @@ final class ShippedClient {
     guard let proposed = NamespaceID(high: 1, low: id.value) else {
       preconditionFailure("it is not 0")
     }
-    service = DFSClient(configuration, connections, as: id, proposing: proposed)
+    service = DFSClient(
+      configuration, connections, as: id, proposing: proposed, layers: world.settings.layerPace)
     self.connections = connections
     Task { await connections.start() }
     later { [self] in begin() }
@@ -102,9 +103,7 @@ final class ShippedClient {
     if underWay.count < Self.underWayAtOnce {
       if operationsLeft > 0 {
         operationsLeft -= 1
-        perform(
-          .random(
-            &world.random, isHot: world.settings.isHot, hasContents: world.settings.hasContents))
+        perform(.random(&world.random, world.settings))
       } else if world.areFaultsOver, proofs < 2, underWay.isEmpty {
         perform(
           proofs == 0 ? .count([ClientOperation.counters[slot % 2]]) : .counters, isProof: true)
@@ -127,16 +126,20 @@ final class ShippedClient {
 
   private var idlePause: Int { 500_000 + world.random.below(1_500_000) }
 
-  private func perform(_ kind: ClientOperation.Kind, isProof: Bool = false) {
+  /// - Parameter pinned: a version that is kept open until then.
+  private func perform(
+    _ kind: ClientOperation.Kind, isProof: Bool = false, pinned: Version? = nil
+  ) {
     guard let service else { return }
     let isDurable = world.settings.forgetting == .allPower && world.random.chance(30)
     let token = world.operations.begun(
       kind, by: id, slot: slot, at: world.now, isDurable: isDurable)
     underWay.insert(token)
-    world.trace("client \(slot) begins \(token) \(kind)")
+    world.trace("client \(slot) begins \(token) \(kind.brief)")
     let operation = ClientOperation(
-      kind: kind, token: token, isDurable: isDurable, client: service,
-      environment: world.environment)
+      kind: kind, token: token, isDurable: isDurable, program: id, client: service,
+      environment: world.environment, notes: world.notes,
+      awaitsPins: world.settings.hasLayers && token.isMultiple(of: 2))
     let (life, began) = (life, world.now)
     // Who waits may give up: what then fails must not have happened.
     let givesUp = !isProof && world.random.chance(8)
@@ -144,16 +147,20 @@ final class ShippedClient {
       await operation.run()
     } then: { [self] outcome in
       guard self.life == life, let connections else { return }
+      if let pinned { service.unpin(pinned) }
       let isProved =
         kind.isDecidedByChange || outcome.isChange || connections.hadQuorum(since: began)
       let outcome = isProved ? outcome : .unknown
       underWay.remove(token)
-      world.trace("client \(slot): \(token) \(kind): \(outcome.brief)")
+      world.trace("client \(slot): \(token) \(kind.brief): \(outcome.brief)")
       world.operations.ended(token, outcome, at: world.now)
       if case .published(let inode, let content) = outcome {
         world.copies.acknowledged(
           .inode(inode), content, by: slot, began: began, durable: isDurable)
         if content.placement != content.home { world.counts.substitutes += 1 }
+      }
+      if case .patched(let inode) = outcome {
+        patched(kind, inode, began: began, isDurable: isDurable)
       }
       if isProof, outcome.isSuccess { proofs += 1 }
     }
@@ -161,6 +168,29 @@ final class ShippedClient {
       world.after(1 + world.random.below(30_000)) { [self] in
         world.trace("client \(slot) gives \(token) up")
         task.cancel()
+      }
+    }
+  }
+
+  /// A layer was published: the file is closed, or kept open and written again later.
+  private func patched(
+    _ kind: ClientOperation.Kind, _ inode: Inode, began: Int, isDurable: Bool
+  ) {
+    guard let service, let version = inode.version, let last = version.contents.last else {
+      return
+    }
+    let content = last.placed
+    world.copies.acknowledged(
+      .inode(version.layers.last?.inode ?? inode.id), content, by: slot, began: began,
+      durable: isDurable)
+    if isDurable { world.copies.durable(version) }
+    if content.placement != content.home { world.counts.substitutes += 1 }
+    guard world.random.chance(60) else { return service.unpin(version) }
+    later { [self] in
+      switch kind {
+      case .patch(let place, let keepsOthers), .patchAgain(let place, _, let keepsOthers):
+        perform(.patchAgain(place, inode, keepsOthers: keepsOthers), pinned: version)
+      default: service.unpin(version)
       }
     }
   }
@@ -173,8 +203,13 @@ final class ShippedClient {
     world.after(isDone ? idlePause : pause) { [self] in
       guard self.life == life, let service else { return }
       let hasContents = world.settings.hasContents
+      let settlesAll = world.settlesAll && slot == 0
       run { () -> HealReport? in
-        if hasContents { return try? await service.heal { _ in } }
+        if hasContents {
+          let report = try? await service.heal { _ in }
+          if settlesAll { await Self.settleAll(service) }
+          return report
+        }
         _ = try? await service.namespace.catchUp(within: Self.catchUpPatience)
         return nil
       } then: { [self] report in
@@ -183,6 +218,15 @@ final class ShippedClient {
         if self.life == life { heal() }
       }
     }
+  }
+
+  private static func settleAll(_ service: DFSClient) async {
+    var after: FileName?
+    repeat {
+      guard let page = try? await service.unsettled(after: after) else { return }
+      for inode in page.inodes { _ = try? await service.settle(inode.id) { _ in } }
+      after = page.next
+    } while after != nil
   }
 
   @discardableResult

@@ -180,6 +180,16 @@ extension SimulatedDisk.State {
     }.sorted { $0.inode < $1.inode }
   }
 
+  /// What files are made of.
+  var versions: [(inode: InodeID, version: Version)] {
+    rows.values.compactMap { row in
+      guard case .inode(let id) = row.key, let inode = try? Inode(id: id, row: row.value.bytes),
+        inode.kind == .regular, let version = inode.version
+      else { return nil }
+      return (id, version)
+    }.sorted { $0.inode < $1.inode }
+  }
+
   /// The copies that rows ask a server for.
   func asked(_ required: RequiredReplicas) -> [(PartID, InodeID)] {
     contents.flatMap { inode, content in required.copies(of: content).map { ($0, inode) } }

@@ -72,6 +72,9 @@ final class SimulatedServer {
     transfers[id] = nil
   }
 
+  /// Where a client is that is connected.
+  func slot(of client: ClientID) -> Int? { sessions.first { $0.client == client }?.slot }
+
   func hasSession(_ id: Int) -> Bool { sessions.contains { $0.id == id } }
 
   /// The connections of a client that has ended are closed.
@@ -93,6 +96,7 @@ final class SimulatedServer {
   /// - Returns: nil if the disk is full.
   func perform(_ request: NamespaceRequest, _ parts: SimulatedParts) -> NamespaceReply? {
     if let reply = performWrongly(request) { return reply }
+    let request = world.mistaken(request, after: head.number, disk.current.rows)
     let decision = disk.current.replica.decide(request) { disk.current.entry($0) }
     if case .answer(let reply) = decision {
       if case .log(let after) = request { return log(after: after) }

@@ -49,3 +49,12 @@ extension RowKey {
     }
   }
 }
+
+extension Version {
+  /// Its identity, and what it is made of.
+  var brief: String {
+    let base = base.map { "\($0.id.brief)" } ?? "nothing"
+    let above = layers.map { "\($0.inode):\($0.content.id.brief)" }
+    return "\(id.brief)" + (layers.isEmpty ? "" : " = \(([base] + above).joined(separator: " + "))")
+  }
+}

@@ -23,6 +23,7 @@ extension OperationHistory {
             throw Problem(text: "\(name): an update was lost")
           }
           for token in tokens(new.dropFirst(old.count)) { try judge(token, change, name) }
+        case .entry(.listOfUnsettled, _): continue
         case .entry(let parent, _):
           guard
             write.value == nil || parent == .root || replay.row(.inode(parent), at: number) != nil
@@ -32,11 +33,12 @@ extension OperationHistory {
           guard let child = write.value?.child, !kept.contains(child) else { continue }
           try judgeEntry(child, before, number, change, name, replay)
         case .inode(let id):
-          guard !kept.contains(id) else { continue }
+          let inode = replay.inode(id, at: number)
+          guard !kept.contains(id), inode?.kind != .layer else { continue }
           try judgeMark(of: id, before, write, change, name, &marks)
-          guard let version = write.value?.version, version != before?.value.version else {
-            continue
-          }
+          guard let version = inode?.version?.id,
+            version != replay.inode(id, at: number - 1)?.version?.id
+          else { continue }
           guard replay.publications[version]?.number == number else {
             throw Problem(text: "\(name): version \(version.brief) came back")
           }
@@ -47,7 +49,7 @@ extension OperationHistory {
   }
 
   /// The files that keep what others wrote have its owner and group.
-  private static func kept(by change: Change) -> Set<InodeID> {
+  static func kept(by change: Change) -> Set<InodeID> {
     Set(
       change.writes.compactMap { write in
         guard case .entry(_, let name) = write.key, name.description.contains(kept) else {
@@ -105,7 +107,7 @@ extension OperationHistory {
     }
   }
 
-  private func entry(_ token: UInt64, _ name: String) throws -> Entry {
+  func entry(_ token: UInt64, _ name: String) throws -> Entry {
     guard token > 0, token <= UInt64(entries.count) else {
       throw Problem(text: "\(name): nobody made it")
     }
@@ -118,7 +120,7 @@ extension OperationHistory {
   func judgeVersions(_ replay: Replay) throws {
     var left: [ClientID: Int] = [:]
     for entry in entries {
-      guard case .publish = entry.kind, entry.mayHaveHappened else { continue }
+      guard entry.kind.isPublish, entry.mayHaveHappened else { continue }
       left[entry.client, default: 0] += 1
     }
     for (version, (client, _)) in replay.publications.sorted(by: { $0.key < $1.key }) {
@@ -131,22 +133,13 @@ extension OperationHistory {
       }
     }
   }
-
-  /// What was read was published by who wrote the row that names it.
-  func judgeRead(of inode: Inode, _ token: UInt64, _ replay: Replay) throws {
-    let name = "content \(inode.version?.id.brief ?? "")"
-    let entry = try entry(token, name)
-    guard case .publish = entry.kind, entry.mayHaveHappened,
-      let version = inode.version?.id, replay.publications[version]?.client == entry.client
-    else { throw Problem(text: "\(name) was read as that of operation \(token)") }
-  }
 }
 
 extension OperationHistory.Entry {
   /// Whether a change may show that it happened.
-  fileprivate var mayHaveHappened: Bool {
+  var mayHaveHappened: Bool {
     switch outcome {
-    case .counted, .created, .marked, .published, .unknown, nil: true
+    case .counted, .created, .marked, .published, .patched, .unknown, nil: true
     default: false
     }
   }

@@ -23,7 +23,7 @@ final class OperationHistory {
 
   struct Problem: Error { let text: String }
 
-  private unowned let world: World
+  unowned let world: World
   private(set) var entries: [Entry] = []
   /// When all lost what was not synced, the last time.
   private var powerLost: Int?
@@ -49,9 +49,15 @@ final class OperationHistory {
     case .published:
       world.counts.acknowledged += 1
       world.counts.publishes += 1
-    case .read: world.counts.contentReads += 1
+    case .patched(let inode):
+      world.counts.acknowledged += 1
+      world.counts.layers += 1
+      judgePatched(token, inode)
+    case .read(_, let inode, let vector):
+      judgeBytes(token, inode, vector)
+      world.counts.contentReads += 1
     case .misread(_, let problem): world.fail("operation \(token): \(problem)")
-    case .saw, .exists, .notEmpty, .sawCounters, .sawList: world.counts.reads += 1
+    case .saw, .exists, .notEmpty, .sawCounters, .sawList, .settled: world.counts.reads += 1
     case .failed: world.counts.failed += 1
     case .unknown: world.counts.unknown += 1
     }
@@ -78,6 +84,7 @@ final class OperationHistory {
     do {
       try judgeChanges(state.archive, replay)
       try judgeVersions(replay)
+      try judgeLayers(state.archive, replay)
       try judgeOrder(replay)
       try judgeLinks(state.rows)
       return nil
@@ -138,8 +145,19 @@ final class OperationHistory {
         throw Problem(text: "the acknowledged version \(content.version.brief) is not there")
       }
       return try later(number, than: floor)
-    case .read(let key, let inode, let token):
-      try judgeRead(of: inode, token, replay)
+    case .patched(let inode):
+      guard let version = inode.version?.id,
+        let number = replay.number(publishing: version, in: inode.id)
+      else {
+        throw Problem(
+          text: "the acknowledged version \(inode.version?.brief ?? "") is not there")
+      }
+      return try later(number, than: floor)
+    case .settled(let id):
+      return try first(from: floor, replay, "that inode \(id) is settled") {
+        replay.inode(id, at: $0)?.version?.isSettled ?? true
+      }
+    case .read(let key, let inode, _):
       return try moment(of: key, inode, entry, after: floor, replay)
     case .saw(let key, let inode): return try moment(of: key, inode, entry, after: floor, replay)
     case .misread(let key, let problem): throw Problem(text: "\(key.brief): \(problem)")
@@ -184,7 +202,9 @@ final class OperationHistory {
   private func judgeLinks(_ rows: [RowKey: Row]) throws {
     var names: [InodeID: [InodeID]] = [:]
     for case (.entry(let parent, _), let row) in rows {
-      if let child = row.value.child { names[child, default: []].append(parent) }
+      if let child = row.value.child, parent != .listOfUnsettled {
+        names[child, default: []].append(parent)
+      }
     }
     var inodes: [InodeID: Inode] = [:]
     for case (.inode(let id), let row) in rows {

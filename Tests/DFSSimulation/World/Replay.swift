@@ -5,6 +5,8 @@ struct Replay {
   private struct Value {
     let from: UInt64
     let row: Row?
+    /// Of an inode's row.
+    let inode: Inode?
   }
 
   private let changes: [Change]
@@ -22,13 +24,19 @@ struct Replay {
         if let old = timeline[write.key]?.last?.row { digest -= RowDigest(of: old) }
         let row = write.value.map { Row(key: write.key, change: number, value: $0) }
         if let row { digest += RowDigest(of: row) }
-        timeline[write.key, default: []].append(Value(from: number, row: row))
-        if let version = write.value?.version, publications[version] == nil {
+        let inode = row.flatMap(Self.inode)
+        timeline[write.key, default: []].append(Value(from: number, row: row, inode: inode))
+        if inode?.kind == .regular, let version = inode?.version?.id, publications[version] == nil {
           publications[version] = (change.id.client, number)
         }
       }
       digests.append(digest)
     }
+  }
+
+  private static func inode(_ row: Row) -> Inode? {
+    guard case .inode(let id) = row.key else { return nil }
+    return try? Inode(id: id, row: row.value.bytes)
   }
 
   func change(_ number: UInt64) -> Change? {
@@ -41,6 +49,10 @@ struct Replay {
 
   func row(_ key: RowKey, at number: UInt64) -> Row? {
     timeline[key]?.last { $0.from <= number }?.row
+  }
+
+  func inode(_ id: InodeID, at number: UInt64) -> Inode? {
+    timeline[.inode(id)]?.last { $0.from <= number }?.inode
   }
 
   /// The last moment.
@@ -59,7 +71,7 @@ struct Replay {
 
   /// The change that gives an inode a version.
   func number(publishing version: VersionID, in inode: InodeID) -> UInt64? {
-    timeline[.inode(inode)]?.first { $0.row?.value.version == version }?.from
+    timeline[.inode(inode)]?.first { $0.inode?.version?.id == version }?.from
   }
 
   /// The change that removes an inode.
@@ -78,8 +90,7 @@ struct Replay {
   }
 
   func has(_ inode: Inode, at moment: UInt64) -> Bool {
-    row(.inode(inode.id), at: moment).flatMap { try? Inode(id: inode.id, row: $0.value.bytes) }
-      == inode
+    self.inode(inode.id, at: moment) == inode
   }
 
   /// What the names of a directory lead to.

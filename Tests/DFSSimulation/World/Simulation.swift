@@ -9,7 +9,8 @@
 /// Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value Store", 2021, section 4).
 ///
 /// Half of the worlds have names and attributes only, with more changes; the others contents too, of one block a
-/// part or of two. Their bytes are real, and each part is kept once for all servers (`WorldContents`).
+/// part or of two. Their bytes are real, and each part is kept once for all servers (`WorldContents`). In half of
+/// those, files are also written in place: each change is a layer, and layers are merged and settled.
 ///
 /// # The fault model
 ///
@@ -54,7 +55,9 @@
 /// and small ones (all copies travel in the change, to every server, which keeps those of others for a
 /// time after it has learned that the change is committed), under `writes = all` or `quorum`, and keep what others
 /// published meanwhile beside the file, or not; open files and read them to the end with pauses, remove and rename
-/// them, and heal, all of them at once. Servers keep what they want and what is unreferenced, collect, sweep,
+/// them, and heal, all of them at once. A content is cells, each of which says who wrote it. Clients open a file and
+/// write some cells of it as a layer, truncate it, let it grow, with a large hole or without, and write more over what
+/// they have published, while the same file is merged, settled and replaced. Servers keep what they want and what is unreferenced, collect, sweep,
 /// scrub and flush.
 ///
 /// # What is checked
@@ -73,9 +76,14 @@
 /// part that once had two copies loses its last one; no copy is removed that three servers ask its
 /// server for; no copy is removed that a reader holds, as long as the connection lives.
 ///
+/// Of versions (`OperationHistory+Layers`, `WorldVersions`): each is the cells of who published it over those of the
+/// version that it was opened with, from the first row that names it to the last, whatever it is made of by then, and
+/// as it was read; what others published meanwhile is kept beside, if that was asked for; each layer has its row, and
+/// each such row a file that lists it; the list of what is not settled is right after each change.
+///
 /// And once the faults stop, within `Simulation.patience` every client gets on, all servers become
 /// equal, every part has its two copies where the rule puts them, good, and nothing is missing, waits
-/// to be removed or is left over. Excepted are versions of which nobody has all of the parts: a part
+/// to be removed or is left over; then all files are settled, and that is so again. Excepted are versions of which nobody has all of the parts: a part
 /// that had one copy only, on the server that forgot it, or that all lost with their power before it
 /// was on stable storage (docs/RELIABILITY.md, "Limits").
 public struct Simulation {
@@ -139,8 +147,41 @@ public struct Simulation {
     /// A server that starts again goes on with a log that an fsync has failed on.
     case startTrustsCache
 
-    var isAboutContents: Bool {
+    // Of layers.
+
+    /// What is settled takes the place of the layers too that were published meanwhile.
+    case settlingDropsNewerLayers
+    /// What is settled is named though its copies are not on the servers.
+    case settledWithoutCopies
+    /// A layer is laid over what the file was made of when it was opened, whatever that was merged to.
+    case stackTakenFromMount
+    /// That a file was shorter meanwhile is forgotten.
+    case cutForgotten
+    /// Of what is read servers are told to hold the base only.
+    case onlyBasesHeld
+    /// The rows of layers stay when the file has these no more.
+    case layerRowsStay
+    /// What is kept beside a file shares the rows of its layers, which go with that.
+    case keptLayersShareRows
+    /// The copies of layers that substitute for others are not rebalanced.
+    case layersNotRebalanced
+    /// A layer that was taken up from a log stays without the copies that travelled with it.
+    case smallLayersNotCompleted
+
+    /// Also that is about contents.
+    var isAboutLayers: Bool {
       switch self {
+      case .settlingDropsNewerLayers, .settledWithoutCopies, .stackTakenFromMount, .cutForgotten,
+        .onlyBasesHeld, .layerRowsStay, .keptLayersShareRows, .layersNotRebalanced,
+        .smallLayersNotCompleted:
+        true
+      default: false
+      }
+    }
+
+    var isAboutContents: Bool {
+      if isAboutLayers { return true }
+      return switch self {
       case .substituteRemovedTooEarly, .collectionIgnoresReaders, .collectionIgnoresCommitted,
         .copiesNotSyncedBeforeChange, .smallCopiesNotCompleted, .broughtCopiesStayUnreferenced,
         .orphansIgnoreReaders, .unreadableCopiesStay, .placedWhateverTheRowSays, .retainedNotKept,
@@ -187,6 +228,10 @@ public struct SimulationCounts: Hashable, Sendable {
   public var publishes = 0
   /// Publishes that were acknowledged with another server standing in for one that was away.
   public var substitutes = 0
+  /// Publishes of layers.
+  public var layers = 0
+  /// Changes that put one content in the place of several, without changing any byte.
+  public var merges = 0
   public var contentReads = 0
   /// Copies that healers brought, and rows whose copies they rebalanced.
   public var healed = 0
@@ -212,6 +257,8 @@ public struct SimulationCounts: Hashable, Sendable {
     left.transfers += right.transfers
     left.publishes += right.publishes
     left.substitutes += right.substitutes
+    left.layers += right.layers
+    left.merges += right.merges
     left.contentReads += right.contentReads
     left.healed += right.healed
     left.settled += right.settled

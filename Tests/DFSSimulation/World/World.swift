@@ -21,6 +21,10 @@ final class World {
   private(set) lazy var environment = SimulatedEnvironment(world: self)
   private(set) lazy var copies = WorldCopies(world: self)
   let contents = WorldContents()
+  private(set) lazy var versions = WorldVersions(contents)
+  private(set) lazy var notes = OperationNotes(world: self)
+  /// All is whole, and what has layers is settled now.
+  private(set) var settlesAll = false
   var counts = SimulationCounts()
   var lastSession = 0
   private var nextClient: UInt64 = 0
@@ -72,7 +76,7 @@ final class World {
     for client in clients { after(random.below(5_000)) { client.start() } }
     if settings.hasContents { servers.forEach { $0.beginUpkeep() } }
     Faults(world: self).begin()
-    let end = settings.quietAfter + Simulation.patience
+    var end = settings.quietAfter + Simulation.patience
     var nextLook = settings.quietAfter
     while violation == nil, let (time, action) = events.next(), time <= end {
       now = time
@@ -81,7 +85,13 @@ final class World {
       tasks.run()
       if now > nextLook {
         nextLook = now + 100_000
-        if isQuiet { break }
+        if isQuiet, settings.hasLayers, !settlesAll {
+          trace("all is whole, and is settled now")
+          settlesAll = true
+          end = now + Simulation.patience
+        } else if isQuiet {
+          break
+        }
       }
     }
     judge()
@@ -112,7 +122,7 @@ final class World {
   /// Whether all is done and right.
   private var isQuiet: Bool {
     clients.allSatisfy(\.isDone) && areServersEqual && servers[0].head.number > 0
-      && copies.problem == nil
+      && copies.problem == nil && (!settlesAll || copies.unsettled == nil)
   }
 
   var areServersEqual: Bool {
@@ -125,7 +135,7 @@ final class World {
       fail(
         "no progress after the faults: \(undone) not done, heads "
           + servers.map { "\($0.isUp ? "" : "down ")\($0.head)" }.joined(separator: " ")
-          + (copies.problem.map { "; \($0)" } ?? ""))
+          + ([copies.problem, copies.unsettled].compactMap { $0 }.map { "; \($0)" }.joined()))
     }
     for server in foreign.keys.sorted() where violation == nil {
       guard let change = foreign[server]?.change else { continue }

@@ -14,6 +14,16 @@ final class WorldContents {
 
   subscript(_ id: PartID) -> Part? { parts[id] }
 
+  /// All bytes of a content; nil if a part was never stored.
+  func bytes(of content: Content) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    for part in PartIndex.all where content.split.length(of: part) > 0 {
+      guard let stored = parts[PartID(version: content.id, part: part)] else { return nil }
+      bytes += stored.bytes.readableBytesView
+    }
+    return bytes.count == Int(content.size) ? bytes : nil
+  }
+
   /// A copy travels with a change.
   /// - Returns: what is wrong with its bytes; nil if nothing is.
   func noteSmall(_ part: InlinePart) -> String? {

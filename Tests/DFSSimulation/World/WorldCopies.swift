@@ -14,6 +14,8 @@ final class WorldCopies {
   private(set) var sacrificed: Set<PartID> = []
   /// Versions whose publish was acknowledged as on stable storage.
   private var durable: Set<VersionID> = []
+  /// Versions of files, whatever they are made of by now, of which that is so.
+  private var durableVersions: Set<VersionID> = []
   private var troubles: [World.Link: Int] = [:]
   private var forgetting: [Int] = [0, 0, 0, 0]
   /// When a single copy of the server's went bad, or was quarantined.
@@ -64,6 +66,20 @@ final class WorldCopies {
       }
       sacrificed.insert(id)
     }
+    for (inode, version) in truth.versions where durableVersions.contains(version.id) {
+      let ids = version.contents.flatMap { content in
+        PartIndex.all.map { PartID(version: content.id, part: $0) }
+      }
+      if let id = ids.first(where: { before.contains($0) && !canBeGiven($0) }) {
+        world.fail("inode \(inode) was on stable storage, and its \(id.brief) is lost")
+      }
+    }
+  }
+
+  /// All that a version is made of is on stable storage.
+  func durable(_ version: Version) {
+    durableVersions.insert(version.id)
+    durable.formUnion(version.contents.map(\.id))
   }
 
   /// A copy that is not the last good one of its blocks, of a content that is where the rule puts it and of which
@@ -74,7 +90,7 @@ final class WorldCopies {
     let content = world.random.pick(contents)
     let id = PartID(version: content.version, part: world.random.pick(PartIndex.all))
     let holders = content.home.holders(of: id.part)
-    guard isCommitted(id, holders) else { return nil }
+    guard isCommitted(id, holders, named) else { return nil }
     let server = world.servers[world.random.pick(holders.servers).value]
     let block = world.random.pick(Array(SimulatedFile.blocks))
     let others = holders.subtracting(ServerSet([server.index])).servers
@@ -91,8 +107,17 @@ final class WorldCopies {
   func noteDamage(on server: SimulatedServer) { damaged[server.index.value] = world.now }
 
   private func noteWhole() {
-    for (id, holders) in needed where count(id, holders) >= 2 && isCommitted(id, holders) {
+    let named = named
+    for (id, holders) in needed
+    where !seenWhole.contains(id) && count(id, holders) >= 2 && isCommitted(id, holders, named) {
       seenWhole.insert(id)
+    }
+  }
+
+  /// For each server the contents that its rows name.
+  private var named: [[VersionID: [RowContent]]] {
+    world.servers.map { server in
+      Dictionary(grouping: server.disk.current.contents.map(\.content), by: \.version)
     }
   }
 
@@ -107,11 +132,11 @@ final class WorldCopies {
   }
 
   /// Whether three servers have the row that says so.
-  private func isCommitted(_ id: PartID, _ holders: ServerSet) -> Bool {
-    let servers = world.servers.count { server in
-      server.disk.current.contents.contains {
-        $0.content.version == id.version && $0.content.placement.holders(of: id.part) == holders
-      }
+  private func isCommitted(
+    _ id: PartID, _ holders: ServerSet, _ named: [[VersionID: [RowContent]]]
+  ) -> Bool {
+    let servers = named.count { contents in
+      contents[id.version]?.contains { $0.placement.holders(of: id.part) == holders } ?? false
     }
     return servers >= Limits.quorum
   }
@@ -157,6 +182,14 @@ final class WorldCopies {
     }
     if asking >= Limits.quorum {
       world.fail("\(server.index) removed \(id.brief), which three servers ask it for")
+    }
+    // All servers but one have said that they know.
+    for reader in world.notes.readers(of: id.version) where reader.told + 50_000 < world.now {
+      guard let slot = server.slot(of: reader.client) else { continue }
+      let link = World.Link(slot: slot, server: server.index.value)
+      if troubles[link] ?? 0 < reader.since {
+        world.fail("\(server.index) removed \(id.brief), which client \(slot) reads")
+      }
     }
   }
 
@@ -245,6 +278,16 @@ final class WorldCopies {
       return "\(content.version) is not where the rule puts it"
     }
     return world.servers.lazy.compactMap { self.problem(on: $0, contents, lost) }.first
+  }
+
+  /// What is not settled though nobody changes it any more, but for what nobody has all of.
+  var unsettled: String? {
+    guard world.settings.hasLayers else { return nil }
+    let lost = lost
+    return world.servers[0].disk.current.versions.lazy.compactMap { inode, version in
+      version.isSettled || version.contents.contains { lost.contains($0.id) }
+        ? nil : "inode \(inode) is not settled: \(version.brief)"
+    }.first
   }
 
   private func problem(

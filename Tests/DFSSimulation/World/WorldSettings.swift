@@ -1,3 +1,4 @@
+internal import DFSClient
 internal import DFSCore
 internal import DFSTestSupport
 
@@ -43,6 +44,9 @@ struct WorldSettings {
   let quietAfter = 4_000_000
   /// Whether files have contents, and servers and clients take care of copies.
   var hasContents: Bool
+  /// Whether contents are also written as layers, and what then is merged and settled.
+  var hasLayers = false
+  var layerPace = LayerPace()
   var policy: WritePolicy
   /// Mean microseconds between copies that go bad; nil for never.
   var damage: Int?
@@ -89,6 +93,7 @@ struct WorldSettings {
     damage = random.pick([nil, 200_000, 600_000])
     outlivesRetained = random.chance(10)
     flips = forgetting == .nobody && random.chance(50) ? 100_000 : nil
+    chooseLayers(seed, mistake)
     if let mistake { suit(mistake) }
     if flips != nil || forgetting == .allPower { damage = nil }
   }
@@ -98,6 +103,14 @@ struct WorldSettings {
   var pause: Int { isHot ? 2_000 : 8_000 }
   let rest = 400_000
   let healPause = 500_000
+
+  /// Other chance than the rest, so that worlds without layers are what they were.
+  private mutating func chooseLayers(_ seed: UInt64, _ mistake: Simulation.Mistake?) {
+    var random = SplitMix64(seed: seed ^ 0x6c61_7965_7273)
+    hasLayers = hasContents && (mistake.map(\.isAboutLayers) ?? random.chance(50))
+    layerPace.fan = random.pick([2, 2, 3, 8])
+    layerPace.shortestQuiet = random.pick([.milliseconds(300), .seconds(1), .seconds(10)])
+  }
 
   /// Worlds in which a mistake matters.
   private mutating func suit(_ mistake: Simulation.Mistake) {
@@ -121,6 +134,14 @@ struct WorldSettings {
       (serverStops, outage, loss, keepRetained) = (300_000, 2_500_000, 20, 1_500_000)
     case .fullDiskAcknowledged: fullDisks = 80_000
     case .namespacesIgnored: foreigners = 200_000
+    case .stackTakenFromMount, .settlingDropsNewerLayers, .settledWithoutCopies:
+      (layerPace.fan, layerPace.shortestQuiet) = (2, .milliseconds(300))
+    case .onlyBasesHeld:
+      (loss, hasSlowMessages, cuts, stillness, slowness) = (0, false, nil, nil, nil)
+      (serverStops, forgetting, layerPace.fan) = (nil, .nobody, 2)
+    case .layersNotRebalanced:
+      (policy, serverStops, outage) = (.quorum, 300_000, 2_500_000)
+      (layerPace.fan, layerPace.shortestQuiet) = (8, .seconds(10))
     default: break
     }
   }
