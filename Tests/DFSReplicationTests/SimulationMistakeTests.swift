@@ -35,10 +35,10 @@ import Testing
     Case(mistake: .lostCopiesNotCompleted, from: 120),
     Case(mistake: .retainedNotKept, from: 70),
     Case(mistake: .retainedIgnoredByViews, from: 0),
-    Case(mistake: .retainedAgesWhileAway, from: 0),
+    Case(mistake: .retainedAgesWhileAway, from: 70),
     Case(mistake: .startForgetsUnsynced, from: 80),
     Case(mistake: .startTrustsCache, from: 0),
-    Case(mistake: .settlingDropsNewerLayers, from: 0),
+    Case(mistake: .settlingDropsNewerLayers, from: 15),
     Case(mistake: .settledWithoutCopies, from: 0),
     Case(mistake: .stackTakenFromMount, from: 0),
     Case(mistake: .cutForgotten, from: 0),
@@ -46,7 +46,7 @@ import Testing
     Case(mistake: .layerRowsStay, from: 0),
     Case(mistake: .keptLayersShareRows, from: 0),
     Case(mistake: .layersNotRebalanced, from: 0),
-    Case(mistake: .smallLayersNotCompleted, from: 0),
+    Case(mistake: .smallLayersNotCompleted, from: 15),
   ]
 
   @Test(arguments: cases) func aBrokenRuleIsFound(_ one: Case) {

@@ -35,7 +35,7 @@ final class LayerReader: Sendable {
     let contents = version.contents
     let bySource = Dictionary(grouping: pieces) { $0.source ?? 0 }
     try await withThrowingTaskGroup(of: [(VersionMap.Segment, [UInt8])].self) { group in
-      for (source, pieces) in bySource {
+      for (source, pieces) in bySource.sorted(by: { $0.key < $1.key }) {
         group.addTask { [transfer] in
           try await Self.read(pieces, of: contents[source], through: transfer)
         }

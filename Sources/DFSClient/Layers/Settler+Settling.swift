@@ -43,7 +43,7 @@ extension Settler {
     let upload = ContentUpload(
       content: content, version: version.id, md5: md5, placement: Placement(md5: md5),
       durable: true, policy: .all)
-    return try await publisher.name(upload, progress) { stored in
+    return try await publisher.name(upload, isShared: true, progress) { stored in
       { try await $0.settle(version, of: id, as: .whole(stored)) }
     }
   }
@@ -95,10 +95,13 @@ extension Settler {
 
 extension Publisher {
   /// Stores a content that takes the place of others, and names it in one change, on stable storage.
-  /// - Parameter change: what names it; says whether it did.
+  /// - Parameters:
+  ///   - isShared: others may be storing the same content under the same identity. Then its copies stay if it is not
+  ///     named here, and are collected if it is not named at all: one that lags behind would drop what others name.
+  ///   - change: what names it; says whether it did.
   /// - Returns: whether it did.
   func name(
-    _ upload: ContentUpload, _ progress: (@Sendable (UInt64) -> Void)?,
+    _ upload: ContentUpload, isShared: Bool = false, _ progress: (@Sendable (UInt64) -> Void)?,
     _ change: (Content) -> @Sendable (inout Transaction) async throws -> Bool
   ) async throws -> Bool {
     do {
@@ -110,7 +113,7 @@ extension Publisher {
         return (isNamed, $0.keeper(of: stored))
       }
       guard isNamed, let keeper else {
-        await upload.undo(transfer)
+        if !isShared { await upload.undo(transfer) }
         return false
       }
       CrashPoint.reached(.settleNoted)
@@ -121,7 +124,7 @@ extension Publisher {
       // Perhaps it was named: its parts stay, and are collected if not.
       throw error
     } catch {
-      await upload.undo(transfer)
+      if !isShared { await upload.undo(transfer) }
       throw error
     }
   }

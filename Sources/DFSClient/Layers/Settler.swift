@@ -181,7 +181,7 @@ final class Settler: Sendable {
   func stop() async {
     let tasks = state.withLock { state in
       state.isStopped = true
-      return Array(state.waiting.values) + Array(state.merging.values)
+      return state.waiting.inOrder + state.merging.inOrder
     }
     for task in tasks { task.cancel() }
     for task in tasks { await task.value }
@@ -194,11 +194,16 @@ final class Settler: Sendable {
     let ids = layers.map(\.inode)
     let merges = state.withLock { state in
       state.frozen.formUnion(ids)
-      return Array(state.merging.values)
+      return state.merging.inOrder
     }
     defer { state.withLock { $0.frozen.subtract(ids) } }
     // They may have begun with these before.
     for merge in merges { await merge.value }
     return try await work()
   }
+}
+
+extension [InodeID: Task<Void, Never>] {
+  /// The tasks by the numbers of their files: what is done with them is the same each time.
+  fileprivate var inOrder: [Task<Void, Never>] { sorted { $0.key < $1.key }.map(\.value) }
 }

@@ -367,6 +367,9 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
         if case .namespaceReply(let reply) = answered.reply {
           views.told(reply, by: connection.server)
         }
+        if case .missingList(let missing) = answered.reply {
+          views.lacks(missing, connection.server)
+        }
         let reply = mistakes.told(answered.reply, to: request, by: connection.server)
         call.answer(.success((reply, answered.body)))
       }

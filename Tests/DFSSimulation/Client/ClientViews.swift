@@ -1,5 +1,6 @@
 internal import DFSCore
 internal import DFSReplication
+internal import DFSWire
 
 /// The views of a client. Before anything comes after the changes that the taking of one has brought to servers,
 /// these must have the small copies that the changes came without.
@@ -16,6 +17,8 @@ struct ClientViews {
   private let world: World
   private let slot: Int
   private var views: [View: Taking] = [:]
+  /// When servers told a part of what they lack: the rest is for the healers.
+  private var partly: [ServerIndex: Int] = [:]
 
   init(world: World, slot: Int) { (self.world, self.slot) = (world, slot) }
 
@@ -38,15 +41,17 @@ struct ClientViews {
     views[head.view]?.members.insert(server)
   }
 
+  /// A server has told what it lacks.
+  mutating func lacks(_ missing: Reply.MissingList, _ server: ServerIndex) {
+    if missing.total > UInt64(missing.copies.count) { partly[server] = world.now }
+  }
+
   private mutating func follows(_ view: View) {
     guard let taking = views[view], !taking.isFollowed, taking.members.count == Limits.quorum
     else { return }
     views[view]?.isFollowed = true
     guard !taking.brought.isDisjoint(with: taking.members) else { return }
-    // What a server does not tell at once is for the healers.
-    let told = taking.members.servers.filter {
-      world.servers[$0.value].disk.current.copies.missing.count < SimulatedServer.wantedPage
-    }
+    let told = taking.members.servers.filter { partly[$0] ?? -1 < taking.began }
     world.copies.completed(
       world.copies.neededSmall, by: slot, since: taking.began, in: view, ServerSet(told))
   }

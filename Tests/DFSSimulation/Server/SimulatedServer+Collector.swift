@@ -75,12 +75,14 @@ extension SimulatedServer {
     disk.audit()
   }
 
-  func remove(_ ids: [PartID]) {
+  /// - Parameter byWriter: who stored them was told that nothing names them; who reads them read, with fewer than
+  ///   three servers, what was never committed.
+  func remove(_ ids: [PartID], byWriter: Bool = false) {
     for id in ids where disk.isHere(id) {
-      if copySessions.held.contains(id.version) {
+      if !byWriter, copySessions.held.contains(id.version) {
         world.fail("\(index) removes \(id.brief), which it holds for a client")
       }
-      world.copies.removed(id, from: self)
+      world.copies.removed(id, from: self, byWriter: byWriter)
       world.counts.collected += 1
       world.trace("\(index) removes \(id.brief)")
       disk.remove(id)

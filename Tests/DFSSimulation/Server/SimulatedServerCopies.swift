@@ -23,7 +23,9 @@ extension SimulatedServer {
   static let wantedPage = 4
 
   func drop(_ ids: [PartID]) {
-    remove(ids.filter { disk.asking($0) == nil && disk.current.copies.unreferenced[$0] == nil })
+    remove(
+      ids.filter { disk.asking($0) == nil && disk.current.copies.unreferenced[$0] == nil },
+      byWriter: true)
   }
 
   /// - Returns: whether it is stored.

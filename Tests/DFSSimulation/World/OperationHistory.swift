@@ -157,6 +157,14 @@ final class OperationHistory {
       return try first(from: floor, replay, "that inode \(id) is settled") {
         replay.inode(id, at: $0)?.version?.isSettled ?? true
       }
+    default: return try momentOfReading(entry, after: floor, replay)
+    }
+  }
+
+  private func momentOfReading(
+    _ entry: Entry, after floor: UInt64, _ replay: Replay
+  ) throws -> UInt64? {
+    switch entry.outcome {
     case .read(let key, let inode, _):
       return try moment(of: key, inode, entry, after: floor, replay)
     case .saw(let key, let inode): return try moment(of: key, inode, entry, after: floor, replay)
@@ -183,7 +191,7 @@ final class OperationHistory {
       return try first(from: floor, replay, "what was listed") { moment in
         replay.entries(of: .root, at: moment) == items.mapValues(\.id)
       }
-    case .failed, .unknown, nil: return nil
+    default: return nil
     }
   }
 

@@ -173,7 +173,7 @@ final class WorldCopies {
 
   /// The collector removes a copy: three servers that ask this one for it would show that the change
   /// that let go of it is none. One that was restored from a backup may be behind them all.
-  func removed(_ id: PartID, from server: SimulatedServer) {
+  func removed(_ id: PartID, from server: SimulatedServer, byWriter: Bool) {
     noteLastOrphan(id, on: server)
     let hasForgotten = forgetting[server.index.value] > 0
     if hasForgotten, server.head.number < truth.replica.head.number { return }
@@ -184,6 +184,7 @@ final class WorldCopies {
       world.fail("\(server.index) removed \(id.brief), which three servers ask it for")
     }
     // All servers but one have said that they know.
+    if byWriter { return }
     for reader in world.notes.readers(of: id.version) where reader.told + 50_000 < world.now {
       guard let slot = server.slot(of: reader.client) else { continue }
       let link = World.Link(slot: slot, server: server.index.value)
