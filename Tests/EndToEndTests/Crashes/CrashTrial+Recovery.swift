@@ -1,7 +1,7 @@
 import DFSCore
 import DFSSystem
 
-/// The trials: the view change, catching up, transfer, healing.
+/// The trials: the view change, catching up, transfer, healing, settling.
 extension CrashTrial {
   // MARK: Views
 
@@ -143,5 +143,34 @@ extension CrashTrial {
         dfc $CONF scrub --wait && exit 1; true
         """,
       action: .script("timeout 40 dfc $CONF heal; [ $? -le 1 ]")),
+  ]
+
+  // MARK: Settling
+
+  /// A file that was changed in place through a mount becomes one content again.
+  private static func settle(
+    _ number: Int, client: Death? = nil, server: Death? = nil
+  ) -> CrashTrial {
+    var trial = CrashTrial(
+      operation: "settle", what: "a file that was changed in place", client: client,
+      prepare: """
+        mkdir -p $LOCAL/mount; dfs-mount $CONF $LOCAL/mount
+        for tree in $LOCAL/mount/tree $LOCAL/tree; do
+          printf changed\(number) | dd of=$tree/large1 bs=1 seek=\(number)0000 conv=notrunc,fsync status=none
+        done
+        dfs-mount --unmount $LOCAL/mount; dfc $CONF status | grep 'not settled'
+        """,
+      action: .script("crash dfc $CONF settle tree/large1"),
+      check: "dfc $CONF settle --wait; if dfc $CONF status | grep 'not settled'; then exit 1; fi")
+    trial.servers[ServerIndex(1)] = server
+    return trial
+  }
+
+  static let settling = [
+    settle(1, client: Death(point: .settleHashed)),
+    settle(2, client: Death(point: .settleStored)),
+    settle(3, client: Death(point: .settleNoted)),
+    settle(4, server: Death(point: .changeWritten)),
+    settle(5, server: Death(point: .changeCommitted)),
   ]
 }

@@ -6,7 +6,7 @@ extension CrashTrial {
   /// After each group everything is healed and read back.
   static let groups = [
     publishing + publishingOnServers, changes, views + catchingUp, stableStorage, transfers,
-    healing, collection + users,
+    healing, settling, collection + users,
   ]
 
   // MARK: Publishing
