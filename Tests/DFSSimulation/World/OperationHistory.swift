@@ -157,18 +157,19 @@ final class OperationHistory {
       return try first(from: floor, replay, "that inode \(id) is settled") {
         replay.inode(id, at: $0)?.version?.isSettled ?? true
       }
-    default: return try momentOfReading(entry, after: floor, replay)
-    }
-  }
-
-  private func momentOfReading(
-    _ entry: Entry, after floor: UInt64, _ replay: Replay
-  ) throws -> UInt64? {
-    switch entry.outcome {
     case .read(let key, let inode, _):
       return try moment(of: key, inode, entry, after: floor, replay)
     case .saw(let key, let inode): return try moment(of: key, inode, entry, after: floor, replay)
     case .misread(let key, let problem): throw Problem(text: "\(key.brief): \(problem)")
+    default: return try momentOfNames(entry, after: floor, replay)
+    }
+  }
+
+  /// Of answers about names and counters.
+  private func momentOfNames(
+    _ entry: Entry, after floor: UInt64, _ replay: Replay
+  ) throws -> UInt64? {
+    switch entry.outcome {
     case .exists(let key):
       return try first(from: floor, replay, "\(key.brief), which was told to be there,") {
         replay.row(key, at: $0)?.value.child != nil

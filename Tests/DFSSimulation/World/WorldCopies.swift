@@ -172,11 +172,11 @@ final class WorldCopies {
   // MARK: Checks on the way
 
   /// The collector removes a copy: three servers that ask this one for it would show that the change
-  /// that let go of it is none. One that was restored from a backup may be behind them all.
+  /// that let go of it is none. One that has forgotten may be behind them all, or have what they never had.
   func removed(_ id: PartID, from server: SimulatedServer, byWriter: Bool) {
     noteLastOrphan(id, on: server)
     let hasForgotten = forgetting[server.index.value] > 0
-    if hasForgotten, server.head.number < truth.replica.head.number { return }
+    if hasForgotten, !server.head.hasSameRows(as: truth.replica.head) { return }
     let asking = world.servers.count { other in
       other !== server && other.disk.current.asking(id, server.disk.setting.required) != nil
     }
