@@ -115,6 +115,8 @@ struct DfcListing {
     let name: String
     let kind: String
     let md5: String?
+    /// The MD5 of a file that was changed in place is not known until it is settled.
+    let settled: Bool?
   }
 
   private let lines: [String: Line]
@@ -130,7 +132,7 @@ struct DfcListing {
   func listing(_ name: String, _ recorder: Recorder) -> NameListing {
     guard let line = lines[name] else { return .absent }
     guard line.kind != "directory" else { return .present }
-    guard let md5 = line.md5 else { return .content(0) }
+    guard let md5 = line.md5 else { return line.settled == false ? .present : .content(0) }
     return .content(recorder.content(md5: md5) ?? -1)
   }
 }
