@@ -154,14 +154,17 @@ extension CrashTrial {
     var trial = CrashTrial(
       operation: "settle", what: "a file that was changed in place", client: client,
       prepare: """
-        mkdir -p $LOCAL/mount; dfs-mount $CONF $LOCAL/mount
+        mkdir -p $LOCAL/mount; dfs-mount -o layers=always $CONF $LOCAL/mount
         for tree in $LOCAL/mount/tree $LOCAL/tree; do
           printf changed\(number) | dd of=$tree/large1 bs=1 seek=\(number)0000 conv=notrunc,fsync status=none
         done
-        dfs-mount --unmount $LOCAL/mount; dfc $CONF status | grep 'not settled'
+        dfs-mount --unmount $LOCAL/mount; dfc $CONF status > $LOCAL/status || true
+        grep 'not settled' $LOCAL/status
         """,
       action: .script("crash dfc $CONF settle tree/large1"),
-      check: "dfc $CONF settle --wait; if dfc $CONF status | grep 'not settled'; then exit 1; fi")
+      check:
+        "dfc $CONF settle --wait; dfc $CONF status > $LOCAL/status || true; ! grep 'not settled' $LOCAL/status"
+    )
     trial.servers[ServerIndex(1)] = server
     return trial
   }
