@@ -154,14 +154,15 @@ extension CrashTrial {
     var trial = CrashTrial(
       operation: "settle", what: "a file that was changed in place", client: client,
       prepare: """
+        fresh settled 300000; dfc $CONF put $LOCAL/new/settled tree/; cp $LOCAL/new/settled $LOCAL/tree
         mkdir -p $LOCAL/mount; dfs-mount -o layers=always $CONF $LOCAL/mount
         for tree in $LOCAL/mount/tree $LOCAL/tree; do
-          printf changed\(number) | dd of=$tree/large1 bs=1 seek=\(number)0000 conv=notrunc,fsync status=none
+          printf changed\(number) | dd of=$tree/settled bs=1 seek=\(number)0000 conv=notrunc,fsync status=none
         done
         dfs-mount --unmount $LOCAL/mount; dfc $CONF status > $LOCAL/status || true
         grep 'not settled' $LOCAL/status
         """,
-      action: .script("crash dfc $CONF settle tree/large1"),
+      action: .script("crash dfc $CONF settle tree/settled"),
       check:
         "dfc $CONF settle --wait; dfc $CONF status > $LOCAL/status || true; ! grep 'not settled' $LOCAL/status"
     )
