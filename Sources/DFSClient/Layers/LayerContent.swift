@@ -46,48 +46,33 @@ private struct ContentEnd: ContentSource {
   }
 }
 
-/// A version as a content that is published anew: it is read piece by piece.
+/// Bytes of a version as a content that is published anew: it is read piece by piece.
 struct VersionContent: ContentSource {
   let version: Version
-  /// The bytes of these, one after the other.
-  let extents: [LayerExtent]
   let reader: LayerReader
   /// Slows reading down; nil for no limit.
   let pace: Pace?
-  private let starts: [UInt64]
+  private let extents: PackedExtents
 
-  /// The stored bytes of these extents of a version.
+  /// The bytes of these extents of a version, one after the other; zeros are left out.
   init(_ version: Version, _ extents: [LayerExtent], _ reader: LayerReader, _ pace: Pace? = nil) {
     (self.version, self.reader, self.pace) = (version, reader, pace)
-    self.extents = extents.filter { !$0.isZeros }
-    var start: UInt64 = 0
-    starts = self.extents.map { extent in
-      defer { start += UInt64(extent.range.count) }
-      return start
-    }
-    size = start
+    self.extents = PackedExtents(extents)
   }
 
-  let size: UInt64
+  /// All of a version.
+  init(_ version: Version, _ reader: LayerReader, _ pace: Pace? = nil) {
+    let all = version.size == 0 ? [] : [LayerExtent(0..<version.size)]
+    self.init(version, all, reader, pace)
+  }
+
+  var size: UInt64 { extents.size }
   var md5: MD5Digest? { nil }
 
   func ready(for range: Range<UInt64>) async throws -> any ContentSource {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(range.count)
-    for (extent, start) in zip(extents, starts).dropFirst(starts.last(notAfter: range.lowerBound)) {
-      guard start < range.upperBound else { break }
-      let part = (start..<start + UInt64(extent.range.count)).clamped(to: range)
-      let shift = extent.range.lowerBound - start
-      var next = part.lowerBound + shift
-      while next < part.upperBound + shift {
-        let read = try await reader.read(version, next..<part.upperBound + shift)
-        guard !read.isEmpty else {
-          throw DFSError(.damaged, "version \(version.id) ends at \(next) of \(version.size) bytes")
-        }
-        bytes += read
-        next += UInt64(read.count)
-      }
-    }
+    for part in extents.parts(of: range) { bytes += try await reader.readWhole(version, part.file) }
     await pace?.passed(bytes.count)
     return FetchedRange(whole: size, start: range.lowerBound, bytes: bytes)
   }

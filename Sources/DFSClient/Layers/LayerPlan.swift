@@ -23,7 +23,8 @@ enum LayerPlan {
     return tier
   }
 
-  /// The newest layers that are to be merged now: the lowest tier that is full, with all that is newer.
+  /// The newest layers that are to be merged now: the lowest tier that is full, with all that is newer; with
+  /// `layersLimit` of them all that are free.
   /// - Parameters:
   ///   - fan: so many of one tier, which are so many times as large as those of the one below.
   ///   - isFree: whether a layer may be merged.
@@ -38,7 +39,8 @@ enum LayerPlan {
       while start > first, tiers[start - 1] <= tier { start -= 1 }
       if tiers[start...].count(where: { $0 == tier }) >= fan { return start..<layers.count }
     }
-    return nil
+    let isFull = layers.count >= layersLimit && layers.count - first > 1
+    return isFull ? first..<layers.count : nil
   }
 
   /// Of a small version.
@@ -49,7 +51,7 @@ enum LayerPlan {
   static func quiet(_ version: Version, atLeast least: Duration = shortestQuiet) -> Duration {
     let holes = version.size - min(version.size, version.storedBytes)
     // Holes are only hashed.
-    let bytes = version.storedBytes + (holes > hashedHoleBytes ? 0 : holes / 8)
+    let bytes = version.storedBytes + (holes > Version.hashedHoleBytes ? 0 : holes / 8)
     return max(least, .seconds(min(86_400, bytes >> 20)))
   }
 
@@ -62,15 +64,6 @@ enum LayerPlan {
     let indexes = version.layers.reduce(0) { $0 + $1.dataStart }
     return version.storedBytes - bottom > max(64 << 20, bottom) || indexes > indexBytes
   }
-
-  /// Whether a version has so many holes that they are better not stored.
-  static func isSparse(size: UInt64, stored: UInt64) -> Bool {
-    size > UInt64(Limits.partCount * Limits.inlinePartBytes)
-      && size - min(size, stored) >= max(1 << 20, size / 16)
-  }
-
-  /// The MD5 of a file with more holes than these is not computed: it would take hours. Bytes.
-  static let hashedHoleBytes = Version.hashedHoleBytes
 }
 
 extension VersionMap {

@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// Versions with layers, read content by content.
 final class LayerReader: Sendable {
-  /// Maps that are kept; one of a file that was changed at random may have some MiB.
-  private static let mapsLimit = 16
+  /// Maps that are kept, and segments that those that are not the newest have together: about 40 MiB.
+  private static let limit = (maps: 16, segments: 1 << 20)
 
   /// What a map is of: contents, whose identities are random. The number of an inode may come again, after servers
   /// have lost changes with their power.
@@ -48,6 +48,14 @@ final class LayerReader: Sendable {
       }
     }
     return bytes
+  }
+
+  /// Bytes of a version, however many.
+  /// - Throws: as `read`; `damaged` if the version ends before them.
+  func readWhole(_ version: Version, _ range: Range<UInt64>) async throws -> [UInt8] {
+    try await whole(range, of: "version \(version.id) of \(version.size) bytes") {
+      try await self.read(version, $0)
+    }
   }
 
   /// Pieces of one content, which are mostly in the same blocks.
@@ -108,10 +116,11 @@ final class LayerReader: Sendable {
   private func keep(_ map: VersionMap, _ key: Key) {
     state.withLock { state in
       state.maps[key] = (map, state.clock)
-      guard state.maps.count > Self.mapsLimit,
+      while state.maps.count > 1,
+        state.maps.count > Self.limit.maps
+          || state.maps.values.reduce(0, { $0 + $1.map.segments.count }) > Self.limit.segments,
         let oldest = state.maps.min(by: { $0.value.lastUse < $1.value.lastUse })
-      else { return }
-      state.maps[oldest.key] = nil
+      { state.maps[oldest.key] = nil }
     }
   }
 }
@@ -120,15 +129,22 @@ extension Transfer {
   /// Bytes of a content, however many.
   /// - Throws: as `read`; `damaged` if the content ends before them.
   func readWhole(_ content: Content, _ range: Range<UInt64>) async throws -> [UInt8] {
-    var bytes: [UInt8] = []
-    while bytes.count < range.count {
-      let more = try await read(content, range.lowerBound + UInt64(bytes.count)..<range.upperBound)
-      guard !more.isEmpty else {
-        throw DFSError(.damaged, "content \(content.id) of \(content.size) bytes ends too early")
-      }
-      if bytes.isEmpty, more.count == range.count { return more }
-      bytes += more
+    try await whole(range, of: "content \(content.id) of \(content.size) bytes") {
+      try await read(content, $0)
     }
-    return bytes
   }
+}
+
+/// Reads until all of a range is there.
+private func whole(
+  _ range: Range<UInt64>, of name: String, _ read: (Range<UInt64>) async throws -> [UInt8]
+) async throws -> [UInt8] {
+  var bytes: [UInt8] = []
+  while bytes.count < range.count {
+    let more = try await read(range.lowerBound + UInt64(bytes.count)..<range.upperBound)
+    guard !more.isEmpty else { throw DFSError(.damaged, "\(name) ends too early") }
+    if bytes.isEmpty, more.count == range.count { return more }
+    bytes += more
+  }
+  return bytes
 }

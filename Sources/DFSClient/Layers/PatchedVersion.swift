@@ -15,17 +15,9 @@ struct PatchedVersion: ContentSource {
     let range = range.clamped(to: 0..<size)
     var bytes = [UInt8](repeating: 0, count: range.count)
     if let below = patch.below {
-      let end = min(range.upperBound, patch.cut, below.size)
-      var next = range.lowerBound
-      while next < end {
-        let read = try await reader.read(below, next..<end)
-        guard !read.isEmpty else {
-          throw DFSError(.damaged, "version \(below.id) ends at \(next) of \(below.size) bytes")
-        }
-        let place = Int(next - range.lowerBound)
-        bytes.replaceSubrange(place..<place + read.count, with: read)
-        next += UInt64(read.count)
-      }
+      let there = range.clamped(to: 0..<min(patch.cut, below.size))
+      let read = try await reader.readWhole(below, there)
+      bytes.replaceSubrange(0..<read.count, with: read)
     }
     var position: UInt64 = 0
     for extent in patch.extents {

@@ -25,7 +25,7 @@ extension Settler {
       guard now.version?.begins(with: version) == true else { return .changed }
       let map = try await layers.map(of: version)
       let isDone =
-        LayerPlan.isSparse(size: version.size, stored: map.dataBytes)
+        Version.isSparse(size: version.size, stored: map.dataBytes)
         ? try await settleSparse(id, version, map, progress)
         : try await settleWhole(id, version, progress)
       guard isDone else { return .changed }
@@ -37,7 +37,7 @@ extension Settler {
   private func settleWhole(
     _ id: InodeID, _ version: Version, _ progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Bool {
-    let content = whole(version)
+    let content = VersionContent(version, layers, pace)
     let md5 = try await publisher.transfer.md5(of: content) { progress?(0) }
     CrashPoint.reached(.settleHashed)
     let upload = ContentUpload(
@@ -56,17 +56,13 @@ extension Settler {
     let patch = Patch(over: nil, extents, cut: 0, size: version.size)
     let holes = version.size - map.dataBytes
     let md5: MD5Digest? =
-      holes > LayerPlan.hashedHoleBytes
-      ? nil : try await publisher.transfer.md5(of: whole(version)) { progress?(0) }
+      holes > Version.hashedHoleBytes
+      ? nil
+      : try await publisher.transfer.md5(of: VersionContent(version, layers, pace)) { progress?(0) }
     CrashPoint.reached(.settleHashed)
     return try await store(patch, of: version, pace: pace, progress) { layer in
       { try await $0.settle(version, of: id, as: .sparse(layer, md5)) }
     }
-  }
-
-  private func whole(_ version: Version) -> VersionContent {
-    let all = version.size == 0 ? [] : [LayerExtent(0..<version.size)]
-    return VersionContent(version, all, layers, pace)
   }
 
   /// Stores bytes of a version as one layer, and names it.

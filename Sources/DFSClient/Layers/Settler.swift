@@ -136,10 +136,7 @@ final class Settler: Sendable {
     let patch = Patch(over: nil, map.extents, cut: map.cut, size: map.size)
     let merged = Version(id: version.id, base: nil, layers: run)
     return try await store(patch, of: merged, pace: nil) { layer in
-      { change in
-        guard try await change.has(run, of: id) else { return false }
-        return try await change.merge(run.map(\.inode), of: id, into: layer)
-      }
+      { try await $0.merge(run, of: id, into: layer) }
     }
   }
 

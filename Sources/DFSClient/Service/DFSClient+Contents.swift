@@ -98,22 +98,23 @@ extension DFSClient {
     _ version: Version, of source: InodeID, to target: PublishTarget, durable: Bool
   ) async throws -> Inode {
     let answering = try await namespace.require(configuration.writes)
+    let id = version.layers.isEmpty ? version.id : namespace.environment.version()
     do {
       let parts = ChangeParts(durable: durable)
       let named = try await name(target, parts, known: answering) { change, target, own in
-        try await change.publish(try await change.shared(version, of: source), to: target, own: own)
+        let shared = try await change.shared(version, of: source, as: id)
+        return try await change.publish(shared, to: target, own: own)
       }
       if let (inode, _) = named {
         settler.published(inode)
         return inode
       }
     } catch let error as DFSError where error.code == .timedOut {
-      uncertain.add(version.id)
+      uncertain.add(id)
       throw error
     }
     // No row asks for all of it any more: it is stored again.
-    let all = version.size == 0 ? [] : [LayerExtent(0..<version.size)]
-    let whole = VersionContent(version, all, layers)
+    let whole = VersionContent(version, layers)
     return try await pinning(version) {
       try await publish(whole, to: target, durable: durable, progress: nil)
     }

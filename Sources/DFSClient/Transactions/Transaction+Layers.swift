@@ -139,12 +139,17 @@ extension Transaction {
   }
 
   /// The version of a file, perhaps an older one, as another file gets it.
+  /// - Parameter id: what it gets as its identity if it has layers: two files that are settled must not name, and
+  ///   let go of, contents of one identity at different times.
   /// - Throws: `OtherVersionBelow` if the file does not have all its contents any more.
-  mutating func shared(_ version: Version, of file: InodeID) async throws -> NewVersion {
+  mutating func shared(
+    _ version: Version, of file: InodeID, as id: VersionID
+  ) async throws -> NewVersion {
     guard let shared = version.asked(for: try await inode(file)?.version) else {
       throw OtherVersionBelow()
     }
-    return .shared(shared)
+    guard !shared.layers.isEmpty else { return .shared(shared) }
+    return .shared(Version(id: id, base: shared.base, layers: shared.layers, md5: shared.md5))
   }
 
   private mutating func append(
@@ -170,15 +175,6 @@ extension Transaction {
 
   // MARK: Merging and settling
 
-  /// Whether a file has these layers, next to each other. Their inodes do not tell: after servers have lost changes
-  /// with their power, others get the same numbers.
-  mutating func has(_ run: [Layer], of id: InodeID) async throws -> Bool {
-    guard let layers = try await inode(id)?.version?.layers,
-      let start = layers.firstIndex(where: { $0.inode == run.first?.inode })
-    else { return false }
-    return layers[start...].prefix(run.count).areSame(as: run)
-  }
-
   /// The inode whose row, written by this change, asks for a content.
   func keeper(of content: Content) -> InodeID? {
     for write in writes where write.value?.content?.version == content.id {
@@ -190,12 +186,11 @@ extension Transaction {
   /// Puts one layer in the place of several that are next to each other, if the file still has these.
   /// - Returns: whether it has.
   mutating func merge(
-    _ run: [InodeID], of id: InodeID, into layer: NewLayer
+    _ run: [Layer], of id: InodeID, into layer: NewLayer
   ) async throws -> Bool {
     guard var inode = try await inode(id), let version = inode.version,
-      let start = version.layers.firstIndex(where: { $0.inode == run.first }),
-      version.layers.count >= start + run.count,
-      version.layers[start..<start + run.count].map(\.inode) == run
+      let start = version.layers.firstIndex(where: { $0.inode == run.first?.inode }),
+      version.layers[start...].prefix(run.count).areSame(as: run)
     else { return false }
     var layers = version.layers
     layers.replaceSubrange(start..<start + run.count, with: [layer.layer(newInode())])
@@ -270,7 +265,8 @@ extension Version {
 }
 
 extension Collection where Element == Layer {
-  /// Whether they are the same, wherever their copies are.
+  /// Whether they are the same, wherever their copies are. Their inodes alone do not tell: after servers have lost
+  /// changes with their power, others get the same numbers.
   fileprivate func areSame(as other: [Layer]) -> Bool {
     map(\.inode) == other.map(\.inode) && map(\.content.id) == other.map(\.content.id)
   }

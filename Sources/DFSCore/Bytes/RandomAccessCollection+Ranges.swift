@@ -19,16 +19,3 @@ extension RandomAccessCollection where Element == Range<UInt64>, Index == Int {
   /// Their lengths together.
   public var byteCount: UInt64 { reduce(0) { $0 + ($1.upperBound - $1.lowerBound) } }
 }
-
-/// Ascending numbers.
-extension RandomAccessCollection where Element == UInt64, Index == Int {
-  /// The place of the last one that is at most `value`, found by halving; the first if none is.
-  public func last(notAfter value: UInt64) -> Int {
-    var (low, high) = (startIndex, endIndex)
-    while low < high {
-      let middle = low + (high - low) / 2
-      if self[middle] <= value { low = middle + 1 } else { high = middle }
-    }
-    return Swift.max(startIndex, low - 1)
-  }
-}

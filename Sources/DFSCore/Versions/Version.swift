@@ -51,6 +51,12 @@ public struct Version: Hashable, Sendable {
     layers.isEmpty || base == nil && layers.count == 1 && (known != nil || isMostlyHoles)
   }
 
+  /// Whether a file has so many holes that they are better not stored.
+  /// - Parameter stored: bytes that are none.
+  public static func isSparse(size: UInt64, stored: UInt64) -> Bool {
+    !Split(size: size).isInline && size - min(size, stored) >= max(1 << 20, size / 16)
+  }
+
   /// The MD5 of a file with more holes than these is not computed: it would take hours. Bytes.
   public static let hashedHoleBytes: UInt64 = 64 << 30
   private var isMostlyHoles: Bool { size - min(size, storedBytes) > Self.hashedHoleBytes }

@@ -199,7 +199,10 @@ extension OpenFile {
   private func goOnBehindOthers(_ inode: Inode) {
     let isShown = state.withLock { state in
       context.kernel.noteGoingOn(id)
+      // Its writers go on, past the pages or through them.
+      let pages = state.pages
       state.goOn(with: inode, as: id)
+      state.pages = pages
       return state.sizeOfPages == nil
     }
     if let version = inode.version { hold(only: version) }

@@ -101,8 +101,6 @@ extension OpenFile {
 
   /// Bytes that one call copies one by one at most; who asked comes again.
   private static let copyBytes: UInt64 = 256 << 20
-  /// A version of more bytes is shared.
-  private static let sharedBytes = UInt64(Limits.partCount * Limits.inlinePartBytes)
 
   /// Lets this be the version that another file is, from the front on, without copying a byte. With the lock.
   /// - Returns: how many bytes; nil if that cannot be.
@@ -111,7 +109,7 @@ extension OpenFile {
   ) -> UInt64? {
     guard source !== self, start == offset,
       let version = source.state.withLock({ $0.isAsPublished ? $0.base : nil }),
-      version.size > Self.sharedBytes
+      !Split(size: version.size).isInline
     else { return nil }
     let end = min(version.size, start + min(count, version.size))
     guard spool().share(version, of: source.target, from: start, to: end) else { return nil }

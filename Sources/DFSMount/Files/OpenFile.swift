@@ -10,8 +10,8 @@ internal import Synchronization
 ///
 /// Invariants:
 /// - Reads come from the spool if there is one, and what it lacks from the version below; else from `base`.
-/// - A spool lies over `base`, or lacks nothing. It is truncated, takes what was fetched, and is published,
-///   only with the lock to itself, or when nobody can write any more.
+/// - A spool lies over `base`, or over the version of another file that it is a copy of, or lacks nothing. It is
+///   truncated, takes what was fetched, and is published, only with the lock to itself, or when nobody can write any more.
 final class OpenFile: Sendable {
   let id: InodeID
   let context: FileContext

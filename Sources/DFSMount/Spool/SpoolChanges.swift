@@ -76,11 +76,11 @@ extension Spool {
       ($0.size, $0.origin, $0.changes, $0.below == nil, $0.file == nil ? $0.size : $0.allocated)
     }
     // Then holes are not sent.
-    let isSparse = size > Self.wholeBytes && size - min(size, allocated) >= max(1 << 20, size / 16)
+    let isSparse = Version.isSparse(size: size, stored: allocated)
     if below == nil {
       guard isSparse else { return .whole(appendedFrom: changes.appendedFrom) }
     } else if policy == .auto {
-      guard size > Self.wholeBytes else { return .whole(appendedFrom: changes.appendedFrom) }
+      guard !Split(size: size).isInline else { return .whole(appendedFrom: changes.appendedFrom) }
       if isWhole, changes.byteCount >= size / 2, !isSparse {
         return .whole(appendedFrom: changes.appendedFrom)
       }
@@ -93,9 +93,6 @@ extension Spool {
         over: below, try extents(of: changes.ranges), cut: cut, size: size,
         isAppended: changes.appendedFrom == cut))
   }
-
-  /// A file of so many bytes is published whole: it travels inside the change.
-  private static let wholeBytes = UInt64(Limits.partCount * Limits.inlinePartBytes)
 
   /// Ranges, with what of them are holes as zeros.
   private func extents(of ranges: RangeSet<UInt64>) throws(DFSError) -> [LayerExtent] {
@@ -132,36 +129,25 @@ extension Spool {
 
 /// What was written to a spool, one range after the other, as `FileService.publish` takes a layer.
 struct SpoolPatch: ContentSource {
-  let size: UInt64
   private let spool: Spool
-  private let ranges: [Range<UInt64>]
-  private let starts: [UInt64]
+  private let extents: PackedExtents
 
   /// The extents that are no zeros; they must not be written meanwhile.
   init(of spool: Spool, _ extents: [LayerExtent]) {
     self.spool = spool
-    ranges = extents.filter { !$0.isZeros }.map(\.range)
-    var start: UInt64 = 0
-    starts = ranges.map { range in
-      defer { start += UInt64(range.count) }
-      return start
-    }
-    size = start
+    self.extents = PackedExtents(extents)
   }
 
+  var size: UInt64 { extents.size }
   var md5: MD5Digest? { nil }
   var isInMemory: Bool { spool.state.withLock { $0.file == nil } }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
-    let wanted = offset..<offset + UInt64(buffer.count)
-    for index in starts.last(notAfter: offset)..<starts.count
-    where starts[index] < wanted.upperBound {
-      let part = (starts[index]..<starts[index] + UInt64(ranges[index].count)).clamped(to: wanted)
-      guard !part.isEmpty else { continue }
-      let place = Int(part.lowerBound - offset)
+    for part in extents.parts(of: offset..<offset + UInt64(buffer.count)) {
+      let place = Int(part.packed.lowerBound - offset)
       try spool.read(
-        into: UnsafeMutableRawBufferPointer(rebasing: buffer[place..<place + part.count]),
-        at: ranges[index].lowerBound + part.lowerBound - starts[index])
+        into: UnsafeMutableRawBufferPointer(rebasing: buffer[place..<place + part.file.count]),
+        at: part.file.lowerBound)
     }
   }
 }

@@ -37,12 +37,18 @@ struct Settle: SessionCommand {
     let meter = results.meter(session, isSingle: false, verb: "settling")
     defer { meter.end() }
     var (count, left) = (0, 0)
+    var before: UInt64 = 0
     let settle = { (name: String, inode: Inode) async throws in
-      guard inode.version?.isSettled == false else { return }
-      meter.expect(inode.size, name)
-      try await outcome.of(name) {
-        if try await self.isSettled(inode.id, on: service, meter) { count += 1 } else { left += 1 }
+      guard let version = inode.version, !version.isSettled else { return }
+      meter.expect(version.storedBytes, name)
+      try await outcome.of(name) { [before] in
+        let isSettled = try await self.isSettled(inode.id, on: service) {
+          meter.reached(before + $0)
+        }
+        if isSettled { count += 1 } else { left += 1 }
       }
+      before += version.storedBytes
+      meter.reached(before)
       meter.finishFile()
     }
     for path in paths {
@@ -67,11 +73,12 @@ struct Settle: SessionCommand {
 
   /// - Returns: false if it was changed meanwhile.
   private func isSettled(
-    _ id: InodeID, on service: any ClusterAdministration, _ meter: Meter
+    _ id: InodeID, on service: any ClusterAdministration,
+    _ progress: @escaping @Sendable (UInt64) -> Void
   ) async throws -> Bool {
     while true {
       do {
-        if try await service.settle(id, { meter.reached($0) }) == .settled { return true }
+        if try await service.settle(id, progress) == .settled { return true }
         guard wait else { return false }
       } catch let error as DFSError where error.code == .serversMissing && wait {
         await service.reconnect(within: Self.pause)

@@ -180,7 +180,7 @@ import Testing
     #expect(
       try await tree.run {
         try await $0.merge(
-          below.layers.map(\.inode), of: file.id, into: Tree.layer(over: nil))
+          below.layers, of: file.id, into: Tree.layer(over: nil))
       })
     let after = try await tree.publish(.layer(Tree.layer(over: below)), to: file.id, opened)
     #expect(after.version?.layers.count == 2)

@@ -134,7 +134,7 @@ import Testing
       guard let layers = file.version?.layers, layers.count > 1 else { return }
       let start = random.below(layers.count - 1)
       let end = start + 2 + random.below(layers.count - start - 1)
-      var run = layers[start..<end].map(\.inode)
+      var run = Array(layers[start..<end])
       let isThere = random.chance(80)
       if !isThere { run.swapAt(0, 1) }
       let size = layers[end - 1].size

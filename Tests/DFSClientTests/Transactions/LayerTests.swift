@@ -86,7 +86,7 @@ import Testing
     #expect(try await tree.inode(file.id) == file)
     try tree.checkLayers()
     // A whole content may always be published, and a layer once there are fewer.
-    let run = try #require(file.version?.layers.dropFirst(3).map(\.inode))
+    let run = Array(try #require(file.version?.layers.dropFirst(3)))
     let merged = Tree.layer(over: nil)
     #expect(try await tree.run { try await $0.merge(run, of: file.id, into: merged) })
     let below = try await tree.inode(file.id)?.version
@@ -237,7 +237,7 @@ import Testing
     _ = try await transaction.unlink(.root, FileName("a"))
     #expect(!transaction.mayJoin(before))
     transaction = before
-    let run = try #require(made.version?.layers.map(\.inode))
+    let run = try #require(made.version?.layers)
     _ = try await transaction.merge(run, of: file.id, into: Tree.layer(over: nil))
     #expect(!transaction.mayJoin(before))
     transaction = before

@@ -71,9 +71,13 @@ extension TransactionTests {
     let file = try await layeredFile(in: tree)
     let (gone, there) = (try #require(lost.version), try #require(file.version))
     #expect(gone.layers.map(\.inode) == there.layers.map(\.inode))
-    #expect(try await tree.run { try await $0.has(there.layers, of: file.id) })
-    #expect(try await !tree.run { try await $0.has(gone.layers, of: file.id) })
-    #expect(try await !tree.run { try await $0.has(Array(there.layers.reversed()), of: file.id) })
+    let merged = layer("merged", over: nil)
+    func merge(_ run: [Layer]) async throws -> Bool {
+      try await tree.run { try await $0.merge(run, of: file.id, into: merged) }
+    }
+    #expect(try await !merge(gone.layers))
+    #expect(try await !merge(there.layers.reversed()))
+    #expect(try await merge(there.layers))
   }
 
   @Test func onlyTheSameLayersAreSettledThoughNumbersComeAgain() async throws {
@@ -86,5 +90,24 @@ extension TransactionTests {
     #expect(try await !tree.run { try await $0.settle(stale, of: file.id, as: .whole(whole)) })
     let version = try #require(file.version)
     #expect(try await tree.run { try await $0.settle(version, of: file.id, as: .whole(whole)) })
+  }
+
+  /// Settled, it would name contents that the first file has let go of by then, or the reverse.
+  @Test func aCopyOfAFileWithLayersIsAnotherVersion() async throws {
+    let tree = Tree()
+    let file = try await layeredFile(in: tree)
+    let version = try #require(file.version)
+    let (id, new) = (VersionID.random(), NewInode(kind: .regular, mode: 0o640, owner: 3, group: 4))
+    let target = PublishTarget.name(parent: .root, try FileName("copy"), new)
+    let copy = try await tree.run {
+      try await $0.publish(try await $0.shared(version, of: file.id, as: id), to: target)
+    }
+    #expect(copy.version?.id == id && copy.version?.contents == version.contents)
+    let rows = Set(try #require(copy.version).layers.map(\.inode))
+    #expect(rows.isDisjoint(with: version.layers.map(\.inode)))
+    _ = try await publish(.whole(self.version("other")), to: file, in: tree)
+    await #expect(throws: OtherVersionBelow.self) {
+      _ = try await tree.run { try await $0.shared(version, of: file.id, as: id) }
+    }
   }
 }
