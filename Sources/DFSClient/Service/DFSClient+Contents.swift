@@ -10,7 +10,7 @@ extension DFSClient {
   public func publish(
     _ content: any ContentSource, as form: PublishForm, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
-  ) async throws -> Inode {
+  ) async throws -> Published {
     if let done = try await attempt(content, form, target, durable: durable, progress) {
       return done
     }
@@ -36,7 +36,7 @@ extension DFSClient {
   private func publishWhole(
     _ content: any ContentSource, _ target: PublishTarget, durable: Bool,
     _ progress: (@Sendable (UInt64) -> Void)?
-  ) async throws -> Inode {
+  ) async throws -> Published {
     guard let done = try await attempt(content, .whole(), target, durable: durable, progress) else {
       preconditionFailure("a whole content lies over nothing")
     }
@@ -47,7 +47,7 @@ extension DFSClient {
   private func attempt(
     _ content: any ContentSource, _ form: PublishForm, _ target: PublishTarget, durable: Bool,
     _ progress: (@Sendable (UInt64) -> Void)?
-  ) async throws -> Inode? {
+  ) async throws -> Published? {
     let answering = try await namespace.require(configuration.writes)
     let (content, index) = try form.stored(content)
     let size = if case .layer(let patch) = form { patch.size } else { content.size }
@@ -82,7 +82,7 @@ extension DFSClient {
       }.value
       placed.version?.place(stored, placement)
       if case .layer = form { settler.published(placed) }
-      return placed
+      return Published(placed, isMoved: isMoved.withLock(\.self))
     } catch let error as DFSError where error.code == .timedOut {
       // Perhaps it was published: its parts stay.
       if !isMoved.withLock(\.self) { uncertain.add(new.id) }

@@ -71,11 +71,10 @@ public protocol FileService: ClusterStatus {
   /// - Parameters:
   ///   - durable: on stable storage of every server that acknowledged, before returning.
   ///   - progress: bytes of the content stored so far, of all (called now and then).
-  /// - Returns: the inode after the change.
   func publish(
     _ content: any ContentSource, as form: PublishForm, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
-  ) async throws -> Inode
+  ) async throws -> Published
 
   /// Makes a version another file's: a copy, for which no byte moves as long as the first file still has it.
   /// - Parameter version: one of `source`, whose copies are held by this client (`pin`).
@@ -132,6 +131,6 @@ extension FileService {
     _ content: any ContentSource, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Inode {
-    try await publish(content, as: .whole(), to: target, durable: durable, progress: progress)
+    try await publish(content, as: .whole(), to: target, durable: durable, progress: progress).inode
   }
 }

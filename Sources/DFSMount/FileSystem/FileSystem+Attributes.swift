@@ -119,7 +119,7 @@ extension FileSystem {
   private func resize(
     _ file: OpenFile, to size: UInt64, _ progress: @escaping @Sendable () -> Void
   ) async throws {
-    let isSame = file.size == size
+    let isSame = file.contentSize == size
     try await file.truncate(to: size, isChange: true, progress: progress)
     if isSame, size > 0 { try await touch(file, progress) }
   }

@@ -107,7 +107,7 @@ extension OpenFile {
     to size: UInt64, isChange: Bool = false, progress: @escaping @Sendable () -> Void
   ) async throws {
     try await lock.alone(progress) {
-      guard self.size != size || isChange && size == 0 else { return }
+      guard self.contentSize != size || isChange && size == 0 else { return }
       let local = self.spool()
       try await DiskQueue.run { () throws(DFSError) in try local.truncate(to: size) }
       self.changed()

@@ -58,25 +58,25 @@ extension OpenFile {
           self.target, modified: work.modified, changed: work.changed,
           attributes: work.attributes, opened: self.opened(keepsRemoved: keeps))
         let service = self.context.service
-        let inode =
+        let published =
           if let (version, file) = work.isNew ? work.spool.shared : nil {
-            try await service.share(version, of: file, to: target, durable: durable)
+            Published(try await service.share(version, of: file, to: target, durable: durable))
           } else {
             try await service.publish(content, as: form, to: target, durable: durable) { _ in
               progress()
               self.lock.noteProgress()
             }
           }
-        let isMoved =
-          form.isAppended && !(inode.version?.goesOn(from: work.spool.origin, form) ?? true)
-        self.endPublish(inode, work, durable: durable)
-        if isMoved { self.goOnBehindOthers(inode) }
+        self.endPublish(published.inode, work, durable: durable)
+        if published.isMoved { self.goOnBehindOthers(published.inode) }
       } catch let error as DFSError where error.code == .staleHandle {
         self.endRemoved(work, byThisMount: keeps)
       } catch {
         throw self.failed(DFSError(anyError: error), work.spool.size)
       }
     }
+    // With the lock given back, for what is written through a mapping is taken from the pages then.
+    await dropOldPages()
   }
 
   /// Gives a file that never had a name its first one, with what was written so far, in one change.
@@ -104,8 +104,8 @@ extension OpenFile {
         state.name = .named
         state.attributes = [:]
       }
-      self.endPublish(made, work, durable: false)
-      return made
+      self.endPublish(made.inode, work, durable: false)
+      return made.inode
     }
   }
 
@@ -197,21 +197,14 @@ extension OpenFile {
 
   /// What was appended here lies behind what others appended: the spool has it elsewhere.
   private func goOnBehindOthers(_ inode: Inode) {
-    let isShown = state.withLock { state in
+    state.withLock { state in
       context.kernel.noteGoingOn(id)
       // Its writers go on, past the pages or through them.
       let pages = state.pages
       state.goOn(with: inode, as: id)
       state.pages = pages
-      return state.sizeOfPages == nil
     }
     if let version = inode.version { hold(only: version) }
-    guard !isShown else { return }
-    // Not while the kernel waits for this call.
-    Task {
-      await context.kernel.dropPages(of: id)
-      state.withLock { $0.sizeOfPages = nil }
-    }
   }
 
   /// One line that says which servers and why.
@@ -245,24 +238,4 @@ extension OpenFile {
 
   /// The entry was removed again, since its content could not be stored.
   func giveUp(_ error: DFSError) { state.withLock { $0.giveUp(error) } }
-}
-
-extension PublishForm {
-  /// If others appended meanwhile, it lies behind that.
-  fileprivate var isAppended: Bool {
-    switch self {
-    case .whole(let start): start != nil
-    case .layer(let patch): patch.isAppended
-    }
-  }
-}
-
-extension Version {
-  /// Whether it is what was published, over the version that that was made from.
-  fileprivate func goesOn(from origin: Version?, _ form: PublishForm) -> Bool {
-    switch form {
-    case .whole: layers.isEmpty
-    case .layer: base?.id == origin?.base?.id && layers.dropLast() == (origin?.layers ?? [])[...]
-    }
-  }
 }

@@ -147,8 +147,11 @@ extension OpenFile.State {
     }
   }
 
+  /// Bytes that it has.
+  var contentSize: UInt64 { spool?.size ?? base?.size ?? 0 }
+
   /// Bytes that a handle reads.
-  var size: UInt64 { sizeOfPages ?? spool?.size ?? base?.size ?? 0 }
+  var size: UInt64 { sizeOfPages ?? contentSize }
 
   /// Whether it was made here and nothing of it is published: the kernel knows its size.
   var isNew: Bool { base == nil && spool != nil }

@@ -71,6 +71,9 @@ final class OpenFile: Sendable {
   /// Bytes that a handle of this file reads.
   var size: UInt64 { state.withLock { $0.size } }
 
+  /// Bytes that it has, whatever the kernel still has pages of.
+  var contentSize: UInt64 { state.withLock { $0.contentSize } }
+
   /// The attributes from here alone, for a file without a name.
   var ownAttributes: Attributes { overlay(state.withLock { $0.inode }) }
 
@@ -141,9 +144,16 @@ final class OpenFile: Sendable {
     }
     guard isDone else { return }
     if let old { context.service.unpin(old) }
-    guard state.withLock({ $0.sizeOfPages }) != nil else { return }
+    await dropOldPages()
+  }
+
+  /// If the kernel may have pages of a version before, drops them, and shows the size that the file has. Whoever
+  /// changed the file waits for that, so that he sees his own change.
+  func dropOldPages() async {
+    let steps = state.withLock { $0.sizeOfPages == nil ? nil : $0.steps }
+    guard let steps else { return }
     await context.kernel.dropPages(of: id)
-    state.withLock { $0.sizeOfPages = nil }
+    state.withLock { if $0.steps == steps { $0.sizeOfPages = nil } }
   }
 
   // MARK: Removed by others

@@ -20,7 +20,8 @@ struct LayeredFile {
     let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
     inode = try await client.publish(
       BytesContent(bytes), to: .name(parent: .root, FileName(name), new), durable: true,
-      progress: nil)
+      progress: nil
+    ).inode
     (self.name, self.random) = (name, random)
   }
 

@@ -15,7 +15,8 @@ extension ClientSetting {
     let patch = Patch(over: inode.version, extents, cut: cut, size: size)
     return try await client.publish(
       BytesContent(bytes), as: .layer(patch), to: .inode(inode.id, modified: time, changed: time),
-      durable: true, progress: nil)
+      durable: true, progress: nil
+    ).inode
   }
 
   /// The same within the file, whose size stays.

@@ -204,7 +204,7 @@ final class MemoryClient: FileService {
   func publish(
     _ content: any ContentSource, as form: PublishForm, to target: PublishTarget, durable: Bool,
     progress: (@Sendable (UInt64) -> Void)?
-  ) async throws -> Inode {
+  ) async throws -> Published {
     let (refusal, delay) = files.state.withLock { ($0.refusal, $0.publishDelay) }
     if delay > .zero { try await Task.sleep(for: delay) }
     if let refusal { throw refusal }
@@ -246,7 +246,7 @@ final class MemoryClient: FileService {
       return inode
     }
     await answering()
-    return published
+    return Published(published)
   }
 
   /// All bytes of a file of which some are published over others.
@@ -322,7 +322,7 @@ final class MemoryClient: FileService {
     }
     files.set { $0.shares += 1 }
     return try await publish(
-      BytesContent(bytes), as: .whole(), to: target, durable: durable, progress: nil)
+      BytesContent(bytes), to: target, durable: durable, progress: nil)
   }
 
   func sync(_ version: Version) async throws {

@@ -112,7 +112,8 @@ extension ClientOperation {
         to: .inode(
           inode.id, modified: environment.time, changed: environment.time,
           opened: keepsOthers ? opened : nil),
-        durable: isDurable, progress: nil)
+        durable: isDurable, progress: nil
+      ).inode
       guard let version = patched.version else {
         return .misread(.inode(patched.id), "it was published, and has no content")
       }

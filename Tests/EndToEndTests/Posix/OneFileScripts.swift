@@ -108,7 +108,10 @@ enum OneFileScripts {
         elif what == "create": os.close(os.open(name, os.O_RDWR | os.O_CREAT, 0o644))
         elif what == "owner": os.fchown(random.choice(kept)[0], os.getuid(), os.getgid())
         elif what == "stat": os.stat(name)
-        elif what == "list": [entry.stat() for entry in os.scandir(os.path.dirname(name))]
+        elif what == "list":
+            # Who has a turn may remove the second name in between.
+            try: [entry.stat() for entry in os.scandir(os.path.dirname(name))]
+            except FileNotFoundError as error: assert error.filename == second, error
         elif what == "sync": os.fsync(random.choice(kept)[0])
 
 

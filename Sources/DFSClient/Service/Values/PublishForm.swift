@@ -36,3 +36,16 @@ public struct Patch: Sendable {
     self.isAppended = isAppended
   }
 }
+
+/// What became of a publish.
+public struct Published: Sendable {
+  /// The file after the change.
+  public let inode: Inode
+  /// What was appended lies elsewhere than where it was written, behind what others did to the file.
+  public let isMoved: Bool
+
+  public init(_ inode: Inode, isMoved: Bool = false) {
+    self.inode = inode
+    self.isMoved = isMoved
+  }
+}
