@@ -20,8 +20,7 @@ struct LayeredFile {
     let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
     inode = try await client.publish(
       BytesContent(bytes), to: .name(parent: .root, FileName(name), new), durable: true,
-      progress: nil
-    ).inode
+      progress: nil)
     (self.name, self.random) = (name, random)
   }
 
@@ -73,7 +72,8 @@ struct LayeredFile {
     inode = try await client.publish(
       StrikingContent(content: BytesContent(content), strike: striking), as: .layer(patch),
       to: .inode(inode.id, modified: time, changed: time, opened: opened), durable: true,
-      progress: nil)
+      progress: nil
+    ).inode
     bytes = after
   }
 

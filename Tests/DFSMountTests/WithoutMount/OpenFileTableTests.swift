@@ -1,6 +1,7 @@
 import DFSClient
 import DFSCore
 import Foundation
+import Glibc
 import Synchronization
 import Testing
 
@@ -84,6 +85,41 @@ import Testing
 
     _ = try await file.write(Array("!".utf8), at: nil) {}
     #expect(!file.isBehind(old), "nobody goes on from what is written here")
+  }
+
+  /// Who appended behind what another mount appended sees the size that the file has, once the kernel has let go of
+  /// the pages of the version before.
+  @Test func whoAppendedBehindOthersSeesAllOfIt() async throws {
+    /// It takes its time to let go of pages.
+    final class Kernel: KernelNotifier {
+      let dropped = Atomic(false)
+      func drop(_ id: InodeID) {}
+      func dropPages(of id: InodeID) {
+        usleep(100_000)
+        dropped.store(true, ordering: .relaxed)
+      }
+      func drop(_ name: NodeName) {}
+      func expireNames() -> Bool { true }
+    }
+    let service = MemoryClient(MemoryFiles())
+    let (context, kernel) = (context(service), Kernel())
+    context.kernel.attach(kernel)
+    let made = try await service.create(.root, try FileName("log"), new)
+    let other = OpenFile(made, context: context, pages: .past)
+    _ = try await other.write(Array("one\n".utf8), at: nil) {}
+    try await other.publish(durable: false) {}
+    let file = OpenFile(
+      try await service.inode(made.id, .current), context: context, pages: .through)
+    _ = try await other.write(Array("two\n".utf8), at: nil) {}
+    try await other.publish(durable: false) {}
+
+    _ = try await file.write(Array("three\n".utf8), at: nil) {}
+    try await file.publish(durable: false) {}
+    #expect(kernel.dropped.load(ordering: .relaxed) && file.size == 14)
+    #expect(try await file.read(at: 0, count: 20).flatMap { $0 } == Array("one\ntwo\nthree\n".utf8))
+    #expect(file.overlay(try await service.inode(made.id, .current)).size == 14)
+    file.letGo()
+    other.letGo()
   }
 
   private let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)

@@ -44,6 +44,7 @@ public struct Published: Sendable {
   /// What was appended lies elsewhere than where it was written, behind what others did to the file.
   public let isMoved: Bool
 
+  /// A file after a change, whose content lies where it was written, unless others appended.
   public init(_ inode: Inode, isMoved: Bool = false) {
     self.inode = inode
     self.isMoved = isMoved
