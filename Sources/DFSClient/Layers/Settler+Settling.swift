@@ -7,9 +7,10 @@ internal import Logging
 extension Settler {
   /// Makes a file one content, split and placed by its MD5, under its own identity; one with large holes one layer,
   /// without these.
+  /// - Parameter pace: how fast; nil where somebody waits for it.
   /// - Throws: `serversMissing` unless all four servers are up; what reading and storing throws.
   func settle(
-    _ id: InodeID, _ progress: (@Sendable (UInt64) -> Void)? = nil
+    _ id: InodeID, at pace: Pace?, _ progress: (@Sendable (UInt64) -> Void)? = nil
   ) async throws -> Settling {
     try await turn.take()
     defer { turn.give() }
@@ -26,8 +27,8 @@ extension Settler {
       let map = try await layers.map(of: version)
       let isDone =
         Version.isSparse(size: version.size, stored: map.dataBytes)
-        ? try await settleSparse(id, version, map, progress)
-        : try await settleWhole(id, version, progress)
+        ? try await settleSparse(id, version, map, pace, progress)
+        : try await settleWhole(id, version, pace, progress)
       guard isDone else { return .changed }
       let left = try await namespace.inode(id, .pushed)
       return left.version?.isSettled == false ? .changed : .settled
@@ -35,7 +36,7 @@ extension Settler {
   }
 
   private func settleWhole(
-    _ id: InodeID, _ version: Version, _ progress: (@Sendable (UInt64) -> Void)?
+    _ id: InodeID, _ version: Version, _ pace: Pace?, _ progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Bool {
     let content = VersionContent(version, layers, pace)
     let md5 = try await publisher.transfer.md5(of: content) { progress?(0) }
@@ -49,7 +50,7 @@ extension Settler {
   }
 
   private func settleSparse(
-    _ id: InodeID, _ version: Version, _ map: VersionMap,
+    _ id: InodeID, _ version: Version, _ map: VersionMap, _ pace: Pace?,
     _ progress: (@Sendable (UInt64) -> Void)?
   ) async throws -> Bool {
     let extents = map.extents.filter { !$0.isZeros }

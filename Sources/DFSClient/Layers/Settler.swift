@@ -80,7 +80,7 @@ final class Settler: Sendable {
           try await environment.sleep(for: max(.seconds(1), wait))
           continue
         }
-        guard try await settle(id) != .settled else { return }
+        guard try await settle(id, at: pace) != .settled else { return }
         try await environment.sleep(for: .seconds(1))
       }
     } catch {
@@ -166,7 +166,7 @@ final class Settler: Sendable {
         guard let version = inode.version, state.withLock({ $0.waiting[inode.id] == nil }),
           time(until: inode, version, factor: 2) == nil
         else { continue }
-        _ = try? await settle(inode.id)
+        _ = try? await settle(inode.id, at: pace)
       }
       after = page.next
     } while after != nil

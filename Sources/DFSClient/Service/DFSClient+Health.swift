@@ -19,7 +19,7 @@ extension DFSClient {
   public func settle(
     _ id: InodeID, _ progress: @escaping @Sendable (UInt64) -> Void
   ) async throws -> Settling {
-    try await settler.settle(id, progress)
+    try await settler.settle(id, at: nil, progress)
   }
 
   public func unsettled(after name: FileName?) async throws -> (inodes: [Inode], next: FileName?) {

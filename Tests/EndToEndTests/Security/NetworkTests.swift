@@ -155,7 +155,9 @@ extension EndToEnd {
 extension EndToEnd {
   /// Encryption by the client: the servers keep nothing that they could read (OPERATIONS).
   @Suite struct EncryptedByTheClient {
-    @Test(.needsFuse, .needsGocryptfs) func gocryptfsOnAMount() async throws {
+    @Test(.needsFuse, .needsProgram("gocryptfs", of: "gocryptfs")) func gocryptfsOnAMount()
+      async throws
+    {
       try await MountedCluster.run { cluster in
         try await cluster.shell.succeed(
           """

@@ -36,7 +36,13 @@ enum Requirements {
     return process.terminationStatus == 0
   }()
 
-  static let gocryptfs = FileManager.default.isExecutableFile(atPath: "/usr/bin/gocryptfs")
+  /// Programs of PostgreSQL, which Debian keeps in a directory of the version.
+  static let postgreSQL: Bool = {
+    let versions = try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")
+    return (versions ?? []).contains {
+      FileManager.default.isExecutableFile(atPath: "/usr/lib/postgresql/\($0)/bin/initdb")
+    }
+  }()
 
   /// Tests of files of gigabytes take minutes and 15 GiB of disk.
   static let large = ProcessInfo.processInfo.environment["DFS_TEST_LARGE"] == "1"
@@ -57,8 +63,15 @@ extension Trait where Self == ConditionTrait {
       "needs network namespaces: root, iproute2, and a kernel or container that allows them")
   }
 
-  static var needsGocryptfs: Self {
-    .enabled(if: Requirements.gocryptfs, "needs gocryptfs; run: apt-get install gocryptfs")
+  /// - Parameter package: of Debian.
+  static func needsProgram(_ name: String, of package: String) -> Self {
+    .enabled(
+      if: FileManager.default.isExecutableFile(atPath: "/usr/bin/\(name)"),
+      "needs \(name); run: apt-get install \(package)")
+  }
+
+  static var needsPostgreSQL: Self {
+    .enabled(if: Requirements.postgreSQL, "needs PostgreSQL; run: apt-get install postgresql")
   }
 
   static var needsRoot: Self {
