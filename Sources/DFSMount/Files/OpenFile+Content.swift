@@ -89,6 +89,18 @@ extension OpenFile {
   ) async throws -> Int {
     try await lock.alone(progress) {
       let spool = try await self.spoolToWrite(progress)
+      let inMemory = try bytes[...].withBytes { bytes throws(DFSError) -> Int? in
+        // More takes time to be hashed.
+        guard bytes.count <= Limits.blockBytes,
+          let (count, unhashed) = try spool.writeInMemory(bytes, at: offset)
+        else { return nil }
+        unhashed?.hash(bytes)
+        return count
+      }
+      if let inMemory {
+        self.changed()
+        return inMemory
+      }
       let count = try await DiskQueue.run { () throws(DFSError) in
         try bytes[...].withBytes { bytes throws(DFSError) in
           let (count, unhashed) = try spool.write(bytes, at: offset)

@@ -114,10 +114,14 @@ extension OpenFile {
     of work: Work, _ progress: @escaping @Sendable () -> Void
   ) async throws -> (any ContentSource, PublishForm) {
     let (spool, policy) = (work.spool, context.layers)
-    let form =
-      work.isNew
-      ? try await DiskQueue.run { () throws(DFSError) in try spool.form(policy) }
-      : .whole()
+    let form: PublishForm
+    if !work.isNew {
+      form = .whole()
+    } else if spool.isInMemory {
+      form = try spool.form(policy)
+    } else {
+      form = try await DiskQueue.run { () throws(DFSError) in try spool.form(policy) }
+    }
     if case .layer(let patch) = form { return (SpoolPatch(of: spool, patch.extents), form) }
     let whole = await SpoolContent(of: spool, from: context.service) {
       progress()

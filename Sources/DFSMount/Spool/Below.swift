@@ -110,11 +110,8 @@ extension Spool {
     _ bytes: UnsafeRawBufferPointer, at offset: UInt64, isSpare: Bool, _ state: inout State
   ) throws(DFSError) -> (SpoolFile, UInt64)? {
     let range = offset..<offset + UInt64(bytes.count)
-    if try prepare(state.size, &state) {
-      state.memory.withUnsafeMutableBytes {
-        UnsafeMutableRawBufferPointer(rebasing: $0[Int(range.lowerBound)..<Int(range.upperBound)])
-          .copyMemory(from: bytes)
-      }
+    if try prepare(for: range, &state) {
+      state.memory.write(bytes, at: offset)
     } else if !bytes.isZero, let file = state.file {
       return (file, try reserve(offset, UInt64(bytes.count), isSpare: isSpare, &state))
     }

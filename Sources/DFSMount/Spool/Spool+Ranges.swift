@@ -8,11 +8,12 @@ extension Spool {
   func truncate(to size: UInt64) throws(DFSError) {
     try state.withLock { state throws(DFSError) in
       guard size != state.size else { return }
+      try Self.checkSize(size)
       if size < state.size, state.file == nil {
-        let kept = min(state.memory.count, Int(clamping: size))
-        _ = budget.charge(memory: state.memory.count, to: kept)
-        state.memory.removeLast(state.memory.count - kept)
-      } else if try !prepare(max(size, state.size), &state), let file = state.file {
+        let old = state.memory.count
+        state.memory.cut(at: size)
+        _ = budget.charge(memory: old, to: state.memory.count)
+      } else if let file = state.file {
         try file.truncate(to: size)
         recount(file, &state, size: size)
       }
@@ -36,8 +37,7 @@ extension Spool {
       guard !range.isEmpty else { return }
       state.digest.invalidate()
       guard let file = state.file else {
-        let held = range.clamped(to: 0..<UInt64(state.memory.count))
-        for index in Int(held.lowerBound)..<Int(held.upperBound) { state.memory[index] = 0 }
+        state.memory.zero(range)
         state.noteHere(range)
         state.noteChange(range, limit: budget.rangesPerFile)
         return
@@ -54,11 +54,8 @@ extension Spool {
   func allocate(_ range: Range<UInt64>, grows: Bool) throws(DFSError) {
     try state.withLock { state throws(DFSError) in
       let size = grows ? max(state.size, range.upperBound) : state.size
-      guard range.upperBound <= Limits.fileBytes else {
-        throw DFSError(
-          .fileTooLarge, "a file of \(range.upperBound) bytes; the limit is \(Limits.fileBytes)")
-      }
-      guard try prepare(size, &state) else {
+      try Self.checkSize(range.upperBound)
+      guard try prepare(for: range, &state) else {
         return try allocate(range, size, &state)
       }
       if state.size != size {
@@ -131,16 +128,15 @@ extension Spool {
     _ range: Range<UInt64>, _ sought: SpoolFile.Sought
   ) throws(DFSError) -> UInt64? {
     guard !range.isEmpty else { return nil }
-    let (file, end) = state.withLock { ($0.file, UInt64($0.memory.count)) }
-    let found: UInt64?
-    if let file {
-      let position = try file.seek(range.lowerBound, sought)
-      found = position ?? (sought == .hole ? range.lowerBound : nil)
-    } else if sought == .data {
-      found = range.lowerBound < end ? range.lowerBound : nil
-    } else {
-      found = max(range.lowerBound, end)
+    let (file, inMemory) = state.withLock { state in
+      (state.file, state.file == nil ? state.memory.seek(range.lowerBound, sought) : nil)
     }
+    let found =
+      if let file {
+        try file.seek(range.lowerBound, sought) ?? (sought == .hole ? range.lowerBound : nil)
+      } else {
+        inMemory
+      }
     return found.flatMap { range.contains($0) ? $0 : nil }
   }
 }

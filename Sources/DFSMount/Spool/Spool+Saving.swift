@@ -20,8 +20,10 @@ extension Spool {
     let copy = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard copy >= 0 else { throw .system("cannot make \(path)") }
     defer { close(copy) }
-    var offset: UInt64 = 0
-    while offset < size {
+    // Around what is in memory there are zeros.
+    let data = state.withLock { $0.file == nil ? $0.memory.range : 0..<$0.size }
+    var offset = data.lowerBound
+    while offset < data.upperBound {
       let bytes = try read(at: offset, count: Self.pieceBytes)
       guard !bytes.isEmpty else { break }
       try write(bytes, to: copy, at: offset, path)

@@ -2,8 +2,8 @@ internal import DFSClient
 internal import DFSCore
 internal import Synchronization
 
-/// The local content of a file that is being written: in memory while small, then in an unlinked,
-/// sparse file; bounded by the budget, in which it counts with the space that it takes. Holes take
+/// The local content of a file that is being written: in memory while little is written, all of it near to each other,
+/// then in an unlinked, sparse file; bounded by the budget, in which it counts with the space that it takes. Holes take
 /// none (Spool+Ranges.swift makes them). It may lie over a published version, which has all that was not
 /// written since (Below.swift).
 ///
@@ -12,8 +12,8 @@ internal import Synchronization
 final class Spool: Sendable {
   struct State {
     var size: UInt64 = 0
-    /// The content, as long as there is no file; it reads as zeros from its end up to `size`.
-    var memory: [UInt8] = []
+    /// What was written, as long as there is no file.
+    var memory = SpoolMemory()
     var file: SpoolFile?
     /// The version that the content was made from; nil if there was none, or its bytes do not matter.
     var origin: Version?
@@ -76,12 +76,32 @@ final class Spool: Sendable {
   /// Bytes of the content that are no holes, or more.
   var storedBytes: UInt64 {
     state.withLock { state in
-      guard state.file != nil else { return state.size }
-      return state.allocated + (state.below?.missing.ranges.byteCount ?? 0)
+      let here = state.file == nil ? UInt64(state.memory.count) : state.allocated
+      return here + (state.below?.missing.ranges.byteCount ?? 0)
     }
   }
 
+  /// Whether nothing of it is in a file, and a content made of it has no more bytes than memory may have: it takes no
+  /// time to read.
+  func isInMemory(_ bytes: UInt64) -> Bool {
+    bytes <= UInt64(budget.memoryPerFile) && isInMemory
+  }
+  var isInMemory: Bool { state.withLock { $0.file == nil } }
+
   // MARK: Writing
+
+  /// Writes `bytes` if that needs no file.
+  /// - Parameter offset: nil for the end.
+  /// - Returns: nil if it does, else as `write`.
+  func writeInMemory(
+    _ bytes: UnsafeRawBufferPointer, at offset: UInt64?
+  ) throws(DFSError) -> (count: Int, unhashed: Unhashed?)? {
+    try state.withLock { state throws(DFSError) in
+      let range = try Self.range(bytes.count, at: offset ?? state.size)
+      guard stayInMemory(range, &state) else { return nil }
+      return (bytes.count, write(bytes, in: range, isAppended: offset == nil, &state))
+    }
+  }
 
   /// Writes `bytes`; fewer of them only if the disk became full on the way.
   /// - Parameters:
@@ -128,44 +148,61 @@ final class Spool: Sendable {
   private func placeWrite(
     _ bytes: UnsafeRawBufferPointer, at offset: UInt64?, _ state: inout State
   ) throws(DFSError) -> Step {
-    let (start, oldSize) = (offset ?? state.size, state.size)
-    let (sum, overflow) = start.addingReportingOverflow(UInt64(bytes.count))
-    let end = overflow ? .max : sum
-    let isInMemory = try prepare(max(end, state.size), &state)
-    let reserved = isInMemory ? 0 : try reserve(start, UInt64(bytes.count), &state)
-    let claimed = state.digest.claim(start, bytes.count)
-    let unhashed = claimed ? Unhashed(digest: state.digest, offset: start) : nil
-    guard isInMemory else {
+    let range = try Self.range(bytes.count, at: offset ?? state.size)
+    let oldSize = state.size
+    if try prepare(for: range, &state) {
+      let unhashed = write(bytes, in: range, isAppended: offset == nil, &state)
       return Step(
-        offset: start, oldSize: oldSize, unhashed: unhashed, reserved: reserved, file: state.file)
+        offset: range.lowerBound, oldSize: oldSize, unhashed: unhashed, reserved: 0, file: nil)
     }
-    state.memory.withUnsafeMutableBytes {
-      UnsafeMutableRawBufferPointer(rebasing: $0[Int(start)..<Int(end)]).copyMemory(from: bytes)
-    }
-    state.size = UInt64(state.memory.count)
-    state.noteHere(start..<end)
-    state.noteChange(start..<end, isAppended: offset == nil, limit: budget.rangesPerFile)
-    return Step(offset: start, oldSize: oldSize, unhashed: unhashed, reserved: 0, file: nil)
+    let reserved = try reserve(range.lowerBound, UInt64(bytes.count), &state)
+    let claimed = state.digest.claim(range.lowerBound, bytes.count)
+    return Step(
+      offset: range.lowerBound, oldSize: oldSize,
+      unhashed: claimed ? Unhashed(digest: state.digest, offset: range.lowerBound) : nil,
+      reserved: reserved, file: state.file)
   }
 
-  /// Makes ready for `size` bytes: in memory, filled with zeros, or in a file.
-  /// - Returns: whether in memory.
-  func prepare(
-    _ size: UInt64, _ state: inout State
-  ) throws(DFSError) -> Bool {
+  /// Writes to where there is memory.
+  private func write(
+    _ bytes: UnsafeRawBufferPointer, in range: Range<UInt64>, isAppended: Bool,
+    _ state: inout State
+  ) -> Unhashed? {
+    let claimed = state.digest.claim(range.lowerBound, bytes.count)
+    state.memory.write(bytes, at: range.lowerBound)
+    state.size = max(state.size, range.upperBound)
+    state.noteHere(range)
+    state.noteChange(range, isAppended: isAppended, limit: budget.rangesPerFile)
+    return claimed ? Unhashed(digest: state.digest, offset: range.lowerBound) : nil
+  }
+
+  private static func range(_ count: Int, at start: UInt64) throws(DFSError) -> Range<UInt64> {
+    let (end, overflow) = start.addingReportingOverflow(UInt64(count))
+    try checkSize(overflow ? .max : end)
+    return start..<end
+  }
+
+  static func checkSize(_ size: UInt64) throws(DFSError) {
     guard size <= Limits.fileBytes else {
       throw DFSError(.fileTooLarge, "a file of \(size) bytes; the limit is \(Limits.fileBytes)")
     }
-    guard state.file == nil else { return false }
-    let old = state.memory.count
-    if size <= UInt64(budget.memoryPerFile), budget.charge(memory: old, to: Int(size)) {
-      if Int(size) > old {
-        state.memory.append(contentsOf: repeatElement(0, count: Int(size) - old))
-      }
-      return true
-    }
+  }
+
+  /// Makes ready for writing a range: in memory, filled with zeros, or in a file.
+  /// - Returns: whether in memory.
+  func prepare(for range: Range<UInt64>, _ state: inout State) throws(DFSError) -> Bool {
+    if state.file != nil { return false }
+    if stayInMemory(range, &state) { return true }
     try moveToFile(&state)
     return false
+  }
+
+  private func stayInMemory(_ range: Range<UInt64>, _ state: inout State) -> Bool {
+    guard state.file == nil, case let count = state.memory.covering(range).count,
+      count <= budget.memoryPerFile, budget.charge(memory: state.memory.count, to: count)
+    else { return false }
+    state.memory.cover(range)
+    return true
   }
 
   private func moveToFile(_ state: inout State) throws(DFSError) {
@@ -173,16 +210,17 @@ final class Spool: Sendable {
     let reserved = UInt64(state.memory.count) + SpoolBudget.slackBytes
     try budget.charge(disk: 0, to: reserved)
     do throws(DFSError) {
-      try state.memory[...].withBytes { bytes throws(DFSError) in
+      let start = state.memory.start
+      try state.memory.bytes[...].withBytes { bytes throws(DFSError) in
         var done = 0
-        try file.write(bytes, at: 0, &done)
+        try file.write(bytes, at: start, &done)
       }
     } catch {
       budget.correct(disk: reserved, to: 0)
       throw error
     }
     _ = budget.charge(memory: state.memory.count, to: 0)
-    state.memory = []
+    state.memory = SpoolMemory()
     state.file = file
     state.allocated = file.allocated(of: state.size)
     budget.correct(disk: reserved, to: state.allocated)
@@ -243,13 +281,12 @@ final class Spool: Sendable {
 
   /// Fills `buffer` from `offset`; with zeros where bytes are missing here, and behind the end.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(DFSError) {
-    let (file, copied) = state.withLock { state -> (SpoolFile?, Int) in
-      guard state.file == nil, offset < UInt64(state.memory.count) else { return (state.file, 0) }
-      let count = min(state.memory.count - Int(offset), buffer.count)
-      buffer.copyBytes(from: state.memory[Int(offset)..<Int(offset) + count])
-      return (nil, count)
+    let file = state.withLock { state in
+      if state.file == nil { state.memory.read(into: buffer, at: offset) }
+      return state.file
     }
-    let count = try file?.read(into: buffer, at: offset) ?? copied
+    guard let file else { return }
+    let count = try file.read(into: buffer, at: offset)
     // What lies behind the file's end was made by growing, or is below.
     if count < buffer.count {
       UnsafeMutableRawBufferPointer(rebasing: buffer[count...]).initializeMemory(

@@ -73,7 +73,8 @@ extension Spool {
   /// How the content is best published. While nobody writes.
   func form(_ policy: LayerPolicy) throws(DFSError) -> PublishForm {
     let (size, below, changes, isWhole, allocated) = state.withLock {
-      ($0.size, $0.origin, $0.changes, $0.below == nil, $0.file == nil ? $0.size : $0.allocated)
+      let allocated = $0.file == nil ? UInt64($0.memory.count) : $0.allocated
+      return ($0.size, $0.origin, $0.changes, $0.below == nil, allocated)
     }
     // Then holes are not sent.
     let isSparse = Version.isSparse(size: size, stored: allocated)
@@ -96,10 +97,9 @@ extension Spool {
 
   /// Ranges, with what of them are holes as zeros.
   private func extents(of ranges: RangeSet<UInt64>) throws(DFSError) -> [LayerExtent] {
-    let isInFile = state.withLock { $0.file != nil }
     var extents: [LayerExtent] = []
     for range in ranges.ranges {
-      guard isInFile, range.count >= Limits.blockBytes else {
+      guard range.count >= Limits.blockBytes else {
         extents.append(LayerExtent(range))
         continue
       }
@@ -140,7 +140,7 @@ struct SpoolPatch: ContentSource {
 
   var size: UInt64 { extents.size }
   var md5: MD5Digest? { nil }
-  var isInMemory: Bool { spool.state.withLock { $0.file == nil } }
+  var isInMemory: Bool { spool.isInMemory(size) }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
     for part in extents.parts(of: offset..<offset + UInt64(buffer.count)) {

@@ -24,7 +24,7 @@ struct SpoolContent: ContentSource {
     md5 = await digest.finish(size: size)
   }
 
-  var isInMemory: Bool { spool.state.withLock { $0.file == nil } }
+  var isInMemory: Bool { spool.isInMemory(size) }
 
   func ready(for range: Range<UInt64>) async throws -> any ContentSource {
     guard let missing = spool.missing(in: range) else { return self }
