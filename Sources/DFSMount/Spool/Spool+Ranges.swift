@@ -37,7 +37,9 @@ extension Spool {
       guard !range.isEmpty else { return }
       state.digest.invalidate()
       guard let file = state.file else {
+        let old = state.memory.count
         state.memory.zero(range)
+        _ = budget.charge(memory: old, to: state.memory.count)
         state.noteHere(range)
         state.noteChange(range, limit: budget.rangesPerFile)
         return

@@ -85,7 +85,7 @@ extension Spool {
       if isWhole, changes.byteCount >= size / 2, !isSparse {
         return .whole(appendedFrom: changes.appendedFrom)
       }
-    } else if below?.size == 0 {
+    } else if below?.size == 0, !isSparse {
       return .whole(appendedFrom: changes.appendedFrom)
     }
     let cut = min(changes.cut, below?.size ?? 0)

@@ -34,9 +34,17 @@ struct SpoolMemory: Sendable {
     }
   }
 
+  /// Lets go of a range at its beginning or end; what is in the middle becomes zeros.
   mutating func zero(_ other: Range<UInt64>) {
     let part = other.clamped(to: range)
-    for place in part { bytes[Int(place - start)] = 0 }
+    if part.upperBound == range.upperBound {
+      bytes.removeLast(part.count)
+    } else if part.lowerBound == start {
+      bytes.removeFirst(part.count)
+      start = part.upperBound
+    } else {
+      for place in part { bytes[Int(place - start)] = 0 }
+    }
   }
 
   /// Lets go of what is behind the end of the content.
@@ -68,7 +76,7 @@ struct SpoolMemory: Sendable {
   /// The first byte from `offset` on that it has, or that it has not.
   func seek(_ offset: UInt64, _ sought: SpoolFile.Sought) -> UInt64? {
     switch sought {
-    case .data: offset < range.upperBound ? max(offset, start) : nil
+    case .data: bytes.isEmpty || offset >= range.upperBound ? nil : max(offset, start)
     case .hole: range.contains(offset) ? range.upperBound : offset
     }
   }

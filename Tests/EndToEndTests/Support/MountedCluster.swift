@@ -12,7 +12,7 @@ struct MountedCluster: Sendable {
   let servers: FourServers
   let shell: Shell
   let mounts: [String]
-  /// `-o` of every mount.
+  /// `-o` of every mount; DFS_TEST_MOUNT_OPTIONS are added to what a test asks for.
   let mountOptions: String
 
   var mount: String { mounts[0] }
@@ -40,7 +40,8 @@ struct MountedCluster: Sendable {
     mounts count: Int, arguments: [String], mountOptions: String, withFailingFiles: Bool,
     crashPoints: Bool
   ) async throws {
-    self.mountOptions = mountOptions
+    let added = ProcessInfo.processInfo.environment["DFS_TEST_MOUNT_OPTIONS"]
+    self.mountOptions = ([mountOptions] + [added].compactMap(\.self)).joined(separator: ",")
     servers = try await FourServers(
       arguments: arguments, withFailingFiles: withFailingFiles, crashPoints: crashPoints)
     let directory = servers.directory
