@@ -248,4 +248,23 @@ import Testing
     try await stored.file.publish(durable: true) {}
     #expect(try await reading.value == Array(stored.model[1_500_000..<1_501_000]))
   }
+  /// Holes are never sent, however the file began and whatever is stored as layers.
+  @Test(arguments: [true, false]) func aHugeHoleIsALayer(wasStoredEmpty: Bool) throws {
+    let budget = SpoolBudget(
+      directory: NSTemporaryDirectory(), diskLimit: 1 << 20, memoryPerFile: 1 << 20)
+    let empty = Version(
+      Content(
+        id: .random(), size: 0, md5: .of([]), placement: Placement(md5: .of([])),
+        partDigests: Array(repeating: BlockChecksum(0), count: 4)))
+    for policy in LayerPolicy.allCases {
+      let spool = Spool(budget: budget, over: wasStoredEmpty ? empty : nil)
+      try spool.truncate(to: 1 << 50)
+      guard case .layer(let patch) = try spool.form(policy) else {
+        Issue.record("\(policy): all of it is stored")
+        continue
+      }
+      #expect(patch.extents.isEmpty && patch.size == 1 << 50 && patch.cut == 0)
+      #expect(spool.storedBytes == 0)
+    }
+  }
 }
