@@ -212,7 +212,7 @@ final class MemoryClient: FileService {
     let ready = try await content.ready(for: 0..<content.size)
     try bytes.withUnsafeMutableBytes { try ready.read(into: $0, at: 0) }
     if let given = content.md5, given != .of(bytes) { throw DFSError(.damaged, "the MD5 is wrong") }
-    let moved = try appended(bytes, form, target)
+    let moved = appended(bytes, form, target)
     let stored = try moved ?? whole(bytes, as: form)
     let md5 = MD5Digest.of(stored)
     let (id, modified, changed): (InodeID, Timestamp, Timestamp)
@@ -253,12 +253,12 @@ final class MemoryClient: FileService {
   /// All bytes of a file to which others did something since it was opened, if what is published was appended.
   private func appended(
     _ bytes: [UInt8], _ form: PublishForm, _ target: PublishTarget
-  ) throws(DFSError) -> [UInt8]? {
+  ) -> [UInt8]? {
     guard case .whole(let start?) = form, case .inode(let id, _, _, _, let opened?) = target else {
       return nil
     }
-    return try files.state.withLock { state throws(DFSError) in
-      guard let current = try state.inode(id).version, current.id != opened.version else {
+    return files.state.withLock { state in
+      guard let current = state.inodes[id]?.version, current.id != opened.version else {
         return nil
       }
       return (state.contents[current.id] ?? []) + bytes[Int(start)...]
