@@ -55,7 +55,7 @@ public struct ClientConfiguration: Hashable, Sendable {
   public var cacheDirectory: String?
   /// Bytes that the spool may take on disk.
   public var spoolBytes: UInt64 = 64 << 30
-  /// A written file is kept in memory up to this many bytes.
+  /// What is written to a file is kept in memory while it lies within so many bytes of it.
   public var spoolMemoryBytes: Int = 1 << 20
   /// Bytes of memory for contents read ahead.
   public var readCacheBytes: Int = 32 << 20

@@ -13,7 +13,7 @@ public struct MountConfiguration: Sendable {
   private let logDirectory: String
   /// Bytes of disk that all spools may take, and as many for contents that are kept.
   public var spoolBytes: UInt64
-  /// Bytes up to which one spool stays in memory.
+  /// Bytes of one range that a spool has in memory at most.
   public var spoolMemoryBytes: Int
   /// How many servers a write needs: three, unless dfc.conf or an option says otherwise.
   public var writes: WritePolicy

@@ -12,7 +12,7 @@ final class SpoolBudget: Sendable {
   static let slackBytes: UInt64 = 8192
 
   let directory: String
-  /// One spool is kept in memory up to this size.
+  /// Bytes of one range that a spool has in memory at most.
   let memoryPerFile: Int
   /// A spool is to lack fewer ranges than these of the version below.
   let rangesPerFile: Int

@@ -265,6 +265,7 @@ final class MemoryClient: FileService {
     }
   }
 
+  /// All bytes of a file of which some are published over others.
   private func whole(_ bytes: [UInt8], as form: PublishForm) throws(DFSError) -> [UInt8] {
     guard case .layer(let patch) = form else { return bytes }
     var whole: [UInt8] = []
