@@ -67,6 +67,9 @@ public struct ClientConfiguration: Hashable, Sendable {
   public var connectTimeoutSeconds = 5
   /// After this many milliseconds without an answer a read is sent to the other copy too.
   public var hedgeMilliseconds = 500
+  /// Whether the client asks servers for read leases: then it need not ask them whether what it knows is still so,
+  /// and they wait for it with the changes of others. For who stays: a mount.
+  public var readLeases = false
 
   /// Whether a mount heals in the background.
   public var heals = true

@@ -28,6 +28,7 @@ struct ConfigurationReader {
     case hedge = "Hedge"
     case heal = "Heal"
     case healRate = "Heal-Rate"
+    case readLeases = "Read-Leases"
 
     init?(word: some StringProtocol) {
       let plain = Self.plain(word)
@@ -56,7 +57,10 @@ struct ConfigurationReader {
   private var servers: [ServerIndex: (address: ServerAddress, line: Int)] = [:]
   private var configuration = ClientConfiguration(servers: [])
 
-  private init(path: String) { self.path = path }
+  private init(path: String) {
+    self.path = path
+    configuration.readLeases = true
+  }
 
   /// - Parameters:
   ///   - text: all bytes of the file (`ByteText`).
@@ -136,6 +140,7 @@ struct ConfigurationReader {
     case .heal: configuration.heals = try setting.choice(of: Switch.self) == .on
     case .healRate:
       configuration.healBytesPerSecond = Int(try setting.bytes(in: ConfigurationLimits.healRate))
+    case .readLeases: configuration.readLeases = try setting.choice(of: Switch.self) == .on
     case .hedge:
       configuration.hedgeMilliseconds = try setting.milliseconds(in: ConfigurationLimits.hedge)
     }

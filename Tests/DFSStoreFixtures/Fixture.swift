@@ -110,11 +110,11 @@ extension UserStore {
   @discardableResult
   package func apply(
     _ change: Change, _ view: View = Fixture.view(1), number: UInt64? = nil,
-    parts: [InlinePart] = [], held: [PartID] = [], durable: Bool = false
+    parts: [InlinePart] = [], held: [PartID] = [], durable: Bool = false, session: UInt64? = nil
   ) async throws -> NamespaceReply {
     try await namespace(
       .apply(view, number: number ?? head().number + 1, change), parts: parts, held: held,
-      durable: durable)
+      durable: durable, session: session)
   }
 
   /// Puts a whole part in pieces of `Limits.chunkBytes`.

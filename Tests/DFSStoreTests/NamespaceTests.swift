@@ -146,18 +146,18 @@ import Testing
   @Test func observersAreToldBeforeTheHeadIsShown() async throws {
     let user = try await user()
     try await user.begin()
-    let seen = Mutex<[(keys: [RowKey]?, head: Head, author: ClientID?, shown: UInt64)]>([])
-    user.setCommitObserver { [unowned user] keys, head, author in
+    let seen = Mutex<[(keys: [RowKey]?, head: Head, author: UInt64?, shown: UInt64)]>([])
+    user.setCommitObserver { [unowned user] keys, head, author, _ in
       let shown = user.head().number
       seen.withLock { $0.append((keys, head, author, shown)) }
     }
-    try await user.apply(Fixture.create(1, "a"))
+    try await user.apply(Fixture.create(1, "a"), session: 5)
     let (_, head) = try await user.query([.inode(.root)])
     let told = seen.withLock { $0 }
     #expect(told.count == 1)
     #expect(told.first?.head == head)
     #expect(told.first?.shown == 0)
-    #expect(told.first?.author == ClientID(7))
+    #expect(told.first?.author == 5)
     #expect(told.first?.keys == Fixture.create(1, "a").writes.map(\.key))
   }
 

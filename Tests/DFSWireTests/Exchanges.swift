@@ -42,7 +42,7 @@ extension Samples {
         Request.LoginEnd(scram: ""), .init(scram: "v=c", namespace: .init(high: 0, low: 1)),
         .init(scram: "", namespace: nil)),
       Sample(Request.Ping(), .init(head)),
-    ]
+    ] + Request.Lease.Step.allCases.map { Sample(Request.Lease($0, pushes: 70_000), .init(head)) }
   }
 
   private static var rowExchanges: [any Exchange] {

@@ -73,6 +73,7 @@ struct Simulate {
         + "\(counts.completed) small copies completed, \(counts.refused) requests refused by full "
         + "disks, \(counts.failedSyncs) servers stopped by a failed fsync, "
         + "\(counts.incomplete) contents incomplete at the end, "
+        + "\(counts.leases) leases asked for, \(counts.leaseWaits) answers waited for their holders, "
         + "\(counts.messages) messages, \(counts.faults) faults")
     guard let seed = failures.first, !wantsTrace else { return }
     print("the end of seed \(seed) (all: scripts/simulate --seeds 1 --from \(seed) --trace):")

@@ -17,10 +17,11 @@ final class FreshnessCheck: Sendable {
 
   init(servers: ServerPool) { self.servers = servers }
 
-  /// Whether what is cached, and survives this call, is current: enough servers answered, all their
-  /// pushes before.
+  /// Whether what is cached, and survives this call, is current: this client has read leases, or enough servers
+  /// answered, all their pushes before.
   /// - Parameter asked: heads that were asked for since that call began; these servers are not asked once more.
   func confirm(_ asked: AskedHeads? = nil) async -> Bool {
+    if servers.leases?.areLive() ?? false { return true }
     if let asked, case let servers = asked.take(), !servers.isEmpty {
       return await round(asked, of: servers)
     }
@@ -57,7 +58,7 @@ final class FreshnessCheck: Sendable {
 
   /// - Parameters: as of `heads`.
   private func round(_ asked: AskedHeads? = nil, of told: [ServerIndex] = []) async -> Bool {
-    await heads(asked, of: told) { Quorum.isCurrent(confirmedBy: $0.count) }
+    await heads(asked, of: told, leasing: true) { Quorum.isCurrent(confirmedBy: $0.count) }
   }
 
   /// Those whom the next round serves; nil, and no round is under way, if there are none.
@@ -76,9 +77,10 @@ final class FreshnessCheck: Sendable {
   /// - Parameters:
   ///   - asked: heads that are on their way.
   ///   - told: the servers that tell these, which count first and are not pinged.
+  ///   - leasing: those that are pinged are also asked for read leases.
   /// - Returns: whether it did, before all had answered or failed.
   func heads(
-    _ asked: AskedHeads? = nil, of told: [ServerIndex] = [],
+    _ asked: AskedHeads? = nil, of told: [ServerIndex] = [], leasing: Bool = false,
     until enough: @escaping @Sendable ([ServerIndex: Head]) -> Bool
   ) async -> Bool {
     let others = servers.byPreference(servers.reachable).filter { !told.contains($0) }
@@ -88,6 +90,8 @@ final class FreshnessCheck: Sendable {
     ) { [servers] (server: ServerIndex, note: @escaping @Sendable (Head?) -> Void) in
       if let asked, told.contains(server) {
         asked.head(of: server, note)
+      } else if leasing {
+        servers.pingForLease(server, note)
       } else {
         servers.ping(server, note)
       }

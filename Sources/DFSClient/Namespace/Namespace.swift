@@ -1,5 +1,5 @@
 package import DFSCore
-internal import DFSReplication
+package import DFSReplication
 internal import DFSSystem
 internal import DFSWire
 package import Logging
@@ -22,6 +22,8 @@ package final class Namespace: Sendable {
     package var policy = WritePolicy.all
     package var callTimeout = Duration.seconds(30)
     package var hedge = Duration.milliseconds(500)
+    /// Nil: no read leases are asked for.
+    package var leases: LeaseTerm?
 
     package init() {}
   }
@@ -50,7 +52,7 @@ package final class Namespace: Sendable {
     self.cache = cache
     self.settings = settings
     self.logger = logger
-    servers = ServerPool(requests: requests, cache: cache)
+    servers = ServerPool(requests: requests, cache: cache, leases: settings.leases)
     environment = servers.environment
     pace = ContentionBackoff(environment)
     driver = CoordinatorDriver(
@@ -82,6 +84,7 @@ package final class Namespace: Sendable {
     try? await turn.take(until: deadline, in: environment)
     await driver.catchUpIsOver(within: CoordinatorDriver.catchUpPatience)
     await driver.abandon()
+    await servers.leases?.end()
   }
 
   /// How long a change waits for servers that were just lost.

@@ -110,10 +110,13 @@ final class ServerPool: ServerQuestions {
   let environment: any Environment
   /// Calls back when the servers that were left out are asked too.
   let reserve: DelayQueue
+  /// Nil: this client asks for none.
+  let leases: ReadLeases?
   private let notes: Mutex<[Notes]>
   private let turn = Mutex(0)
 
-  init(requests: any ServerRequests, cache: RowCache) {
+  init(requests: any ServerRequests, cache: RowCache, leases term: LeaseTerm? = nil) {
+    leases = term.map { ReadLeases($0, requests: requests) }
     self.requests = requests
     self.cache = cache
     loop = requests.loop
@@ -127,11 +130,10 @@ final class ServerPool: ServerQuestions {
   func ask<Message: RequestMessage>(
     _ server: ServerIndex, _ message: Message, timeout: Duration
   ) async throws(DFSError) -> Message.Answer {
-    let generation = cache.generation(of: server)
-    asked(server)
+    let question = asks(server)
     defer { ended(server) }
     let reply = try await requests.exchange(server, message.request, timeout: timeout)
-    return try heard(reply, to: Message.self, by: server, generation)
+    return try heard(reply, to: Message.self, by: server, question)
   }
 
   /// - Parameter answer: called once, later; must be quick.
@@ -139,22 +141,30 @@ final class ServerPool: ServerQuestions {
     _ server: ServerIndex, _ message: Message, timeout: Duration,
     _ answer: @escaping @Sendable (Result<Message.Answer, DFSError>) -> Void
   ) {
-    let generation = cache.generation(of: server)
-    asked(server)
+    let question = asks(server)
     requests.exchange(server, message.request, timeout: timeout) { result in
       self.ended(server)
       answer(
         result.flatMap { reply in
           Result { () throws(DFSError) in
-            try self.heard(reply, to: Message.self, by: server, generation)
+            try self.heard(reply, to: Message.self, by: server, question)
           }
         })
     }
   }
 
-  private func asked(_ server: ServerIndex) {
+  /// What is known of a question that is under way.
+  private struct Question {
+    /// Of the connection.
+    let generation: UInt64
+    let sent: ReadLeases.Sent?
+  }
+
+  private func asks(_ server: ServerIndex) -> Question {
     let now = environment.now
     notes.withLock { $0[server.value].asked(now) }
+    return Question(
+      generation: cache.generation(of: server), sent: leases?.sends(to: server))
   }
 
   /// It has answered, or will not any more.
@@ -164,12 +174,15 @@ final class ServerPool: ServerQuestions {
   }
 
   private func heard<Message: RequestMessage>(
-    _ reply: Reply, to message: Message.Type, by server: ServerIndex, _ generation: UInt64
+    _ reply: Reply, to message: Message.Type, by server: ServerIndex, _ question: Question
   ) throws(DFSError) -> Message.Answer {
     let answer = try Message.answer(in: reply, by: server)
     if let head = reply.toldHead {
       try requests.heard(head, of: server)
-      cache.told(head, by: server, generation: generation)
+      cache.told(head, by: server, generation: question.generation)
+    }
+    if let sent = question.sent {
+      leases?.answered(sent, isGrant: Message.self == Request.Lease.self)
     }
     notes.withLock { $0[server.value].heard = environment.now }
     return answer
@@ -190,6 +203,22 @@ final class ServerPool: ServerQuestions {
       guard case .success(let pong) = result else { return answer(nil) }
       self.note(server, began)
       answer(pong.head)
+    }
+  }
+
+  /// The same, and asks for a read lease where that is worth having.
+  func pingForLease(_ server: ServerIndex, _ answer: @escaping @Sendable (Head?) -> Void) {
+    guard let lease = leases?.asks(server) else { return ping(server, answer) }
+    let began = environment.now
+    ask(server, lease, timeout: Self.pingTimeout) { result in
+      switch result {
+      case .success(let pong):
+        self.note(server, began)
+        answer(pong.head)
+      // A server of an earlier release grants none.
+      case .failure(let error) where !error.isOfTheNet: self.ping(server, answer)
+      case .failure: answer(nil)
+      }
     }
   }
 

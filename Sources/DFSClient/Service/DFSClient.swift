@@ -1,6 +1,6 @@
 public import DFSConfiguration
 public import DFSCore
-internal import DFSReplication
+package import DFSReplication
 internal import DFSWire
 public import Logging
 
@@ -72,14 +72,16 @@ public final class DFSClient: FileService, ClusterAdministration {
   ///   - id: as which it logs in.
   ///   - namespace: the identity that a new namespace gets.
   ///   - plan: when layers are put together.
+  ///   - term: of read leases, if the configuration has them.
   package init(
     _ configuration: ClientConfiguration, _ cluster: any ServerConnections, as id: ClientID,
-    proposing proposed: NamespaceID = .random(), layers plan: LayerPace = .init()
+    proposing proposed: NamespaceID = .random(), layers plan: LayerPace = .init(),
+    leases term: LeaseTerm = .standard
   ) {
     let logger = cluster.logger
     let cache = RowCache(limit: configuration.cachedRows)
     let namespace = Namespace(
-      client: id, requests: cluster, cache: cache, settings: .init(configuration),
+      client: id, requests: cluster, cache: cache, settings: .init(configuration, term),
       proposing: proposed, logger: logger)
     let healing = HealingTask(cluster.environment)
     let pins = VersionPins(requests: cluster)
@@ -111,6 +113,7 @@ public final class DFSClient: FileService, ClusterAdministration {
       if let head = event.head { identities.heard(head.view.namespace, of: server) }
       guard event.head == nil || !identities.foreign.contains(server) else { return }
       cache.note(event, of: server)
+      namespace?.servers.leases?.note(event, of: server)
       feed.note(event)
       guard case .connected = event else { return }
       Task {
@@ -166,10 +169,11 @@ public final class DFSClient: FileService, ClusterAdministration {
 }
 
 extension Namespace.Settings {
-  init(_ configuration: ClientConfiguration) {
+  init(_ configuration: ClientConfiguration, _ term: LeaseTerm) {
     policy = configuration.writes
     callTimeout = .seconds(configuration.callTimeoutSeconds)
     hedge = .milliseconds(configuration.hedgeMilliseconds)
+    leases = configuration.readLeases ? term : nil
   }
 }
 
@@ -181,6 +185,17 @@ extension RowCache {
     case .disconnected: disconnected(server)
     case .push(.changed(let push)): pushed(push.keys, head: push.head, by: server)
     case .push(.everythingChanged(let push)): pushed(nil, head: push.head, by: server)
+    case .push(.goingAway): break
+    }
+  }
+}
+
+extension ReadLeases {
+  /// After the cache.
+  fileprivate func note(_ event: ConnectionEvent, of server: ServerIndex) {
+    switch event {
+    case .connected, .disconnected: reset(server)
+    case .push(.changed), .push(.everythingChanged): pushed(by: server)
     case .push(.goingAway): break
     }
   }

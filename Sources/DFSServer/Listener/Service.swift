@@ -114,8 +114,8 @@ final class Service: Sendable {
 
   var channels: [any Channel] { places.withLock { Array($0.channels.values) } }
 
-  /// How long a login waits for the user's database to be examined.
-  private static let patience = Duration.seconds(2)
+  /// How long a login waits for the user's database to be examined, and for leases of an earlier process to end.
+  private static let patience = Duration.seconds(4)
 
   /// Logs a user in on a connection: opens the store, and joins the audience if pushes are wanted.
   func logIn(
@@ -142,9 +142,10 @@ final class Service: Sendable {
     store.setQuota(limits.quotaBytes)
     load.quota = { store.setQuota($0) }
     let audience = audiences.audience(of: user, store: store)
-    if let hello, hello.wantsPushes { audience.add(session, client: hello.client, pushes) }
+    if let hello, hello.wantsPushes { audience.add(session, pushes) { store.unshownHead } }
     return LoggedIn(
-      user: user, audience: audience, load: load,
+      user: user, client: hello?.wantsPushes == true ? hello?.client : nil, audience: audience,
+      load: load,
       session: UserSession(store: store, session: session, load: load) { [self] in
         try await join($0)
       })
@@ -154,6 +155,8 @@ final class Service: Sendable {
 /// A connection after its login.
 struct LoggedIn: Sendable {
   let user: UserName
+  /// Who is told of changes here; nil: nobody.
+  let client: ClientID?
   let audience: Audience
   let load: UserLoad
   let session: UserSession

@@ -5,24 +5,22 @@ internal import Synchronization
 
 /// Who is told of the changes of one user's namespace: the connections that asked for pushes.
 final class Audience: Sendable {
-  private struct Listener {
-    let client: ClientID
-    let queue: PushQueue
-  }
+  private let listeners = Mutex<[SessionID: PushQueue]>([:])
 
-  private let listeners = Mutex<[SessionID: Listener]>([:])
-
-  func add(_ session: SessionID, client: ClientID, _ queue: PushQueue) {
-    listeners.withLock { $0[session] = Listener(client: client, queue: queue) }
+  /// - Parameter unshown: the head up to which there may be changes that the listener was not told of and will see
+  ///   later than it is here; asked after it is among the others.
+  func add(_ session: SessionID, _ queue: PushQueue, unshown: () -> Head?) {
+    listeners.withLock { $0[session] = queue }
+    if let head = unshown() { queue.add(nil, head: head, number: 0) }
   }
 
   func remove(_ session: SessionID) { listeners.withLock { $0[session] = nil } }
 
-  /// Tells all but the connections of the client that made the change.
-  func tell(_ keys: [RowKey]?, head: Head, author: ClientID?) {
+  /// Tells all but the connection that brought the change.
+  func tell(_ keys: [RowKey]?, head: Head, author: SessionID?, number: UInt64) {
     listeners.withLock { listeners in
-      for listener in listeners.values where listener.client != author {
-        listener.queue.add(keys, head: head)
+      for (session, queue) in listeners where session != author {
+        queue.add(keys, head: head, number: number)
       }
     }
   }
@@ -40,8 +38,8 @@ final class Audiences: Sendable {
       audiences[user] = new
       return new
     }
-    store.setCommitObserver { keys, head, author in
-      audience.tell(keys, head: head, author: author)
+    store.setCommitObserver { keys, head, author, number in
+      audience.tell(keys, head: head, author: author, number: number)
     }
     return audience
   }

@@ -14,6 +14,8 @@ final class PushQueue: Sendable {
     var isEverything = false
     /// The head up to which the client will have been told; nil: nothing to tell.
     var head: Head?
+    /// The last change that it has.
+    var number: UInt64 = 0
     var isWoken = false
   }
 
@@ -23,10 +25,13 @@ final class PushQueue: Sendable {
   /// - Parameter wake: called when there is something new to take, once until it is taken.
   init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
 
-  /// - Parameter keys: nil: anything may have changed.
-  func add(_ keys: [RowKey]?, head: Head) {
+  /// - Parameters:
+  ///   - keys: nil: anything may have changed.
+  ///   - number: of the change.
+  func add(_ keys: [RowKey]?, head: Head, number: UInt64) {
     let mustWake = state.withLock { state in
       state.head = head
+      state.number = max(state.number, number)
       if let keys, !state.isEverything, state.keys.count + keys.count <= Limits.changeWrites {
         state.keys += keys
       } else {
@@ -39,14 +44,16 @@ final class PushQueue: Sendable {
     if mustWake { wake() }
   }
 
-  /// What is to be pushed now, as one message; nil if nothing.
-  func take() -> Push? {
+  /// What is to be pushed now, as one message, and the last change that it tells; nil if nothing.
+  func take() -> (push: Push, number: UInt64)? {
     state.withLock { state in
       guard let head = state.head else { return nil }
       defer { state = State() }
-      return state.isEverything
+      let push: Push =
+        state.isEverything
         ? .everythingChanged(Push.EverythingChanged(head: head))
         : .changed(Push.Changed(state.keys, head: head))
+      return (push, state.number)
     }
   }
 }

@@ -23,17 +23,19 @@ extension SessionHandler {
   func start(_ request: Request, _ body: ByteBuffer?, _ ticket: Ticket, _ logged: LoggedIn) {
     guard let context else { return }
     logged.load.countRequest()
+    if hasLease { logged.session.store.heardLease(session) }
     // The user's database failed: to its clients this server is down, and they are told why.
     if let failure = logged.session.store.failure { return giveUp(failure, ticket) }
     if case .ping = request {
       return answer(.pong(Reply.Pong(logged.session.store.head())), to: ticket)
     }
+    if case .lease(let lease) = request { return perform(lease, ticket, logged) }
     let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
     let loop = context.eventLoop
     if case .namespace(let asked) = request, orders[.namespace] == nil {
       // The store keeps the order of these by itself, and commits together what waits together.
       return logged.session.store.submit(
-        asked.step, parts: asked.parts, held: asked.held, durable: asked.durable
+        asked.step, parts: asked.parts, held: asked.held, durable: asked.durable, session: session
       ) {
         let answer = UserSession.Answer($0).encoded(id: ticket.id)
         loop.execute { bound.value.finish(answer, ticket, nil) }
@@ -62,7 +64,7 @@ extension SessionHandler {
     if let order { orders[order] = OrderTail(task: task, count: 1 + (orders[order]?.count ?? 0)) }
   }
 
-  private func finish(_ answer: UserSession.Answer, _ ticket: Ticket, _ order: RequestOrder?) {
+  func finish(_ answer: UserSession.Answer, _ ticket: Ticket, _ order: RequestOrder?) {
     let ticket = correct(ticket, answer)
     if let order, let tail = orders[order] {
       orders[order] = tail.count > 1 ? OrderTail(task: tail.task, count: tail.count - 1) : nil
@@ -134,7 +136,8 @@ extension SessionHandler {
   }
 
   private func push() {
-    guard let context, case .loggedIn = phase, let push = pushes?.take() else { return }
+    guard let context, case .loggedIn = phase, let (push, number) = pushes?.take() else { return }
+    sentPushes.sent(number, isKept: hasLease)
     context.writeAndFlush(Self.wrapOutboundOut(Frame(.push(push))), promise: nil)
   }
 

@@ -38,6 +38,10 @@ final class SessionHandler: ChannelDuplexHandler {
   var backlog = CircularBuffer<Frame>(initialCapacity: 0)
   var orders: [RequestOrder: OrderTail] = [:]
   var pushes: PushQueue?
+  var sentPushes = SentPushes()
+  /// It has asked for a read lease and not given it up.
+  var hasLease = false
+  var leaseWatch: LeaseWatch?
   var isReadWanted = false
   var isDraining = false
   /// When a login is due, or the end after a refusal.

@@ -84,7 +84,7 @@ struct UserSession: Sendable {
     }
   }
 
-  private static func answer(_ error: any Error) -> Answer {
+  static func answer(_ error: any Error) -> Answer {
     let error =
       error as? DFSError ?? DFSError(.inputOutput, "the server failed", cause: error)
     return Answer(reply: .failed(Reply.Failed(error)))
@@ -96,7 +96,7 @@ struct UserSession: Sendable {
     case .ping(let ping): return answer(ping, Reply.Pong(store.head()))
     case .namespace(let asked):
       let reply = try await store.namespace(
-        asked.step, parts: asked.parts, held: asked.held, durable: asked.durable)
+        asked.step, parts: asked.parts, held: asked.held, durable: asked.durable, session: session)
       return answer(asked, reply)
     case .refillBegin(let begin):
       let refusal = try await store.refillBegin(session: session, begin.view, own: begin.own)
@@ -130,7 +130,7 @@ struct UserSession: Sendable {
     case .join(let asked): return answer(asked, try await join(asked.cluster))
     case .hello, .loginBegin, .loginEnd:
       throw DFSError(.protocolViolation, "this connection is logged in already")
-    case .query, .getSmallParts, .getBytes:
+    case .query, .getSmallParts, .getBytes, .lease:
       throw DFSError(.protocolViolation, "this request is performed at once")
     }
   }

@@ -34,6 +34,8 @@ public final class ServerStore: Sendable {
   private let lock: DirectoryLock
   private let queues: StoreQueues
   private let openFiles = OpenPartFiles()
+  /// When this process began to use the directory.
+  private let begun = ContinuousClock.now
   private let state = Mutex(State())
 
   // MARK: Opening
@@ -234,7 +236,8 @@ public final class ServerStore: Sendable {
 
   private func makeStore(_ name: UserName) -> UserStore {
     UserStore(
-      name, directory: "\(directory)/\(name)", required: required, options: options, queues: queues,
+      name, directory: "\(directory)/\(name)", begun: begun, required: required, options: options,
+      queues: queues,
       openFiles: openFiles, logger: logger
     ) { [weak self] _ in self?.trimSoon() }
   }

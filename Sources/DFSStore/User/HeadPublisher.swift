@@ -2,21 +2,39 @@ internal import DFSCore
 internal import DFSReplication
 internal import Synchronization
 
-/// The head as it was made known: what `head()` answers, and what a query waits for.
+/// The head as it was made known: what `head()` answers, and what every answer waits for.
 ///
 /// Invariants:
 /// - The observer is called for each change in order, before the head that has it is shown.
 /// - An answer with a head is given only after that head was shown, so that whoever reports it has
-///   been told of every change in it.
+///   been told of every change in it, and whoever holds a read lease has dropped what it changed
+///   (`GrantedLeases`).
 final class HeadPublisher: Sendable {
-  typealias Observer = @Sendable (_ keys: [RowKey]?, _ head: Head, _ author: ClientID?) -> Void
+  typealias Observer =
+    @Sendable (_ keys: [RowKey]?, _ head: Head, _ author: UInt64?, _ number: UInt64) -> Void
+  typealias Turn = @Sendable (Result<Void, any Error>) -> Void
+  typealias Leases = GrantedLeases<ContinuousClock.Instant>
 
-  private struct State {
+  /// What an answer waits for.
+  fileprivate enum Point {
+    /// A commit, by the generation of its ledger.
+    case commit(UInt64)
+    /// A change, by its number.
+    case change(UInt64)
+  }
+
+  fileprivate struct State {
     var head = Head.blank
     var generation: UInt64 = 0
+    var change: UInt64 = 0
+    /// Commits that are not shown yet.
+    var hidden: [(change: UInt64, head: Head, generation: UInt64)] = []
+    var leases = Leases(.standard)
+    /// Up to which changes were announced.
+    var announced = Head.blank
     var failure: DFSError?
     var observer: Observer?
-    var waiting: [(generation: UInt64, turn: @Sendable (Result<Void, any Error>) -> Void)] = []
+    var waiting: [(point: Point, turn: Turn)] = []
   }
 
   private let state = Mutex(State())
@@ -27,30 +45,49 @@ final class HeadPublisher: Sendable {
 
   func observe(_ observer: @escaping Observer) { state.withLock { $0.observer = observer } }
 
-  /// Tells the observer, then shows the head of `ledger`. Called by the writer only.
+  /// Tells the observer, then shows the head of `ledger` as soon as it may be. Called by the writer only.
   func publish(_ announcements: [Announcement], _ ledger: Ledger) {
-    let observer = state.withLock { $0.observer }
-    for announcement in announcements {
-      observer?(announcement.keys, announcement.head, announcement.author)
+    let (observer, numbers) = state.withLock { state in
+      if let last = announcements.last { state.announced = last.head }
+      let now = ContinuousClock.now
+      return (state.observer, announcements.map { state.leases.announce(by: $0.author, now: now) })
     }
-    let ready = state.withLock { state in
-      state.head = ledger.replica.head
-      state.generation = ledger.generation
-      let ready = state.waiting.filter { $0.generation <= ledger.generation }
-      state.waiting.removeAll { $0.generation <= ledger.generation }
-      return ready
+    for (announcement, number) in zip(announcements, numbers) {
+      observer?(announcement.keys, announcement.head, announcement.author, number)
     }
-    ready.forEach { $0.turn(.success(())) }
+    change { state in
+      let last = state.leases.announced
+      state.hidden.append((last, ledger.replica.head, ledger.generation))
+    }
   }
 
+  /// Changes what may be shown, and has those answered who waited for it.
+  private func change(_ body: (inout State) -> Void) {
+    let ready = state.withLock { state in
+      body(&state)
+      return state.show()
+    }
+    for turn in ready { turn(.success(())) }
+  }
+
+  // MARK: Waiting
+
   /// Calls `turn` once the head of `generation` was shown: at once, or where it is shown.
-  func reached(
-    _ generation: UInt64, _ turn: @escaping @Sendable (Result<Void, any Error>) -> Void
-  ) {
+  func reached(_ generation: UInt64, _ turn: @escaping Turn) {
+    reached(turn) { _ in .commit(generation) }
+  }
+
+  /// Calls `turn` once everything was shown that is committed now.
+  func reachedNow(_ turn: @escaping Turn) {
+    reached(turn) { .commit($0.hidden.last?.generation ?? $0.generation) }
+  }
+
+  private func reached(_ turn: @escaping Turn, _ point: (inout State) -> Point) {
     let now = state.withLock { state -> Result<Void, any Error>? in
       if let failure = state.failure { return .failure(failure) }
-      if state.generation >= generation { return .success(()) }
-      state.waiting.append((generation, turn))
+      let point = point(&state)
+      if state.hasShown(point) { return .success(()) }
+      state.waiting.append((point, turn))
       return nil
     }
     if let now { turn(now) }
@@ -67,5 +104,65 @@ final class HeadPublisher: Sendable {
     }
     waiting.forEach { $0.turn(.failure(error)) }
     return isFirst
+  }
+
+  // MARK: Read leases
+
+  /// The head up to which changes were announced that are not shown yet; nil if there are none. Who is told of
+  /// changes from now on was not told of these.
+  var unshown: Head? {
+    state.withLock { $0.leases.announced > $0.change ? $0.announced : nil }
+  }
+
+  /// Grants a lease; calls `turn` when everything is shown that was announced before.
+  func grant(_ holder: Leases.Holder, to client: ClientID, _ turn: @escaping Turn) {
+    reached(turn) { state in
+      state.leases.grant(holder, to: client, now: .now)
+      return .change(state.leases.announced)
+    }
+    // A lease of an earlier connection may have ended.
+    change { _ in }
+  }
+
+  func heard(_ holder: Leases.Holder) {
+    state.withLock { $0.leases.heard(holder, now: .now) }
+  }
+
+  func saw(_ holder: Leases.Holder, through number: UInt64) {
+    change { $0.leases.saw(holder, through: number) }
+  }
+
+  func end(_ holder: Leases.Holder) { change { $0.leases.end(holder) } }
+
+  func due(_ holder: Leases.Holder) -> Leases.Due {
+    var due = Leases.Due.nothing
+    change { due = $0.leases.due(holder, now: .now) }
+    return due
+  }
+
+  var hasLeases: Bool { state.withLock { !$0.leases.isEmpty } }
+}
+
+extension HeadPublisher.State {
+  fileprivate func hasShown(_ point: HeadPublisher.Point) -> Bool {
+    switch point {
+    case .commit(let generation): generation <= self.generation
+    case .change(let number): number <= change
+    }
+  }
+
+  /// Shows what may be shown now.
+  /// - Returns: those who waited for it.
+  fileprivate mutating func show() -> [HeadPublisher.Turn] {
+    guard !hidden.isEmpty else { return [] }
+    let seen = leases.seen
+    let count = hidden.prefix { $0.change <= seen }.count
+    guard count > 0 else { return [] }
+    (change, head, generation) = hidden[count - 1]
+    hidden.removeFirst(count)
+    guard !waiting.isEmpty else { return [] }
+    let all = waiting
+    waiting = all.filter { !hasShown($0.point) }
+    return all.filter { hasShown($0.point) }.map(\.turn)
   }
 }

@@ -84,9 +84,10 @@ extension UserStore {
     let (required, copies, scrub) = (copies.required, copies, scrubState.report)
     let damaged = try await queues.query.run { try copies.damagedCount() }
     let space = try await space()
+    let shown = head()
     return try await read { db in
       let tables = CopyTables(db: db, required: required)
-      var report = HealthReport(head: try Ledger.load(db).replica.head)
+      var report = HealthReport(head: shown)
       let counts = try tables.placementCounts()
       report.placements = counts
       report.missing = try tables.missingCount()

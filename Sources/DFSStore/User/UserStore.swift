@@ -51,15 +51,21 @@ public final class UserStore: Sendable {
   let logger: Logger
   /// When all copies were last walked over, if they were since the start.
   let lastSweep = Mutex<ContinuousClock.Instant?>(nil)
+  /// There may be a read lease, and a file says so.
+  let leasesAreNoted = Atomic(false)
+  /// When the process began to use the directory.
+  let begun: ContinuousClock.Instant
   /// Rows that were read so far while the database is examined.
   let examinedRows = RowCount()
 
   init(
-    _ name: UserName, directory: String, required: RequiredReplicas, options: StoreOptions,
+    _ name: UserName, directory: String, begun: ContinuousClock.Instant = .now,
+    required: RequiredReplicas, options: StoreOptions,
     queues: StoreQueues, openFiles: OpenPartFiles,
     logger: Logger, opened: @escaping @Sendable (UserName) -> Void
   ) {
     self.name = name
+    self.begun = begun
     self.options = options
     let queues = queues.owned(by: name)
     self.queues = queues
@@ -86,19 +92,23 @@ public final class UserStore: Sendable {
   public func head() -> Head { writer.publisher.head }
 
   /// Sets who is told of changes: synchronously, in order, after a change is committed and before
-  /// `head()` or a query shows it. Keys nil: everything changed; no keys: only the view did.
+  /// `head()` or a query shows it. Keys nil: everything changed; no keys: only the view did. The author is the
+  /// connection that brought the change; changes are numbered from 1 in each process.
   public func setCommitObserver(
-    _ observer: @escaping @Sendable (_ keys: [RowKey]?, _ head: Head, _ author: ClientID?) -> Void
+    _ observer:
+      @escaping @Sendable (_ keys: [RowKey]?, _ head: Head, _ author: UInt64?, _ number: UInt64) ->
+      Void
   ) {
     writer.publisher.observe(observer)
   }
 
   /// Performs a step of the namespace protocol; see `submit`.
   public func namespace(
-    _ request: NamespaceRequest, parts: [InlinePart], held: [PartID], durable: Bool
+    _ request: NamespaceRequest, parts: [InlinePart], held: [PartID], durable: Bool,
+    session: UInt64? = nil
   ) async throws -> NamespaceReply {
     try await withCheckedThrowingContinuation { continuation in
-      submit(request, parts: parts, held: held, durable: durable) { result in
+      submit(request, parts: parts, held: held, durable: durable, session: session) { result in
         continuation.resume(with: result.mapError { $0 as any Error })
       }
     }
@@ -106,16 +116,26 @@ public final class UserStore: Sendable {
 
   /// Performs a step of the namespace protocol after all that were submitted before, and calls
   /// `completion` on a thread of the store. With `apply`, `parts` are stored with the change and
-  /// `held` must be here; `durable` asks for stable storage before the answer.
+  /// `held` must be here; `durable` asks for stable storage before the answer. `session` is the connection that
+  /// brings it.
   public func submit(
     _ request: NamespaceRequest, parts: [InlinePart], held: [PartID], durable: Bool,
+    session: UInt64? = nil,
     completion: @escaping @Sendable (Result<NamespaceReply, DFSError>) -> Void
   ) {
     for part in parts {
       if let error = part.defect { return completion(.failure(error)) }
     }
-    let job = NamespaceJob(request: request, parts: parts, held: held, isDurable: durable)
-    writer.submit(.request(job, completion))
+    let job = NamespaceJob(
+      request: request, parts: parts, held: held, isDurable: durable, session: session)
+    let publisher = writer.publisher
+    let shown: Writer.Completion = { result in
+      publisher.reachedNow { reached in
+        if case .failure(let error as DFSError) = reached { return completion(.failure(error)) }
+        completion(result)
+      }
+    }
+    writer.submit(.request(job, shown))
   }
 
   /// Answers all queries from one state; `head` is that of the state, and observers have been told
@@ -198,10 +218,12 @@ public final class UserStore: Sendable {
   public func refillBegin(
     session: UInt64, _ view: View, own: OwnRows? = nil
   ) async throws -> NamespaceReply? {
-    if let refusal = try await writer.refusalOfTransfer(view) { return refusal }
+    if let refusal = try await writer.refusalOfTransfer(view) { return try await shown(refusal) }
     let path = "\(copies.temporaryDirectory)/transfer.\(session).\(VersionID.random())"
     let stage = try await queues.query.run { try StagedState(path: path) }
-    if let own, let behind = try await writer.stage(own, in: stage) { return behind }
+    if let own, let behind = try await writer.stage(own, in: stage) {
+      return try await shown(behind)
+    }
     setStage(session, stage)
     return nil
   }
@@ -233,7 +255,7 @@ public final class UserStore: Sendable {
     let stage = try sessions.transfer(session)
     let reply: NamespaceReply
     do {
-      reply = try await writer.install(stage, view, to: to)
+      reply = try await shown(writer.install(stage, view, to: to))
     } catch {
       setStage(session, nil)
       throw error
@@ -241,6 +263,15 @@ public final class UserStore: Sendable {
     // Its client may lead a later view soon.
     if case .refused = reply { return reply }
     setStage(session, nil)
+    return reply
+  }
+
+  /// An answer that tells the head, when that may be shown.
+  private func shown(_ reply: NamespaceReply) async throws -> NamespaceReply {
+    let publisher = writer.publisher
+    try await withCheckedThrowingContinuation { turn in
+      publisher.reachedNow { turn.resume(with: $0) }
+    }
     return reply
   }
 
@@ -283,6 +314,7 @@ public final class UserStore: Sendable {
     scrubState.remember(
       lastEndSeconds: try await queues.query.run { try copies.lastScrubSeconds() })
     try await writer.exclusive { _, _ in }
+    try await awaitEndOfLeases()
     guard head() == .blank else { return }
     let hasCopies = try await queues.query.run { try !copies.folderNames().isEmpty }
     guard hasCopies else { return }
@@ -307,6 +339,7 @@ public final class UserStore: Sendable {
   /// Ends the use of this store for good.
   func close() async throws {
     try await flush()
+    try await forgetLeases()
     let (handle, threads) = (handle, queues.query)
     try await withCheckedThrowingContinuation { (closed: CheckedContinuation<Void, any Error>) in
       threads.submit { handle.shut { closed.resume(with: $0) } }

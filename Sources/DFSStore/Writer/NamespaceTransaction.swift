@@ -9,6 +9,8 @@ struct NamespaceJob: Sendable {
   var parts: [InlinePart] = []
   var held: [PartID] = []
   var isDurable = false
+  /// The connection that brings it.
+  var session: UInt64?
 
   /// Whether the database may become another.
   var mayWrite: Bool {
@@ -33,7 +35,8 @@ struct Announcement: Sendable {
   /// nil: everything.
   let keys: [RowKey]?
   let head: Head
-  let author: ClientID?
+  /// The connection that brought it; nil: it is not the work of one.
+  let author: UInt64?
 }
 
 /// What became of a request.
@@ -167,7 +170,7 @@ struct NamespaceTransaction {
     ledger.committed = number - 1
     let head = ledger.replica.head
     let announcement = Announcement(
-      keys: change.writes.map(\.key), head: head, author: change.id.client)
+      keys: change.writes.map(\.key), head: head, author: job.session)
     return Effect(
       reply: .applied(head), announcements: [announcement], asked: asked, held: job.held,
       inlineCount: job.parts.count { asked.contains($0.id) })

@@ -27,6 +27,7 @@ public enum Request: Hashable, Sendable {
   case getSmallParts(GetSmallParts)
   case join(Join)
   case getBytes(GetBytes)
+  case lease(Lease)
 
   /// Nil if `kind` is a message of another kind.
   init?(_ kind: ProtoHeader.OneOf_Kind) throws(DFSError) {
@@ -55,6 +56,7 @@ public enum Request: Hashable, Sendable {
     case .getSmallParts(let message): self = .getSmallParts(try decoded(message))
     case .join(let message): self = .join(try decoded(message))
     case .getBytes(let message): self = .getBytes(try decoded(message))
+    case .lease(let message): self = .lease(try decoded(message))
     default: return nil
     }
   }
@@ -85,6 +87,7 @@ public enum Request: Hashable, Sendable {
     case .getSmallParts(let message): .getSmallParts(message.wire)
     case .join(let message): .join(message.wire)
     case .getBytes(let message): .getBytes(message.wire)
+    case .lease(let message): .lease(message.wire)
     }
   }
 
@@ -114,6 +117,7 @@ public enum Request: Hashable, Sendable {
     case .getSmallParts(let message): try message.check(body: bytes)
     case .join(let message): try message.check(body: bytes)
     case .getBytes(let message): try message.check(body: bytes)
+    case .lease(let message): try message.check(body: bytes)
     }
   }
 
@@ -144,6 +148,7 @@ public enum Request: Hashable, Sendable {
     case .getSmallParts(let message): message.order
     case .join(let message): message.order
     case .getBytes(let message): message.order
+    case .lease(let message): message.order
     }
   }
 
@@ -174,6 +179,7 @@ public enum Request: Hashable, Sendable {
     case .getSmallParts(let message): message.weight
     case .join(let message): message.weight
     case .getBytes(let message): message.weight
+    case .lease(let message): message.weight
     }
   }
 
@@ -204,6 +210,7 @@ public enum Request: Hashable, Sendable {
     case .getSmallParts(let message): message.reserve
     case .join(let message): message.reserve
     case .getBytes(let message): message.reserve
+    case .lease(let message): message.reserve
     }
   }
 }
@@ -505,6 +512,11 @@ extension Request.GetBytes {
   public var request: Request { .getBytes(self) }
 }
 
+extension Request.Lease {
+  public static var name: String { "lease" }
+  public var request: Request { .lease(self) }
+}
+
 extension Reply.Greeting {
   /// Nil if `reply` is of another kind.
   public init?(_ reply: Reply) {
@@ -681,6 +693,7 @@ extension HeaderShape {
     32: .one(Request.GetSmallParts.shape),
     33: .one(Request.Join.shape),
     34: .one(Request.GetBytes.shape),
+    35: .one(Request.Lease.shape),
     40: .one(Reply.Greeting.shape),
     41: .one(Reply.LoginContinue.shape),
     42: .one(Reply.LoginDone.shape),

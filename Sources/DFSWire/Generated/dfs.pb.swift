@@ -233,6 +233,14 @@ nonisolated struct ProtoHeader: Sendable {
     set {kind = .getBytes(newValue)}
   }
 
+  var lease: ProtoLease {
+    get {
+      if case .lease(let v)? = kind {return v}
+      return ProtoLease()
+    }
+    set {kind = .lease(newValue)}
+  }
+
   /// Replies: 40 to 59.
   var greeting: ProtoGreeting {
     get {
@@ -407,6 +415,7 @@ nonisolated struct ProtoHeader: Sendable {
     case getSmallParts(ProtoPartList)
     case join(ProtoIdentity)
     case getBytes(ProtoPartRange)
+    case lease(ProtoLease)
     /// Replies: 40 to 59.
     case greeting(ProtoGreeting)
     case loginContinue(ProtoScram)
@@ -437,6 +446,23 @@ nonisolated struct ProtoEmpty: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// Of a connection's read lease.
+nonisolated struct ProtoLease: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 0: pushes were worked off; 1: it is asked for; 2: it is given up.
+  var step: UInt32 = 0
+
+  /// So many pushes of the connection were worked off.
+  var pushes: UInt64 = 0
 
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1889,7 +1915,7 @@ fileprivate nonisolated let _protobuf_package = "dfs.wire"
 
 nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".Header"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}missing\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{3}get_small_parts\0\u{1}join\0\u{3}get_bytes\0\u{2}\u{6}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}missing_list\0\u{3}health_report\0\u{3}small_parts\0\u{3}part_bytes\0\u{2}\u{6}changed\0\u{3}everything_changed\0\u{3}going_away\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{2}\u{9}hello\0\u{3}login_begin\0\u{3}login_end\0\u{1}ping\0\u{1}namespace\0\u{1}query\0\u{4}\u{2}refill_rows\0\u{3}refill_end\0\u{3}refill_changes\0\u{3}put_part\0\u{3}get_part\0\u{3}sync_parts\0\u{3}drop_parts\0\u{1}copies\0\u{1}hold\0\u{1}release\0\u{1}space\0\u{1}missing\0\u{1}health\0\u{1}scrub\0\u{3}refill_begin\0\u{3}get_small_parts\0\u{1}join\0\u{3}get_bytes\0\u{1}lease\0\u{2}\u{5}greeting\0\u{3}login_continue\0\u{3}login_done\0\u{1}done\0\u{1}pong\0\u{3}namespace_reply\0\u{1}answers\0\u{1}part\0\u{3}copy_list\0\u{3}space_report\0\u{1}failed\0\u{3}missing_list\0\u{3}health_report\0\u{3}small_parts\0\u{3}part_bytes\0\u{2}\u{6}changed\0\u{3}everything_changed\0\u{3}going_away\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2208,6 +2234,19 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         if let v = v {
           if hadOneofValue {try decoder.handleConflictingOneOf()}
           self.kind = .getBytes(v)
+        }
+      }()
+      case 35: try {
+        var v: ProtoLease?
+        var hadOneofValue = false
+        if let current = self.kind {
+          hadOneofValue = true
+          if case .lease(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.kind = .lease(v)
         }
       }()
       case 40: try {
@@ -2554,6 +2593,10 @@ nonisolated extension ProtoHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       guard case .getBytes(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 34)
     }()
+    case .lease?: try {
+      guard case .lease(let v)? = self.kind else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
+    }()
     case .greeting?: try {
       guard case .greeting(let v)? = self.kind else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
@@ -2653,6 +2696,41 @@ nonisolated extension ProtoEmpty: SwiftProtobuf.Message, SwiftProtobuf._MessageI
   }
 
   static func ==(lhs: ProtoEmpty, rhs: ProtoEmpty) -> Bool {
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ProtoLease: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".Lease"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}step\0\u{1}pushes\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.step) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.pushes) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.step != 0 {
+      try visitor.visitSingularUInt32Field(value: self.step, fieldNumber: 1)
+    }
+    if self.pushes != 0 {
+      try visitor.visitSingularUInt64Field(value: self.pushes, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: ProtoLease, rhs: ProtoLease) -> Bool {
+    if lhs.step != rhs.step {return false}
+    if lhs.pushes != rhs.pushes {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

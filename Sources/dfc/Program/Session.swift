@@ -30,6 +30,9 @@ actor Session {
     _ configuration: ClientConfiguration, _ options: GlobalOptions, console: Console,
     inputIsCommands: Bool, logger: Logger
   ) {
+    // Others would wait for a program that was there for a moment only.
+    var configuration = configuration
+    configuration.readLeases = false
     self.configuration = configuration
     self.console = console
     self.inputIsCommands = inputIsCommands

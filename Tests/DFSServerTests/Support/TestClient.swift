@@ -68,6 +68,8 @@ final class TestClient: Sendable {
     return answer
   }
 
+  func hasAnswer(to id: UInt64) -> Bool { mailbox.answer(to: id) != nil }
+
   /// Asks and waits; `failed` is thrown.
   @discardableResult
   func ask<Message: RequestMessage>(

@@ -70,7 +70,10 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
 
   init(world: World, slot: Int, client: ClientID) {
     (self.world, self.slot, self.client) = (world, slot, client)
-    (loop, environment) = (world.loop, world.environment)
+    loop = world.loop
+    environment =
+      world.settings.hasLeases
+      ? SimulatedEnvironment(world: world, rate: world.clockRate()) : world.environment
     mistakes = ClientMistakes(world: world)
     views = ClientViews(world: world, slot: slot)
     identities = Identities(Self.configuration, user: Self.user)
@@ -88,11 +91,10 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
 
   // MARK: Connecting
 
-  func observe(_ f: @escaping Observer) { observers.append(f) }
-
   func start() async { for server in ServerIndex.all { connect(server) } }
 
   func untilTried(timeout: Duration) async {}
+  func observe(_ f: @escaping Observer) { observers.append(f) }
 
   private func tell(_ event: ConnectionEvent, of server: ServerIndex) {
     for observer in observers { observer(server, event) }
@@ -106,11 +108,13 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
     world.after(world.delay(link)) { [self] in
       guard !hasEnded, tries[server.value] == number else { return }
       let target = world.target(link)
-      guard !world.isCut(link), target.isAnswering else { return connectLater(server) }
+      guard !world.isCut(link), target.isAnswering, target.leases.isServing else {
+        return connectLater(server)
+      }
       let session = target.open(client, slot: slot)
       let connection = Connection(server, to: target, session: session, now: world.now)
       connections[server.value] = connection
-      let head = target.head
+      let head = target.shownHead
       back(connection) { [self] in opened(connection, head) }
     }
   }
@@ -161,8 +165,8 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
 
   /// The address leads elsewhere.
   func moved(_ server: ServerIndex) {
-    for connection in [copyConnections[server.value], connections[server.value]] {
-      if let connection { lose(connection) }
+    for case let connection? in [copyConnections[server.value], connections[server.value]] {
+      lose(connection)
     }
     connect(server)
   }
@@ -170,9 +174,7 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
   /// Nobody is there any more.
   func end() {
     hasEnded = true
-    for connection in copyConnections + connections {
-      if let connection { lose(connection) }
-    }
+    for case let connection? in copyConnections + connections { lose(connection) }
   }
 
   /// What a server tells may show that it, or another one, is a foreign one.
@@ -196,7 +198,9 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
       if world.cutThere.contains(link) { return false }
       // What is on its way when the client gives up arrives, or not.
       if !connection.isOpen, world.random.chance(50) { return true }
-      guard connection.target.isUp, connection.target.starts == connection.start else {
+      guard connection.target.isUp, connection.target.starts == connection.start,
+        !connection.target.leases.hasClosed(connection.session)
+      else {
         world.after(world.delay(link)) { [self] in lose(connection) }
         return true
       }
@@ -307,14 +311,12 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
   }
 
   func reconnect() async { await reconnect(within: .milliseconds(20)) }
-
   func reconnect(within patience: Duration) async {
     for server in ServerIndex.all where connections[server.value] == nil { connect(server) }
     try? await environment.sleep(for: patience)
   }
 
   func shutdown() async { end() }
-
   func retryRefused() async {}
 
   func exchange(
@@ -356,22 +358,8 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
     let number = lastCall
     connection.calls[number] = (request, answer)
     there(connection) { [self] in
-      let answered = connection.target.handle(sent, body, of: connection.session)
-      if connection.target.endIfFailed() { return }
-      world.trace(
-        "\(connection.target.index) from client \(slot): \(request.brief) -> \(answered.reply.brief)"
-      )
-      if case .failed = answered.reply { world.copies.trouble(link(connection)) }
-      back(connection) { [self] in
-        guard let call = connection.calls.removeValue(forKey: number) else { return }
-        if case .namespaceReply(let reply) = answered.reply {
-          views.told(reply, by: connection.server)
-        }
-        if case .missingList(let missing) = answered.reply {
-          views.lacks(missing, connection.server)
-        }
-        let reply = mistakes.told(answered.reply, to: request, by: connection.server)
-        call.answer(.success((reply, answered.body)))
+      connection.target.handle(sent, body, of: connection.session, by: client) { [self] answered in
+        take(answered, to: request, number, on: connection)
       }
     }
     let limit = Int(timeout / .microseconds(1))
@@ -381,5 +369,32 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
       connection.calls[number] = nil
       answer(.failure(DFSError(.timedOut, "\(connection.server) did not answer within \(timeout)")))
     }
+  }
+
+  /// A server answers.
+  private func take(
+    _ answered: Answered, to request: Request, _ number: Int, on connection: Connection
+  ) {
+    world.trace(
+      "\(connection.target.index) from client \(slot): \(request.brief) -> \(answered.reply.brief)"
+    )
+    if case .failed = answered.reply { world.copies.trouble(link(connection)) }
+    back(connection) { [self] in
+      guard let call = connection.calls.removeValue(forKey: number) else { return }
+      if case .namespaceReply(let reply) = answered.reply {
+        views.told(reply, by: connection.server)
+      }
+      if case .missingList(let missing) = answered.reply {
+        views.lacks(missing, connection.server)
+      }
+      let reply = mistakes.told(answered.reply, to: request, by: connection.server)
+      call.answer(.success((reply, answered.body)))
+    }
+  }
+
+  /// A server has closed a connection.
+  func closed(_ session: Int, by server: ServerIndex) {
+    guard let connection = connections[server.value], connection.session == session else { return }
+    lose(connection)
   }
 }

@@ -48,8 +48,10 @@ final class ShippedClient {
     guard let proposed = NamespaceID(high: 1, low: id.value) else {
       preconditionFailure("it is not 0")
     }
+    configuration.readLeases = world.settings.hasLeases
     service = DFSClient(
-      configuration, connections, as: id, proposing: proposed, layers: world.settings.layerPace)
+      configuration, connections, as: id, proposing: proposed, layers: world.settings.layerPace,
+      leases: world.settings.leaseTerm)
     self.connections = connections
     Task { await connections.start() }
     later { [self] in begin() }
@@ -86,6 +88,8 @@ final class ShippedClient {
   func pushed(_ keys: SimulatedPush, head: Head, from server: ServerIndex, session: Int) {
     connections?.pushed(keys, head: head, from: server, session: session)
   }
+
+  func closed(_ session: Int, by server: ServerIndex) { connections?.closed(session, by: server) }
 
   /// After a pause, if this life goes on.
   private func later(_ action: @escaping () -> Void) {

@@ -8,10 +8,14 @@ internal import DFSTestSupport
 final class SimulatedEnvironment: Environment, @unchecked Sendable {
   private unowned let world: World
   private static let start = ContinuousClock.now
+  /// How much faster its clock goes than the world's.
+  private let rate: Double
 
-  init(world: World) { self.world = world }
+  init(world: World, rate: Double = 1) { (self.world, self.rate) = (world, rate) }
 
-  var now: ContinuousClock.Instant { Self.start + .microseconds(world.now) }
+  var now: ContinuousClock.Instant {
+    Self.start + .microseconds(rate == 1 ? world.now : Int(Double(world.now) * rate))
+  }
   var time: Timestamp {
     Timestamp(
       seconds: 1_700_000_000 + world.now / 1_000_000, nanoseconds: world.now % 1_000_000 * 1_000)
@@ -23,7 +27,7 @@ final class SimulatedEnvironment: Environment, @unchecked Sendable {
     try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         nap.begin(continuation)
-        let time = (instant - now) / .microseconds(1)
+        let time = (instant - now) / .microseconds(1) / rate
         world.after(Int(time.rounded(.up))) { nap.end(.success(())) }
         if Task.isCancelled { nap.end(.failure(CancellationError())) }
       }

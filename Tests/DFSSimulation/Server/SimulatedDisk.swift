@@ -74,6 +74,8 @@ struct SimulatedDisk {
   var removed: [PartID: SimulatedFile] = [:]
   /// Whether copies are synced before the changes that name them.
   var syncsCopies = true
+  /// Read leases were granted, and may not have ended yet.
+  var hasLeases = false
   /// No room: whatever is to be stored is refused.
   var isFull = false
   /// The next fsync of the database, or of a copy, fails.
@@ -211,6 +213,7 @@ struct SimulatedDisk {
     setting.files = old?.files ?? [:]
     removed = [:]
     installed = nil
+    hasLeases = false
     settle()
   }
 

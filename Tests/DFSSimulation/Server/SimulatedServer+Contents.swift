@@ -105,7 +105,7 @@ extension SimulatedServer {
       let bytes = Array(part.bytes.readableBytesView)
       return InlinePart(id: id, bytes: bytes, checksum: .of(bytes))
     }
-    return Reply.SmallParts(parts, head: head).reply
+    return Reply.SmallParts(parts, head: shownHead).reply
   }
 
   // MARK: What is missing

@@ -8,17 +8,30 @@ internal import NIOCore
 extension SimulatedServer {
   var isAnswering: Bool { isUp && stillUntil <= world.now }
 
+  /// - Parameter done: called with the answer, now or when it may be given; never if the server stops before.
   func handle(
-    _ request: Request, _ body: ByteBuffer?, of session: Int
-  ) -> (reply: Reply, body: ByteBuffer?) {
+    _ request: Request, _ body: ByteBuffer?, of session: Int, by client: ClientID,
+    _ done: @escaping ((reply: Reply, body: ByteBuffer?)) -> Void
+  ) {
     disk.setting.now = world.now
-    defer { noteQuarantined() }
-    return answerAboutCopies(request, body, of: session) ?? (answer(request, of: session), nil)
+    if case .lease(let lease) = request {
+      return leases.perform(lease, on: session, by: client) { [self] in
+        done((Reply.Pong(shownHead).reply, nil))
+      }
+    }
+    caller = session
+    let answered =
+      answerAboutCopies(request, body, of: session) ?? (answer(request, of: session), nil)
+    caller = nil
+    noteQuarantined()
+    if endIfFailed() { return }
+    leases.answer(request, on: session) { done(answered) }
   }
 
   private func answer(_ request: Request, of session: Int) -> Reply {
     switch request {
-    case .ping: return Reply.Pong(head).reply
+    case .ping:
+      return Reply.Pong(world.mistake == .queriesShowEarly ? head : shownHead).reply
     case .query(let asked): return answer(asked.queries)
     case .namespace(let asked): return perform(asked)
     case .refillBegin(let asked): return begin(asked, of: session)
@@ -59,6 +72,7 @@ extension Request {
   var brief: String {
     switch self {
     case .ping: "ping"
+    case .lease(let lease): "lease \(lease.step), \(lease.pushes) pushes"
     case .query(let asked): "query \(asked.queries)"
     case .namespace(let asked): asked.step.brief
     case .refillRows(let asked): "\(asked.rows.count) rows of a transfer"

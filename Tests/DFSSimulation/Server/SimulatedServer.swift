@@ -22,6 +22,9 @@ final class SimulatedServer {
   private var sessions: [Session] = []
   var transfers: [Int: Staged] = [:]
   var copySessions = SimulatedSessions()
+  private(set) lazy var leases = SimulatedLeases(self, world: world)
+  /// The connection whose request is performed.
+  var caller: Int?
   unowned let world: World
 
   init(_ index: ServerIndex, world: World) {
@@ -33,6 +36,8 @@ final class SimulatedServer {
   }
 
   var head: Head { disk.current.replica.head }
+  /// What answers tell.
+  var shownHead: Head { world.settings.hasLeases ? leases.shown : head }
 
   func stop() {
     isUp = false
@@ -43,6 +48,7 @@ final class SimulatedServer {
       if self.starts == starts, !isUp { disk.writeBack() }
     }
     sessions = []
+    leases.stop()
     transfers = [:]
     copySessions = SimulatedSessions()
   }
@@ -55,6 +61,7 @@ final class SimulatedServer {
       forgetsUnsynced: world.mistake == .startForgetsUnsynced,
       trustsCache: world.mistake == .startTrustsCache)
     isUp = true
+    leases.start()
   }
 
   /// A connection was made.
@@ -62,12 +69,14 @@ final class SimulatedServer {
   func open(_ client: ClientID, slot: Int) -> Int {
     world.lastSession += 1
     sessions.append(Session(id: world.lastSession, client: client, slot: slot))
+    if let head = leases.joined() { push(nil, head, to: sessions[sessions.count - 1]) }
     return world.lastSession
   }
 
   /// A connection has ended.
   func endSession(_ id: Int) {
     sessions.removeAll { $0.id == id }
+    leases.ended(id)
     copySessions.end(id)
     transfers[id] = nil
   }
@@ -158,16 +167,32 @@ final class SimulatedServer {
 
   // MARK: Pushes
 
-  /// Tells every session, also the author's (whose change may be taken up when it has given it up);
-  /// before anybody can ask for the head.
+  /// Tells every session, before anybody can ask for the head; without leases also the author's (whose change may be
+  /// taken up when it has given it up).
   func changed(_ keys: SimulatedPush, author: ClientID?) {
     world.observe(head, of: self)
-    for index in sessions.indices {
-      if let keys, keys.isEmpty { continue }
-      if world.mistake == .authorIsNotTold, sessions[index].client == author { continue }
-      let session = sessions[index]
-      world.clients[session.slot].pushed(
-        keys, head: head, from: self.index, session: session.id)
+    leases.announce(by: author == nil ? nil : caller) {
+      for session in sessions {
+        if let keys, keys.isEmpty, !world.settings.hasLeases { continue }
+        if world.settings.hasLeases, author != nil, session.id == caller { continue }
+        if world.mistake == .authorIsNotTold, session.client == author { continue }
+        push(keys, head, to: session)
+      }
+    }
+  }
+
+  private func push(_ keys: SimulatedPush, _ head: Head, to session: Session) {
+    leases.pushed(on: session.id)
+    world.clients[session.slot].pushed(keys, head: head, from: index, session: session.id)
+  }
+
+  /// Nothing is answered any more on a connection.
+  func close(_ id: Int) {
+    guard let session = sessions.first(where: { $0.id == id }) else { return }
+    sessions.removeAll { $0.id == id }
+    let link = World.Link(slot: session.slot, server: index.value)
+    world.after(world.delay(link)) { [self] in
+      world.clients[session.slot].closed(id, by: index)
     }
   }
 }

@@ -168,6 +168,32 @@ public struct Simulation {
     /// A layer that was taken up from a log stays without the copies that travelled with it.
     case smallLayersNotCompleted
 
+    // Of read leases.
+
+    /// A change is answered before those who hold leases have seen it.
+    case shownBeforeSeen
+    /// Reads and pings show what holders of leases have not seen.
+    case queriesShowEarly
+    /// A server that starts again does not wait for the leases of the process before it.
+    case restartWithoutGrace
+    /// The end of a connection ends its lease.
+    case brokenConnectionEndsLease
+    /// Who had a lease that has run out is answered as if it had it.
+    case endedLeaseNotTold
+    /// The answer that grants a lease does not wait until what was changed before is shown.
+    case grantTellsLess
+    /// The clocks of servers run ten times as fast as some clients'.
+    case serverClocksRunAway
+
+    var isAboutLeases: Bool {
+      switch self {
+      case .shownBeforeSeen, .queriesShowEarly, .restartWithoutGrace, .brokenConnectionEndsLease,
+        .endedLeaseNotTold, .grantTellsLess, .serverClocksRunAway:
+        true
+      default: false
+      }
+    }
+
     /// Also that is about contents.
     var isAboutLayers: Bool {
       switch self {
@@ -239,6 +265,9 @@ public struct SimulationCounts: Hashable, Sendable {
   public var collected = 0
   /// Requests that a full disk refused, and servers that stopped for a failed fsync.
   public var refused = 0
+  /// Read leases that were asked for, and answers that waited for their holders.
+  public var leases = 0
+  public var leaseWaits = 0
   public var failedSyncs = 0
   /// Small contents that were made whole from what one server kept for others.
   public var completed = 0
@@ -264,6 +293,8 @@ public struct SimulationCounts: Hashable, Sendable {
     left.settled += right.settled
     left.collected += right.collected
     left.refused += right.refused
+    left.leases += right.leases
+    left.leaseWaits += right.leaseWaits
     left.failedSyncs += right.failedSyncs
     left.completed += right.completed
     left.incomplete += right.incomplete

@@ -215,6 +215,14 @@ final class World {
     return random.chance(settings.syncs)
   }
 
+  /// How much faster a client's clock goes than the world's: none runs slower by more than a server's runs faster, as
+  /// far as the term of leases allows.
+  func clockRate() -> Double { random.pick([0.6, 1, 1.6]) }
+
+  func serverClockRate() -> Double {
+    mistake == .serverClocksRunAway ? 6 : random.pick([0.6, 1, 1.6])
+  }
+
   // MARK: The network
 
   func isLost(_ link: Link) -> Bool {

@@ -1,5 +1,6 @@
 internal import DFSClient
 internal import DFSCore
+internal import DFSReplication
 internal import DFSTestSupport
 
 /// What kind of world a seed makes: how bad its network is, who stops, who forgets.
@@ -47,6 +48,9 @@ struct WorldSettings {
   /// Whether contents are also written as layers, and what then is merged and settled.
   var hasLayers = false
   var layerPace = LayerPace()
+  /// Whether clients ask for read leases, and servers show nothing before their holders have seen it.
+  var hasLeases: Bool
+  let leaseTerm = LeaseTerm(granted: .milliseconds(150), trusted: .milliseconds(50))
   var policy: WritePolicy
   /// Mean microseconds between copies that go bad; nil for never.
   var damage: Int?
@@ -93,6 +97,9 @@ struct WorldSettings {
     damage = random.pick([nil, 200_000, 600_000])
     outlivesRetained = random.chance(10)
     flips = forgetting == .nobody && random.chance(50) ? 100_000 : nil
+    // Other chance than the rest, so that worlds without leases are what they were.
+    var lease = SplitMix64(seed: seed ^ 0x6c65_6173_6573)
+    hasLeases = mistake?.isAboutLeases ?? lease.chance(50)
     chooseLayers(seed, mistake)
     if let mistake { suit(mistake) }
     if flips != nil || forgetting == .allPower { damage = nil }
@@ -122,6 +129,13 @@ struct WorldSettings {
     case .startForgetsUnsynced:
       (forgetting, flips, serverStops, outage) = (.power, nil, 100_000, 20_000)
     case .authorIsNotTold: (isHot, operations, clients) = (true, 40, 3)
+    case .shownBeforeSeen, .queriesShowEarly, .grantTellsLess, .endedLeaseNotTold,
+      .serverClocksRunAway:
+      (isHot, operations, clients, hasSlowMessages) = (true, 60, 4, true)
+    case .restartWithoutGrace:
+      (isHot, operations, clients, serverStops, outage) = (true, 60, 4, 60_000, 5_000)
+    case .brokenConnectionEndsLease:
+      (isHot, operations, clients, cuts, loss) = (true, 60, 4, 60_000, 20)
     case .lostCopiesNotCompleted: failedSyncs = 80_000
     case .broughtCopiesStayUnreferenced:
       (policy, serverStops, forgetting, flips) = (.quorum, 300_000, .blank, nil)

@@ -24,7 +24,7 @@ extension Message {
     case .request(_, .namespace(let message)): 160 + message.directBytes
     case .request(_, .query(let message)): 32 + message.directBytes
     case .request(_, .getSmallParts(let message)): 32 + message.parts.count * 32
-    case .request(_, .getBytes): 96
+    case .request(_, .getBytes), .request(_, .lease): 96
     case .reply(_, .namespaceReply(let message)): 160 + message.directBytes
     case .reply(_, .answers(let message)): 160 + message.directBytes
     case .reply(_, .smallParts(let message)): 32 + message.directBytes
@@ -44,6 +44,7 @@ extension Message {
       case .query(let message): fields.message(15, message)
       case .getSmallParts(let message): fields.message(32, message)
       case .getBytes(let message): fields.message(34, message)
+      case .lease(let message): fields.message(35, message)
       default: break
       }
       fields.varint(1, id)
@@ -107,6 +108,9 @@ extension Request {
     case .message(34):
       guard let range = GetBytes(reading: fields) else { return nil }
       self = .getBytes(range)
+    case .message(35):
+      guard let lease = Lease(reading: fields) else { return nil }
+      self = .lease(lease)
     default: return nil
     }
   }

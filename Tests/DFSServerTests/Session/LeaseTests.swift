@@ -1,0 +1,118 @@
+import DFSCore
+import DFSServer
+import DFSTestSupport
+import DFSWire
+import Testing
+
+/// Read leases between a real server and its clients.
+@Suite struct ServerLeaseTests {
+  private struct Setting {
+    let holder: TestClient
+    let writer: TestClient
+    let view: View
+  }
+
+  private func setting(_ server: TestServer) async throws -> Setting {
+    let holder = try await TestClient.loggedIn(port: server.port, wantsPushes: true)
+    let writer = try await TestClient.loggedIn(port: server.port, wantsPushes: true)
+    return Setting(holder: holder, writer: writer, view: try await writer.takeView())
+  }
+
+  /// Pushes that have come, of rows or not.
+  private func pushes(of client: TestClient) -> UInt64 { UInt64(client.pushes.count) }
+
+  @Test func aChangeIsShownWhenTheHolderHasSeenIt() async throws {
+    try await withServer { server in
+      let it = try await setting(server)
+      let (holder, writer) = (it.holder, it.writer)
+      let granted = try await holder.ask(Request.Lease(.asked, pushes: pushes(of: holder)))
+      let before = pushes(of: holder)
+      let change = writer.send(writer.apply(it.view, number: 1, inode: 300))
+      try await eventually("the push of the change") { self.pushes(of: holder) > before }
+      // The holder has it, and nobody else: neither the author nor who reads.
+      let reader = try await TestClient.loggedIn(port: server.port)
+      let query = reader.send(Request.Query([.inode(InodeID(300))]))
+      for _ in 0..<20 {
+        #expect(try await reader.ask(Request.Ping()).head == granted.head)
+      }
+      #expect(!writer.hasAnswer(to: change) && !reader.hasAnswer(to: query))
+      try await holder.ask(Request.Lease(.seen, pushes: pushes(of: holder)))
+      _ = try await writer.answer(to: change)
+      _ = try await reader.answer(to: query)
+      // Its own changes are not waited for.
+      _ = try await holder.ask(Request.Lease(.givenUp, pushes: pushes(of: holder)))
+      _ = try await writer.append(it.view, number: 2, inode: 301)
+    }
+  }
+
+  @Test func aHolderThatIsSilentIsWaitedForAndThenClosed() async throws {
+    try await withServer { server in
+      let it = try await setting(server)
+      let before = pushes(of: it.holder)
+      try await it.holder.ask(Request.Lease(.asked, pushes: before))
+      let began = ContinuousClock.now
+      _ = try await it.writer.append(it.view, number: 1, inode: 300)
+      #expect(ContinuousClock.now - began > .seconds(2))
+      try await eventually("the end of the connection") { it.holder.isClosed }
+      _ = try await it.writer.append(it.view, number: 2, inode: 301)
+    }
+  }
+
+  @Test func whoPingsAndDoesNotSayWhatItSawIsClosed() async throws {
+    try await withServer { server in
+      let it = try await setting(server)
+      try await it.holder.ask(Request.Lease(.asked, pushes: pushes(of: it.holder)))
+      let change = it.writer.send(it.writer.apply(it.view, number: 1, inode: 300))
+      try await eventually("the end of the connection") {
+        it.holder.send(Request.Ping())
+        return it.holder.isClosed
+      }
+      _ = try await it.writer.answer(to: change)
+    }
+  }
+
+  @Test func moreThanWasPushedCannotHaveBeenSeen() async throws {
+    try await withServer { server in
+      let it = try await setting(server)
+      let error = await #expect(throws: DFSError.self) {
+        try await it.holder.ask(Request.Lease(.seen, pushes: 1_000))
+      }
+      #expect(error?.code == .protocolViolation || error?.code == .disconnected)
+      let quiet = try await TestClient.loggedIn(port: server.port)
+      let refusal = await #expect(throws: DFSError.self) {
+        try await quiet.ask(Request.Lease(.asked, pushes: 0))
+      }
+      #expect(refusal?.code == .protocolViolation)
+    }
+  }
+
+  @Test func anEndedConnectionKeepsItsLeaseForItsTime() async throws {
+    try await withServer { server in
+      let it = try await setting(server)
+      try await it.holder.ask(Request.Lease(.asked, pushes: pushes(of: it.holder)))
+      try await it.holder.close()
+      let began = ContinuousClock.now
+      _ = try await it.writer.append(it.view, number: 1, inode: 300)
+      #expect(ContinuousClock.now - began > .seconds(2))
+    }
+  }
+
+  /// A server that starts again does not know who read from the process before it.
+  @Test func aServerThatStartsAgainWaitsForLeases() async throws {
+    let server = try await TestServer.start()
+    let it = try await setting(server)
+    try await it.holder.ask(Request.Lease(.asked, pushes: pushes(of: it.holder)))
+    await server.server.stop()
+    let began = ContinuousClock.now
+    let again = try await TestServer.start(in: server.directory)
+    _ = try await TestClient.loggedIn(port: again.port)
+    #expect(ContinuousClock.now - began > .seconds(2.9))
+    await again.server.stop()
+    // That process granted none.
+    let last = try await TestServer.start(in: server.directory)
+    let beganLast = ContinuousClock.now
+    _ = try await TestClient.loggedIn(port: last.port)
+    #expect(ContinuousClock.now - beganLast < .seconds(2.9))
+    try await last.remove()
+  }
+}

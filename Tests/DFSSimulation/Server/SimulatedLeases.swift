@@ -1,0 +1,186 @@
+internal import DFSCore
+internal import DFSReplication
+internal import DFSTestSupport
+internal import DFSWire
+
+/// The read leases that a server of a world has granted, and what waits for them: what `HeadPublisher`,
+/// `SessionHandler+Leases` and `UserStore+Leases` are in a server.
+///
+/// In worlds without leases everything is shown at once.
+final class SimulatedLeases {
+  private struct Hidden {
+    let change: UInt64
+    let head: Head
+    let generation: Int
+  }
+
+  private unowned let server: SimulatedServer
+  private unowned let world: World
+  /// How much faster the server's clock goes than the world's.
+  private let rate: Double
+  private static let start = ContinuousClock.now
+
+  private var granted: GrantedLeases<ContinuousClock.Instant>
+  private(set) var shown = Head.blank
+  private var shownChange: UInt64 = 0
+  private var hidden: [Hidden] = []
+  private var waiting: [(change: UInt64, answer: () -> Void)] = []
+  /// The last change of each push that was sent on a connection.
+  private var pushes: [Int: [UInt64]] = [:]
+  private var watched: Set<Int> = []
+  private var closed: Set<Int> = []
+  private var graceUntil = 0
+  private var generation = 0
+
+  init(_ server: SimulatedServer, world: World) {
+    (self.server, self.world) = (server, world)
+    rate = world.settings.hasLeases ? world.serverClockRate() : 1
+    granted = GrantedLeases(world.settings.leaseTerm)
+  }
+
+  private var now: ContinuousClock.Instant {
+    Self.start + .microseconds(Int(Double(world.now) * rate))
+  }
+  private var isOn: Bool { world.settings.hasLeases }
+
+  // MARK: Life
+
+  /// Whether connections are taken.
+  var isServing: Bool { graceUntil <= world.now }
+  func hasClosed(_ session: Int) -> Bool { closed.contains(session) }
+
+  func stop() {
+    granted = GrantedLeases(world.settings.leaseTerm)
+    (hidden, waiting, pushes, watched) = ([], [], [:], [])
+    shownChange = 0
+  }
+
+  func start() {
+    generation += 1
+    shown = server.head
+    guard isOn, server.disk.hasLeases, world.mistake != .restartWithoutGrace else { return }
+    let grace = Int((world.settings.leaseTerm.granted / .microseconds(1) / rate).rounded(.up)) + 1
+    graceUntil = world.now + grace
+    let generation = generation
+    world.after(grace) { [self] in
+      if self.generation == generation { server.disk.hasLeases = false }
+    }
+  }
+
+  /// A connection was made.
+  /// - Returns: the head up to which it will not be told of changes that it may see later.
+  func joined() -> Head? { isOn && granted.announced > shownChange ? server.head : nil }
+
+  /// A connection has ended.
+  func ended(_ session: Int) {
+    guard isOn, world.mistake == .brokenConnectionEndsLease else { return }
+    change { $0.end(UInt64(session)) }
+  }
+
+  // MARK: Changes
+
+  /// Announces a change.
+  func announce(by author: Int?, _ tell: () -> Void) {
+    guard isOn else {
+      tell()
+      shown = server.head
+      return
+    }
+    let number = granted.announce(by: author.map(UInt64.init), now: now)
+    tell()
+    hidden.append(Hidden(change: number, head: server.head, generation: generation))
+    change { _ in }
+  }
+
+  /// The push of the last change is sent on a connection.
+  func pushed(on session: Int) {
+    if isOn { pushes[session, default: []].append(granted.announced) }
+  }
+
+  private func change(_ body: (inout GrantedLeases<ContinuousClock.Instant>) -> Void) {
+    body(&granted)
+    let seen = granted.seen
+    while let first = hidden.first, first.change <= seen {
+      (shown, shownChange) = (first.head, first.change)
+      hidden.removeFirst()
+    }
+    let ready = waiting.filter { $0.change <= shownChange }
+    waiting.removeAll { $0.change <= shownChange }
+    for one in ready { one.answer() }
+  }
+
+  // MARK: Requests
+
+  /// Has a request answered when what its answer tells may be shown.
+  func answer(_ request: Request, on session: Int, _ answer: @escaping () -> Void) {
+    guard isOn else { return answer() }
+    granted.heard(UInt64(session), now: now)
+    let mistake = world.mistake
+    switch request {
+    case .query where mistake != .queriesShowEarly, .refillBegin, .refillEnd: wait(answer)
+    case .namespace(let asked):
+      if case .apply = asked.step, mistake == .shownBeforeSeen { return answer() }
+      wait(answer)
+    default: answer()
+    }
+  }
+
+  private func wait(_ answer: @escaping () -> Void) {
+    if shownChange >= granted.announced { return answer() }
+    world.counts.leaseWaits += 1
+    waiting.append((granted.announced, answer))
+  }
+
+  /// - Parameter answer: called when the answer is due.
+  func perform(
+    _ lease: Request.Lease, on session: Int, by client: ClientID, _ answer: @escaping () -> Void
+  ) {
+    let holder = UInt64(session)
+    granted.heard(holder, now: now)
+    if lease.pushes > 0, let last = pushes[session]?.prefix(Int(lease.pushes)).last {
+      change { $0.saw(holder, through: last) }
+    }
+    switch lease.step {
+    case .seen: answer()
+    case .givenUp:
+      change { $0.end(holder) }
+      answer()
+    case .asked:
+      world.counts.leases += 1
+      server.disk.hasLeases = true
+      change { $0.grant(holder, to: client, now: now) }
+      if world.mistake == .grantTellsLess { answer() } else { wait(answer) }
+      if watched.insert(session).inserted { look(session) }
+    }
+  }
+
+  private func look(_ session: Int) {
+    var due = GrantedLeases<ContinuousClock.Instant>.Due.nothing
+    change { due = $0.due(UInt64(session), now: now) }
+    switch due {
+    case .nothing: watched.remove(session)
+    case .later(let time): lookAgain(session, in: (time - now) / .microseconds(1) / rate)
+    case .close:
+      close(session)
+      lookAgain(session, in: 5_000)
+    case .ended:
+      world.trace("the lease of connection \(session) of \(server.index) has run out")
+      watched.remove(session)
+      close(session)
+    }
+  }
+
+  private func lookAgain(_ session: Int, in time: Double) {
+    let generation = generation
+    world.after(Int(time.rounded(.up))) { [self] in
+      guard self.generation == generation, server.isUp else { return }
+      if server.stillUntil > world.now { return lookAgain(session, in: 2_000) }
+      look(session)
+    }
+  }
+
+  private func close(_ session: Int) {
+    guard world.mistake != .endedLeaseNotTold, closed.insert(session).inserted else { return }
+    server.close(session)
+  }
+}
