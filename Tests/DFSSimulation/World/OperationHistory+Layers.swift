@@ -113,10 +113,7 @@ extension OperationHistory {
   private func judgeNew(
     _ version: Version, _ vector: CellVector, by client: ClientID
   ) throws -> UInt64 {
-    // Of what was published with all that is below it any cell may be the new one.
-    let tokens =
-      version.layers.last.flatMap(world.versions.author).map { [$0] }
-      ?? Set(vector.cells).subtracting([0]).sorted()
+    let tokens = authors(of: version, vector)
     let token = try tokens.first { token in
       let entry = try entry(token, "version \(version.brief)")
       return entry.kind.isPublish && entry.client == client && entry.mayHaveHappened
@@ -127,6 +124,14 @@ extension OperationHistory {
       throw Problem(text: "version \(version.brief) is \(vector.cells), not one of \(possible)")
     }
     return token
+  }
+
+  /// The tokens of who may have written a version that was not there before.
+  private func authors(of version: Version, _ vector: CellVector) -> [UInt64] {
+    let author = version.layers.last.flatMap(world.versions.author)
+    if let author, !world.versions.isPacked(version) { return [author] }
+    // Of what was published with all that is below it any cell may be the new one.
+    return Set(vector.cells).subtracting([0]).sorted()
   }
 
   /// What others wrote since a file was opened is kept beside it, if that was asked for.

@@ -54,12 +54,7 @@ final class WorldVersions {
       // What is below shows up to the cut, and is zeros behind its own end.
       let below = bytes.prefix(Int(min(layer.cut, layer.size)))
       bytes = Array(below) + [UInt8](repeating: 0, count: Int(layer.size) - below.count)
-      let extents =
-        switch layer.index {
-        case .row(let extents): extents
-        case .content(let count):
-          try LayerIndex.extents(Array(stored.prefix(Int(count))), of: layer)
-        }
+      let extents = try extents(of: layer, stored)
       var position = Int(layer.dataStart)
       for extent in extents {
         let range = Int(extent.range.lowerBound)..<Int(extent.range.upperBound)
@@ -72,6 +67,25 @@ final class WorldVersions {
       }
     }
     return bytes
+  }
+
+  private func extents(of layer: Layer, _ stored: [UInt8]) throws -> [LayerExtent] {
+    switch layer.index {
+    case .row(let extents): extents
+    case .content(let count): try LayerIndex.extents(Array(stored.prefix(Int(count))), of: layer)
+    }
+  }
+
+  /// Whether a version may be a whole file with large holes, published as a layer over nothing which has all but the
+  /// holes: cells of others too, which were in versions below.
+  func isPacked(_ version: Version) -> Bool {
+    guard version.base == nil, version.layers.count == 1, let layer = version.layers.first,
+      layer.cut == 0, let stored = contents.bytes(of: layer.content),
+      let extents = try? extents(of: layer, stored)
+    else { return false }
+    let bytes = layer.content.size - layer.dataStart
+    return Version.isSparse(size: version.size, stored: bytes)
+      && !extents.contains(where: \.isZeros)
   }
 
   /// The token of who wrote a layer.
