@@ -1,5 +1,46 @@
 internal import DFSCore
 
+/// Extents of a content, one after the other; zeros are left out.
+struct PackedContent: ContentSource {
+  private let whole: any ContentSource
+  private let extents: PackedExtents
+
+  /// - Parameter extents: ascending and apart from each other.
+  init(of whole: any ContentSource, _ extents: [LayerExtent]) {
+    self.whole = whole
+    self.extents = PackedExtents(extents)
+  }
+
+  var size: UInt64 { extents.size }
+  var md5: MD5Digest? { nil }
+
+  func ready(for range: Range<UInt64>) async throws -> any ContentSource {
+    var bytes = [UInt8](repeating: 0, count: range.count)
+    for part in extents.parts(of: range) {
+      let ready = try await whole.ready(for: part.file)
+      let place = Int(part.packed.lowerBound - range.lowerBound)
+      try bytes.withUnsafeMutableBytes {
+        let buffer = UnsafeMutableRawBufferPointer(rebasing: $0[place..<place + part.file.count])
+        try ready.read(into: buffer, at: part.file.lowerBound)
+      }
+    }
+    return FetchedRange(whole: size, start: range.lowerBound, bytes: bytes)
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws {
+    guard buffer.isEmpty else { throw DFSError(.invalidArgument, "it was not made ready") }
+  }
+}
+
+extension VersionMap {
+  /// With what was written over it.
+  func laid(_ patch: Patch) -> VersionMap {
+    var map = self
+    map.lay(patch.extents, from: 0, source: .max, cut: patch.cut, size: patch.size)
+    return map
+  }
+}
+
 /// What was written over a version, with the version below: the whole file.
 struct PatchedVersion: ContentSource {
   let patch: Patch

@@ -26,11 +26,31 @@ extension DFSClient {
     // No row asks for all that is below any more: it is stored again.
     let whole = PatchedVersion(patch: patch, written: content, reader: layers, cluster: cluster)
     guard let below = patch.below else {
-      return try await publishWhole(whole, target, durable: durable, progress)
+      return try await publishAnew(
+        whole, VersionMap(base: 0).laid(patch), target, durable: durable, progress)
     }
     return try await pinning(below) {
-      try await publishWhole(whole, target, durable: durable, progress)
+      let map = try await layers.map(of: below).laid(patch)
+      return try await publishAnew(whole, map, target, durable: durable, progress)
     }
+  }
+
+  /// Stores a file as a whole, but for large holes.
+  /// - Parameter map: what it is made of.
+  private func publishAnew(
+    _ whole: any ContentSource, _ map: VersionMap, _ target: PublishTarget, durable: Bool,
+    _ progress: (@Sendable (UInt64) -> Void)?
+  ) async throws -> Published {
+    guard Version.isSparse(size: whole.size, stored: map.dataBytes) else {
+      return try await publishWhole(whole, target, durable: durable, progress)
+    }
+    let extents = map.extents.filter { !$0.isZeros }
+    let form = PublishForm.layer(Patch(over: nil, extents, cut: 0, size: whole.size))
+    let packed = PackedContent(of: whole, extents)
+    guard let done = try await attempt(packed, form, target, durable: durable, progress) else {
+      preconditionFailure("a layer that shows nothing below lies over anything")
+    }
+    return done
   }
 
   private func publishWhole(
@@ -114,9 +134,11 @@ extension DFSClient {
       throw error
     }
     // No row asks for all of it any more: it is stored again.
-    let whole = VersionContent(version, layers)
     return try await pinning(version) {
-      try await publish(whole, to: target, durable: durable, progress: nil)
+      let map = try await layers.map(of: version)
+      return try await publishAnew(
+        VersionContent(version, layers), map, target, durable: durable, nil
+      ).inode
     }
   }
 

@@ -191,6 +191,32 @@ import Testing
     }
   }
 
+  /// What is stored again for such a reason has no zeros for large holes.
+  @Test func holesAreNotStoredAgain() async throws {
+    try await ClientSetting.run(arguments: Self.atOnce) { setting in
+      let (client, other) = (setting.client, try await setting.another())
+      let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
+      let made = try await client.create(.root, FileName("a"), new)
+      let size: UInt64 = 1 << 44
+      let far = try await setting.lay(
+        Array("far".utf8), [LayerExtent(size - 3..<size)], cut: 0, size: size, over: made)
+      let below = try #require(far.version)
+      client.pin(below)
+      await client.untilPinned()
+      _ = try await other.publish(
+        TestContent(size: 300_000), to: .name(parent: .root, FileName("a"), new), durable: true,
+        progress: nil)
+      let near = try await setting.lay(
+        Array("near".utf8), [LayerExtent(10..<14)], cut: size, size: size, over: far)
+      let version = try #require(near.version)
+      #expect(version.size == size && version.storedBytes < 1000)
+      #expect(try await other.read(version, 10..<14) == Array("near".utf8))
+      #expect(try await other.read(version, size - 3..<size) == Array("far".utf8))
+      #expect(try await other.read(version, 0..<4) == [0, 0, 0, 0])
+      await other.close()
+    }
+  }
+
   /// What is open can be kept beside what others made of the file.
   @Test func aLayerOverWhatIsPinnedIsKept() async throws {
     try await ClientSetting.run(arguments: Self.atOnce) { setting in
