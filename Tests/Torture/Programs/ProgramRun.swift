@@ -24,7 +24,8 @@ struct ProgramRun {
   ) async throws {
     (self.programs, self.options, self.stop) = (programs, options, stop)
     cluster = try await Cluster(
-      Cluster.Plan.programs, in: directory, callTimeoutSeconds: Self.callTimeoutSeconds)
+      Cluster.Plan.programs, in: directory, mountOptions: options.mountOptions,
+      callTimeoutSeconds: Self.callTimeoutSeconds)
     sources = directory + "/sources"
   }
 

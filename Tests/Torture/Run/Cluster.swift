@@ -51,15 +51,19 @@ final class Cluster: Sendable {
   let relay: Relay
   let places: [Place]
   private let callTimeoutSeconds: Int
+  private let mountOptions: String?
   private let mounts = Mutex<[Int: pid_t]>([:])
 
   var mountPlaces: [Place] { places.filter { $0.mount != nil } }
   var dfcPlaces: [Place] { places.filter { $0.mount == nil } }
 
+  /// - Parameter mountOptions: `-o` of every dfs-mount.
   init(
-    _ plans: [Plan], in directory: String, callTimeoutSeconds: Int = Cluster.callTimeoutSeconds
+    _ plans: [Plan], in directory: String, mountOptions: String?,
+    callTimeoutSeconds: Int = Cluster.callTimeoutSeconds
   ) async throws {
     self.directory = directory
+    self.mountOptions = mountOptions
     self.callTimeoutSeconds = callTimeoutSeconds
     setenv("TMPDIR", directory, 1)
     setenv("DFS_TEST_SERVER", Programs.path("dfs"), 1)
@@ -115,8 +119,9 @@ final class Cluster: Sendable {
   /// - Returns: the exit status of dfs-mount, which leaves a process in the background.
   private func launch(_ place: Place, _ mount: String) async throws -> Int32 {
     let log = "\(directory)/\(place.title).log"
+    let options = mountOptions.map { ["-o", $0] } ?? []
     let process = try ChildProcess.start(
-      Programs.path("dfs-mount"), [place.configuration, mount, "--log-file", log],
+      Programs.path("dfs-mount"), options + [place.configuration, mount, "--log-file", log],
       environment: ["HOME": directory], errors: .file(log + ".start"))
     var status: Int32?
     try await eventually("dfs-mount ends", within: .seconds(60)) {

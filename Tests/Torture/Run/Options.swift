@@ -5,10 +5,11 @@ import Glibc
 struct Options: Sendable {
   static let usage = """
     usage: dfs-torture [--minutes N] [--seconds N] [--seed S] [--json] [--dir DIR] [--keep]
+                       [--mount-options OPTIONS]
            dfs-torture --no-faults [--mounts N] [--operations N] [--seconds N] [--seed S] [--json]
-                       [--dir DIR] [--keep]
+                       [--dir DIR] [--keep] [--mount-options OPTIONS]
            dfs-torture --programs [NAME,…] [--files N] [--seconds N] [--seed S] [--json] [--dir DIR]
-                       [--keep]
+                       [--keep] [--mount-options OPTIONS]
     """
 
   private var chosenSeconds: Int?
@@ -30,6 +31,8 @@ struct Options: Sendable {
   var directory = NSTemporaryDirectory()
   /// The run's directory stays.
   var keeps = false
+  /// `-o` of every dfs-mount.
+  var mountOptions: String?
 
   init(_ words: [String]) {
     var words = words[...]
@@ -47,6 +50,11 @@ struct Options: Sendable {
       case "--seed": seed = UInt64(Self.number(words.popFirst(), of: option))
       case "--json": isJSON = true
       case "--keep": keeps = true
+      case "--mount-options":
+        guard let words = words.popFirst(), !words.isEmpty, !words.hasPrefix("-") else {
+          Self.refuse("--mount-options wants options of dfs-mount, as in layers=always")
+        }
+        mountOptions = words
       case "--dir":
         guard let path = words.popFirst(), path.hasPrefix("/") else {
           Self.refuse("--dir wants an absolute path")

@@ -21,7 +21,7 @@ struct Run {
       options.isUndisturbed ? .sharing : .faults)
     cluster = try await Cluster(
       options.isUndisturbed ? Cluster.Plan.sharing(mounts: options.mounts) : Cluster.Plan.histories,
-      in: directory)
+      in: directory, mountOptions: options.mountOptions)
   }
 
   /// - Returns: the exit status.
