@@ -102,7 +102,7 @@ extension EndToEnd {
     }
 
     /// DFS_TEST_SEED, else days since 1970.
-    private static var seed: Int {
+    static var seed: Int {
       ProcessInfo.processInfo.environment["DFS_TEST_SEED"].flatMap { Int($0) }
         ?? Int(Date().timeIntervalSince1970) / 86_400
     }
