@@ -16,6 +16,8 @@ enum Content {
     case whole(number: Int)
     /// A whole content and then whole records: their numbers.
     case appended([Int])
+    /// A whole content, some of which was written anew: the numbers of all who did.
+    case patched([Int])
     case wrong(String)
   }
 
@@ -35,8 +37,12 @@ enum Content {
 
   /// What an append adds: one line again and again.
   static func record(_ number: Int, size: Int) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: size)
-    bytes.withUnsafeMutableBytes { fill($0, with: line("append \(number) of \(size) bytes ")) }
+    bytes(repeating: line("append \(number) of \(size) bytes "), count: size)
+  }
+
+  static func bytes(repeating line: [UInt8], count: Int) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    bytes.withUnsafeMutableBytes { fill($0, with: line) }
     return bytes
   }
 
@@ -58,6 +64,7 @@ enum Content {
   /// Which content these bytes are.
   static func finding(in bytes: [UInt8]) -> Finding {
     guard !bytes.isEmpty else { return .empty }
+    if let found = patchedFinding(in: bytes) { return found }
     guard let (number, size) = header(of: bytes[...]) else {
       return .wrong("\(bytes.count) bytes that begin with no line of a content")
     }
@@ -77,7 +84,7 @@ enum Content {
     line("content \(number) of \(size) bytes, block \(block) ")
   }
 
-  private static func line(_ text: String) -> [UInt8] {
+  static func line(_ text: String) -> [UInt8] {
     let bytes = Array(text.utf8)
     return bytes + [UInt8](repeating: UInt8(ascii: "-"), count: lineBytes - 1 - bytes.count)
       + [UInt8(ascii: "\n")]

@@ -81,7 +81,7 @@ struct DfcRecord {
     switch Content.finding(in: fetched) {
     case .empty: add(read, .content(0))
     case .whole(let number): add(read, .content(number))
-    case .appended(let chain):
+    case .appended(let chain), .patched(let chain):
       add(read, .content(chain.last ?? 0))
       record.chain = chain
     case .wrong(let what):
@@ -98,10 +98,11 @@ struct DfcRecord {
     record.outcome = .acknowledged
     let listing = DfcListing(call.output)
     for group in recorder.liveGroups(operation.kind) {
-      // The content of an append may be listed before the append is recorded.
+      // The content of an append, or of a patch, may be listed before it is recorded.
       let listings = group.names.map { name in
         let found = listing.listing(name, recorder)
-        return group.kind == .appended && found == .content(-1) ? .present : found
+        let mayBeNew = group.kind == .appended || group.isPatched
+        return mayBeNew && found == .content(-1) ? .present : found
       }
       record.events[group.number, default: []].append(
         NameEvent(.list, .listed(listings), from: call.begin, to: call.end, by: client))

@@ -3,7 +3,8 @@ import DFSTestSupport
 /// What a few names are used for; each kind has a directory of its own, so that what happens there
 /// has a simple meaning.
 enum GroupKind: String, CaseIterable, Sendable {
-  /// One name, made by a put and never removed: written in place, put over, read.
+  /// One name, made by a put and never removed: written in place, while faults go on some ranges of it too, put over,
+  /// read.
   case register
   /// One name: made exclusively, filled, removed, read.
   case exclusive
@@ -36,6 +37,8 @@ struct Group: Sendable {
   var isRetired = false
   /// Whether the file of a kind that stays in place is there.
   var isMade = false
+  /// Whether somebody has begun to write some ranges of it.
+  var isPatched = false
 
   init(number: Int, kind: GroupKind) {
     self.number = number

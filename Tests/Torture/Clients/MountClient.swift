@@ -74,6 +74,7 @@ final class MountClient {
     case .create: .create
     case .save: .save
     case .append: .append
+    case .patch: .patch
     case .read: .read
     case .stat: .stat
     case .remove: .remove

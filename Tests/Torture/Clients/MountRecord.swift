@@ -19,6 +19,7 @@ struct MountRecord {
     var this = MountRecord(operation: operation, client: client, answer: answer, sizes: sizes)
     this.record.calls = answer.calls
     this.record.chain = answer.chain
+    this.record.hasLayers = answer.hasLayers
     this.fill(live)
     this.noteStale()
     return this.record
@@ -49,6 +50,7 @@ struct MountRecord {
     case .create: fillCreate()
     case .save: fillSave()
     case .append: fillAppend()
+    case .patch: fillPatch()
     case .read: fillRead()
     case .stat: fillStat()
     case .remove, .removeDirectory:
@@ -179,6 +181,24 @@ struct MountRecord {
       }
       add(.read(name: operation.name), .content(base), from: open.begin, to: open.end)
       let name = operation.name
+      fillContent { .store(name: name, content: $0) }
+    }
+  }
+
+  /// What was patched is what was there when it was opened.
+  private mutating func fillPatch() {
+    guard let open = answer.call("open") else { return }
+    let (name, read) = (operation.name, NameStep.read(name: operation.name))
+    if let wrong = answer.wrong {
+      record.problems.append(Problem(.wrong, "\(client) read to patch, or had patched: \(wrong)"))
+    } else if open.error == ENOENT {
+      add(read, .absent, from: open.begin, to: open.end)
+      record.outcome = .acknowledged
+    } else if open.error == 0, let below = answer.below {
+      add(read, .content(below), from: open.begin, to: open.end)
+      record.outcome = .acknowledged
+      guard answer.call("write") != nil else { return }
+      record.outcome = .refused
       fillContent { .store(name: name, content: $0) }
     }
   }

@@ -5,7 +5,7 @@ struct Operation: Sendable {
   enum Action: Hashable, Sendable {
     /// On a mount: in place, exclusively, and by way of a temporary name.
     case write, create, save
-    case append, stat
+    case append, patch, stat
     case put, read, remove, move, makeDirectory, removeDirectory, list
   }
 
@@ -87,7 +87,7 @@ struct Plan {
   private mutating func mountAction(_ kind: GroupKind) -> Operation.Action {
     let draw = random.below(100)
     return switch kind {
-    case .register: draw < 40 ? .write : draw < 90 ? .read : .list
+    case .register: draw < 22 ? .write : draw < 48 ? .patch : draw < 92 ? .read : .list
     case .exclusive: draw < 35 ? .create : draw < 55 ? .remove : draw < 88 ? .read : .list
     case .renamed:
       draw < 30 ? .save : draw < 58 ? .move : draw < 68 ? .remove : draw < 92 ? .read : .list

@@ -8,7 +8,7 @@ import Glibc
 /// is below the mountpoint while nothing is mounted there.
 struct Worker {
   private let mount: String
-  private var answer = WorkerAnswer()
+  var answer = WorkerAnswer()
   private static let pieceBytes = 1 << 17
 
   private init(mount: String) { self.mount = mount }
@@ -32,7 +32,7 @@ struct Worker {
 
   /// Makes a system call and notes how long it took.
   @discardableResult
-  private mutating func call(_ name: String, _ body: () -> Int) -> Int? {
+  mutating func call(_ name: String, _ body: () -> Int) -> Int? {
     let begin = Clock.now
     let result = body()
     let error = result < 0 ? errno : 0
@@ -51,6 +51,7 @@ struct Worker {
     case .create: write(command, in: directory, O_CREAT | O_EXCL)
     case .save: save(command, in: directory)
     case .append: append(command, in: directory)
+    case .patch: patch(command, in: directory)
     case .read: read(command, in: directory)
     case .stat: status(command.name, in: directory)
     case .remove: call("remove") { Int(unlinkat(directory, command.name, 0)) }
@@ -119,7 +120,7 @@ struct Worker {
     call("close") { Int(close(file)) }
   }
 
-  private func pause(_ command: WorkerCommand) {
+  func pause(_ command: WorkerCommand) {
     if command.pauseMilliseconds > 0 { usleep(useconds_t(command.pauseMilliseconds) * 1000) }
   }
 
@@ -136,7 +137,7 @@ struct Worker {
   }
 
   /// From where the descriptor is; it is waited after each piece, too.
-  private mutating func content(of file: Int32, _ command: WorkerCommand) -> [UInt8]? {
+  mutating func content(of file: Int32, _ command: WorkerCommand) -> [UInt8]? {
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: Self.pieceBytes)
     var isAtEnd = false
@@ -152,11 +153,12 @@ struct Worker {
     return bytes
   }
 
-  private mutating func find(_ bytes: [UInt8]) {
+  mutating func find(_ bytes: [UInt8]) {
     switch Content.finding(in: bytes) {
     case .empty: answer.content = 0
     case .whole(let number): answer.content = number
-    case .appended(let chain): (answer.content, answer.chain) = (chain.last, chain)
+    case .appended(let chain), .patched(let chain):
+      (answer.content, answer.chain) = (chain.last, chain)
     case .wrong(let what): answer.wrong = what
     }
   }

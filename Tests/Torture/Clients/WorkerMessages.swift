@@ -10,6 +10,8 @@ struct WorkerCommand: Codable, Sendable {
     case save
     /// At the end of the file that is there: open with O_APPEND, write, read all, close.
     case append
+    /// Some ranges of the file that is there: open, read all, write, read all, close.
+    case patch
     case read, stat, remove, move, makeDirectory, removeDirectory, list
   }
 
@@ -43,10 +45,14 @@ struct WorkerAnswer: Codable, Sendable {
   var content: Int?
   /// Of a read of what was appended to: the numbers of all that is in it.
   var chain: [Int]?
-  /// Of an append: that of the whole file.
+  /// Of a patch: the number of the content that was there.
+  var below: Int?
+  /// Of an append or a patch: that of the whole file.
   var md5: String?
-  /// Of a stat.
+  /// Of a stat, an append or a patch.
   var size: Int?
+  /// Of a patch: whether the file has layers after the close.
+  var hasLayers = false
   /// Of a read: bytes that are no content.
   var wrong: String?
   /// Of a list.

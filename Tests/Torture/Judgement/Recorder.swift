@@ -7,6 +7,8 @@ final class Recorder: Sendable {
     var acknowledged = 0
     var refused = 0
     var unknown = 0
+    /// Patches after which the file had layers.
+    var layers = 0
     var faults: [String: Int] = [:]
     /// The longest system call on a mount, and what it was.
     var longestNanoseconds: UInt64 = 0
@@ -78,6 +80,7 @@ final class Recorder: Sendable {
         operation.action = isMount ? .save : .put
       }
       // Names that are replaced are different files; directories are not opened.
+      if operation.action == .patch { state.groups[group].isPatched = true }
       if isMount, kind.isInPlace || kind == .exclusive {
         state.busy.insert(Use(client: client, group: group))
       }
@@ -118,6 +121,7 @@ final class Recorder: Sendable {
       case .refused: state.counts.refused += 1
       case .unknown: state.counts.unknown += 1
       }
+      if record.hasLayers { state.counts.layers += 1 }
       note(record.calls, &state.counts)
     }
   }
@@ -233,6 +237,7 @@ struct Record: Sendable {
   var stored: StoredContent?
   /// What a file consists of that was read.
   var chain: [Int]?
+  var hasLayers = false
 }
 
 /// The numbers of all contents that a file consisted of for one operation.

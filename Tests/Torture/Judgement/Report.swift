@@ -7,6 +7,8 @@ struct Report: Encodable {
   let acknowledged: Int
   let refused: Int
   let unknown: Int
+  /// Patches after which the file had layers.
+  let layers: Int
   let faults: [String: Int]
   /// Groups of names whose histories were judged, and files that were read at the end.
   let histories: Int
@@ -27,7 +29,7 @@ struct Report: Encodable {
     self.kept = kept
     (self.seconds, self.seed, self.filesReadAtEnd) = (seconds, seed, filesReadAtEnd)
     (acknowledged, refused, unknown) = (counts.acknowledged, counts.refused, counts.unknown)
-    (faults, histories) = (counts.faults, recorder.groups.count)
+    (layers, faults, histories) = (counts.layers, counts.faults, recorder.groups.count)
     (lost, wrong, notLinearizable) = (count(.lost), count(.wrong), count(.notLinearizable))
     (undecided, otherProblems) = (count(.undecided), count(.other))
     longestCallSeconds = (Double(counts.longestNanoseconds) / 1e9).rounded(toPlaces: 1)
@@ -50,6 +52,7 @@ struct Report: Encodable {
       ?? "\(faults.values.reduce(0, +)) faults (\(kinds))"
     return "torture: \(seconds) s, seed \(seed): \(Self.grouped(acknowledged)) operations "
       + "acknowledged, \(Self.grouped(refused)) refused, \(Self.grouped(unknown)) unknown; "
+      + (layers > 0 ? "\(Self.grouped(layers)) patches in layers; " : "")
       + "\(disturbance); lost \(lost), wrong \(wrong), "
       + "not linearizable \(notLinearizable)"
       + (undecided > 0 ? ", undecided \(undecided)" : "")

@@ -67,7 +67,7 @@ struct SharingLook {
     switch Content.finding(in: bytes) {
     case .empty: return .content(0)
     case .whole(let number): return .content(number)
-    case .appended(let chain): return .content(chain.last ?? 0)
+    case .appended(let chain), .patched(let chain): return .content(chain.last ?? 0)
     case .wrong(let what):
       recorder.problem(.wrong, "dfc fetched wrong bytes of \(group.title) at the end: \(what)")
       return .content(0)
