@@ -57,10 +57,7 @@ struct ConfigurationReader {
   private var servers: [ServerIndex: (address: ServerAddress, line: Int)] = [:]
   private var configuration = ClientConfiguration(servers: [])
 
-  private init(path: String) {
-    self.path = path
-    configuration.readLeases = true
-  }
+  private init(path: String) { self.path = path }
 
   /// - Parameters:
   ///   - text: all bytes of the file (`ByteText`).
