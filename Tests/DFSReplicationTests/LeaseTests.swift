@@ -39,7 +39,7 @@ import Testing
     #expect(granted.seen == 1)
     granted.end(1)
     #expect(granted.seen == 2)
-    #expect(granted.isEmpty)
+    #expect(granted.clients.isEmpty)
   }
 
   @Test mutating func aNewConnectionOfAClientEndsItsOldLease() {

@@ -33,8 +33,8 @@ where Instant.Duration == Duration {
   /// Nothing is granted yet.
   public init(_ term: LeaseTerm) { self.term = term }
 
-  /// Nobody holds a lease.
-  public var isEmpty: Bool { leases.isEmpty }
+  /// Who holds leases.
+  public var clients: Set<ClientID> { Set(leases.values.map(\.client)) }
 
   /// The last change that every holder has seen.
   public var seen: UInt64 {

@@ -133,7 +133,8 @@ final class Service: Sendable {
     }
     let opened: UserStore
     do {
-      opened = try await store.user(user, patience: Self.patience)
+      let client = hello?.wantsPushes == true ? hello?.client : nil
+      opened = try await store.user(user, client: client, patience: Self.patience)
     } catch {
       load.leave(session)
       throw error

@@ -167,9 +167,12 @@ public final class ServerStore: Sendable {
   /// The store of a user; the first use makes the user's directory.
   /// - Throws: `damaged` if the user's database is, from then on until the server is started again;
   ///   `busy` if it is still being examined after `patience`.
-  public func user(_ name: UserName, patience: Duration = .seconds(3600)) async throws -> UserStore
-  {
+  /// - Parameter client: who has connected anew, if that is why.
+  public func user(
+    _ name: UserName, client: ClientID? = nil, patience: Duration = .seconds(3600)
+  ) async throws -> UserStore {
     let user = try begin(name)
+    if let client { user.store.returned(client) }
     do {
       try await user.opening.value(within: patience) { StillExamined(store: user.store) }
       if let failure = user.store.failure { throw failure }

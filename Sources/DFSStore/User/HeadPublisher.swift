@@ -140,7 +140,8 @@ final class HeadPublisher: Sendable {
     return due
   }
 
-  var hasLeases: Bool { state.withLock { !$0.leases.isEmpty } }
+  /// Who holds leases.
+  var leaseClients: Set<ClientID> { state.withLock { $0.leases.clients } }
 }
 
 extension HeadPublisher.State {

@@ -1,19 +1,12 @@
 public import DFSCore
 public import DFSReplication
-internal import DFSSystem
-internal import Glibc
 internal import Logging
-internal import Synchronization
 
 /// Read leases of this user's namespace.
 ///
-/// Invariant: `leases` in the user's directory is on stable storage before the first lease is granted, and stays until
-/// none is left of any process: a server that finds it when it starts does not know who read from it, and answers
-/// nobody for `LeaseTerm.granted`.
+/// A server that starts does not know what holders of leases have read from the process before it; `LeaseList` says whom
+/// it waits for.
 extension UserStore {
-  static let leasesFile = "leases"
-  private var leasesPath: String { "\(copies.directory)/\(Self.leasesFile)" }
-
   /// Grants a connection a lease, or renews it.
   /// - Parameters:
   ///   - granted: called when it is granted, perhaps on a thread of the store; then `dueOfLease` is to be asked.
@@ -24,17 +17,14 @@ extension UserStore {
     _ completion: @escaping @Sendable (Result<Void, any Error>) -> Void
   ) {
     let publisher = writer.publisher
-    if leasesAreNoted.load(ordering: .acquiring) {
+    if leaseList.isNoted(client) {
       publisher.grant(session, to: client, completion)
       return granted()
     }
-    let (path, directory, noted) = (leasesPath, copies.directory, self)
+    let list = leaseList
     queues.bulk.submit {
       do {
-        let file = try File(path, flags: O_RDWR | O_CREAT)
-        try file.sync()
-        try Disk.syncDirectory(directory)
-        noted.leasesAreNoted.store(true, ordering: .releasing)
+        try list.note(client) { publisher.leaseClients }
         publisher.grant(session, to: client, completion)
         granted()
       } catch {
@@ -62,19 +52,28 @@ extension UserStore {
   /// The head up to which changes were announced that no answer shows yet; nil if there are none.
   public var unshownHead: Head? { writer.publisher.unshown }
 
+  /// A client has connected anew, and so has dropped what it knew.
+  public func returned(_ client: ClientID) { leaseList.returned(client) }
+
   /// Waits until no lease of an earlier process can be trusted any more.
   func awaitEndOfLeases() async throws {
-    let path = leasesPath
-    guard try await queues.query.run({ Disk.exists(path) }) else { return }
-    logger.info("an earlier process had granted read leases; waiting for their end")
-    try await Task.sleep(until: begun + LeaseTerm.standard.granted, clock: .continuous)
-    try await queues.query.run { try Disk.remove(path) }
+    let list = leaseList
+    guard try await queues.query.run({ try list.begin() }) else { return }
+    let end = begun + LeaseTerm.standard.granted
+    if list.isAwaiting { logger.info("waiting for clients with read leases of an earlier process") }
+    while list.isAwaiting, ContinuousClock.now < end {
+      try await Task.sleep(for: Self.lookForClients)
+    }
+    try await queues.query.run { try list.clear() }
   }
 
   /// No lease is left: the next process need not wait.
   func forgetLeases() async throws {
-    guard leasesAreNoted.load(ordering: .acquiring), !writer.publisher.hasLeases else { return }
-    let path = leasesPath
-    try await queues.query.run { try Disk.remove(path) }
+    guard writer.publisher.leaseClients.isEmpty else { return }
+    let list = leaseList
+    try await queues.query.run { try list.clear() }
   }
+
+  /// How often it is looked whether all have come back.
+  private static let lookForClients = Duration.milliseconds(10)
 }

@@ -51,8 +51,7 @@ public final class UserStore: Sendable {
   let logger: Logger
   /// When all copies were last walked over, if they were since the start.
   let lastSweep = Mutex<ContinuousClock.Instant?>(nil)
-  /// There may be a read lease, and a file says so.
-  let leasesAreNoted = Atomic(false)
+  let leaseList: LeaseList
   /// When the process began to use the directory.
   let begun: ContinuousClock.Instant
   /// Rows that were read so far while the database is examined.
@@ -66,6 +65,7 @@ public final class UserStore: Sendable {
   ) {
     self.name = name
     self.begun = begun
+    leaseList = LeaseList(directory: directory)
     self.options = options
     let queues = queues.owned(by: name)
     self.queues = queues

@@ -2,6 +2,7 @@ import DFSCore
 import DFSServer
 import DFSTestSupport
 import DFSWire
+import Foundation
 import Testing
 
 /// Read leases between a real server and its clients.
@@ -97,8 +98,8 @@ import Testing
     }
   }
 
-  /// A server that starts again does not know who read from the process before it.
-  @Test func aServerThatStartsAgainWaitsForLeases() async throws {
+  /// A server that starts again does not know what was read from the process before it.
+  @Test func aServerThatStartsAgainWaitsForHolders() async throws {
     let server = try await TestServer.start()
     let it = try await setting(server)
     try await it.holder.ask(Request.Lease(.asked, pushes: pushes(of: it.holder)))
@@ -114,5 +115,42 @@ import Testing
     _ = try await TestClient.loggedIn(port: last.port)
     #expect(ContinuousClock.now - beganLast < .seconds(2.9))
     try await last.remove()
+  }
+
+  @Test func holdersThatComeBackEndTheWait() async throws {
+    let server = try await TestServer.start()
+    let ids = [ClientID(71), ClientID(72)]
+    for id in ids {
+      let holder = try await TestClient.loggedIn(port: server.port, client: id, wantsPushes: true)
+      try await holder.ask(Request.Lease(.asked, pushes: pushes(of: holder)))
+    }
+    await server.server.stop()
+    let began = ContinuousClock.now
+    let again = try await TestServer.start(in: server.directory)
+    async let other = TestClient.loggedIn(port: again.port)
+    async let first = TestClient.loggedIn(port: again.port, client: ids[0], wantsPushes: true)
+    _ = try await TestClient.loggedIn(port: again.port, client: ids[1], wantsPushes: true)
+    _ = try await (other, first)
+    #expect(ContinuousClock.now - began < .seconds(2.9))
+    try await again.remove()
+  }
+
+  /// What is wrong on disk makes it wait for all.
+  @Test func aListThatCannotBeReadIsWaitedFor() async throws {
+    let server = try await TestServer.start()
+    let holder = try await TestClient.loggedIn(
+      port: server.port, client: ClientID(71), wantsPushes: true)
+    try await holder.ask(Request.Lease(.asked, pushes: pushes(of: holder)))
+    await server.server.stop()
+    let path = server.directory + "/DFS1/Alice/leases"
+    var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    #expect(bytes.count == 16)
+    bytes[3] ^= 1
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
+    let began = ContinuousClock.now
+    let again = try await TestServer.start(in: server.directory)
+    _ = try await TestClient.loggedIn(port: again.port, client: ClientID(71), wantsPushes: true)
+    #expect(ContinuousClock.now - began > .seconds(2.9))
+    try await again.remove()
   }
 }

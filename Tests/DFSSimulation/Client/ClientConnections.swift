@@ -108,7 +108,7 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
     world.after(world.delay(link)) { [self] in
       guard !hasEnded, tries[server.value] == number else { return }
       let target = world.target(link)
-      guard !world.isCut(link), target.isAnswering, target.leases.isServing else {
+      guard !world.isCut(link), target.isAnswering, target.leases.isServing(client) else {
         return connectLater(server)
       }
       let session = target.open(client, slot: slot)

@@ -74,8 +74,8 @@ struct SimulatedDisk {
   var removed: [PartID: SimulatedFile] = [:]
   /// Whether copies are synced before the changes that name them.
   var syncsCopies = true
-  /// Read leases were granted, and may not have ended yet.
-  var hasLeases = false
+  /// Who was granted read leases, which may not have ended yet.
+  var leases: Set<ClientID> = []
   /// No room: whatever is to be stored is refused.
   var isFull = false
   /// The next fsync of the database, or of a copy, fails.
@@ -213,7 +213,7 @@ struct SimulatedDisk {
     setting.files = old?.files ?? [:]
     removed = [:]
     installed = nil
-    hasLeases = false
+    leases = []
     settle()
   }
 

@@ -30,6 +30,9 @@ final class SimulatedLeases {
   private var watched: Set<Int> = []
   private var closed: Set<Int> = []
   private var graceUntil = 0
+  /// Who had leases of the process before and has not come back.
+  private var awaited: Set<ClientID> = []
+  private var isWaiting = false
   private var generation = 0
 
   init(_ server: SimulatedServer, world: World) {
@@ -46,7 +49,15 @@ final class SimulatedLeases {
   // MARK: Life
 
   /// Whether connections are taken.
-  var isServing: Bool { graceUntil <= world.now }
+  /// - Parameter client: who asks: it has dropped what it knew.
+  func isServing(_ client: ClientID) -> Bool {
+    awaited.remove(client)
+    if world.mistake != .restartWithoutGrace, graceUntil > world.now, !awaited.isEmpty {
+      return false
+    }
+    if isWaiting { (isWaiting, server.disk.leases) = (false, []) }
+    return true
+  }
   func hasClosed(_ session: Int) -> Bool { closed.contains(session) }
 
   func stop() {
@@ -58,13 +69,11 @@ final class SimulatedLeases {
   func start() {
     generation += 1
     shown = server.head
-    guard isOn, server.disk.hasLeases, world.mistake != .restartWithoutGrace else { return }
+    awaited = server.disk.leases
+    guard isOn, !awaited.isEmpty else { return }
+    isWaiting = true
     let grace = Int((world.settings.leaseTerm.granted / .microseconds(1) / rate).rounded(.up)) + 1
     graceUntil = world.now + grace
-    let generation = generation
-    world.after(grace) { [self] in
-      if self.generation == generation { server.disk.hasLeases = false }
-    }
   }
 
   /// A connection was made.
@@ -147,7 +156,7 @@ final class SimulatedLeases {
       answer()
     case .asked:
       world.counts.leases += 1
-      server.disk.hasLeases = true
+      server.disk.leases.insert(client)
       change { $0.grant(holder, to: client, now: now) }
       if world.mistake == .grantTellsLess { answer() } else { wait(answer) }
       if watched.insert(session).inserted { look(session) }
