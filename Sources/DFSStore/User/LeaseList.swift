@@ -85,7 +85,8 @@ final class LeaseList: Sendable {
     .map { ClientID(entry: bytes[$0..<$0 + Self.entryBytes]) }
     let known = entries.compactMap(\.self)
     state.withLock { state in
-      state.awaited = known.count == entries.count ? Set(known).subtracting(state.returned ?? []) : nil
+      state.awaited =
+        known.count == entries.count ? Set(known).subtracting(state.returned ?? []) : nil
     }
     return true
   }
