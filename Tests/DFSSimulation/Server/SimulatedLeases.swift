@@ -21,7 +21,7 @@ final class SimulatedLeases {
   private static let start = ContinuousClock.now
 
   private var granted: GrantedLeases<ContinuousClock.Instant>
-  private(set) var shown = Head.blank
+  private var lastShown = Head.blank
   private var shownChange: UInt64 = 0
   private var hidden: [Hidden] = []
   private var waiting: [(change: UInt64, answer: () -> Void)] = []
@@ -46,6 +46,9 @@ final class SimulatedLeases {
   }
   private var isOn: Bool { world.settings.hasLeases }
 
+  /// What answers tell: all that there is, where nothing is hidden.
+  var shown: Head { hidden.isEmpty ? server.head : lastShown }
+
   // MARK: Life
 
   /// Whether connections are taken.
@@ -68,7 +71,7 @@ final class SimulatedLeases {
 
   func start() {
     generation += 1
-    shown = server.head
+    lastShown = server.head
     awaited = server.disk.leases
     guard isOn, !awaited.isEmpty else { return }
     isWaiting = true
@@ -92,7 +95,6 @@ final class SimulatedLeases {
   func announce(by author: Int?, _ tell: () -> Void) {
     guard isOn else {
       tell()
-      shown = server.head
       return
     }
     let number = granted.announce(by: author.map(UInt64.init), now: now)
@@ -110,7 +112,7 @@ final class SimulatedLeases {
     body(&granted)
     let seen = granted.seen
     while let first = hidden.first, first.change <= seen {
-      (shown, shownChange) = (first.head, first.change)
+      (lastShown, shownChange) = (first.head, first.change)
       hidden.removeFirst()
     }
     let ready = waiting.filter { $0.change <= shownChange }
