@@ -47,7 +47,7 @@ import Testing
     Case(mistake: .keptLayersShareRows, from: 0),
     Case(mistake: .layersNotRebalanced, from: 0),
     Case(mistake: .smallLayersNotCompleted, from: 15),
-    Case(mistake: .shownBeforeSeen, from: 70),
+    Case(mistake: .shownBeforeSeen, from: 22),
   ]
 
   @Test(arguments: cases) func aBrokenRuleIsFound(_ one: Case) {
