@@ -69,7 +69,7 @@ public struct ClientConfiguration: Hashable, Sendable {
   public var hedgeMilliseconds = 500
   /// Whether the client asks servers for read leases: then it need not ask them whether what it knows is still so,
   /// and they wait for it with the changes of others. For who stays: a mount.
-  public var readLeases = false
+  public var readLeases = true
 
   /// Whether a mount heals in the background.
   public var heals = true

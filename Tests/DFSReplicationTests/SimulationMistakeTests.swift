@@ -47,7 +47,12 @@ import Testing
     Case(mistake: .keptLayersShareRows, from: 0),
     Case(mistake: .layersNotRebalanced, from: 0),
     Case(mistake: .smallLayersNotCompleted, from: 15),
-    Case(mistake: .shownBeforeSeen, from: 22),
+    Case(mistake: .shownBeforeSeen, from: 0),
+    Case(mistake: .queriesShowEarly, from: 0),
+    Case(mistake: .restartWithoutGrace, from: 30),
+    Case(mistake: .brokenConnectionEndsLease, from: 0),
+    Case(mistake: .silentLeaseIsForgotten, from: 250),
+    Case(mistake: .serverClocksRunAway, from: 0),
   ]
 
   @Test(arguments: cases) func aBrokenRuleIsFound(_ one: Case) {

@@ -46,16 +46,29 @@ final class ReadLeases: Sendable {
     }
   }
 
-  /// Whether a lease is to be asked for by the question that is put to this server next.
-  func asks(_ server: ServerIndex) -> Request.Lease? {
-    let (lease, begins) = state.withLock { state -> (Request.Lease?, Bool) in
-      guard state.worth.use(at: environment.now) else { return (nil, false) }
-      let pushes = state.held.asks(server)
+  /// Asks a server for a lease, where that is worth having.
+  /// - Parameter answer: called once, later, unless this returns false.
+  /// - Returns: whether it is asked.
+  func ask(
+    _ server: ServerIndex, through servers: ServerPool, timeout: Duration,
+    _ answer: @escaping @Sendable (Result<Reply.Pong, DFSError>) -> Void
+  ) -> Bool {
+    let (sent, begins) = state.withLock { state -> (Sent?, Bool) in
+      let now = environment.now
+      guard state.worth.use(at: now), let sent = state.held.asks(server, at: now) else {
+        return (nil, false)
+      }
       defer { state.isWatching = true }
-      return (Request.Lease(.asked, pushes: pushes), !state.isWatching)
+      return (sent, !state.isWatching)
     }
+    guard let sent else { return false }
     if begins { Task { await watch() } }
-    return lease
+    servers.ask(server, Request.Lease(.asked, pushes: 0), timeout: timeout) { result in
+      let isGranted = if case .success = result { true } else { false }
+      self.state.withLock { $0.held.ended(sent, isGranted: isGranted) }
+      answer(result)
+    }
+    return true
   }
 
   // MARK: What comes and goes
@@ -66,10 +79,7 @@ final class ReadLeases: Sendable {
   }
 
   /// A message was answered.
-  /// - Parameter isGrant: it asked for a lease, and has it.
-  func answered(_ sent: Sent, isGrant: Bool) {
-    state.withLock { $0.held.answered(sent, isGrant: isGrant) }
-  }
+  func answered(_ sent: Sent) { state.withLock { $0.held.answered(sent) } }
 
   /// A connection has begun or ended.
   func reset(_ server: ServerIndex) { state.withLock { $0.held.reset(server) } }
@@ -81,42 +91,41 @@ final class ReadLeases: Sendable {
       return state.held.pushed(by: server).map { Request.Lease(.seen, pushes: $0) }
     }
     guard let lease else { return }
-    say(lease, to: server)
-  }
-
-  private func say(_ lease: Request.Lease, to server: ServerIndex) {
     let sent = sends(to: server)
-    requests.ask(server, lease, timeout: Self.timeout) { answer in
-      if case .success = answer { self.answered(sent, isGrant: false) }
+    requests.ask(server, lease, timeout: Self.timeout) { result in
+      if case .success = result { self.answered(sent) }
     }
   }
+
+  // MARK: Giving up
 
   /// Gives leases up once they are not worth having.
   private func watch() async {
     while true {
       try? await environment.sleep(for: pause)
-      let isOver = state.withLock { state in
-        guard state.worth.isOver(at: environment.now) else { return false }
+      let given = state.withLock { state -> [(server: ServerIndex, sent: Sent)]? in
+        let now = environment.now
+        guard state.worth.isOver(at: now), state.held.mayGiveUp else { return nil }
         state.isWatching = false
-        return true
+        return state.held.giveUp(at: now)
       }
-      guard !isOver else { return giveUp() }
+      if let given { return await giveUp(given, timeout: Self.timeout) }
     }
-  }
-
-  private func giveUp() {
-    let given = state.withLock { $0.held.giveUp() }
-    for (server, pushes) in given { say(Request.Lease(.givenUp, pushes: pushes), to: server) }
   }
 
   /// Gives all leases up, so that nobody waits for them, and waits a moment until the servers have heard it.
   func end() async {
-    let given = state.withLock { $0.held.giveUp() }
+    let given = state.withLock { $0.held.giveUp(at: environment.now) }
+    await giveUp(given, timeout: .milliseconds(500))
+  }
+
+  private func giveUp(_ given: [(server: ServerIndex, sent: Sent)], timeout: Duration) async {
     await withTaskGroup(of: Void.self) { group in
-      for (server, pushes) in given {
-        group.addTask { [requests] in
+      for (server, sent) in given {
+        group.addTask { [self] in
           _ = try? await requests.ask(
-            server, Request.Lease(.givenUp, pushes: pushes), timeout: .milliseconds(500))
+            server, Request.Lease(.givenUp, pushes: 0), timeout: timeout)
+          state.withLock { $0.held.gaveUp(sent) }
         }
       }
     }

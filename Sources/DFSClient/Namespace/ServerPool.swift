@@ -181,9 +181,7 @@ final class ServerPool: ServerQuestions {
       try requests.heard(head, of: server)
       cache.told(head, by: server, generation: question.generation)
     }
-    if let sent = question.sent {
-      leases?.answered(sent, isGrant: Message.self == Request.Lease.self)
-    }
+    if let sent = question.sent { leases?.answered(sent) }
     notes.withLock { $0[server.value].heard = environment.now }
     return answer
   }
@@ -208,9 +206,8 @@ final class ServerPool: ServerQuestions {
 
   /// The same, and asks for a read lease where that is worth having.
   func pingForLease(_ server: ServerIndex, _ answer: @escaping @Sendable (Head?) -> Void) {
-    guard let lease = leases?.asks(server) else { return ping(server, answer) }
     let began = environment.now
-    ask(server, lease, timeout: Self.pingTimeout) { result in
+    let isAsked = leases?.ask(server, through: self, timeout: Self.pingTimeout) { result in
       switch result {
       case .success(let pong):
         self.note(server, began)
@@ -220,6 +217,7 @@ final class ServerPool: ServerQuestions {
       case .failure: answer(nil)
       }
     }
+    if isAsked != true { ping(server, answer) }
   }
 
   /// The rows that one server has, and its head.

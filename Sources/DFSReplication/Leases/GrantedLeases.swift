@@ -8,11 +8,12 @@ public import DFSCore
 ///
 /// Invariants:
 /// - A change is shown, in whatever answer, only when `seen` has reached it: each lease that is older than the change
-///   has seen it or has ended.
-/// - A lease ends when its holder gives it up, or `LeaseTerm.granted` after the holder was heard last; that its
-///   connection has ended proves nothing (the holder may not know).
-/// - Once a lease has ended by time, or its holder has owed an answer for that long, nothing is answered on that
-///   connection any more: the holder would take it for a sign of life.
+///   has seen it or cannot be trusted without having seen it.
+/// - A client trusts a lease for a time after it sent the last message that was answered, and an answer that was written
+///   after a push is read after it. So a change is waited for no longer than `LeaseTerm.granted` after the last message
+///   that was heard before its push was written.
+/// - That a holder is silent or its connection has ended proves nothing else (the holder may not know). A lease lasts as
+///   long as its connection, and the time of the last message after that.
 public struct GrantedLeases<Instant: InstantProtocol & Sendable>: Sendable
 where Instant.Duration == Duration {
   /// A connection.
@@ -21,8 +22,9 @@ where Instant.Duration == Duration {
   private struct Lease: Sendable {
     let client: ClientID
     var heard: Instant
-    /// The changes that it has not seen, in order.
-    var owed: [(number: UInt64, since: Instant)] = []
+    var isConnected = true
+    /// The changes that it has not seen, in order, and how long it is waited for; nil: its push was not written yet.
+    var owed: [(number: UInt64, until: Instant?)] = []
   }
 
   private let term: LeaseTerm
@@ -36,7 +38,7 @@ where Instant.Duration == Duration {
   /// Who holds leases.
   public var clients: Set<ClientID> { Set(leases.values.map(\.client)) }
 
-  /// The last change that every holder has seen.
+  /// The last change that every holder has seen, or is not waited for any more.
   public var seen: UInt64 {
     leases.values.reduce(announced) { min($0, ($1.owed.first?.number).map { $0 - 1 } ?? announced) }
   }
@@ -45,9 +47,7 @@ where Instant.Duration == Duration {
   public func holds(_ holder: Holder) -> Bool { leases[holder] != nil }
 
   /// Grants or renews a lease. Those of the client's earlier connections end: it has dropped all that it knew when
-  /// those ended.
-  ///
-  /// The answer tells the head with all that was announced, and is given when that may be shown.
+  /// those ended. What was announced before was pushed before the answer.
   public mutating func grant(_ holder: Holder, to client: ClientID, now: Instant) {
     for (other, lease) in leases where lease.client == client && other != holder {
       leases[other] = nil
@@ -58,15 +58,29 @@ where Instant.Duration == Duration {
   /// A message of this connection has come.
   public mutating func heard(_ holder: Holder, now: Instant) { leases[holder]?.heard = now }
 
+  /// This connection has ended.
+  public mutating func disconnected(_ holder: Holder) { leases[holder]?.isConnected = false }
+
   /// A change is about to be announced.
   /// - Parameter author: the connection that brought it, which is not told.
   /// - Returns: its number.
-  public mutating func announce(by author: Holder?, now: Instant) -> UInt64 {
+  public mutating func announce(by author: Holder?) -> UInt64 {
     announced += 1
     for holder in leases.keys where holder != author {
-      leases[holder]?.owed.append((announced, now))
+      leases[holder]?.owed.append((announced, nil))
     }
     return announced
+  }
+
+  /// The push of the changes up to this one was written on a holder's connection.
+  public mutating func told(_ holder: Holder, through number: UInt64) {
+    guard var lease = leases[holder] else { return }
+    let until = lease.heard.advanced(by: term.granted)
+    for index in lease.owed.indices.reversed() {
+      guard lease.owed[index].until == nil else { break }
+      if lease.owed[index].number <= number { lease.owed[index].until = until }
+    }
+    leases[holder] = lease
   }
 
   /// A holder has dropped what the changes up to this one changed.
@@ -77,27 +91,17 @@ where Instant.Duration == Duration {
   /// A holder gives its lease up.
   public mutating func end(_ holder: Holder) { leases[holder] = nil }
 
-  /// What is due for one holder.
-  public enum Due: Hashable, Sendable {
-    /// It holds no lease.
-    case nothing
-    /// Ask again then.
-    case later(Instant)
-    /// Its connection is to be closed: it owes an answer for too long. Its lease has not ended yet.
-    case close
-    /// Its lease has ended, and its connection is to be closed.
-    case ended
-  }
-
-  /// Looks after one holder; ends its lease if that has run out.
-  public mutating func due(_ holder: Holder, now: Instant) -> Due {
-    guard let lease = leases[holder] else { return .nothing }
+  /// Ends what is over for one holder.
+  /// - Returns: when to look again; nil: at its next change or the end of its connection.
+  public mutating func look(_ holder: Holder, now: Instant) -> Instant? {
+    guard var lease = leases[holder] else { return nil }
     let end = lease.heard.advanced(by: term.granted)
-    if end <= now {
+    guard lease.isConnected || now < end else {
       leases[holder] = nil
-      return .ended
+      return nil
     }
-    guard let owes = lease.owed.first?.since.advanced(by: term.granted) else { return .later(end) }
-    return owes <= now ? .close : .later(min(end, owes))
+    lease.owed.removeAll { ($0.until ?? end) <= now }
+    leases[holder] = lease
+    return lease.owed.first.map { $0.until ?? end } ?? (lease.isConnected ? nil : end)
   }
 }

@@ -15,6 +15,8 @@ public struct LeaseTerm: Hashable, Sendable {
     (self.granted, self.trusted) = (granted, trusted)
   }
 
-  /// What servers and mounts use.
-  public static let standard = LeaseTerm(granted: .seconds(3), trusted: .seconds(1))
+  /// What servers and mounts use. Shorter than the silence after which a server counts as lost, so that those that wait
+  /// for a holder that died are waited for.
+  public static let standard = LeaseTerm(
+    granted: .milliseconds(1500), trusted: .milliseconds(500))
 }

@@ -18,7 +18,7 @@ where Instant.Duration == Duration {
 
   /// Nothing was counted yet.
   public init(_ term: LeaseTerm) {
-    (period, idle, rest) = (term.trusted, term.trusted * 2, term.trusted * 5)
+    (period, idle, rest) = (term.trusted * 2, term.trusted * 4, term.trusted * 10)
   }
 
   /// A question was saved, or would have been with leases.

@@ -10,7 +10,7 @@ extension SessionHandler {
   func perform(_ lease: Request.Lease, _ ticket: Ticket, _ logged: LoggedIn) {
     let store = logged.session.store
     do throws(DFSError) {
-      if let number = try sentPushes.workedOff(lease.pushes) {
+      if lease.step == .seen, let number = try sentPushes.workedOff(lease.pushes) {
         store.sawChanges(session, through: number)
       }
     } catch {
@@ -40,7 +40,8 @@ extension SessionHandler {
     let store = logged.session.store
     let watch = leaseWatch ?? LeaseWatch(store: store, session: session, channel: context.channel)
     leaseWatch = watch
-    store.grantLease(session, to: client, granted: watch.begin) { result in
+    store.grantLease(session, to: client) { result in
+      watch.begin()
       let head = store.head()
       loop.execute { bound.value.granted(result.map { head }, ticket) }
     }
@@ -56,7 +57,7 @@ extension SessionHandler {
   }
 }
 
-/// Looks after the lease of a connection until that has ended; the connection may have ended long before.
+/// Looks after the lease of a connection until that has ended; the connection may have ended before.
 final class LeaseWatch: Sendable {
   private let store: UserStore
   private let session: SessionID
@@ -67,29 +68,20 @@ final class LeaseWatch: Sendable {
     (self.store, self.session, self.channel) = (store, session, channel)
   }
 
-  /// There is a lease.
-  @Sendable func begin() {
+  /// There is a lease, or something to push to its holder, or its connection has ended.
+  func begin() {
     guard !isLooking.exchange(true, ordering: .acquiringAndReleasing) else { return }
     channel.eventLoop.execute { self.look() }
   }
 
   private func look() {
-    switch store.dueOfLease(session) {
-    case .nothing: isLooking.store(false, ordering: .releasing)
-    case .later(let time): lookAgain(in: time - .now)
-    case .close:
-      channel.close(promise: nil)
-      lookAgain(in: Self.pause)
-    case .ended:
-      isLooking.store(false, ordering: .releasing)
-      channel.close(promise: nil)
-    }
-  }
-
-  /// Until a lease ends whose connection is closed.
-  private static let pause = Duration.milliseconds(200)
-
-  private func lookAgain(in time: Duration) {
-    channel.eventLoop.scheduleTask(in: TimeAmount(max(time, .milliseconds(1)))) { self.look() }
+    if !channel.isActive { store.disconnected(session) }
+    // What comes from here on begins anew.
+    isLooking.store(false, ordering: .releasing)
+    guard let next = store.lookAtLease(session),
+      !isLooking.exchange(true, ordering: .acquiringAndReleasing)
+    else { return }
+    let pause = TimeAmount(max(next - .now, .milliseconds(1)))
+    channel.eventLoop.scheduleTask(in: pause) { self.look() }
   }
 }

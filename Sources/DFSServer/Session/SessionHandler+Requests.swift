@@ -133,11 +133,14 @@ extension SessionHandler {
   /// Something was put into the queue, or the socket takes more.
   func pushWhatWaits() {
     if context?.channel.isWritable == true { push() }
+    leaseWatch?.begin()
   }
 
   private func push() {
-    guard let context, case .loggedIn = phase, let (push, number) = pushes?.take() else { return }
+    guard let context, case .loggedIn(let logged) = phase, let (push, number) = pushes?.take()
+    else { return }
     sentPushes.sent(number, isKept: hasLease)
+    if hasLease { logged.session.store.toldChanges(session, through: number) }
     context.writeAndFlush(Self.wrapOutboundOut(Frame(.push(push))), promise: nil)
   }
 

@@ -101,6 +101,7 @@ final class SessionHandler: ChannelDuplexHandler {
     // What the queue wakes is this.
     pushes = nil
     service.close(session)
+    leaseWatch?.begin()
     self.context = nil
     context.fireChannelInactive()
   }

@@ -190,7 +190,13 @@ public final class ServerStore: Sendable {
     let store: UserStore
 
     var error: DFSError {
-      DFSError(
+      if store.leaseList.isHolding {
+        return DFSError(
+          .busy,
+          "this server has just started, and waits \(LeaseTerm.standard.granted) at the longest for mounts with read "
+            + "leases of before; it serves \(store.name) then")
+      }
+      return DFSError(
         .busy,
         "the database \(store.handle.path) is still being examined, \(store.examinedRows.value) rows so "
           + "far; this server serves \(store.name) when it is through")

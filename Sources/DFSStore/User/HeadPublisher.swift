@@ -15,14 +15,6 @@ final class HeadPublisher: Sendable {
   typealias Turn = @Sendable (Result<Void, any Error>) -> Void
   typealias Leases = GrantedLeases<ContinuousClock.Instant>
 
-  /// What an answer waits for.
-  fileprivate enum Point {
-    /// A commit, by the generation of its ledger.
-    case commit(UInt64)
-    /// A change, by its number.
-    case change(UInt64)
-  }
-
   fileprivate struct State {
     var head = Head.blank
     var generation: UInt64 = 0
@@ -34,7 +26,8 @@ final class HeadPublisher: Sendable {
     var announced = Head.blank
     var failure: DFSError?
     var observer: Observer?
-    var waiting: [(point: Point, turn: Turn)] = []
+    /// Who waits for a commit, by the generation of its ledger.
+    var waiting: [(commit: UInt64, turn: Turn)] = []
   }
 
   private let state = Mutex(State())
@@ -49,8 +42,7 @@ final class HeadPublisher: Sendable {
   func publish(_ announcements: [Announcement], _ ledger: Ledger) {
     let (observer, numbers) = state.withLock { state in
       if let last = announcements.last { state.announced = last.head }
-      let now = ContinuousClock.now
-      return (state.observer, announcements.map { state.leases.announce(by: $0.author, now: now) })
+      return (state.observer, announcements.map { state.leases.announce(by: $0.author) })
     }
     for (announcement, number) in zip(announcements, numbers) {
       observer?(announcement.keys, announcement.head, announcement.author, number)
@@ -74,20 +66,20 @@ final class HeadPublisher: Sendable {
 
   /// Calls `turn` once the head of `generation` was shown: at once, or where it is shown.
   func reached(_ generation: UInt64, _ turn: @escaping Turn) {
-    reached(turn) { _ in .commit(generation) }
+    reached(turn) { _ in generation }
   }
 
   /// Calls `turn` once everything was shown that is committed now.
   func reachedNow(_ turn: @escaping Turn) {
-    reached(turn) { .commit($0.hidden.last?.generation ?? $0.generation) }
+    reached(turn) { $0.hidden.last?.generation ?? $0.generation }
   }
 
-  private func reached(_ turn: @escaping Turn, _ point: (inout State) -> Point) {
+  private func reached(_ turn: @escaping Turn, _ commit: (State) -> UInt64) {
     let now = state.withLock { state -> Result<Void, any Error>? in
       if let failure = state.failure { return .failure(failure) }
-      let point = point(&state)
-      if state.hasShown(point) { return .success(()) }
-      state.waiting.append((point, turn))
+      let commit = commit(state)
+      if commit <= state.generation { return .success(()) }
+      state.waiting.append((commit, turn))
       return nil
     }
     if let now { turn(now) }
@@ -114,14 +106,9 @@ final class HeadPublisher: Sendable {
     state.withLock { $0.leases.announced > $0.change ? $0.announced : nil }
   }
 
-  /// Grants a lease; calls `turn` when everything is shown that was announced before.
-  func grant(_ holder: Leases.Holder, to client: ClientID, _ turn: @escaping Turn) {
-    reached(turn) { state in
-      state.leases.grant(holder, to: client, now: .now)
-      return .change(state.leases.announced)
-    }
-    // A lease of an earlier connection may have ended.
-    change { _ in }
+  /// Grants a lease. A lease of an earlier connection may end.
+  func grant(_ holder: Leases.Holder, to client: ClientID) {
+    change { $0.leases.grant(holder, to: client, now: .now) }
   }
 
   func heard(_ holder: Leases.Holder) {
@@ -134,10 +121,18 @@ final class HeadPublisher: Sendable {
 
   func end(_ holder: Leases.Holder) { change { $0.leases.end(holder) } }
 
-  func due(_ holder: Leases.Holder) -> Leases.Due {
-    var due = Leases.Due.nothing
-    change { due = $0.leases.due(holder, now: .now) }
-    return due
+  func told(_ holder: Leases.Holder, through number: UInt64) {
+    state.withLock { $0.leases.told(holder, through: number) }
+  }
+
+  func disconnected(_ holder: Leases.Holder) {
+    state.withLock { $0.leases.disconnected(holder) }
+  }
+
+  func look(_ holder: Leases.Holder) -> ContinuousClock.Instant? {
+    var next: ContinuousClock.Instant?
+    change { next = $0.leases.look(holder, now: .now) }
+    return next
   }
 
   /// Who holds leases.
@@ -145,13 +140,6 @@ final class HeadPublisher: Sendable {
 }
 
 extension HeadPublisher.State {
-  fileprivate func hasShown(_ point: HeadPublisher.Point) -> Bool {
-    switch point {
-    case .commit(let generation): generation <= self.generation
-    case .change(let number): number <= change
-    }
-  }
-
   /// Shows what may be shown now.
   /// - Returns: those who waited for it.
   fileprivate mutating func show() -> [HeadPublisher.Turn] {
@@ -163,7 +151,7 @@ extension HeadPublisher.State {
     hidden.removeFirst(count)
     guard !waiting.isEmpty else { return [] }
     let all = waiting
-    waiting = all.filter { !hasShown($0.point) }
-    return all.filter { hasShown($0.point) }.map(\.turn)
+    waiting = all.filter { $0.commit > generation }
+    return all.filter { $0.commit <= generation }.map(\.turn)
   }
 }

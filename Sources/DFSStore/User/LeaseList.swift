@@ -25,6 +25,8 @@ final class LeaseList: Sendable {
     var awaited: Set<ClientID>? = []
     /// Clients that have come before it was known who is awaited; nil once nobody is.
     var returned: Set<ClientID>? = []
+    /// Nobody is answered because of them.
+    var isHolding = false
   }
 
   private let directory: String
@@ -85,6 +87,7 @@ final class LeaseList: Sendable {
     .map { ClientID(entry: bytes[$0..<$0 + Self.entryBytes]) }
     let known = entries.compactMap(\.self)
     state.withLock { state in
+      state.isHolding = true
       state.awaited =
         known.count == entries.count ? Set(known).subtracting(state.returned ?? []) : nil
     }
@@ -101,6 +104,9 @@ final class LeaseList: Sendable {
   }
 
   var isAwaiting: Bool { state.withLock { $0.awaited.map { !$0.isEmpty } ?? true } }
+
+  /// Whether nobody is answered yet because of leases of an earlier process.
+  var isHolding: Bool { state.withLock { $0.isHolding } }
 
   /// No lease is left. Blocks.
   func clear() throws(DFSError) {

@@ -1,5 +1,5 @@
 public import DFSCore
-public import DFSReplication
+internal import DFSReplication
 internal import Logging
 
 /// Read leases of this user's namespace.
@@ -8,25 +8,22 @@ internal import Logging
 /// it waits for.
 extension UserStore {
   /// Grants a connection a lease, or renews it.
-  /// - Parameters:
-  ///   - granted: called when it is granted, perhaps on a thread of the store; then `dueOfLease` is to be asked.
-  ///   - completion: called once, perhaps on a thread of the store, when all is shown that was changed before and that
-  ///     the connection was told of.
+  /// - Parameter completion: called once, perhaps on a thread of the store; then `lookAtLease` is to be called.
   public func grantLease(
-    _ session: UInt64, to client: ClientID, granted: @escaping @Sendable () -> Void,
+    _ session: UInt64, to client: ClientID,
     _ completion: @escaping @Sendable (Result<Void, any Error>) -> Void
   ) {
     let publisher = writer.publisher
     if leaseList.isNoted(client) {
-      publisher.grant(session, to: client, completion)
-      return granted()
+      publisher.grant(session, to: client)
+      return completion(.success(()))
     }
     let list = leaseList
     queues.bulk.submit {
       do {
         try list.note(client) { publisher.leaseClients }
-        publisher.grant(session, to: client, completion)
-        granted()
+        publisher.grant(session, to: client)
+        completion(.success(()))
       } catch {
         completion(.failure(error))
       }
@@ -44,9 +41,18 @@ extension UserStore {
   /// A connection gives its lease up.
   public func endLease(_ session: UInt64) { writer.publisher.end(session) }
 
-  /// What is due for the lease of a connection.
-  public func dueOfLease(_ session: UInt64) -> GrantedLeases<ContinuousClock.Instant>.Due {
-    writer.publisher.due(session)
+  /// The push of the changes up to `number` was written on a connection with a lease.
+  public func toldChanges(_ session: UInt64, through number: UInt64) {
+    writer.publisher.told(session, through: number)
+  }
+
+  /// A connection with a lease has ended.
+  public func disconnected(_ session: UInt64) { writer.publisher.disconnected(session) }
+
+  /// Ends what is over for the lease of a connection.
+  /// - Returns: when to look again; nil: at its next push, or the end of the connection.
+  public func lookAtLease(_ session: UInt64) -> ContinuousClock.Instant? {
+    writer.publisher.look(session)
   }
 
   /// The head up to which changes were announced that no answer shows yet; nil if there are none.

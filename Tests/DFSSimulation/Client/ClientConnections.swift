@@ -120,7 +120,7 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
   }
 
   private func connectLater(_ server: ServerIndex) {
-    world.after(5_000 + world.random.below(300_000)) { [self] in
+    world.after(5_000 + world.random.below(world.settings.reconnect)) { [self] in
       if connections[server.value] == nil { connect(server) }
     }
   }
@@ -199,7 +199,7 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
       // What is on its way when the client gives up arrives, or not.
       if !connection.isOpen, world.random.chance(50) { return true }
       guard connection.target.isUp, connection.target.starts == connection.start,
-        !connection.target.leases.hasClosed(connection.session)
+        connection.target.hasSession(connection.session)
       else {
         world.after(world.delay(link)) { [self] in lose(connection) }
         return true
@@ -390,11 +390,5 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
       let reply = mistakes.told(answered.reply, to: request, by: connection.server)
       call.answer(.success((reply, answered.body)))
     }
-  }
-
-  /// A server has closed a connection.
-  func closed(_ session: Int, by server: ServerIndex) {
-    guard let connection = connections[server.value], connection.session == session else { return }
-    lose(connection)
   }
 }

@@ -89,13 +89,12 @@ final class ShippedClient {
     connections?.pushed(keys, head: head, from: server, session: session)
   }
 
-  func closed(_ session: Int, by server: ServerIndex) { connections?.closed(session, by: server) }
-
   /// After a pause, if this life goes on.
   private func later(_ action: @escaping () -> Void) {
     let life = life
     // Operations come in bursts.
-    let pause = world.random.chance(15) ? world.settings.rest : world.settings.pause
+    let isReader = slot < world.settings.readers
+    let pause = world.random.chance(isReader ? 3 : 15) ? world.settings.rest : world.settings.pause
     world.after(1 + world.random.below(pause)) { [self] in
       if self.life == life { action() }
     }
@@ -107,7 +106,8 @@ final class ShippedClient {
     if underWay.count < Self.underWayAtOnce {
       if operationsLeft > 0 {
         operationsLeft -= 1
-        perform(.random(&world.random, world.settings))
+        let isReader = slot < world.settings.readers
+        perform(isReader ? .counters : .random(&world.random, world.settings))
       } else if world.areFaultsOver, proofs < 2, underWay.isEmpty {
         perform(
           proofs == 0 ? .count([ClientOperation.counters[slot % 2]]) : .counters, isProof: true)

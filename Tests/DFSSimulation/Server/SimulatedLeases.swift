@@ -28,7 +28,6 @@ final class SimulatedLeases {
   /// The last change of each push that was sent on a connection.
   private var pushes: [Int: [UInt64]] = [:]
   private var watched: Set<Int> = []
-  private var closed: Set<Int> = []
   private var graceUntil = 0
   /// Who had leases of the process before and has not come back.
   private var awaited: Set<ClientID> = []
@@ -61,7 +60,6 @@ final class SimulatedLeases {
     if isWaiting { (isWaiting, server.disk.leases) = (false, []) }
     return true
   }
-  func hasClosed(_ session: Int) -> Bool { closed.contains(session) }
 
   func stop() {
     granted = GrantedLeases(world.settings.leaseTerm)
@@ -85,8 +83,13 @@ final class SimulatedLeases {
 
   /// A connection has ended.
   func ended(_ session: Int) {
-    guard isOn, world.mistake == .brokenConnectionEndsLease else { return }
-    change { $0.end(UInt64(session)) }
+    guard isOn else { return }
+    if world.mistake == .brokenConnectionEndsLease {
+      change { $0.end(UInt64(session)) }
+    } else {
+      granted.disconnected(UInt64(session))
+      look(session)
+    }
   }
 
   // MARK: Changes
@@ -97,7 +100,7 @@ final class SimulatedLeases {
       tell()
       return
     }
-    let number = granted.announce(by: author.map(UInt64.init), now: now)
+    let number = granted.announce(by: author.map(UInt64.init))
     tell()
     hidden.append(Hidden(change: number, head: server.head, generation: generation))
     change { _ in }
@@ -105,7 +108,10 @@ final class SimulatedLeases {
 
   /// The push of the last change is sent on a connection.
   func pushed(on session: Int) {
-    if isOn { pushes[session, default: []].append(granted.announced) }
+    guard isOn else { return }
+    pushes[session, default: []].append(granted.announced)
+    granted.told(UInt64(session), through: granted.announced)
+    look(session)
   }
 
   private func change(_ body: (inout GrantedLeases<ContinuousClock.Instant>) -> Void) {
@@ -148,6 +154,7 @@ final class SimulatedLeases {
   ) {
     let holder = UInt64(session)
     granted.heard(holder, now: now)
+    guard server.hasSession(session) else { return }
     if lease.pushes > 0, let last = pushes[session]?.prefix(Int(lease.pushes)).last {
       change { $0.saw(holder, through: last) }
     }
@@ -160,38 +167,31 @@ final class SimulatedLeases {
       world.counts.leases += 1
       server.disk.leases.insert(client)
       change { $0.grant(holder, to: client, now: now) }
-      if world.mistake == .grantTellsLess { answer() } else { wait(answer) }
-      if watched.insert(session).inserted { look(session) }
+      answer()
     }
   }
 
   private func look(_ session: Int) {
-    var due = GrantedLeases<ContinuousClock.Instant>.Due.nothing
-    change { due = $0.due(UInt64(session), now: now) }
-    switch due {
-    case .nothing: watched.remove(session)
-    case .later(let time): lookAgain(session, in: (time - now) / .microseconds(1) / rate)
-    case .close:
-      close(session)
-      lookAgain(session, in: 5_000)
-    case .ended:
-      world.trace("the lease of connection \(session) of \(server.index) has run out")
-      watched.remove(session)
-      close(session)
+    guard !watched.contains(session) else { return }
+    var next: ContinuousClock.Instant?
+    change { granted in
+      let holder = UInt64(session)
+      // As if the connection had ended.
+      if world.mistake == .silentLeaseIsForgotten { granted.disconnected(holder) }
+      next = granted.look(holder, now: now)
     }
+    guard let next else { return }
+    watched.insert(session)
+    lookAgain(session, in: (next - now) / .microseconds(1) / rate)
   }
 
   private func lookAgain(_ session: Int, in time: Double) {
     let generation = generation
-    world.after(Int(time.rounded(.up))) { [self] in
+    world.after(max(1, Int(time.rounded(.up)))) { [self] in
       guard self.generation == generation, server.isUp else { return }
       if server.stillUntil > world.now { return lookAgain(session, in: 2_000) }
+      watched.remove(session)
       look(session)
     }
-  }
-
-  private func close(_ session: Int) {
-    guard world.mistake != .endedLeaseNotTold, closed.insert(session).inserted else { return }
-    server.close(session)
   }
 }

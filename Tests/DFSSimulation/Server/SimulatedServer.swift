@@ -88,7 +88,10 @@ final class SimulatedServer {
 
   /// The connections of a client that has ended are closed.
   func endSessions(of client: ClientID) {
-    for session in sessions where session.client == client { copySessions.end(session.id) }
+    for session in sessions where session.client == client {
+      leases.ended(session.id)
+      copySessions.end(session.id)
+    }
     sessions.removeAll { $0.client == client }
   }
 
@@ -184,15 +187,5 @@ final class SimulatedServer {
   private func push(_ keys: SimulatedPush, _ head: Head, to session: Session) {
     leases.pushed(on: session.id)
     world.clients[session.slot].pushed(keys, head: head, from: index, session: session.id)
-  }
-
-  /// Nothing is answered any more on a connection.
-  func close(_ id: Int) {
-    guard let session = sessions.first(where: { $0.id == id }) else { return }
-    sessions.removeAll { $0.id == id }
-    let link = World.Link(slot: session.slot, server: index.value)
-    world.after(world.delay(link)) { [self] in
-      world.clients[session.slot].closed(id, by: index)
-    }
   }
 }

@@ -29,6 +29,7 @@ final class Faults {
     every(world.settings.slowness) { [self] in slowDown() }
     every(world.settings.fullDisks) { [self] in fillDisk() }
     every(world.settings.failedSyncs) { [self] in failSync() }
+    every(world.settings.isolations) { [self] in isolate() }
     misdirectLater()
     beginForgetting()
     if world.settings.hasContents {
@@ -88,6 +89,32 @@ final class Faults {
     if direction != 1 { world.cutThere.formUnion(links) }
     if direction != 0 { world.cutBack.formUnion(links) }
     world.after(1 + world.random.below(300_000)) { [self] in
+      world.cutThere.subtract(links)
+      world.cutBack.subtract(links)
+    }
+  }
+
+  /// A client hears nothing, and perhaps is not heard, for about as long as it trusts a lease.
+  private func isolate() {
+    world.counts.faults += 1
+    let readers = world.settings.readers
+    let slot = world.random.below(readers > 0 ? readers : world.clients.count)
+    let links = (0..<Limits.serverCount).map { World.Link(slot: slot, server: $0) }
+    let isSilent = world.random.chance(50)
+    let isClosed = world.random.chance(world.settings.isolationsClose)
+    world.trace("client \(slot) hears nothing" + (isClosed ? ", its connections are closed" : ""))
+    world.cutBack.formUnion(links)
+    if isSilent { world.cutThere.formUnion(links) }
+    if isClosed {
+      for server in world.servers { server.endSessions(of: world.clients[slot].id) }
+    }
+    if world.settings.isolationsRestart {
+      for server in world.servers {
+        server.stop()
+        server.start()
+      }
+    }
+    world.after(1 + world.random.below(60_000)) { [self] in
       world.cutThere.subtract(links)
       world.cutBack.subtract(links)
     }

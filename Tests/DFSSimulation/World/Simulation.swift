@@ -178,17 +178,15 @@ public struct Simulation {
     case restartWithoutGrace
     /// The end of a connection ends its lease.
     case brokenConnectionEndsLease
-    /// Who had a lease that has run out is answered as if it had it.
-    case endedLeaseNotTold
-    /// The answer that grants a lease does not wait until what was changed before is shown.
-    case grantTellsLess
+    /// A lease whose holder was silent for long ends though its connection goes on.
+    case silentLeaseIsForgotten
     /// The clocks of servers run ten times as fast as some clients'.
     case serverClocksRunAway
 
     var isAboutLeases: Bool {
       switch self {
       case .shownBeforeSeen, .queriesShowEarly, .restartWithoutGrace, .brokenConnectionEndsLease,
-        .endedLeaseNotTold, .grantTellsLess, .serverClocksRunAway:
+        .silentLeaseIsForgotten, .serverClocksRunAway:
         true
       default: false
       }

@@ -34,6 +34,8 @@ struct WorldSettings {
   var operations: Int
   /// All clients change and read one row, one thing soon after the other.
   var isHot = false
+  /// Clients that only read that row.
+  var readers = 0
   /// Entries that a server's log keeps, and that fit in one answer.
   var logLength: Int
   var logPage: Int
@@ -50,6 +52,13 @@ struct WorldSettings {
   var layerPace = LayerPace()
   /// Whether clients ask for read leases, and servers show nothing before their holders have seen it.
   var hasLeases: Bool
+  /// Clients that hear nothing for a moment, while servers may have closed their connections.
+  var isolations: Int?
+  /// Percent of them in which the servers close the connections, and whether the servers start again.
+  var isolationsClose = 50
+  var isolationsRestart = false
+  /// How long a client waits before it connects again, at the longest.
+  var reconnect = 300_000
   let leaseTerm = LeaseTerm(granted: .milliseconds(150), trusted: .milliseconds(50))
   var policy: WritePolicy
   /// Mean microseconds between copies that go bad; nil for never.
@@ -100,15 +109,22 @@ struct WorldSettings {
     // Other chance than the rest, so that worlds without leases are what they were.
     var lease = SplitMix64(seed: seed ^ 0x6c65_6173_6573)
     hasLeases = mistake?.isAboutLeases ?? lease.chance(50)
+    isolations = hasLeases ? lease.pick([nil, 200_000]) : nil
     chooseLayers(seed, mistake)
-    if let mistake { suit(mistake) }
+    if let mistake {
+      suit(mistake)
+    } else if hasLeases, lease.chance(20) {
+      suitLeases(closes: 30)
+      rest = lease.pick([10_000, 200_000])
+      isolationsRestart = lease.chance(30)
+    }
     if flips != nil || forgetting == .allPower { damage = nil }
   }
 
   /// Up to so long is the pause between two operations of a client, and that after some of them; the mean
   /// pause between two looks for servers that lag.
   var pause: Int { isHot ? 2_000 : 8_000 }
-  let rest = 400_000
+  var rest = 400_000
   let healPause = 500_000
 
   /// Other chance than the rest, so that worlds without layers are what they were.
@@ -117,6 +133,17 @@ struct WorldSettings {
     hasLayers = hasContents && (mistake.map(\.isAboutLayers) ?? random.chance(50))
     layerPace.fan = random.pick([2, 2, 3, 8])
     layerPace.shortestQuiet = random.pick([.milliseconds(300), .seconds(1), .seconds(10)])
+  }
+
+  /// Two clients that read one row and two that change it, and hardly any fault but that readers hear nothing for about
+  /// as long as they trust a lease.
+  private mutating func suitLeases(closes: Int) {
+    (isHot, operations, clients, readers) = (true, 60, 4, 2)
+    (isolations, isolationsClose) = (80_000, closes)
+    (rest, reconnect) = (10_000, 10_000)
+    (serverStops, clientStops, cuts, stillness, slowness) = (nil, nil, nil, nil, nil)
+    (fullDisks, failedSyncs, flips, foreigners, loss) = (nil, nil, nil, nil, 0)
+    forgetting = .nobody
   }
 
   /// Worlds in which a mistake matters.
@@ -129,13 +156,15 @@ struct WorldSettings {
     case .startForgetsUnsynced:
       (forgetting, flips, serverStops, outage) = (.power, nil, 100_000, 20_000)
     case .authorIsNotTold: (isHot, operations, clients) = (true, 40, 3)
-    case .shownBeforeSeen, .queriesShowEarly, .grantTellsLess, .endedLeaseNotTold,
-      .serverClocksRunAway:
-      (isHot, operations, clients, hasSlowMessages) = (true, 60, 4, true)
+    case .shownBeforeSeen, .queriesShowEarly, .serverClocksRunAway:
+      suitLeases(closes: 0)
+    case .brokenConnectionEndsLease: suitLeases(closes: 100)
+    case .silentLeaseIsForgotten:
+      suitLeases(closes: 0)
+      rest = 200_000
     case .restartWithoutGrace:
-      (isHot, operations, clients, serverStops, outage) = (true, 60, 4, 60_000, 5_000)
-    case .brokenConnectionEndsLease:
-      (isHot, operations, clients, cuts, loss) = (true, 60, 4, 60_000, 20)
+      suitLeases(closes: 0)
+      isolationsRestart = true
     case .lostCopiesNotCompleted: failedSyncs = 80_000
     case .broughtCopiesStayUnreferenced:
       (policy, serverStops, forgetting, flips) = (.quorum, 300_000, .blank, nil)

@@ -12,7 +12,7 @@ extension Request {
     public enum Step: UInt32, Hashable, Sendable, CaseIterable {
       /// So many pushes of this connection were worked off.
       case seen = 0
-      /// A lease is asked for; the answer comes when it is granted, and tells all changes up to then.
+      /// A lease is asked for; the answer comes when it is granted.
       case asked = 1
       /// It ends.
       case givenUp = 2
@@ -20,10 +20,10 @@ extension Request {
 
     /// What the client wants, or says.
     public let step: Step
-    /// So many pushes of this connection were worked off.
+    /// With `seen`: so many pushes of this connection were worked off.
     public let pushes: UInt64
 
-    /// With `pushes` worked off so far.
+    /// With `pushes` worked off so far, or 0.
     public init(_ step: Step, pushes: UInt64) { (self.step, self.pushes) = (step, pushes) }
   }
 }
