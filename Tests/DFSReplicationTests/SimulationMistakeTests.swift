@@ -53,6 +53,7 @@ import Testing
     Case(mistake: .brokenConnectionEndsLease, from: 0),
     Case(mistake: .silentLeaseIsForgotten, from: 250),
     Case(mistake: .serverClocksRunAway, from: 0),
+    Case(mistake: .joinedIsNotTold, from: 0),
   ]
 
   @Test(arguments: cases) func aBrokenRuleIsFound(_ one: Case) {

@@ -116,6 +116,7 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
       connections[server.value] = connection
       let head = target.shownHead
       back(connection) { [self] in opened(connection, head) }
+      target.joined(session)
     }
   }
 

@@ -77,9 +77,8 @@ final class SimulatedLeases {
     graceUntil = world.now + grace
   }
 
-  /// A connection was made.
-  /// - Returns: the head up to which it will not be told of changes that it may see later.
-  func joined() -> Head? { isOn && granted.announced > shownChange ? server.head : nil }
+  /// The head up to which changes were announced that are not shown yet; nil if there are none.
+  var unshown: Head? { isOn && granted.announced > shownChange ? server.head : nil }
 
   /// A connection has ended.
   func ended(_ session: Int) {

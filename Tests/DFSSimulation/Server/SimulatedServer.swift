@@ -69,8 +69,16 @@ final class SimulatedServer {
   func open(_ client: ClientID, slot: Int) -> Int {
     world.lastSession += 1
     sessions.append(Session(id: world.lastSession, client: client, slot: slot))
-    if let head = leases.joined() { push(nil, head, to: sessions[sessions.count - 1]) }
     return world.lastSession
+  }
+
+  /// A client can be told of changes on its connection from now on; of those that it was not told of and may see
+  /// later it is told first.
+  func joined(_ id: Int) {
+    guard world.mistake != .joinedIsNotTold, let head = leases.unshown,
+      let session = sessions.first(where: { $0.id == id })
+    else { return }
+    push(nil, head, to: session)
   }
 
   /// A connection has ended.

@@ -182,11 +182,13 @@ public struct Simulation {
     case silentLeaseIsForgotten
     /// The clocks of servers run ten times as fast as some clients'.
     case serverClocksRunAway
+    /// Who connects is not told of the changes that are announced and not shown yet.
+    case joinedIsNotTold
 
     var isAboutLeases: Bool {
       switch self {
       case .shownBeforeSeen, .queriesShowEarly, .restartWithoutGrace, .brokenConnectionEndsLease,
-        .silentLeaseIsForgotten, .serverClocksRunAway:
+        .silentLeaseIsForgotten, .serverClocksRunAway, .joinedIsNotTold:
         true
       default: false
       }

@@ -158,7 +158,7 @@ struct WorldSettings {
     case .authorIsNotTold: (isHot, operations, clients) = (true, 40, 3)
     case .shownBeforeSeen, .queriesShowEarly, .serverClocksRunAway:
       suitLeases(closes: 0)
-    case .brokenConnectionEndsLease: suitLeases(closes: 100)
+    case .brokenConnectionEndsLease, .joinedIsNotTold: suitLeases(closes: 100)
     case .silentLeaseIsForgotten:
       suitLeases(closes: 0)
       rest = 200_000
