@@ -45,14 +45,14 @@ final class OfflineNamespace {
     return row.flatMap { try? Inode(id: id, row: $0.value.bytes) }
   }
 
-  /// Extended attributes; they fit one page.
+  /// Extended attributes, as programs see them; they fit one page.
   func attributes(of id: InodeID) throws -> [(name: AttributeName, value: [UInt8])] {
     var page = RowPage(bytesLeft: Limits.answerBytes, mayBeEmpty: false)
     _ = try reader.read { db in
       try RowScan(db: db).attributes(of: id, after: nil, &page)
     }
     return page.rows.compactMap { row in
-      guard case .attribute(_, let name) = row.key else { return nil }
+      guard case .attribute(_, let name) = row.key, name != .locks else { return nil }
       return (name, row.value.bytes)
     }
   }

@@ -37,7 +37,7 @@ struct DfsMount: AsyncParsableCommand {
       the kernel checks owner and mode); uid=N, gid=N, umask=OCTAL (what is \
       shown); writes=all|quorum (servers that a write needs: all four, or three; \
       quorum, unless dfc.conf says otherwise); heal=on|off; entry_timeout=S, attr_timeout=S (seconds for which the kernel \
-      answers from its memory what it is told changes of; 60); layers=auto or always (always: store each change of a file as a layer over it); \
+      answers from its memory what it is told changes of; 60); locks=cluster or mount (where locks of files hold: in all mounts of the user, or in this one); layers=auto or always (always: store each change of a file as a layer over it); \
       relatime (reading moves times of access: a change on the servers for a first read); fsname=NAME, subtype=NAME; and the flags of mount(8): nosuid, \
       nodev, noexec, noatime, sync, dirsync, auto_unmount, …
 

@@ -160,6 +160,9 @@ extension DFSClient {
       // Asked when it is computed: what was removed here until then is gone.
       let target = target.isRemoved(in: self.removals) ? target.withoutKeeping : target
       let before = change.writes
+      if case .inode(let id, _, _, _, _) = target {
+        try await self.fileLocks.check(id, in: &change)
+      }
       do {
         let inode = try await publish(&change, target, own)
         return (inode: inode, written: change.keys(writtenSince: before))

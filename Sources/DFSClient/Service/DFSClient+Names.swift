@@ -23,7 +23,9 @@ extension DFSClient {
   }
 
   public func extendedAttributes(_ inode: InodeID) async throws -> [AttributeName: [UInt8]] {
-    try await namespace.attributes(inode, .pushed)
+    var all = try await namespace.attributes(inode, .pushed)
+    all[LockRow.name] = nil
+    return all
   }
 
   public func forget(_ id: InodeID) { namespace.cache.forget(id) }

@@ -26,6 +26,7 @@ public final class DFSClient: FileService, ClusterAdministration {
   let removals = OwnRemovals()
   let configuration: ClientConfiguration
   let feed: InvalidationFeed
+  let fileLocks: FileLocks
   private let loopExecutor: LoopExecutor
 
   /// What to forget, since it was told last; more than 10,000 rows come as `everything`.
@@ -86,6 +87,8 @@ public final class DFSClient: FileService, ClusterAdministration {
     let healing = HealingTask(cluster.environment)
     let pins = VersionPins(requests: cluster)
     let feed = InvalidationFeed()
+    let locks = FileLocks(namespace, client: id, logger: logger)
+    fileLocks = locks
     self.configuration = configuration
     self.cluster = cluster
     self.healing = healing
@@ -109,12 +112,13 @@ public final class DFSClient: FileService, ClusterAdministration {
     namespace.join { [weak namespace] in await namespace?.joinCluster(identities) }
     invalidations = feed.stream
     // The cluster must not keep alive what keeps the cluster alive.
-    cluster.observe { [weak namespace, weak pins, healing] server, event in
+    cluster.observe { [weak namespace, weak pins, weak locks, healing] server, event in
       if let head = event.head { identities.heard(head.view.namespace, of: server) }
       guard event.head == nil || !identities.foreign.contains(server) else { return }
       cache.note(event, of: server)
       namespace?.servers.leases?.note(event, of: server)
       feed.note(event)
+      locks?.note(event)
       guard case .connected = event else { return }
       Task {
         await namespace?.returned(server)
@@ -126,6 +130,7 @@ public final class DFSClient: FileService, ClusterAdministration {
   }
 
   public var executor: (any TaskExecutor)? { loopExecutor }
+  public var locks: (any LockService)? { fileLocks }
   public var namespaceID: NamespaceID? { cluster.identities.namespace }
 
   // MARK: Servers
@@ -162,6 +167,7 @@ public final class DFSClient: FileService, ClusterAdministration {
   public func close() async {
     await healing.stop()
     await settler.stop()
+    await fileLocks.end()
     await namespace.finish()
     feed.finish()
     await cluster.shutdown()
@@ -197,6 +203,17 @@ extension ReadLeases {
     case .connected, .disconnected: reset(server)
     case .push(.changed), .push(.everythingChanged): pushed(by: server)
     case .push(.goingAway): break
+    }
+  }
+}
+
+extension FileLocks {
+  /// After the cache.
+  fileprivate func note(_ event: ConnectionEvent) {
+    switch event {
+    case .push(.changed(let push)): changed(push.keys)
+    case .connected, .push(.everythingChanged): changed(nil)
+    case .push(.goingAway), .disconnected: break
     }
   }
 }

@@ -99,6 +99,9 @@ public protocol FileService: ClusterStatus {
   /// - Returns: how that call asks for the inode: with what is current, and no question more than needed.
   func expectReading(_ id: InodeID) -> Freshness
 
+  /// Locks among all clients of the user; nil: there are none.
+  var locks: (any LockService)? { get }
+
   /// Keeps the copies of a version for as long as it is open here, even if it is replaced: soon, or
   /// once `untilPinned` returned.
   func pin(_ version: Version)
@@ -125,6 +128,7 @@ public protocol FileService: ClusterStatus {
 
 extension FileService {
   public var executor: (any TaskExecutor)? { nil }
+  public var locks: (any LockService)? { nil }
 
   /// Publishes a whole content.
   public func publish(

@@ -40,6 +40,15 @@ struct NewLayer: Sendable {
     Layer(inode: inode, content: content, cut: patch.cut, size: patch.size, index: index)
   }
 
+  /// The same over another version, of which all bytes stay that were not written.
+  fileprivate func merged(over size: UInt64) -> NewLayer {
+    NewLayer(
+      id: id, content: content,
+      patch: Patch(
+        over: nil, patch.extents, cut: size, size: max(size, patch.size), isMerged: true),
+      index: index)
+  }
+
   /// The same behind the end of another version.
   fileprivate func appended(_ extents: [LayerExtent], to size: UInt64) -> NewLayer {
     let moved = extents.map { extent in
@@ -125,6 +134,13 @@ extension Transaction {
     if layer.patch.isAppended, !isThere, let current, case .row(let extents) = layer.index {
       let moved = layer.appended(extents, to: current.size)
       let version = try append(moved, to: current.base, current.layers)
+      return Publication(version: version, goesOn: true, isMoved: true)
+    }
+    if layer.patch.isMerged, !isThere, let current,
+      layer.patch.cut >= layer.patch.below?.size ?? 0
+    {
+      let merged = layer.merged(over: current.size)
+      let version = try append(merged, to: current.base, current.layers)
       return Publication(version: version, goesOn: true, isMoved: true)
     }
     var below: Version?

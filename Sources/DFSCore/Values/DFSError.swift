@@ -8,6 +8,9 @@ public struct DFSError: Error, Hashable, Sendable, CustomStringConvertible {
     case notFound, exists, notDirectory, isDirectory, notEmpty, invalidArgument, nameTooLong
     case fileTooLarge, noSpace, quotaExceeded, readOnly, notPermitted, accessDenied, staleHandle
     case noAttribute, outOfRange, tooManyLinks, unsupported, loop, busy, crossDevice
+    /// Another owner has a lock that excludes the one that was asked for; that waiting for it would never end; that no
+    /// lock can be had.
+    case wouldBlock, deadlock, noLocks
     // What servers and the net do.
     /// The parts of a file cannot all be found on the servers that are up.
     case incomplete

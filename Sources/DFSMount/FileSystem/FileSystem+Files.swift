@@ -202,6 +202,7 @@ extension FileSystem {
   ) async throws -> Reply {
     let handle = try handles.file(handle)
     let file = handle.file
+    try await proveLocks(file.id)
     noteAccess(file)
     if handle.isPastPages { await follow(handle, at: offset, caller) }
     file.noteReading()
@@ -212,6 +213,7 @@ extension FileSystem {
   func readNow(_ handle: UInt64, at offset: UInt64, count: Int) throws(DFSError) -> Reply? {
     let handle = try handles.file(handle)
     let file = handle.file
+    if areLocksInDoubt(file.id) { return nil }
     if handle.isPastPages, handle.isForReading, offset >= file.size { return nil }
     guard let bytes = try file.readNow(at: offset, count: count) else { return nil }
     noteAccess(file)
@@ -224,6 +226,7 @@ extension FileSystem {
     progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
     let handle = try handles.file(handle)
+    try await proveLocks(handle.file.id)
     if !isWriteback, mustClear(handle, caller) { try await clearPrivileges(handle.file, caller) }
     let place = handle.appends && !isWriteback ? nil : offset
     return .written(try await handle.file.write(bytes, at: place, progress: progress))
@@ -236,6 +239,7 @@ extension FileSystem {
     _ caller: Caller
   ) throws(DFSError) -> (reply: Reply, unhashed: Spool.Unhashed?)? {
     let handle = try handles.file(handle)
+    if areLocksInDoubt(handle.file.id) { return nil }
     guard isWriteback || !mustClear(handle, caller) else { return nil }
     let place = handle.appends && !isWriteback ? nil : offset
     guard let (count, unhashed) = try handle.file.writeNow(bytes, at: place) else { return nil }
@@ -275,7 +279,10 @@ extension FileSystem {
   /// cancelled.
   @discardableResult
   func release(_ handle: UInt64, progress: @escaping @Sendable () -> Void) async -> Reply {
-    if let handle = handles.removeFile(handle) { await closeNow(handle.file, progress) }
+    if let file = handles.removeFile(handle)?.file {
+      await closeNow(file, progress)
+      await unlockAll(of: handle, file.id)
+    }
     return .done
   }
 

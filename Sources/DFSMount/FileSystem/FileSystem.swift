@@ -15,6 +15,10 @@ final class FileSystem: Sendable {
   let handles = HandleTable()
   let looks = SecondLooks()
   let listings = RecentListings()
+  /// Locks among all mounts; nil: they are the kernel's.
+  let locks: (any LockService)?
+  /// Who has set locks through each handle.
+  let lockOwners = Mutex<[UInt64: Set<FileLock.Owner>]>([:])
   let space: SpaceCache
   let logger: Logger
   /// What becomes of what cannot be stored; `dfc recover` lists all that is kept.
@@ -47,11 +51,12 @@ final class FileSystem: Sendable {
     self.service = service
     self.logger = logger
     space = SpaceCache(service)
+    locks = configuration.options.locksAmongAll ? service.locks : nil
     allowsOthers = configuration.options.allowOther
     movesAccessTimes = configuration.options.movesAccessTimes
     kernel = KernelCache(
       configuration.options, changes: { service.changes }, namespace: { service.namespaceID })
-    context = FileContext(
+    var context = FileContext(
       service: service, kernel: kernel,
       spools: SpoolBudget(
         directory: configuration.cacheDirectory, diskLimit: configuration.spoolBytes,
@@ -59,6 +64,9 @@ final class FileSystem: Sendable {
       writes: configuration.writes, layers: configuration.options.layers,
       host: MountConfiguration.hostName, logger: logger,
       patience: ServerState.patience(within: .seconds(configuration.callTimeoutSeconds)))
+    context.locks = locks
+    self.context = context
+    locks?.serve(LockUse(self))
   }
 
   /// What the kernel knows.

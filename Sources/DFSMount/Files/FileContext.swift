@@ -16,6 +16,8 @@ struct FileContext: Sendable {
   let refusals: RefusalLog
   /// How long a write waits for a server that was just lost.
   var patience = Duration.zero
+  /// Locks among all mounts; nil: they are the kernel's.
+  var locks: (any LockService)?
 
   init(
     service: any FileService, kernel: KernelCache, spools: SpoolBudget, writes: WritePolicy,

@@ -114,13 +114,16 @@ extension OpenFile {
     of work: Work, _ progress: @escaping @Sendable () -> Void
   ) async throws -> (any ContentSource, PublishForm) {
     let (spool, policy) = (work.spool, context.layers)
+    let isMerged = context.locks?.isShared(target) ?? false
     let form: PublishForm
     if !work.isNew {
       form = .whole()
     } else if spool.isInMemory {
-      form = try spool.form(policy)
+      form = try spool.form(policy, isMerged: isMerged)
     } else {
-      form = try await DiskQueue.run { () throws(DFSError) in try spool.form(policy) }
+      form = try await DiskQueue.run { () throws(DFSError) in
+        try spool.form(policy, isMerged: isMerged)
+      }
     }
     if case .layer(let patch) = form { return (SpoolPatch(of: spool, patch.extents), form) }
     let whole = await SpoolContent(of: spool, from: context.service) {

@@ -147,6 +147,24 @@ final class OpenFile: Sendable {
     await dropOldPages()
   }
 
+  /// Goes on with the version that an inode has now, whoever reads or writes it: what they read next was perhaps
+  /// written under a lock that is theirs now.
+  func goOnLocked(with inode: Inode) async {
+    guard isBehind(inode), let version = inode.version else { return }
+    let (isDone, old) = state.withLock { state -> (Bool, Version?) in
+      guard state.isAsPublished else { return (false, nil) }
+      let (old, pages) = (state.base?.id, state.pages)
+      context.kernel.noteGoingOn(id)
+      state.goOn(with: inode, as: id)
+      state.pages = pages
+      if state.held.updateValue(version, forKey: version.id) == nil { context.service.pin(version) }
+      return (true, old.flatMap { state.held.removeValue(forKey: $0) })
+    }
+    guard isDone else { return }
+    if let old { context.service.unpin(old) }
+    await dropOldPages()
+  }
+
   /// If the kernel may have pages of a version before, drops them, and shows the size that the file has. Whoever
   /// changed the file waits for that, so that he sees his own change.
   func dropOldPages() async {

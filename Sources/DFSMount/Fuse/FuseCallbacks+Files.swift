@@ -43,13 +43,7 @@ extension FuseCallbacks {
         UnsafeRawBufferPointer(start: buffer, count: size),
         UInt64(max(0, offset)), isWriteback: dfs_file_info_is_writeback(info) != 0)
     }
-    table.flush = { request, _, info in
-      guard let handle = info?.pointee.fh else { return }
-      FuseCallbacks.serve(request, .close, about: .handle(handle, of: nil)) {
-        files, request in
-        try await files.flush(handle, request.caller) { request.extend() }
-      }
-    }
+    table.flush = { FuseCallbacks.flush($0, InodeID($1), $2) }
     table.fsync = { request, _, _, info in
       guard let handle = info?.pointee.fh else { return }
       FuseCallbacks.serve(request, .fsync, about: .handle(handle, of: nil)) {
@@ -62,6 +56,15 @@ extension FuseCallbacks {
       FuseCallbacks.serve(request, .release) { files, request in
         await files.release(handle) { request.extend() }
       }
+    }
+  }
+
+  private static func flush(
+    _ request: fuse_req_t?, _ id: InodeID, _ info: UnsafeMutablePointer<fuse_file_info>?
+  ) {
+    guard let handle = info?.pointee.fh, let owner = info?.pointee.lock_owner else { return }
+    serve(request, .close, about: .handle(handle, of: nil)) { files, request in
+      try await files.close(handle, of: id, by: owner, request.caller) { request.extend() }
     }
   }
 

@@ -4,24 +4,27 @@ internal import Glibc
 
 /// libfuse's table of operations: each entry copies its arguments, for they live only as long as
 /// the call, and hands them to `KernelRequests.serve`. What is absent is answered by libfuse or the
-/// kernel itself (locks are the kernel's, local to the mount).
+/// kernel itself.
 enum FuseCallbacks {
   static var table: fuse_lowlevel_ops {
     var table = fuse_lowlevel_ops()
-    table.`init` = { _, connection in
-      guard let connection else { return }
-      FuseCallbacks.negotiate(&connection.pointee)
+    table.`init` = { data, connection in
+      guard let connection, let data else { return }
+      let session = Unmanaged<FuseSession>.fromOpaque(data).takeUnretainedValue()
+      FuseCallbacks.negotiate(
+        &connection.pointee, withLocks: session.requests.fileSystem.locks != nil)
     }
     addNames(&table)
     addLinks(&table)
     addAttributes(&table)
     addFiles(&table)
     addRanges(&table)
+    addLocks(&table)
     addDirectories(&table)
     return table
   }
 
-  private static func negotiate(_ connection: inout fuse_conn_info) {
+  private static func negotiate(_ connection: inout fuse_conn_info, withLocks: Bool) {
     connection.max_write = 1 << 20
     connection.max_readahead = 1 << 20
     connection.max_background = 64
@@ -34,6 +37,10 @@ enum FuseCallbacks {
       | UInt32(FUSE_CAP_READDIRPLUS) | UInt32(FUSE_CAP_READDIRPLUS_AUTO)
       | UInt32(FUSE_CAP_CACHE_SYMLINKS) | UInt32(FUSE_CAP_EXPORT_SUPPORT)
     connection.want |= wanted & connection.capable
+    // Without them the kernel keeps locks by itself.
+    let locks = UInt32(FUSE_CAP_POSIX_LOCKS) | UInt32(FUSE_CAP_FLOCK_LOCKS)
+    connection.want &= ~locks
+    if withLocks { connection.want |= locks & connection.capable }
   }
 
   /// The session that a request belongs to.

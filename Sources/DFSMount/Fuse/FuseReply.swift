@@ -58,8 +58,9 @@ final class FuseAnswers: Sendable {
     case .space(let space): send(space, to: raw)
     case .value(let bytes): send(bytes, to: raw)
     case .valueLength(let count): fuse_reply_xattr(raw, count) == 0
+    case .lock(let lock): send(lock, to: raw)
     // An errno, or sent when it is packed.
-    case .done, .renamed, .position, .directory: false
+    case .done, .renamed, .position, .directory, .locked: false
     }
   }
 
@@ -115,6 +116,17 @@ final class FuseAnswers: Sendable {
     status.st_mtim = timespec(inode.modified)
     status.st_ctim = timespec(inode.changed)
     return status
+  }
+
+  private func send(_ lock: FileLock?, to raw: fuse_req_t) -> Bool {
+    var found = flock()
+    found.l_type = Int16(lock.map { $0.isExclusive ? F_WRLCK : F_RDLCK } ?? F_UNLCK)
+    found.l_whence = Int16(SEEK_SET)
+    found.l_start = Int(lock?.first ?? 0)
+    // No length is up to the end.
+    found.l_len = lock.map { $0.last >= UInt64(Int.max) ? 0 : Int($0.last - $0.first + 1) } ?? 0
+    found.l_pid = lock?.process ?? 0
+    return fuse_reply_lock(raw, &found) == 0
   }
 
   // MARK: Contents

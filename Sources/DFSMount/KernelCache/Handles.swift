@@ -91,6 +91,14 @@ final class HandleTable: Sendable {
     return Array(Dictionary(all.map { (ObjectIdentifier($0), $0) }) { first, _ in first }.values)
   }
 
+  /// The same of one inode: more than one where it was opened at different versions.
+  func openFiles(of id: InodeID) -> [OpenFile] {
+    let all = state.withLock { state in
+      state.files.values.lazy.map(\.file).filter { $0.id == id }.map { (ObjectIdentifier($0), $0) }
+    }
+    return Array(Dictionary(all) { first, _ in first }.values)
+  }
+
   /// All of an inode, the last ones first.
   func files(of id: InodeID) -> [FileHandle] {
     let all = state.withLock { state in state.files.filter { $0.value.file.id == id } }

@@ -25,6 +25,8 @@ public struct MountOptions: Hashable, Sendable {
   public var attributeTimeoutSeconds = 60.0
   /// When changes are stored as layers.
   var layers = LayerPolicy.auto
+  /// Locks hold among all mounts of the user; else within this one.
+  var locksAmongAll = true
   /// Reading moves times of access, as far as `relatime` does.
   public var movesAccessTimes = false
   /// Nil: as dfc.conf says.
@@ -71,6 +73,11 @@ public struct MountOptions: Hashable, Sendable {
         throw Self.wrong("layers=\(value)", "layers is 'auto' or 'always'")
       }
       layers = policy
+    case "locks":
+      guard value == "mount" || value == "cluster" else {
+        throw Self.wrong("locks=\(value)", "locks is 'mount' or 'cluster'")
+      }
+      locksAmongAll = value == "cluster"
     case "writes":
       guard let policy = WritePolicy(rawValue: value) else {
         throw Self.wrong("writes=\(value)", "writes is 'all' or 'quorum'")

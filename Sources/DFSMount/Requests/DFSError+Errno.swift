@@ -37,6 +37,9 @@ extension DFSError.Code {
     case .loop: ELOOP
     case .busy: EBUSY
     case .crossDevice: EXDEV
+    case .wouldBlock: EAGAIN
+    case .deadlock: EDEADLK
+    case .noLocks: ENOLCK
     case .timedOut: ETIMEDOUT
     case .cancelled: EINTR
     case .incomplete, .serversMissing, .disconnected, .damaged, .protocolViolation, .superseded,

@@ -57,6 +57,7 @@ extension FileSystem {
     let delivery = reply.delivery
     if counted, let lookup = delivery.lookup { nodes.forget(lookup.id, 1) }
     if let handle = delivery.handle { closeUndelivered(handle) }
+    if case .locked(let id, let lock) = reply { unlockUndelivered(id, lock) }
   }
 
   private func closeUndelivered(_ handle: UInt64) {

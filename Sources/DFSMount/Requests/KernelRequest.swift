@@ -119,7 +119,10 @@ final class KernelRequest: Sendable {
     let (isLate, isInterrupted, task) = state.withLock { state in
       (now > state.deadline, state.channel?.isInterrupted ?? false, state.task)
     }
-    if isLate {
+    if effect == .wait {
+      guard isInterrupted else { return }
+      task?.cancel()
+    } else if isLate {
       let seconds = all.timeout.components.seconds
       answer(DFSError(.timedOut, "\(operation.name) was not answered in \(seconds) s"))
       task?.cancel()

@@ -17,6 +17,10 @@ enum Operation: String, Sendable {
   // Ranges of files.
   case fallocate, lseek
   case copyFileRange = "copy_file_range"
+  // Locks.
+  case getlk, setlk
+  /// Waits for a lock.
+  case setlkw
   // Directories.
   case opendir, readdir, readdirplus, releasedir, fsyncdir
 
@@ -27,6 +31,8 @@ enum Operation: String, Sendable {
     case change
     /// Stores what was written, and goes on though its process be killed.
     case store
+    /// Waits for others, as long as it takes, until a signal comes.
+    case wait
     /// Ends what was begun; nobody waits for its answer, and it is never answered before its end.
     case end
   }
@@ -34,8 +40,9 @@ enum Operation: String, Sendable {
   var effect: Effect {
     switch self {
     case .lookup, .getattr, .readlink, .statfs, .getxattr, .listxattr, .open, .read, .smallRead,
-      .lseek, .opendir, .readdir, .readdirplus, .releasedir, .fsyncdir:
+      .lseek, .opendir, .readdir, .readdirplus, .releasedir, .fsyncdir, .getlk, .setlk:
       .query
+    case .setlkw: .wait
     case .mkdir, .mknod, .symlink, .link, .unlink, .rmdir, .rename, .setattr, .setxattr,
       .removexattr, .create, .tmpfile, .openToWrite, .write, .fallocate, .copyFileRange:
       .change
@@ -61,12 +68,12 @@ enum Operation: String, Sendable {
     case .mkdir, .mknod, .symlink, .link, .unlink, .rmdir, .rename, .setattr, .setxattr,
       .removexattr, .create, .tmpfile, .open, .openToWrite, .read, .smallRead, .write, .close,
       .fsync, .release, .fallocate, .lseek, .copyFileRange, .opendir, .readdir, .readdirplus,
-      .releasedir, .fsyncdir:
+      .releasedir, .fsyncdir, .getlk, .setlk, .setlkw:
       .purpose
     }
   }
 
-  var isChange: Bool { effect != .query }
+  var isChange: Bool { effect != .query && effect != .wait }
 
   /// Whether it does nothing that takes long but ask servers: it may go on where their answers come in.
   var isShort: Bool {
@@ -76,7 +83,8 @@ enum Operation: String, Sendable {
       true
     // They read, hash or store contents, or list directories.
     case .link, .setattr, .tmpfile, .openToWrite, .read, .write, .close, .fsync, .release,
-      .fallocate, .lseek, .copyFileRange, .opendir, .readdir, .readdirplus, .releasedir, .fsyncdir:
+      .fallocate, .lseek, .copyFileRange, .opendir, .readdir, .readdirplus, .releasedir, .fsyncdir,
+      .getlk, .setlk, .setlkw:
       false
     }
   }
@@ -122,6 +130,10 @@ enum Reply: Sendable {
   case value([UInt8])
   /// How long the value is.
   case valueLength(Int)
+  /// A lock that is in the way; nil: none is.
+  case lock(FileLock?)
+  /// A lock was set.
+  case locked(InodeID, FileLock)
 
   /// The compiler asks here what the kernel does with a new answer, and with which errno it is sent.
   var delivery: Delivery {
@@ -136,18 +148,19 @@ enum Reply: Sendable {
     case .renamed(let name): Delivery(lost: name, isAskedAgain: true)
     // Which entries of a directory it is told is known when they are packed.
     case .directory: Delivery()
-    case .done, .target, .data, .written, .position, .space, .value, .valueLength: Delivery()
+    case .done, .target, .data, .written, .position, .space, .value, .valueLength, .lock, .locked:
+      Delivery()
     }
   }
 
   /// Nil for an answer that has a content.
   var errno: Int32? {
     switch self {
-    case .done: 0
+    case .done, .locked: 0
     case .renamed: ESTALE
     case .position(nil): ENXIO
     case .position, .entry, .created, .opened, .directory, .attributes, .target, .data, .written,
-      .space, .value, .valueLength:
+      .space, .value, .valueLength, .lock:
       nil
     }
   }

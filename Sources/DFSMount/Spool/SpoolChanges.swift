@@ -71,14 +71,16 @@ enum LayerPolicy: String, Sendable, CaseIterable {
 
 extension Spool {
   /// How the content is best published. While nobody writes.
-  func form(_ policy: LayerPolicy) throws(DFSError) -> PublishForm {
+  func form(_ policy: LayerPolicy, isMerged: Bool = false) throws(DFSError) -> PublishForm {
     let (size, below, changes, isWhole, allocated) = state.withLock {
       let allocated = $0.file == nil ? UInt64($0.memory.count) : $0.allocated
       return ($0.size, $0.origin, $0.changes, $0.below == nil, allocated)
     }
     // Then holes are not sent.
     let isSparse = Version.isSparse(size: size, stored: allocated)
-    if below == nil {
+    if isMerged {
+      // What others write meanwhile stays.
+    } else if below == nil {
       guard isSparse else { return .whole(appendedFrom: changes.appendedFrom) }
     } else if policy == .auto {
       guard !Split(size: size).isInline else { return .whole(appendedFrom: changes.appendedFrom) }
@@ -92,7 +94,7 @@ extension Spool {
     return .layer(
       Patch(
         over: below, try extents(of: changes.ranges), cut: cut, size: size,
-        isAppended: changes.appendedFrom == cut))
+        isAppended: changes.appendedFrom == cut, isMerged: isMerged))
   }
 
   /// Ranges, with what of them are holes as zeros.

@@ -23,17 +23,20 @@ public struct Patch: Sendable {
   public let size: UInt64
   /// It was written to the end, wherever that was: if others appended meanwhile, it goes behind what they wrote.
   public let isAppended: Bool
+  /// It was written under locks: others may have written other bytes meanwhile, and it goes over those.
+  public let isMerged: Bool
 
   /// Extents that were written over a version, of whose bytes those up to `cut` stay.
   public init(
     over below: Version?, _ extents: [LayerExtent], cut: UInt64, size: UInt64,
-    isAppended: Bool = false
+    isAppended: Bool = false, isMerged: Bool = false
   ) {
     self.below = below
     self.extents = extents
     self.cut = cut
     self.size = size
     self.isAppended = isAppended
+    self.isMerged = isMerged
   }
 }
 

@@ -1,0 +1,257 @@
+internal import DFSCore
+internal import DFSSystem
+internal import Logging
+internal import Synchronization
+
+/// What other clients do about locks, and waiting for them.
+extension FileLocks {
+  /// A question to another client whether it lives.
+  struct Question {
+    var client: UInt64?
+    var number: UInt64?
+    var since: ContinuousClock.Instant?
+  }
+
+  // MARK: The row
+
+  func row(of id: InodeID, _ freshness: Freshness) async throws -> LockRow {
+    try LockRow(try await namespace.attributes(id, freshness)[LockRow.name])
+  }
+
+  /// Changes a row, in one change; none if it stays as it is.
+  @discardableResult
+  func change<Value: Sendable>(
+    _ id: InodeID, _ body: @escaping @Sendable (inout LockRow) -> Value
+  ) async throws -> Value {
+    do {
+      return try await namespace.transact(policy: .quorum) { change in
+        try await change.load(.inode(id), .attributes(id))
+        _ = try await change.seenInode(id)
+        let before = try LockRow(try await change.attributes(id)[LockRow.name])
+        var row = before
+        let value = body(&row)
+        if row != before { change.putAttribute(id, LockRow.name, try row.encoded()) }
+        return value
+      }
+    } catch let error as DFSError where error.code == .serversMissing {
+      throw DFSError(.noLocks, "no lock can be had or given back", cause: error)
+    }
+  }
+
+  /// What is about to be published was perhaps written under locks: they are still this client's, in the state that
+  /// the change is made of.
+  /// - Throws: `inputOutput` if they are not.
+  func check(_ id: InodeID, in change: inout Transaction) async throws {
+    guard let entry = known(id),
+      entry.state.withLock({ !$0.table.isEmpty && $0.standing != .none }),
+      try await change.inode(id) != nil
+    else { return }
+    let row = try LockRow(try await change.attributes(id)[LockRow.name])
+    if !row.has(client) {
+      lose(entry, id)
+      throw Self.lost(id)
+    }
+  }
+
+  // MARK: What is pushed
+
+  /// Rows were changed by others.
+  func changed(_ keys: [RowKey]?) {
+    guard let keys else {
+      for (id, entry) in all { look(entry, id) }
+      return
+    }
+    for case .attribute(let id, LockRow.name) in keys {
+      if let entry = known(id) { look(entry, id) }
+    }
+  }
+
+  private func look(_ entry: Entry, _ id: InodeID) {
+    wake(entry)
+    Task {
+      do {
+        let row = try await row(of: id, .pushed)
+        let standing = entry.state.withLock { $0.standing }
+        if row.asked[client] != nil { try await answer(entry, id) }
+        if row.asked[client] != nil || row.has(client) && (standing == .none || standing == .lost) {
+          try await correct(entry, id)
+        }
+        guard standing == .token || standing == .listed else { return }
+        guard row.has(client) else { return try await confirmLoss(entry, id) }
+        if row.token == client, !row.waiting.isEmpty { try await giveBack(entry, id) }
+      } catch {
+        logger.debug("the locks on inode \(id) cannot be looked at: \(error)")
+      }
+    }
+  }
+
+  /// Shows that this client lives. What it does not wait for any more it lets go.
+  private func answer(_ entry: Entry, _ id: InodeID) async throws {
+    let (client, wanted) = (client, entry.state.withLock { $0.wanted })
+    try await change(id) { row in
+      row.asked[client] = nil
+      row.waiting.removeAll { $0.client == client && !wanted.contains($0.lock) }
+    }
+  }
+
+  /// Takes out of the row what this client does not know that it has: of a change whose outcome it was not told, or of
+  /// locks that it takes for lost.
+  private func correct(_ entry: Entry, _ id: InodeID) async throws {
+    try await entry.turn.alone {
+      let (table, standing) = entry.state.withLock { ($0.table, $0.standing) }
+      let row = try await self.row(of: id, .current)
+      guard row.has(self.client), !(standing == .token && row.token == self.client) else { return }
+      let rest = standing == .lost ? [] : table.locks
+      guard row.token == self.client || Set(row.locks(of: self.client)) != Set(rest) else { return }
+      try await self.change(id) { $0.list(rest, of: self.client) }
+      entry.state.withLock { state in
+        if state.standing != .lost { state.standing = rest.isEmpty ? .none : .listed }
+      }
+    }
+  }
+
+  /// The row, as it is pushed, has nothing of this client's; it may be older than what this client does now.
+  private func confirmLoss(_ entry: Entry, _ id: InodeID) async throws {
+    try await entry.turn.alone {
+      if try await !self.row(of: id, .current).has(self.client) { self.lose(entry, id) }
+    }
+  }
+
+  /// Another client waits: gives the token back, with what was written, and lists what is locked.
+  private func giveBack(_ entry: Entry, _ id: InodeID) async throws {
+    try await entry.turn.alone {
+      guard entry.state.withLock({ $0.standing == .token }) else { return }
+      await self.user?.store(id)
+      await self.list(entry.state.withLock { $0.table }, entry, id)
+    }
+    wake(entry)
+  }
+
+  // MARK: Waiting
+
+  func wake(_ entry: Entry) {
+    let sleepers = entry.state.withLock { state in
+      state.changes += 1
+      defer { state.sleepers = [:] }
+      return state.sleepers.values
+    }
+    for sleeper in sleepers { sleeper.resume() }
+  }
+
+  /// Waits until something changed, or a second is over, or the task is cancelled.
+  func sleep(_ entry: Entry, since seen: UInt64) async {
+    let number = entry.state.withLock { state in
+      state.next += 1
+      return state.next
+    }
+    let alarm = Task {
+      try await environment.sleep(for: .seconds(1))
+      wake(number, of: entry)
+    }
+    defer { alarm.cancel() }
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let isOver = entry.state.withLock { state in
+          if state.changes != seen || Task.isCancelled { return true }
+          state.sleepers[number] = continuation
+          return false
+        }
+        if isOver { continuation.resume() }
+      }
+    } onCancel: {
+      wake(number, of: entry)
+    }
+  }
+
+  private func wake(_ number: UInt64, of entry: Entry) {
+    entry.state.withLock { $0.sleepers.removeValue(forKey: number) }?.resume()
+  }
+
+  /// The lock is not waited for any more.
+  func forget(_ wanted: FileLock, _ entry: Entry, _ id: InodeID) async {
+    await Self.uncancelled { [self] in
+      let isNoted = (try? await row(of: id, .pushed))?.waiting.contains {
+        $0.client == client && $0.lock == wanted
+      }
+      if isNoted ?? true { try? await change(id) { $0.forget(wanted, by: self.client) } }
+    }
+  }
+
+  private struct Node: Hashable {
+    let client: UInt64
+    let owner: FileLock.Owner
+  }
+
+  /// Whether an owner of this client's waits, over other owners, for itself. Of owners of other clients that is known
+  /// whose locks are on, or who wait for, the files that this client has to do with. Of the clients that are in it the
+  /// one with the highest number tells its owner.
+  func isDeadlocked(_ owner: FileLock.Owner) async -> Bool {
+    var edges: [Node: Set<Node>] = [:]
+    for (id, entry) in all {
+      entry.state.withLock { state in
+        for lock in state.waiting {
+          edges[Node(client: client, owner: lock.owner), default: []]
+            .formUnion(
+              state.table.conflicts(with: lock).map { Node(client: client, owner: $0.owner) })
+        }
+      }
+      guard let row = try? await row(of: id, .pushed) else { continue }
+      for waiting in row.waiting {
+        for held in row.held where held.client != waiting.client {
+          edges[Node(client: waiting.client, owner: waiting.lock.owner), default: []]
+            .formUnion(
+              held.locks.filter { $0.excludes(waiting.lock) }
+                .map { Node(client: held.client, owner: $0.owner) })
+        }
+      }
+    }
+    let start = Node(client: client, owner: owner)
+    func reaches(_ node: Node, _ seen: inout Set<Node>, _ highest: UInt64) -> Bool {
+      for next in edges[node] ?? [] {
+        let highest = max(highest, next.client)
+        if next == start { return highest == client }
+        if seen.insert(next).inserted, reaches(next, &seen, highest) { return true }
+      }
+      return false
+    }
+    var seen: Set<Node> = []
+    return reaches(start, &seen, client)
+  }
+
+  /// A client is in the way: asks whether it lives, and removes it once it did not answer for `patience`.
+  func doubt(
+    _ other: UInt64, _ question: inout Question, _ entry: Entry, _ id: InodeID
+  ) async {
+    let now = environment.now
+    if question.client != other { question = Question(client: other, since: now) }
+    guard let since = question.since, let row = try? await row(of: id, .pushed),
+      row.clients.contains(other)
+    else { return }
+    guard let number = question.number else {
+      guard now - since >= Self.firstQuestion else { return }
+      let new = UInt64.random(in: 1 ... .max)
+      let asked = try? await change(id) { row in
+        if row.clients.contains(other), row.asked[other] == nil { row.asked[other] = new }
+        return row.asked[other]
+      }
+      if let asked { question = Question(client: other, number: asked, since: environment.now) }
+      return
+    }
+    guard row.asked[other] == number else {
+      // It has answered.
+      question = Question(client: other, since: now)
+      return
+    }
+    guard now - since >= Self.patience else { return }
+    let isRemoved = try? await change(id) { row in
+      guard row.asked[other] == number else { return false }
+      row.remove(other)
+      return true
+    }
+    if isRemoved ?? false {
+      logger.warning("the locks of a client that did not answer on inode \(id) were removed")
+      question = Question()
+      wake(entry)
+    }
+  }
+}

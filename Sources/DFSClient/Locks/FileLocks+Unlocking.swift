@@ -1,0 +1,110 @@
+internal import DFSCore
+internal import DFSSystem
+internal import Logging
+internal import Synchronization
+
+/// Giving locks back.
+extension FileLocks {
+  func unlock(_ id: InodeID, _ bytes: ClosedRange<UInt64>, of owner: FileLock.Owner) async {
+    guard let entry = known(id), holds(id, owner) else { return }
+    if entry.state.withLock({ $0.standing == .token }), !isOpenAsSeveral(id), entry.turn.tryEnter()
+    {
+      let isDone = entry.state.withLock { state in
+        guard state.standing == .token else { return false }
+        state.table.clear(bytes, of: owner)
+        return true
+      }
+      entry.turn.leave()
+      if isDone { return wake(entry) }
+    }
+    await Self.uncancelled { [self] in
+      try? await entry.turn.alone {
+        if entry.state.withLock({ $0.standing == .listed }) || self.isOpenAsSeveral(id) {
+          await self.user?.store(id)
+        }
+        let (rest, standing) = entry.state.withLock { state in
+          state.table.clear(bytes, of: owner)
+          if state.table.isEmpty, state.standing == .lost { state.standing = .none }
+          return (state.table, state.standing)
+        }
+        if standing == .listed { await self.list(rest, entry, id) }
+      }
+      wake(entry)
+    }
+  }
+
+  static func uncancelled(_ body: @escaping @Sendable () async -> Void) async {
+    await Task(operation: body).value
+  }
+
+  /// Lists the locks that are left, until that is done. In turn.
+  func list(_ rest: LockTable, _ entry: Entry, _ id: InodeID) async {
+    while !state.withLock({ $0.hasEnded }) {
+      do {
+        try await change(id) { row in
+          if row.has(self.client) { row.list(rest.locks, of: self.client) }
+          row.asked[self.client] = nil
+        }
+        entry.state.withLock { $0.standing = rest.isEmpty ? .none : .listed }
+        return
+      } catch let error as DFSError where error.code == .staleHandle {
+        return entry.state.withLock { $0.standing = .none }
+      } catch {
+        logger.warning(
+          "locks on inode \(id) cannot be given back yet", metadata: ["cause": "\(error)"])
+        try? await environment.sleep(for: .seconds(1))
+      }
+    }
+  }
+
+  func isShared(_ id: InodeID) -> Bool {
+    known(id)?.state.withLock { $0.standing == .listed } ?? false
+  }
+
+  /// Gives back the token of a file once nobody has locked it for long, and forgets the file.
+  func giveBackWhenIdle(_ entry: Entry, _ id: InodeID) {
+    let isFirst = entry.state.withLock { state in
+      defer { state.isWatched = true }
+      return !state.isWatched
+    }
+    guard isFirst else { return }
+    Task { [weak self] in
+      while let environment = self?.environment {
+        try? await environment.sleep(for: Self.idle)
+        guard let self, known(id) === entry, !state.withLock({ $0.hasEnded }) else { return }
+        await giveBack(entry, id, ifIdleSince: .now - Self.idle)
+      }
+    }
+  }
+
+  private func giveBack(
+    _ entry: Entry, _ id: InodeID, ifIdleSince time: ContinuousClock.Instant
+  ) async {
+    try? await entry.turn.alone {
+      let (isIdle, standing) = entry.state.withLock { state in
+        (state.table.isEmpty && state.sleepers.isEmpty && state.used <= time, state.standing)
+      }
+      guard isIdle, self.known(id) === entry else { return }
+      if standing == .token { await self.list(LockTable(), entry, id) }
+      if entry.state.withLock({ $0.standing == .none }) {
+        self.state.withLock { $0.entries[id] = nil }
+      }
+    }
+  }
+
+  /// A token that was not used for so long is given back.
+  static let idle = Duration.seconds(10)
+
+  /// All is given back: the client ends.
+  func end() async {
+    for (id, entry) in state.withLock({ $0.entries }) {
+      guard entry.state.withLock({ $0.standing == .token || $0.standing == .listed }) else {
+        continue
+      }
+      _ = try? await change(id) { $0.remove(self.client) }
+    }
+    state.withLock { $0.hasEnded = true }
+  }
+
+  var all: [InodeID: Entry] { state.withLock { $0.entries } }
+}

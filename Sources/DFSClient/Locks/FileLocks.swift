@@ -1,0 +1,376 @@
+internal import DFSCore
+internal import DFSSystem
+internal import Logging
+internal import Synchronization
+
+/// The locks that this client has of files, over the rows that all clients agree on (`LockRow`).
+///
+/// Invariants:
+/// - A lock is granted here only if the row of its file says so, or gives this client the token.
+/// - What was written under a lock is stored before the row lets it go.
+/// - Locks are relied on without asking for `trust` after three servers answered, whose pushes came before. Who is
+///   asked to show that it lives and sees that answers at once; who does not for `patience`, which is 2.8 times as
+///   long (clocks may go at rates from 0.6 to 1.6), is taken for dead, and its locks are removed.
+/// - What is published to a file under a lock is published only if the row still has it.
+final class FileLocks: LockService {
+  /// What this client is to a file, by its row.
+  enum Standing: Sendable { case none, token, listed, lost }
+
+  final class Entry: Sendable {
+    struct State {
+      var table = LockTable()
+      var standing = Standing.none
+      /// Who waits here, to be woken by any change.
+      var sleepers: [UInt64: CheckedContinuation<Void, Never>] = [:]
+      /// The locks that owners of this client want.
+      var wanted: Set<FileLock> = []
+      /// Those of them that have to wait.
+      var waiting: Set<FileLock> = []
+      var changes: UInt64 = 0
+      var next: UInt64 = 0
+      /// When a lock was granted last.
+      var used = ContinuousClock.now
+      var isWatched = false
+
+      mutating func grant(_ lock: FileLock) {
+        table.set(lock)
+        used = .now
+        forget(lock)
+      }
+
+      mutating func forget(_ lock: FileLock) {
+        wanted.remove(lock)
+        waiting.remove(lock)
+      }
+    }
+
+    /// Changes of the row, one after another.
+    let turn = AsyncLock()
+    let state = Mutex(State())
+  }
+
+  static let trust = Duration.milliseconds(2_500)
+  static let patience = Duration.seconds(7)
+  static let heartbeat = Duration.milliseconds(500)
+  static let firstQuestion = Duration.seconds(1)
+
+  let namespace: Namespace
+  let client: UInt64
+  let logger: Logger
+  var environment: any Environment { namespace.environment }
+
+  struct State {
+    var entries: [InodeID: Entry] = [:]
+    /// When three servers were asked that answered.
+    var proven: ContinuousClock.Instant?
+    var isBeating = false
+    var user: (any LockUser)?
+    var hasEnded = false
+  }
+  let state = Mutex(State())
+
+  init(_ namespace: Namespace, client: ClientID, logger: Logger) {
+    (self.namespace, self.client, self.logger) = (namespace, client.value, logger)
+  }
+
+  func serve(_ user: any LockUser) { state.withLock { $0.user = user } }
+  var user: (any LockUser)? { state.withLock { $0.user } }
+
+  func isOpenAsSeveral(_ id: InodeID) -> Bool { user?.isOpenAsSeveral(id) ?? false }
+
+  private func entry(_ id: InodeID) -> Entry {
+    state.withLock { state in
+      if let entry = state.entries[id] { return entry }
+      let entry = Entry()
+      state.entries[id] = entry
+      return entry
+    }
+  }
+
+  func known(_ id: InodeID) -> Entry? { state.withLock { $0.entries[id] } }
+
+  // MARK: Trust
+
+  /// Whether three servers answered lately.
+  var isTrusted: Bool {
+    state.withLock { state in
+      state.proven.map { environment.now < $0.advanced(by: Self.trust) } ?? false
+    }
+  }
+
+  /// Three servers answered what was asked at `time`.
+  func proved(at time: ContinuousClock.Instant) {
+    state.withLock { state in state.proven = state.proven.map { max($0, time) } ?? time }
+  }
+
+  /// While there are locks or tokens, servers are asked now and then.
+  func beat() {
+    let begins = state.withLock { state in
+      defer { state.isBeating = true }
+      return !state.isBeating
+    }
+    guard begins else { return }
+    Task { [weak self] in
+      while let self, goesOn() {
+        let now = environment.now
+        if await namespace.pings.heads(until: { $0.count >= Limits.quorum }) { proved(at: now) }
+        try? await environment.sleep(for: Self.heartbeat)
+      }
+    }
+  }
+
+  private func goesOn() -> Bool {
+    state.withLock { state in
+      state.isBeating =
+        !state.hasEnded
+        && state.entries.values.contains { $0.state.withLock { $0.standing != .none } }
+      return state.isBeating
+    }
+  }
+
+  func isInDoubt(_ id: InodeID) -> Bool {
+    guard let entry = known(id) else { return false }
+    let isUsed = entry.state.withLock { $0.standing == .lost || !$0.table.isEmpty }
+    return isUsed && (entry.state.withLock { $0.standing == .lost } || !isTrusted)
+  }
+
+  func prove(_ id: InodeID) async throws {
+    guard let entry = known(id) else { return }
+    if entry.state.withLock({ $0.standing }) != .lost {
+      let now = environment.now
+      do {
+        let row = try await row(of: id, .current)
+        if row.has(client) { return proved(at: now) }
+      } catch let error as DFSError where error.code == .staleHandle {
+        // It was removed: its locks are of this client only.
+        return
+      } catch {
+        throw DFSError(
+          .inputOutput, "it cannot be told whether the locks on inode \(id) are still held",
+          cause: error)
+      }
+      lose(entry, id)
+    }
+    guard entry.state.withLock({ $0.standing == .lost && !$0.table.isEmpty }) else { return }
+    throw Self.lost(id)
+  }
+
+  static func lost(_ id: InodeID) -> DFSError {
+    DFSError(
+      .inputOutput,
+      "another client took the locks on inode \(id), since this one was not heard of; unlock or close the file, "
+        + "and lock it again")
+  }
+
+  /// Another client has removed what this one had.
+  func lose(_ entry: Entry, _ id: InodeID) {
+    let isLoss = entry.state.withLock { state in
+      guard state.standing == .token || state.standing == .listed else { return false }
+      state.standing = state.table.isEmpty ? .none : .lost
+      return state.standing == .lost
+    }
+    if isLoss {
+      logger.error(
+        "the locks on inode \(id) were taken by another client, since this one was not heard of for long"
+      )
+    }
+    wake(entry)
+  }
+
+  // MARK: Locking
+
+  func lock(_ id: InodeID, _ wanted: FileLock, waits: Bool) async throws {
+    var question = Question()
+    while true {
+      let entry = entry(id)
+      if grantNow(entry, id, wanted) { return }
+      defer { entry.state.withLock { $0.forget(wanted) } }
+      let seen = entry.state.withLock { state in
+        state.wanted.insert(wanted)
+        return state.changes
+      }
+      let obstacle: Obstacle
+      do {
+        guard let found = try await attempt(entry, id, wanted, waits: waits) else { return }
+        obstacle = found
+      } catch {
+        await forget(wanted, entry, id)
+        throw error
+      }
+      if !waits, case .local = obstacle { throw Self.excluded }
+      if wanted.owner.family == .ranges {
+        _ = entry.state.withLock { $0.waiting.insert(wanted) }
+        if await isDeadlocked(wanted.owner) {
+          await forget(wanted, entry, id)
+          throw DFSError(
+            .deadlock,
+            "waiting for this lock would never end: its holders wait for locks of its owner")
+        }
+      }
+      await sleep(entry, since: seen)
+      guard !Task.isCancelled else {
+        await forget(wanted, entry, id)
+        throw DFSError(.cancelled, "waiting for a lock was interrupted")
+      }
+      if case .client(let other) = obstacle { await doubt(other, &question, entry, id) }
+    }
+  }
+
+  static let excluded = DFSError(.wouldBlock, "another owner has a lock that excludes this one")
+
+  /// What a lock waits for.
+  enum Obstacle: Sendable {
+    case local
+    case client(UInt64)
+  }
+
+  /// Grants a lock that this client may grant by itself.
+  private func grantNow(_ entry: Entry, _ id: InodeID, _ wanted: FileLock) -> Bool {
+    guard isTrusted, !isOpenAsSeveral(id), entry.turn.tryEnter() else { return false }
+    defer { entry.turn.leave() }
+    guard known(id) === entry else { return false }
+    let isGranted = entry.state.withLock { state in
+      guard state.standing == .token, state.table.conflict(with: wanted) == nil else {
+        return false
+      }
+      state.grant(wanted)
+      return true
+    }
+    // Of a lock that is weaker now.
+    if isGranted, !wanted.isExclusive { wake(entry) }
+    return isGranted
+  }
+
+  /// - Returns: what it has to wait for; nil: it is granted.
+  private func attempt(
+    _ entry: Entry, _ id: InodeID, _ wanted: FileLock, waits: Bool
+  ) async throws -> Obstacle? {
+    try await entry.turn.alone {
+      // It was forgotten meanwhile: what comes next has another.
+      guard self.known(id) === entry else { return .local }
+      let (table, standing) = entry.state.withLock { ($0.table, $0.standing) }
+      if standing == .lost, !table.isEmpty { try await self.prove(id) }
+      if table.conflict(with: wanted) != nil { return .local }
+      if standing == .token {
+        if !self.isTrusted, try await !self.provesToken(entry, id) { return .local }
+        entry.state.withLock { $0.grant(wanted) }
+        if self.isOpenAsSeveral(id) { await self.user?.refresh(id) }
+        return nil
+      }
+      let asked: Asked
+      do {
+        asked = try await self.ask(id, wanted, holding: table, waits: waits)
+      } catch let error as DFSError where error.code == .staleHandle {
+        // A file without a name is this client's alone.
+        entry.state.withLock { $0.grant(wanted) }
+        return nil
+      }
+      switch asked.answer {
+      case .recalled(let other): return .client(other)
+      case .excluded(let other, _):
+        if !waits { throw Self.excluded }
+        return .client(other)
+      case .granted: break
+      }
+      entry.state.withLock { state in
+        state.grant(wanted)
+        state.standing = asked.hasToken ? .token : .listed
+      }
+      self.beat()
+      self.giveBackWhenIdle(entry, id)
+      // What was pushed before this was known is not pushed again.
+      self.changed([.attribute(id, name: LockRow.name)])
+      await self.user?.refresh(id)
+      return nil
+    }
+  }
+
+  /// Whether this client has the token still.
+  private func provesToken(_ entry: Entry, _ id: InodeID) async throws -> Bool {
+    let now = environment.now
+    do {
+      let row = try await row(of: id, .current)
+      if row.token == client { proved(at: now) } else { lose(entry, id) }
+      return row.token == client
+    } catch let error as DFSError where error.code == .staleHandle {
+      // A file without a name is this client's alone.
+      return true
+    } catch let error as DFSError where error.code == .serversMissing {
+      throw DFSError(.noLocks, "no lock can be had", cause: error)
+    }
+  }
+
+  private struct Asked: Sendable {
+    let answer: LockRow.Answer
+    let hasToken: Bool
+  }
+
+  /// Asks the row as it is known, and changes it where that says something new.
+  private func ask(
+    _ id: InodeID, _ wanted: FileLock, holding table: LockTable, waits: Bool
+  ) async throws -> Asked {
+    let now = environment.now
+    let before = try await row(of: id, .pushed)
+    var after = before
+    let answer = after.ask(wanted, by: client, holding: table, waits: waits)
+    guard after != before || answer == .granted else {
+      return Asked(answer: answer, hasToken: false)
+    }
+    let client = client
+    let asked = try await change(id) { row in
+      let answer = row.ask(wanted, by: client, holding: table, waits: waits)
+      return Asked(answer: answer, hasToken: row.token == client)
+    }
+    proved(at: now)
+    return asked
+  }
+
+  func conflict(_ id: InodeID, with wanted: FileLock) async throws -> FileLock? {
+    if let found = known(id)?.state.withLock({ $0.table.conflict(with: wanted) }) { return found }
+    if known(id)?.state.withLock({ $0.standing == .token }) ?? false, isTrusted { return nil }
+    let row = try await row(of: id, .current)
+    var after = row
+    switch after.ask(wanted, by: client, holding: LockTable(), waits: false) {
+    case .granted: return nil
+    case .excluded(_, let lock): return lock
+    case .recalled: return try await untilListed(id, wanted)
+    }
+  }
+
+  /// Whoever has the token is asked for its locks, as if this client wanted one.
+  private func untilListed(_ id: InodeID, _ wanted: FileLock) async throws -> FileLock? {
+    let entry = entry(id)
+    _ = entry.state.withLock { $0.wanted.insert(wanted) }
+    var question = Question()
+    var answer = LockRow.Answer.granted
+    var failure: (any Error)?
+    repeat {
+      let seen = entry.state.withLock { $0.changes }
+      do {
+        let client = client
+        answer = try await change(id) { row in
+          var after = row
+          let answer = after.ask(wanted, by: client, holding: LockTable(), waits: false)
+          if case .recalled = answer { row = after }
+          return answer
+        }
+      } catch {
+        failure = error
+        break
+      }
+      guard case .recalled(let other) = answer else { break }
+      await sleep(entry, since: seen)
+      await doubt(other, &question, entry, id)
+    } while !Task.isCancelled
+    entry.state.withLock { $0.forget(wanted) }
+    await forget(wanted, entry, id)
+    if let failure { throw failure }
+    try Task.checkNotCancelled()
+    if case .excluded(_, let lock) = answer { return lock }
+    return nil
+  }
+
+  func holds(_ id: InodeID, _ owner: FileLock.Owner) -> Bool {
+    known(id)?.state.withLock { $0.table.holds(owner) } ?? false
+  }
+}

@@ -1,0 +1,103 @@
+internal import DFSClient
+internal import DFSCore
+internal import DFSSystem
+internal import Glibc
+internal import Synchronization
+
+/// Locks among all mounts (`LockService`): fcntl(2), flock(2).
+extension FileSystem {
+  /// - Parameters:
+  ///   - handle: through which it is set; locks of an open file go with it.
+  ///   - kind: F_RDLCK, F_WRLCK, F_UNLCK.
+  func setLock(
+    _ id: InodeID, _ handle: UInt64, _ lock: FileLock, kind: Int32, waits: Bool
+  ) async throws -> Reply {
+    guard let locks else { throw DFSError(.unsupported, "locks are the kernel's") }
+    guard kind != F_UNLCK else {
+      await locks.unlock(id, lock.bytes, of: lock.owner)
+      return .done
+    }
+    lockOwners.withLock { _ = $0[handle, default: []].insert(lock.owner) }
+    try await locks.lock(id, lock, waits: waits)
+    return .locked(id, lock)
+  }
+
+  func findLock(_ id: InodeID, _ wanted: FileLock) async throws -> Reply {
+    guard let locks else { throw DFSError(.unsupported, "locks are the kernel's") }
+    return .lock(try await locks.conflict(id, with: wanted))
+  }
+
+  /// A process closes one of its descriptors: all its locks on the file go (fcntl(2)), whatever comes of storing.
+  func close(
+    _ handle: UInt64, of id: InodeID, by owner: UInt64, _ caller: Caller,
+    progress: @escaping @Sendable () -> Void
+  ) async throws -> Reply {
+    let result: Result<Reply, any Error>
+    do {
+      result = .success(try await flush(handle, caller, progress: progress))
+    } catch {
+      result = .failure(error)
+    }
+    await unlockAll(id, FileLock.Owner(.ranges, owner))
+    return try result.get()
+  }
+
+  func unlockAll(_ id: InodeID, _ owner: FileLock.Owner) async {
+    await locks?.unlock(id, 0 ... .max, of: owner)
+  }
+
+  /// The last descriptor of an open file is gone.
+  func unlockAll(of handle: UInt64, _ id: InodeID) async {
+    guard let locks else { return }
+    for owner in lockOwners.withLock({ $0.removeValue(forKey: handle) }) ?? [] {
+      await locks.unlock(id, 0 ... .max, of: owner)
+    }
+  }
+
+  /// The process that asked for a lock got a signal before the answer.
+  func unlockUndelivered(_ id: InodeID, _ lock: FileLock) {
+    closing.withLock { $0 += 1 }
+    Task {
+      await locks?.unlock(id, lock.bytes, of: lock.owner)
+      closing.withLock { $0 -= 1 }
+    }
+  }
+
+  func areLocksInDoubt(_ id: InodeID) -> Bool { locks?.isInDoubt(id) ?? false }
+
+  /// - Throws: `inputOutput` if locks on the file were lost, or may be.
+  func proveLocks(_ id: InodeID) async throws {
+    if areLocksInDoubt(id) { try await locks?.prove(id) }
+  }
+}
+
+/// What the mount does when locks come and go.
+final class LockUse: LockUser {
+  private weak let files: FileSystem?
+
+  init(_ files: FileSystem) { self.files = files }
+
+  func isOpenAsSeveral(_ id: InodeID) -> Bool {
+    (files?.handles.openFiles(of: id).count ?? 0) > 1
+  }
+
+  func store(_ id: InodeID) async {
+    guard let files else { return }
+    for file in files.handles.openFiles(of: id) {
+      // Who unlocks is told of no error; who closes or syncs the file is.
+      try? await file.publish(durable: false) {}
+    }
+  }
+
+  func refresh(_ id: InodeID) async {
+    guard let files else { return }
+    for file in files.handles.openFiles(of: id) {
+      // Written under another lock of this mount: it goes over what others have written.
+      if file.isDirty { try? await file.publish(durable: false) {} }
+      try? await file.lock.alone {
+        let inode = try await files.service.inode(id, .current)
+        await file.goOnLocked(with: inode)
+      }
+    }
+  }
+}
