@@ -370,6 +370,10 @@ final class FileLocks: LockService {
     return nil
   }
 
+  func isLocked(_ id: InodeID) -> Bool {
+    known(id)?.state.withLock { !$0.table.isEmpty } ?? false
+  }
+
   func holds(_ id: InodeID, _ owner: FileLock.Owner) -> Bool {
     known(id)?.state.withLock { $0.table.holds(owner) } ?? false
   }

@@ -17,6 +17,8 @@ public protocol LockService: Sendable {
   /// Whether an owner has any.
   func holds(_ id: InodeID, _ owner: FileLock.Owner) -> Bool
 
+  /// Whether anybody of this client has a lock: quick.
+  func isLocked(_ id: InodeID) -> Bool
   /// Whether any locks of this client's have to be proved before the file is used: quick.
   func isInDoubt(_ id: InodeID) -> Bool
   /// Proves that the locks on a file are still this client's.

@@ -34,8 +34,9 @@ extension FileSystem {
       of: file, flags: flags, hearsReads: flags & O_ACCMODE != O_WRONLY && isAccessDue(file))
     let handle = handles.add(
       FileHandle(file, flags: flags, isPastPages: pages.arePassed, caller))
-    // Whoever writes by another descriptor closes that; locks are the kernel's.
-    let isNothingStored = flags & O_ACCMODE == O_RDONLY && !file.isDirty
+    // Whoever writes by another descriptor closes that; with locks, a close of any descriptor is told.
+    let isNothingStored =
+      flags & O_ACCMODE == O_RDONLY && !file.isDirty && !(locks?.isLocked(file.id) ?? false)
     return Opened(
       handle: handle, keepCache: pages.areKept, isDirect: pages.arePassed,
       isNothingStored: isNothingStored)
