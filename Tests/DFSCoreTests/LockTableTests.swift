@@ -1,4 +1,5 @@
 import DFSCore
+import DFSTestSupport
 import Testing
 
 @Suite struct LockTableTests {
@@ -35,7 +36,7 @@ import Testing
 
   /// Against bytes that each have their locks.
   @Test(arguments: 0..<20) func tablesAreThoseOfTheirBytes(seed: UInt64) {
-    var random = SplitMix(state: seed)
+    var random = SplitMix64(seed: seed)
     var table = LockTable()
     var bytes: [[UInt64: Bool]] = Array(repeating: [:], count: 32)
     for _ in 0..<300 {
@@ -63,17 +64,5 @@ import Testing
       }
     }
     #expect(found == bytes)
-  }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

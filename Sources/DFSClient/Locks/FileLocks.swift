@@ -130,8 +130,7 @@ final class FileLocks: LockService {
 
   func isInDoubt(_ id: InodeID) -> Bool {
     guard let entry = known(id) else { return false }
-    let isUsed = entry.state.withLock { $0.standing == .lost || !$0.table.isEmpty }
-    return isUsed && (entry.state.withLock { $0.standing == .lost } || !isTrusted)
+    return entry.state.withLock { $0.standing == .lost || !$0.table.isEmpty && !isTrusted }
   }
 
   func prove(_ id: InodeID) async throws {
@@ -180,6 +179,7 @@ final class FileLocks: LockService {
   // MARK: Locking
 
   func lock(_ id: InodeID, _ wanted: FileLock, waits: Bool) async throws {
+    if isUpgrade(id, wanted) { await unlock(id, wanted.bytes, of: wanted.owner) }
     var question = Question()
     while true {
       let entry = entry(id)
@@ -214,6 +214,14 @@ final class FileLocks: LockService {
       }
       if case .client(let other) = obstacle { await doubt(other, &question, entry, id) }
     }
+  }
+
+  /// flock(2) lets the shared lock go before it waits for the exclusive one: else two that do so would wait forever.
+  private func isUpgrade(_ id: InodeID, _ wanted: FileLock) -> Bool {
+    guard wanted.owner.family == .whole, wanted.isExclusive else { return false }
+    return known(id)?.state.withLock { state in
+      state.table.locks.contains { $0.owner == wanted.owner && !$0.isExclusive }
+    } ?? false
   }
 
   static let excluded = DFSError(.wouldBlock, "another owner has a lock that excludes this one")

@@ -10,7 +10,8 @@ internal import Foundation
 /// Invariants:
 /// - While there is a token, nobody else has locks.
 /// - Listed locks of different clients do not exclude each other.
-/// - Who waits is granted in the order in which they came, where their locks exclude each other.
+/// - Who waits is granted in the order in which they came, where their locks exclude each other; but nobody waits behind
+///   one who waits for what he has: that would never end.
 struct LockRow: Codable, Equatable, Sendable {
   struct Held: Codable, Equatable, Sendable {
     var client: UInt64
@@ -74,8 +75,8 @@ struct LockRow: Codable, Equatable, Sendable {
       held.lazy.filter { $0.client != client }.flatMap { one in one.locks.map { (one.client, $0) } }
       .first { $0.1.excludes(wanted) }
       ?? waiting.lazy.prefix { $0 != Waiting(client: client, lock: wanted) }
-      .filter { $0.client != client }.map { ($0.client, $0.lock) }
-      .first { $0.1.excludes(wanted) }
+      .filter { $0.client != client && !own.holds(wanted.owner, against: $0.lock) }
+      .map { ($0.client, $0.lock) }.first { $0.1.excludes(wanted) }
     if let (other, lock) = obstacle {
       if waits { note(wanted, by: client) } else { forget(wanted, by: client) }
       return .excluded(by: other, lock)
@@ -141,10 +142,18 @@ struct LockRow: Codable, Equatable, Sendable {
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
+    let bytes: [UInt8]
     do {
-      return Array(try encoder.encode(self))
+      bytes = Array(try encoder.encode(self))
     } catch {
       throw DFSError(.inputOutput, "the locks of a file cannot be written", cause: error)
     }
+    guard bytes.count <= Limits.attributeValueBytes else {
+      throw DFSError(
+        .noLocks,
+        "the locks of all clients on one file take \(bytes.count) bytes; the limit is "
+          + "\(Limits.attributeValueBytes)")
+    }
+    return bytes
   }
 }

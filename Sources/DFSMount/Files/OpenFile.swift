@@ -129,34 +129,21 @@ final class OpenFile: Sendable {
   }
 
   /// Goes on with the version that an inode has now, once the kernel has no pages of the one before.
-  /// - Parameter readers: its handles, all for reading only, and all at the end of what it was.
-  func goOn(with inode: Inode, readers: Int) async {
+  /// - Parameter readers: its handles, if it may only with these: all for reading only, and all at the end of what it
+  ///   was. Nil: whoever has it open, for what is read next was perhaps written under a lock that is held here now.
+  func goOn(with inode: Inode, readers: Int? = nil) async {
     guard isBehind(inode), let version = inode.version else { return }
     let (isDone, old) = state.withLock { state -> (Bool, Version?) in
       // One that was just opened is not at the end.
-      guard state.isAsPublished, state.handles == readers else { return (false, nil) }
-      let old = state.base?.id
-      context.kernel.noteGoingOn(id)
-      state.goOn(with: inode, as: id)
-      // Here, for the last handle may be closed just after.
-      if state.held.updateValue(version, forKey: version.id) == nil { context.service.pin(version) }
-      return (true, old.flatMap { state.held.removeValue(forKey: $0) })
-    }
-    guard isDone else { return }
-    if let old { context.service.unpin(old) }
-    await dropOldPages()
-  }
-
-  /// Goes on with the version that an inode has now, whoever reads or writes it: what they read next was perhaps
-  /// written under a lock that is theirs now.
-  func goOnLocked(with inode: Inode) async {
-    guard isBehind(inode), let version = inode.version else { return }
-    let (isDone, old) = state.withLock { state -> (Bool, Version?) in
-      guard state.isAsPublished else { return (false, nil) }
+      guard state.isAsPublished, readers.map({ $0 == state.handles }) ?? true else {
+        return (false, nil)
+      }
       let (old, pages) = (state.base?.id, state.pages)
       context.kernel.noteGoingOn(id)
       state.goOn(with: inode, as: id)
-      state.pages = pages
+      // Its writers go on, past the pages or through them.
+      if readers == nil { state.pages = pages }
+      // Here, for the last handle may be closed just after.
       if state.held.updateValue(version, forKey: version.id) == nil { context.service.pin(version) }
       return (true, old.flatMap { state.held.removeValue(forKey: $0) })
     }

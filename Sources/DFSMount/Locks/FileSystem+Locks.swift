@@ -96,7 +96,7 @@ final class LockUse: LockUser {
       if file.isDirty { try? await file.publish(durable: false) {} }
       try? await file.lock.alone {
         let inode = try await files.service.inode(id, .current)
-        await file.goOnLocked(with: inode)
+        await file.goOn(with: inode)
       }
     }
   }

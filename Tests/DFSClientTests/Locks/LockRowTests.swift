@@ -41,6 +41,21 @@ import Testing
     #expect(row.waiting.map(\.client) == [3])
   }
 
+  /// Who has a lock that others wait for may set it again, or a part of it, or make it exclusive.
+  @Test func whoIsWaitedForWaitsForNobodyBehindIt() {
+    var row = LockRow()
+    let shared = FileLock(FileLock.Owner(.ranges, 1), 0...9, isExclusive: false)
+    row.list([shared], of: 1)
+    #expect(row.ask(lock(2), by: 2, holding: LockTable(), waits: true) == .excluded(by: 1, shared))
+    #expect(row.ask(lock(1), by: 1, holding: LockTable([shared]), waits: true) == .granted)
+    #expect(row.locks(of: 1) == [lock(1)])
+    // Another owner of the same client waits its turn.
+    let other = FileLock(FileLock.Owner(.ranges, 3), 0...9, isExclusive: false)
+    row.list([shared], of: 1)
+    #expect(
+      row.ask(other, by: 1, holding: LockTable([shared]), waits: true) == .excluded(by: 2, lock(2)))
+  }
+
   /// With locks that it wrote under while others wrote, too, a client does not get the token: what it stores goes over
   /// what the others wrote.
   @Test func whoHasLocksGetsNoToken() {

@@ -1,3 +1,5 @@
+import DFSCore
+import DFSTestSupport
 import Testing
 
 extension EndToEnd {
@@ -207,6 +209,42 @@ extension EndToEnd {
             echo $(cat $M/f) $(cat $LOCAL/told)
             """, seconds: 120)
         #expect(result.line == (signal == "STOP" ? "1 EIO EIO" : "1 ENOTCONN ENOTCONN"))
+      }
+    }
+
+    /// Two that have a shared flock and want the exclusive one: each lets the first go, so both get it, in turn.
+    @Test(.needsFuse, arguments: ["$M", "$M2"])
+    func twoThatMakeTheirFlockExclusive(_ other: String) async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        try await cluster.shell.succeed(
+          """
+          cat > $LOCAL/both.py <<'END'
+          import fcntl, os, sys, time
+          fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+          fcntl.flock(fd, fcntl.LOCK_SH)
+          open(sys.argv[2], "w").close()
+          while not os.path.exists(sys.argv[3]): time.sleep(0.01)
+          fcntl.flock(fd, fcntl.LOCK_EX)
+          END
+          python3 $LOCAL/both.py $M/f $LOCAL/one $LOCAL/two & processes=$!
+          python3 $LOCAL/both.py \(other)/f $LOCAL/two $LOCAL/one & processes="$processes $!"
+          for process in $processes; do wait $process; done
+          """, seconds: 60)
+      }
+    }
+
+    @Test(.needsFuse) func withTwoServersThereAreNoNewLocks() async throws {
+      try await MountedCluster.run { cluster in
+        try await cluster.shell.succeed("echo content > $M/f")
+        for number in [1, 3] { try await cluster.servers.kill(ServerIndex(number)) }
+        let result = try await cluster.shell.succeed(
+          """
+          python3 -c 'import errno, fcntl, os, sys
+          fd = os.open(sys.argv[1], os.O_RDONLY)
+          try: fcntl.lockf(fd, fcntl.LOCK_SH)
+          except OSError as error: print(errno.errorcode[error.errno])' $M/f
+          """, seconds: 90)
+        #expect(result.line == "ENOLCK")
       }
     }
 
