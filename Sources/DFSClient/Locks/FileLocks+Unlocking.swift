@@ -58,7 +58,8 @@ extension FileLocks {
   }
 
   func isShared(_ id: InodeID) -> Bool {
-    known(id)?.state.withLock { $0.standing == .listed } ?? false
+    guard let standing = known(id)?.state.withLock({ $0.standing }) else { return false }
+    return standing == .listed || standing == .token && isOpenAsSeveral(id)
   }
 
   /// Gives back the token of a file once nobody has locked it for long, and forgets the file.

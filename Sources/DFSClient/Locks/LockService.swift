@@ -24,7 +24,8 @@ public protocol LockService: Sendable {
   /// Proves that the locks on a file are still this client's.
   /// - Throws: `inputOutput` if they were lost.
   func prove(_ id: InodeID) async throws
-  /// Whether other clients may have locks on the file, too.
+  /// Whether what is written under a lock goes over what others write at once under theirs: other clients, or other open
+  /// files of this one.
   func isShared(_ id: InodeID) -> Bool
 }
 
