@@ -64,7 +64,10 @@ extension FileSystem {
       let inode = try await asking()
       guard inode.kind != .directory else { throw DFSError(.isDirectory, "it is a directory") }
       files[id]?.markFound()
-      if let opened = files.open(inode, since: mark, context: context) { return opened }
+      if let opened = files.open(inode, since: mark, context: context) {
+        await opened.dropOldPages()
+        return opened
+      }
       try await untilPublished(id, progress)
     }
   }
@@ -182,6 +185,7 @@ extension FileSystem {
       return nil
     }
     file.notePlace(place)
+    await file.dropOldPages()
     if flags & O_TRUNC != 0 {
       do {
         try await file.truncate(to: 0, isChange: true, progress: progress)

@@ -8,7 +8,7 @@ internal import DFSSystem
 /// An open file goes on with the newest version as a whole, for the kernel has one set of pages and one size for
 /// its handles: when all of these are for reading only, and each reader stands at the end and knows it. That is
 /// told by its position (`Caller.positions`) when it asks: by stat(2) or fstat(2); by read(2) it may be about to
-/// learn where the end is, so that is told first.
+/// learn where the end is, so that is told first, and it goes on with the next.
 extension FileSystem {
   /// Somebody asks for attributes.
   /// - Parameter inode: as it is now.
@@ -29,15 +29,11 @@ extension FileSystem {
     let file = handle.file
     if let offset, offset < file.size { return handle.noteMiddle() }
     guard handle.isForReading, let inode = try? await service.inode(file.id, .pushed),
-      file.isBehind(inode)
+      file.isBehind(inode), let place = offset ?? caller.positions(in: file.id).min()
     else { return }
-    if handle.isAtEnd { return await goOn(handles.files(of: file.id), as: inode) }
-    guard let place = offset ?? caller.positions(in: file.id).min(), place >= file.size else {
-      return
-    }
-    handle.noteEnd(by: caller)
-    // This read is told the end; with the next the kernel asks again.
-    if offset == nil { Task { await goOn(handles.files(of: file.id), as: inode) } }
+    guard place >= file.size else { return handle.noteMiddle() }
+    handle.noteReadAtEnd(by: caller)
+    await goOn(handles.files(of: file.id), as: inode)
   }
 
   private func goOn(_ all: [FileHandle], as inode: Inode) async {

@@ -153,7 +153,8 @@ final class OpenFile: Sendable {
   }
 
   /// If the kernel may have pages of a version before, drops them, and shows the size that the file has. Whoever
-  /// changed the file waits for that, so that he sees his own change.
+  /// changed the file waits for that, so that he sees his own change; and who opens it, so that he reads no bytes
+  /// with the size of the version before.
   func dropOldPages() async {
     let steps = state.withLock { $0.sizeOfPages == nil ? nil : $0.steps }
     guard let steps else { return }

@@ -17,7 +17,9 @@ final class FileHandle: Sendable {
   private struct Reader {
     /// Of those that have the handle, who opened it or was seen last at the end.
     var thread: Int32
-    /// How often the file had gone on (`OpenFile.State.steps`) when the reader learned where its end is.
+    /// How often the file had gone on (`OpenFile.State.steps`) when the reader was told where its end is.
+    var told: UInt64?
+    /// The same when it came again, so that it has the answer.
     var end: UInt64?
   }
 
@@ -33,14 +35,24 @@ final class FileHandle: Sendable {
 
   var thread: Int32 { reader.withLock { $0.thread } }
 
-  /// The reader learns where the file's end is, and stands there.
+  /// The reader stands at the end and asks for attributes: it has all that it read.
   func noteEnd(by caller: Caller) {
     let steps = file.steps
-    reader.withLock { $0 = Reader(thread: caller.thread, end: steps) }
+    reader.withLock { $0 = Reader(thread: caller.thread, told: steps, end: steps) }
   }
 
-  /// The reader reads before the end, past the kernel's pages.
-  func noteMiddle() { reader.withLock { $0.end = nil } }
+  /// The reader reads at the end. The first such call learns where the end is, and must not be given
+  /// what is there in another version: it may have read all before that with this call.
+  func noteReadAtEnd(by caller: Caller) {
+    let steps = file.steps
+    reader.withLock { reader in
+      let isTold = reader.told == steps
+      reader = Reader(thread: caller.thread, told: steps, end: isTold ? steps : nil)
+    }
+  }
+
+  /// The reader reads before the end.
+  func noteMiddle() { reader.withLock { ($0.told, $0.end) = (nil, nil) } }
 
   /// Whether the reader has learned where the end of what the file is now is.
   var isAtEnd: Bool { file.steps == reader.withLock { $0.end } }
