@@ -132,5 +132,50 @@ extension OnAMount {
           """)
       }
     }
+
+    /// What is being written is stored by the close of who writes it, not when others close the file;
+    /// but what was written through a mapping, when that is gone.
+    @Test(.needsFuse) func othersDoNotStoreWhatIsHalfWritten() async throws {
+      try await Mounted.run(mounts: 2) { mounted in
+        try await mounted.succeed("printf old > $M/f")
+        let before = mounted.files.state.withLock { $0.publishes }
+        try await mounted.succeed(
+          """
+          python3 - <<'END'
+          import mmap, os
+          path = os.environ["M"] + "/f"
+          for i in range(10):
+              mapped = os.open(path, os.O_RDWR)
+              mapping = mmap.mmap(mapped, 3, mmap.MAP_SHARED, mmap.PROT_READ)
+              os.close(mapped)
+              writer = os.open(path, os.O_RDWR)
+              os.ftruncate(writer, 0)
+              os.close(os.open(path, os.O_RDONLY))
+              mapping.close()
+              os.close(os.open(path, os.O_RDONLY))
+              os.write(writer, b"new")
+              os.close(writer)
+          END
+          """)
+        #expect(mounted.files.state.withLock { $0.publishes } == before + 10)
+        try await mounted.succeed(
+          """
+          python3 - <<'END'
+          import mmap, os, time
+          path = os.environ["M"] + "/f"
+          mapped = os.open(path, os.O_RDWR)
+          mapping = mmap.mmap(mapped, 3)
+          os.close(mapped)
+          writer = os.open(path, os.O_RDWR)
+          mapping[:] = b"map"
+          mapping.close()
+          begin = time.monotonic()
+          while open(os.environ["M2"] + "/f", "rb").read() != b"map":
+              assert time.monotonic() - begin < 5
+          os.close(writer)
+          END
+          """)
+      }
+    }
   }
 }

@@ -25,21 +25,37 @@ extension FileSystem {
         await close(file)
         throw error
       }
+    } else if isSizeInDoubt(of: file, flags, caller), !looks.isSecond(caller) {
+      looks.noteSize(of: id, forgettings: nodes.forgettings(of: id), for: caller)
+      await close(file)
+      return .again
     }
     return .opened(opened(file, flags: flags, caller))
   }
 
   func opened(_ file: OpenFile, flags: Int32, _ caller: Caller) -> Opened {
-    let pages = kernel.pages(
+    var pages = kernel.pages(
       of: file, flags: flags, hearsReads: flags & O_ACCMODE != O_WRONLY && isAccessDue(file))
+    if isSizeInDoubt(of: file, flags, caller) { pages.arePassed = true }
     let handle = handles.add(
       FileHandle(file, flags: flags, isPastPages: pages.arePassed, caller))
+    if flags & O_ACCMODE != O_RDONLY { file.state.withLock { $0.writers += 1 } }
     // Whoever writes by another descriptor closes that; with locks, a close of any descriptor is told.
     let isNothingStored =
       flags & O_ACCMODE == O_RDONLY && !file.isDirty && !(locks?.isLocked(file.id) ?? false)
     return Opened(
       handle: handle, keepCache: pages.areKept, isDirect: pages.arePassed,
       isNothingStored: isNothingStored)
+  }
+
+  /// Whether who only reads might do so with the size of another version. He is made to look it up, and if even
+  /// then it is not known for sure, he reads past the kernel's pages.
+  private func isSizeInDoubt(of file: OpenFile, _ flags: Int32, _ caller: Caller) -> Bool {
+    guard flags & O_ACCMODE == O_RDONLY,
+      file.state.withLock({ $0.pages != .past && $0.writers == 0 })
+    else { return false }
+    return kernel.isSizeInDoubt(
+      of: file, since: looks.forgettings(of: file.id, by: caller))
   }
 
   /// The open file of an inode as it is now, with one more handle; of one that is gone, as the call
@@ -209,8 +225,11 @@ extension FileSystem {
     let file = handle.file
     try await proveLocks(file.id)
     noteAccess(file)
-    if handle.isPastPages { await follow(handle, at: offset, caller) }
-    file.noteReading()
+    if handle.isPastPages {
+      await follow(handle, at: offset, caller)
+    } else {
+      file.noteReading()
+    }
     return .data(try await file.read(at: offset, count: count))
   }
 
@@ -234,7 +253,9 @@ extension FileSystem {
     try await proveLocks(handle.file.id)
     if !isWriteback, mustClear(handle, caller) { try await clearPrivileges(handle.file, caller) }
     let place = handle.appends && !isWriteback ? nil : offset
-    return .written(try await handle.file.write(bytes, at: place, progress: progress))
+    let count = try await handle.file.write(bytes, at: place, progress: progress)
+    if isWriteback { handle.file.noteMapped() }
+    return .written(count)
   }
 
   /// The same without waiting and without a copy of the bytes: not if the file is just being published.
@@ -248,18 +269,21 @@ extension FileSystem {
     guard isWriteback || !mustClear(handle, caller) else { return nil }
     let place = handle.appends && !isWriteback ? nil : offset
     guard let (count, unhashed) = try handle.file.writeNow(bytes, at: place) else { return nil }
+    if isWriteback { handle.file.noteMapped() }
     return (.written(count), unhashed)
   }
 
   // MARK: Closing
 
   /// On each close(2): stores what was written and tells what came of it. A file that was only
-  /// emptied waits for its last close.
+  /// emptied waits for its last close, and what others write, for theirs.
   @discardableResult
   func flush(
     _ handle: UInt64, _ caller: Caller, progress: @escaping @Sendable () -> Void
   ) async throws -> Reply {
-    let file = try handles.file(handle).file
+    let handle = try handles.file(handle)
+    let file = handle.file
+    if handle.isForReading, file.state.withLock({ $0.writers }) > 0 { return .done }
     if file.isOnlyEmptied,
       caller.hasWritableDescriptor(on: file.id, mount: mountID.withLock { $0 })
     {
@@ -284,8 +308,13 @@ extension FileSystem {
   /// cancelled.
   @discardableResult
   func release(_ handle: UInt64, progress: @escaping @Sendable () -> Void) async -> Reply {
-    if let file = handles.removeFile(handle)?.file {
-      await closeNow(file, progress)
+    if let removed = handles.removeFile(handle) {
+      let file = removed.file
+      let isLeft = file.state.withLock { state in
+        if !removed.isForReading { state.writers -= 1 }
+        return state.writers > 0 && !state.isMapped
+      }
+      await closeNow(file, publishes: !isLeft, progress)
       await unlockAll(of: handle, file.id)
     }
     return .done
@@ -293,12 +322,16 @@ extension FileSystem {
 
   /// To its end, whatever becomes of who asked for it.
   func close(_ file: OpenFile) async {
-    await Uncancelled.run { await self.closeNow(file) {} }
+    let isLeft = file.state.withLock { $0.writers > 0 }
+    await Uncancelled.run { await self.closeNow(file, publishes: !isLeft) {} }
   }
 
-  private func closeNow(_ file: OpenFile, _ progress: @escaping @Sendable () -> Void) async {
+  /// - Parameter publishes: not what those write who have it open for that: they may be in the middle.
+  private func closeNow(
+    _ file: OpenFile, publishes: Bool = true, _ progress: @escaping @Sendable () -> Void
+  ) async {
     do {
-      try await file.publish(durable: false, onlyNew: true, progress: progress)
+      if publishes { try await file.publish(durable: false, onlyNew: true, progress: progress) }
     } catch { await removeUnstored(file, error) }
     guard files.close(file) else { return }
     let reason = file.lastFailure ?? DFSError(.inputOutput, "it was never stored")

@@ -31,7 +31,7 @@ extension FileSystem {
     guard handle.isForReading, let inode = try? await service.inode(file.id, .pushed),
       file.isBehind(inode), let place = offset ?? caller.positions(in: file.id).min()
     else { return }
-    guard place >= file.size else { return handle.noteMiddle() }
+    guard place >= file.size else { return handle.noteReadToEnd() }
     handle.noteReadAtEnd(by: caller)
     await goOn(handles.files(of: file.id), as: inode)
   }

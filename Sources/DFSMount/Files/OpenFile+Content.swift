@@ -126,6 +126,8 @@ extension OpenFile {
     }
   }
 
+  func noteMapped() { state.withLock { $0.isMapped = true } }
+
   func changed() {
     context.kernel.noteChange(of: id)
     state.withLock { state in

@@ -46,6 +46,10 @@ extension OpenFile {
     /// The time of the last local change to the content.
     var changed: Timestamp
     var handles = 0
+    /// Of its handles, those for writing.
+    var writers = 0
+    /// Something was written through a mapping since it was published: perhaps after the last close(2).
+    var isMapped = false
     /// See `OpenFile.place`.
     var place: NodeName?
     /// It was seen here that the file has no capability (`security.capability`).
@@ -238,6 +242,7 @@ extension OpenFile.State {
   /// - Returns: the spool and whether it has changes; nil if there is nothing to publish.
   mutating func beginPublish(durable: Bool, onlyNew: Bool) -> (spool: Spool, isNew: Bool)? {
     guard needsPublish(durable: durable, onlyNew: onlyNew) else { return nil }
+    isMapped = false
     switch content {
     case .opened: return nil
     case .published(let spool, _):

@@ -60,7 +60,7 @@ final class FuseAnswers: Sendable {
     case .valueLength(let count): fuse_reply_xattr(raw, count) == 0
     case .lock(let lock): send(lock, to: raw)
     // An errno, or sent when it is packed.
-    case .done, .renamed, .position, .directory, .locked: false
+    case .done, .renamed, .again, .position, .directory, .locked: false
     }
   }
 

@@ -51,7 +51,10 @@ final class FileHandle: Sendable {
     }
   }
 
-  /// The reader reads before the end.
+  /// The reader reads up to the end, and is to be told again that it is there.
+  func noteReadToEnd() { reader.withLock { $0.told = nil } }
+
+  /// The reader reads before the end, past the kernel's pages.
   func noteMiddle() { reader.withLock { ($0.told, $0.end) = (nil, nil) } }
 
   /// Whether the reader has learned where the end of what the file is now is.

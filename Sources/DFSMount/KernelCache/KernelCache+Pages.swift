@@ -37,6 +37,14 @@ extension KernelCache {
     return (areKept, isPast || appendsPast)
   }
 
+  /// Whether the kernel may have a wrong size of a file, and keep it though it was told another: others are just
+  /// changing it. Through its pages it would read with that.
+  /// - Parameter forgettings: of the nodes, before it was made to ask anew by who opens the file.
+  func isSizeInDoubt(of file: OpenFile, since forgettings: UInt64?) -> Bool {
+    guard nodes.isForgetting(file.id) else { return false }
+    return forgettings != nodes.forgettings(of: file.id) || !knowsSize(of: file)
+  }
+
   /// For how long the kernel may keep the attributes of an open file.
   /// - Parameter isOther: they are of another version than the one that it has.
   func lifetime(of file: OpenFile.State, isOther: Bool) -> Lifetime {

@@ -28,9 +28,11 @@ extension KernelCache {
   /// The kernel is told nothing any more.
   func detach() { notifier.withLock { $0 = nil } }
 
-  func drop(_ id: InodeID) {
+  func drop(_ id: InodeID) { drop(id, isChanged: true) }
+
+  private func drop(_ id: InodeID, isChanged: Bool) {
     guard let notifier = notifier.withLock({ $0 }) else { return }
-    nodes.dropping(id) { notifier.drop(id) }
+    nodes.dropping(id, isChanged: isChanged) { notifier.drop(id) }
   }
 
   /// The kernel drops all that it keeps of an inode: the handles that read through its pages read another
@@ -57,7 +59,14 @@ extension KernelCache {
     }
   }
 
-  /// Whether the kernel has the size of what was just opened, and no other.
+  /// Before a file that was opened is read through the kernel's pages, the kernel asks for its size: the one that
+  /// it was told last, or is just being told, may be that of another version. An answer that is older than this
+  /// does not count for it any more. Nothing is to be done if it was told no other.
+  func renewSize(of file: OpenFile) {
+    if !knowsSize(of: file) { drop(file.id, isChanged: false) }
+  }
+
+  /// Whether the kernel was told the size of what is open, and no other.
   func knowsSize(of file: OpenFile) -> Bool {
     let version = file.state.withLock { state in
       state.spool == nil && state.pages == .through ? state.base : nil

@@ -17,6 +17,10 @@ final class NodeTable: Sendable {
     var size = ToldSize.unknown
     /// How many are just making the kernel forget its attributes.
     var drops = 0
+    /// When it was made to forget them last, for others changed them.
+    var forgotten: ContinuousClock.Instant?
+    /// Counts the beginnings and the ends of that.
+    var forgettings: UInt64 = 0
   }
 
   /// Which size of a file the kernel was told since it was made to forget the one before. Of several
@@ -39,6 +43,8 @@ final class NodeTable: Sendable {
   }
 
   private static let publishedCount = 1024
+  /// Longer than a request takes from where the kernel notes what it knows already until it is read here.
+  private static let doubt = Duration.milliseconds(10)
   /// Nodes for which there may be room though they are gone.
   fileprivate static let keptCapacity = 4096
   private let state = Mutex(State())
@@ -171,16 +177,37 @@ final class NodeTable: Sendable {
   }
 
   /// Makes the kernel forget what it was told of an inode.
-  func dropping(_ id: InodeID, _ drop: () -> Void) {
+  /// - Parameter isChanged: others changed it.
+  func dropping(_ id: InodeID, isChanged: Bool = true, _ drop: () -> Void) {
     state.withLock { state in
       state.nodes[id]?.size = .unknown
       state.nodes[id]?.drops += 1
+      if isChanged { state.nodes[id]?.forgettings += 1 }
     }
     drop()
     state.withLock { state in
       // It may have been forgotten, and looked up again.
       if let drops = state.nodes[id]?.drops, drops > 0 { state.nodes[id]?.drops = drops - 1 }
+      if isChanged {
+        state.nodes[id]?.forgotten = .now
+        state.nodes[id]?.forgettings += 1
+      }
     }
+  }
+
+  /// Whether the kernel is just being made to forget the inode's attributes, or was a moment ago: an answer that
+  /// it asked for before that it throws away, though here it looks like one from after it.
+  func isForgetting(_ id: InodeID) -> Bool {
+    state.withLock { state in
+      guard let node = state.nodes[id] else { return false }
+      return node.drops > 0 || node.forgotten.map { $0 + Self.doubt > .now } ?? false
+    }
+  }
+
+  /// A point in what the kernel is made to forget of an inode: as long as it is the same, all that the kernel
+  /// asked for after it was read here counts.
+  func forgettings(of id: InodeID) -> UInt64 {
+    state.withLock { $0.nodes[id]?.forgettings ?? 0 }
   }
 
   // MARK: What was published here

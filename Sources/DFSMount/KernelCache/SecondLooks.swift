@@ -17,10 +17,18 @@ final class SecondLooks: Sendable {
     let inode: Inode
   }
 
+  /// Why a call is to come again.
+  private enum Reason {
+    /// This was told to be gone.
+    case gone(InodeID)
+    /// The kernel may have another size of a file: with the names it is told that, too. With
+    /// `NodeTable.forgettings` before it.
+    case size(InodeID, forgettings: UInt64)
+  }
+
   private struct Look {
     var found: [InodeID: Found] = [:]
-    /// What was told to be gone.
-    var gone: InodeID?
+    var reason: Reason?
     /// The names that were asked for last, with nothing else between, and what they mean: rename(2)
     /// asks so for its two names.
     var last: Found?
@@ -36,8 +44,8 @@ final class SecondLooks: Sendable {
 
   private struct State {
     var looks: [Caller: Look] = [:]
-    /// What callers that are not told yet will be told to be gone.
-    var gone: [Caller: InodeID] = [:]
+    /// Those of callers that are not told yet.
+    var reasons: [Caller: Reason] = [:]
     /// When the last of them is over.
     var end = ContinuousClock.now
   }
@@ -46,10 +54,18 @@ final class SecondLooks: Sendable {
   private let isUsed = Atomic(false)
 
   /// The caller will be told ESTALE, since this inode is gone.
-  func noteGone(_ id: InodeID, for caller: Caller) {
+  func noteGone(_ id: InodeID, for caller: Caller) { note(.gone(id), for: caller) }
+
+  /// The caller will be told ESTALE, so that the kernel asks for attributes of this inode after it was
+  /// made to forget those that it had `forgettings` times.
+  func noteSize(of id: InodeID, forgettings: UInt64, for caller: Caller) {
+    note(.size(id, forgettings: forgettings), for: caller)
+  }
+
+  private func note(_ reason: Reason, for caller: Caller) {
     state.withLock { state in
-      if state.gone.count >= Self.callers { state.gone = [:] }
-      state.gone[caller] = id
+      if state.reasons.count >= Self.callers { state.reasons = [:] }
+      state.reasons[caller] = reason
     }
   }
 
@@ -61,7 +77,7 @@ final class SecondLooks: Sendable {
         state.looks = state.looks.filter { $0.value.end > now }
       }
       state.end = now + Self.duration
-      state.looks[caller] = Look(gone: state.gone.removeValue(forKey: caller), end: state.end)
+      state.looks[caller] = Look(reason: state.reasons.removeValue(forKey: caller), end: state.end)
       isUsed.store(true, ordering: .relaxed)
     }
   }
@@ -69,7 +85,19 @@ final class SecondLooks: Sendable {
   /// Whether the caller's call was told that this inode is gone, and comes for it again: it has not
   /// got it by a name that could be asked for anew; or it has, and the inode went since.
   func isAskedAgain(_ id: InodeID, by caller: Caller) -> Bool {
-    read(caller) { $0.gone == id || $0.found[id] != nil } ?? false
+    read(caller) { look in
+      if case .gone(id) = look.reason { return true }
+      return look.found[id] != nil
+    } ?? false
+  }
+
+  /// How often the kernel had been made to forget the inode when the caller's call was sent for its
+  /// size; nil if it was not.
+  func forgettings(of id: InodeID, by caller: Caller) -> UInt64? {
+    let known: UInt64?? = read(caller) { look in
+      if case .size(id, let forgettings) = look.reason { forgettings } else { nil }
+    }
+    return known ?? nil
   }
 
   func isSecond(_ caller: Caller) -> Bool { read(caller) { _ in true } ?? false }

@@ -32,12 +32,9 @@ extension FileSystem {
     if let told = delivery.told { kernel.noteTold(told) }
   }
 
-  /// Before a file that was opened is read, the kernel asks for its size: the one that it was told
-  /// last, or is just being told, may be that of another version. An answer that is older than this
-  /// does not count for it any more. Nothing is to be done if it was told no other.
   private func renewSize(_ handle: UInt64) {
-    guard let file = try? handles.file(handle).file, !kernel.knowsSize(of: file) else { return }
-    kernel.drop(file.id)
+    guard let handle = try? handles.file(handle), !handle.isPastPages else { return }
+    kernel.renewSize(of: handle.file)
   }
 
   private func deliver(_ page: DirectoryPage, over channel: any RequestChannel) {

@@ -116,6 +116,8 @@ enum Reply: Sendable {
   /// The file that was asked for had this name; the kernel does not know yet that it lost it, and
   /// is to ask for that again, then for the new one.
   case renamed(from: NodeName)
+  /// The kernel is to look up anew what it was given, and make the call again.
+  case again
   case attributes(Attributes)
   case opened(Opened)
   case target([UInt8])
@@ -146,6 +148,7 @@ enum Reply: Sendable {
     case .attributes(let attributes): Delivery(told: attributes)
     case .opened(let opened): Delivery(handle: opened.handle)
     case .renamed(let name): Delivery(lost: name, isAskedAgain: true)
+    case .again: Delivery(isAskedAgain: true)
     // Which entries of a directory it is told is known when they are packed.
     case .directory: Delivery()
     case .done, .target, .data, .written, .position, .space, .value, .valueLength, .lock, .locked:
@@ -157,7 +160,7 @@ enum Reply: Sendable {
   var errno: Int32? {
     switch self {
     case .done, .locked: 0
-    case .renamed: ESTALE
+    case .renamed, .again: ESTALE
     case .position(nil): ENXIO
     case .position, .entry, .created, .opened, .directory, .attributes, .target, .data, .written,
       .space, .value, .valueLength, .lock:

@@ -1,5 +1,6 @@
 import DFSClient
 import DFSCore
+import DFSTestSupport
 import Foundation
 import Glibc
 import Synchronization
@@ -88,22 +89,50 @@ import Testing
 
   // MARK: Pages
 
-  @Test func pagesAreThoseOfTheVersionThatWasReadLast() throws {
-    let (cache, _) = try cache()
-    let service = MemoryClient(MemoryFiles())
+  private func openFile(_ version: VersionID, of cache: KernelCache) -> OpenFile {
     let context = FileContext(
-      service: service, kernel: cache,
+      service: MemoryClient(MemoryFiles()), kernel: cache,
       spools: SpoolBudget(
         directory: NSTemporaryDirectory(), diskLimit: 1 << 20, memoryPerFile: 1 << 20),
       writes: .quorum, host: "here", logger: CapturedLog().logger)
-    cache.nodes.remember(inode.id, as: nil)
-    let version = VersionID.random()
     var inode = inode
     inode.version = Version(
       Content(
         id: version, size: 0, md5: .of([]), placement: Placement(md5: .of([])),
         partDigests: Array(repeating: BlockChecksum(0), count: 4)))
-    let file = OpenFile(inode, context: context, pages: .through)
+    return OpenFile(inode, context: context, pages: .through)
+  }
+
+  /// The kernel may throw away what it asked for before it was made to forget the size.
+  @Test func aSizeThatOthersAreChangingIsInDoubt() async throws {
+    let (cache, _) = try cache()
+    cache.nodes.remember(inode.id, as: nil)
+    let file = openFile(.random(), of: cache)
+    var told = Attributes(file.state.withLock { $0.inode })
+    cache.noteTold(told)
+    #expect(!cache.isSizeInDoubt(of: file, since: nil))
+    cache.drop(RowKey.inode(inode.id))
+    cache.noteTold(told)
+    #expect(cache.isSizeInDoubt(of: file, since: nil))
+    let mark = cache.nodes.forgettings(of: inode.id)
+    #expect(!cache.isSizeInDoubt(of: file, since: mark), "asked for after that")
+    cache.renewSize(of: file)
+    #expect(!cache.isSizeInDoubt(of: file, since: mark), "it was told no other")
+    told.size = 1
+    cache.noteTold(told)
+    #expect(cache.isSizeInDoubt(of: file, since: mark), "it was told two")
+    cache.drop(RowKey.inode(inode.id))
+    told.size = 0
+    cache.noteTold(told)
+    #expect(cache.isSizeInDoubt(of: file, since: mark), "it had to forget again")
+    try await eventually("the doubt passes") { !cache.isSizeInDoubt(of: file, since: nil) }
+  }
+
+  @Test func pagesAreThoseOfTheVersionThatWasReadLast() throws {
+    let (cache, _) = try cache()
+    cache.nodes.remember(inode.id, as: nil)
+    let version = VersionID.random()
+    let file = openFile(version, of: cache)
     func keeps(_ version: VersionID) -> Bool { cache.nodes.keepsPages(of: version, inode.id) }
 
     cache.noteReading(version, of: file.state.withLock { $0 }, inode.id)
@@ -122,7 +151,7 @@ import Testing
     #expect(cache.pages(of: file, flags: O_WRONLY | O_APPEND, hearsReads: false).arePassed)
     #expect(file.state.withLock { $0.pages } == .writtenPast)
     #expect(cache.pages(of: file, flags: O_WRONLY, hearsReads: false).arePassed == false)
-    let divided = OpenFile(inode, context: context, pages: .past)
+    let divided = OpenFile(inode, context: file.context, pages: .past)
     #expect(cache.pages(of: divided, flags: O_RDONLY, hearsReads: false).arePassed)
   }
 
