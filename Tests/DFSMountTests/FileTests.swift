@@ -152,7 +152,7 @@ extension OnAMount {
               os.ftruncate(writer, 0)
               os.close(os.open(path, os.O_RDONLY))
               mapping.close()
-              os.close(os.open(path, os.O_RDONLY))
+              os.close(os.open(path, os.O_RDWR))
               os.write(writer, b"new")
               os.close(writer)
           END

@@ -91,7 +91,9 @@ extension FileSystem {
     _ progress: @escaping @Sendable () -> Void
   ) async throws {
     if let handle {
-      return try await resize(try handles.file(handle).file, to: size, progress)
+      let handle = try handles.file(handle)
+      handle.hasChanged.store(true, ordering: .relaxed)
+      return try await resize(handle.file, to: size, progress)
     }
     try await context.checkWritable()
     let file = try await openFile(id, .current, caller, progress)

@@ -254,7 +254,7 @@ extension FileSystem {
     if !isWriteback, mustClear(handle, caller) { try await clearPrivileges(handle.file, caller) }
     let place = handle.appends && !isWriteback ? nil : offset
     let count = try await handle.file.write(bytes, at: place, progress: progress)
-    if isWriteback { handle.file.noteMapped() }
+    noteWritten(handle, isWriteback)
     return .written(count)
   }
 
@@ -269,8 +269,16 @@ extension FileSystem {
     guard isWriteback || !mustClear(handle, caller) else { return nil }
     let place = handle.appends && !isWriteback ? nil : offset
     guard let (count, unhashed) = try handle.file.writeNow(bytes, at: place) else { return nil }
-    if isWriteback { handle.file.noteMapped() }
+    noteWritten(handle, isWriteback)
     return (.written(count), unhashed)
+  }
+
+  private func noteWritten(_ handle: FileHandle, _ isWriteback: Bool) {
+    if isWriteback {
+      handle.file.noteMapped()
+    } else {
+      handle.hasChanged.store(true, ordering: .relaxed)
+    }
   }
 
   // MARK: Closing
@@ -283,19 +291,30 @@ extension FileSystem {
   ) async throws -> Reply {
     let handle = try handles.file(handle)
     let file = handle.file
-    if handle.isForReading, file.state.withLock({ $0.writers }) > 0 { return .done }
+    if isLeftToOthers(handle) { return .done }
     if file.isOnlyEmptied,
       caller.hasWritableDescriptor(on: file.id, mount: mountID.withLock { $0 })
     {
       return .done
     }
+    // Not after it, when something may be written again.
+    let hasChanged = handle.hasChanged.exchange(false, ordering: .relaxed)
     do {
       try await file.publish(durable: false, progress: progress)
     } catch {
+      handle.hasChanged.store(hasChanged, ordering: .relaxed)
       if file.state.withLock({ $0.handles }) == 1 { await removeUnstored(file, error) }
       throw error
     }
     return .done
+  }
+
+  /// Whether a close stores nothing: others have the file open for writing, and by this handle nothing was written.
+  private func isLeftToOthers(_ handle: FileHandle) -> Bool {
+    if handle.hasChanged.load(ordering: .relaxed) { return false }
+    return handle.file.state.withLock { state in
+      state.writers > (handle.isForReading ? 0 : 1) && !(handle.isForBoth && state.isMapped)
+    }
   }
 
   func sync(_ handle: UInt64, progress: @escaping @Sendable () -> Void) async throws -> Reply {

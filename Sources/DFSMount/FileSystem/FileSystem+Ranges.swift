@@ -34,7 +34,9 @@ extension FileSystem {
   ) async throws -> Reply {
     let mode = try AllocationMode(flags: flags)
     let range = try Range(offset: offset, count: count)
-    let file = try handles.file(handle).file
+    let handle = try handles.file(handle)
+    let file = handle.file
+    handle.hasChanged.store(true, ordering: .relaxed)
     switch mode {
     case .allocate(let grows):
       if grows { try await checkSpace(for: file, upTo: range.upperBound) }
@@ -91,8 +93,9 @@ extension FileSystem {
     }
     let from = try Range(offset: start, count: count)
     let to = try Range(offset: offset, count: count)
-    let (source, target) = (try handles.file(source).file, try handles.file(target).file)
-    let copied = try await target.copy(
+    let (source, target) = (try handles.file(source).file, try handles.file(target))
+    target.hasChanged.store(true, ordering: .relaxed)
+    let copied = try await target.file.copy(
       from: source, at: from.lowerBound, to: to.lowerBound,
       count: UInt64(count), progress: progress)
     return .written(Int(copied))

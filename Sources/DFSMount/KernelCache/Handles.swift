@@ -12,6 +12,8 @@ final class FileHandle: Sendable {
   let isForReading: Bool
   /// It does not read and write through the kernel's pages.
   let isPastPages: Bool
+  /// Something was changed through it since its last close(2) but by mappings, whose writes come by any handle.
+  let hasChanged: Atomic<Bool>
   private let reader: Mutex<Reader>
 
   private struct Reader {
@@ -30,6 +32,7 @@ final class FileHandle: Sendable {
     appends = flags & O_APPEND != 0
     isForBoth = flags & O_ACCMODE == O_RDWR
     isForReading = flags & O_ACCMODE == O_RDONLY
+    hasChanged = Atomic(flags & O_TRUNC != 0 || file.state.withLock { $0.isNew })
     reader = Mutex(Reader(thread: caller.thread))
   }
 
