@@ -328,29 +328,23 @@ extension FileSystem {
   @discardableResult
   func release(_ handle: UInt64, progress: @escaping @Sendable () -> Void) async -> Reply {
     if let removed = handles.removeFile(handle) {
-      let file = removed.file
-      let isLeft = file.state.withLock { state in
-        if !removed.isForReading { state.writers -= 1 }
-        return state.writers > 0 && !state.isMapped
-      }
-      await closeNow(file, publishes: !isLeft, progress)
-      await unlockAll(of: handle, file.id)
+      if !removed.isForReading { removed.file.state.withLock { $0.writers -= 1 } }
+      await closeNow(removed.file, progress)
+      await unlockAll(of: handle, removed.file.id)
     }
     return .done
   }
 
   /// To its end, whatever becomes of who asked for it.
   func close(_ file: OpenFile) async {
-    let isLeft = file.state.withLock { $0.writers > 0 }
-    await Uncancelled.run { await self.closeNow(file, publishes: !isLeft) {} }
+    await Uncancelled.run { await self.closeNow(file) {} }
   }
 
-  /// - Parameter publishes: not what those write who have it open for that: they may be in the middle.
-  private func closeNow(
-    _ file: OpenFile, publishes: Bool = true, _ progress: @escaping @Sendable () -> Void
-  ) async {
+  private func closeNow(_ file: OpenFile, _ progress: @escaping @Sendable () -> Void) async {
+    // Who has it open for writing may be in the middle of that, and closes it later.
+    let isLeft = file.state.withLock { $0.writers > 0 && !$0.isMapped }
     do {
-      if publishes { try await file.publish(durable: false, onlyNew: true, progress: progress) }
+      if !isLeft { try await file.publish(durable: false, onlyNew: true, progress: progress) }
     } catch { await removeUnstored(file, error) }
     guard files.close(file) else { return }
     let reason = file.lastFailure ?? DFSError(.inputOutput, "it was never stored")

@@ -19,7 +19,7 @@ final class FuseSession: Sendable {
     var ended: [CheckedContinuation<Void, Never>] = []
   }
 
-  /// Unchecked: a libfuse session may be used from any thread until it is destroyed, in `deinit`.
+  /// Unchecked: a libfuse session may be used from any thread until it is destroyed, in `destroy`.
   private struct RawSession: @unchecked Sendable { let pointer: OpaquePointer }
 
   let requests: KernelRequests
