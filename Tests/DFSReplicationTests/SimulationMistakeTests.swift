@@ -54,6 +54,9 @@ import Testing
     Case(mistake: .silentLeaseIsForgotten, from: 250),
     Case(mistake: .serverClocksRunAway, from: 0),
     Case(mistake: .joinedIsNotTold, from: 0),
+    Case(mistake: .lockTrustedForLong, from: 30),
+    Case(mistake: .recallAnsweredBeforeFlush, from: 0),
+    Case(mistake: .waiterForgotten, from: 0),
   ]
 
   @Test(arguments: cases) func aBrokenRuleIsFound(_ one: Case) {

@@ -68,7 +68,7 @@ struct Simulate {
         + "\(counts.transfers) transfers, "
         + "\(counts.publishes) contents published, \(counts.substitutes) of them with a substitute, "
         + "\(counts.layers) layers published, \(counts.merges) merges and settlings, "
-        + "\(counts.contentReads) read, \(counts.healed) copies healed, "
+        + "\(counts.contentReads) read, \(counts.sections) times something was done under locks, \(counts.healed) copies healed, "
         + "\(counts.settled) contents rebalanced, \(counts.collected) copies removed, "
         + "\(counts.completed) small copies completed, \(counts.refused) requests refused by full "
         + "disks, \(counts.failedSyncs) servers stopped by a failed fsync, "

@@ -38,16 +38,14 @@ extension FileLocks {
     }
   }
 
-  /// What is about to be published was perhaps written under locks: they are still this client's, in the state that
-  /// the change is made of.
-  /// - Throws: `inputOutput` if they are not.
+  /// What is about to be published was perhaps written under locks, also under those that were given back while this
+  /// client had the token: they are still its own, in the state that the change is made of.
+  /// - Throws: `locksLost`.
   func check(_ id: InodeID, in change: inout Transaction) async throws {
-    guard let entry = known(id),
-      entry.state.withLock({ !$0.table.isEmpty && $0.standing != .none }),
-      try await change.inode(id) != nil
+    guard let entry = known(id), standing(entry, id) != .none, try await change.inode(id) != nil
     else { return }
     let row = try LockRow(try await change.attributes(id)[LockRow.name])
-    if !row.has(client) {
+    if !row.has(client) || standing(entry, id) == .lost {
       lose(entry, id)
       throw Self.lost(id)
     }
@@ -73,7 +71,8 @@ extension FileLocks {
         let row = try await row(of: id, .pushed)
         let standing = entry.state.withLock { $0.standing }
         if row.asked[client] != nil { try await answer(entry, id) }
-        if row.asked[client] != nil || row.has(client) && (standing == .none || standing == .lost) {
+        if row.asked[client] != nil || row.has(client) && standing != .token && standing != .listed
+        {
           try await correct(entry, id)
         }
         guard standing == .token || standing == .listed else { return }
@@ -101,11 +100,13 @@ extension FileLocks {
       let (table, standing) = entry.state.withLock { ($0.table, $0.standing) }
       let row = try await self.row(of: id, .current)
       guard row.has(self.client), !(standing == .token && row.token == self.client) else { return }
-      let rest = standing == .lost ? [] : table.locks
+      let rest = standing == .lost || standing == .alone ? [] : table.locks
       guard row.token == self.client || Set(row.locks(of: self.client)) != Set(rest) else { return }
       try await self.change(id) { $0.list(rest, of: self.client) }
       entry.state.withLock { state in
-        if state.standing != .lost { state.standing = rest.isEmpty ? .none : .listed }
+        if state.standing != .lost, state.standing != .alone {
+          state.standing = rest.isEmpty ? .none : .listed
+        }
       }
     }
   }
@@ -121,7 +122,7 @@ extension FileLocks {
   private func giveBack(_ entry: Entry, _ id: InodeID) async throws {
     try await entry.turn.alone {
       guard entry.state.withLock({ $0.standing == .token }) else { return }
-      await self.user?.store(id)
+      await self.store(id)
       await self.list(entry.state.withLock { $0.table }, entry, id)
     }
     wake(entry)
@@ -133,19 +134,19 @@ extension FileLocks {
     let sleepers = entry.state.withLock { state in
       state.changes += 1
       defer { state.sleepers = [:] }
-      return state.sleepers.values
+      return state.sleepers.sorted { $0.key < $1.key }.map(\.value)
     }
     for sleeper in sleepers { sleeper.resume() }
   }
 
-  /// Waits until something changed, or a second is over, or the task is cancelled.
+  /// Waits until something changed, or `LockPace.look` is over, or the task is cancelled.
   func sleep(_ entry: Entry, since seen: UInt64) async {
     let number = entry.state.withLock { state in
       state.next += 1
       return state.next
     }
     let alarm = Task {
-      try await environment.sleep(for: .seconds(1))
+      try await environment.sleep(for: pace.look)
       wake(number, of: entry)
     }
     defer { alarm.cancel() }
@@ -218,7 +219,7 @@ extension FileLocks {
     return reaches(start, &seen, client)
   }
 
-  /// A client is in the way: asks whether it lives, and removes it once it did not answer for `patience`.
+  /// A client is in the way: asks whether it lives, and removes it once it did not answer for `LockPace.patience`.
   func doubt(
     _ other: UInt64, _ question: inout Question, _ entry: Entry, _ id: InodeID
   ) async {
@@ -228,8 +229,8 @@ extension FileLocks {
       row.clients.contains(other)
     else { return }
     guard let number = question.number else {
-      guard now - since >= Self.firstQuestion else { return }
-      let new = UInt64.random(in: 1 ... .max)
+      guard now - since >= pace.firstQuestion else { return }
+      let new = environment.bits() | 1
       let asked = try? await change(id) { row in
         if row.clients.contains(other), row.asked[other] == nil { row.asked[other] = new }
         return row.asked[other]
@@ -242,7 +243,7 @@ extension FileLocks {
       question = Question(client: other, since: now)
       return
     }
-    guard now - since >= Self.patience else { return }
+    guard now - since >= pace.patience else { return }
     let isRemoved = try? await change(id) { row in
       guard row.asked[other] == number else { return false }
       row.remove(other)

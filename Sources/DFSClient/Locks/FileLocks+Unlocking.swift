@@ -20,16 +20,29 @@ extension FileLocks {
     await Self.uncancelled { [self] in
       try? await entry.turn.alone {
         if entry.state.withLock({ $0.standing == .listed }) || self.isOpenAsSeveral(id) {
-          await self.user?.store(id)
+          await self.store(id)
         }
         let (rest, standing) = entry.state.withLock { state in
           state.table.clear(bytes, of: owner)
-          if state.table.isEmpty, state.standing == .lost { state.standing = .none }
           return (state.table, state.standing)
         }
         if standing == .listed { await self.list(rest, entry, id) }
       }
       wake(entry)
+    }
+  }
+
+  /// Stores what was written to a file, until that is done or given up. In turn.
+  func store(_ id: InodeID) async {
+    while !state.withLock({ $0.hasEnded }) {
+      do {
+        return try await user?.store(id) ?? ()
+      } catch {
+        logger.warning(
+          "what was written under locks on inode \(id) cannot be stored yet",
+          metadata: ["cause": "\(error)"])
+        try? await environment.sleep(for: pace.look)
+      }
     }
   }
 
@@ -48,11 +61,11 @@ extension FileLocks {
         entry.state.withLock { $0.standing = rest.isEmpty ? .none : .listed }
         return
       } catch let error as DFSError where error.code == .staleHandle {
-        return entry.state.withLock { $0.standing = .none }
+        return entry.state.withLock { $0.standing = rest.isEmpty ? .none : .alone }
       } catch {
         logger.warning(
           "locks on inode \(id) cannot be given back yet", metadata: ["cause": "\(error)"])
-        try? await environment.sleep(for: .seconds(1))
+        try? await environment.sleep(for: pace.look)
       }
     }
   }
@@ -71,9 +84,10 @@ extension FileLocks {
     guard isFirst else { return }
     Task { [weak self] in
       while let environment = self?.environment {
-        try? await environment.sleep(for: Self.idle)
+        guard let idle = self?.pace.idle else { return }
+        try? await environment.sleep(for: idle)
         guard let self, known(id) === entry, !state.withLock({ $0.hasEnded }) else { return }
-        await giveBack(entry, id, ifIdleSince: .now - Self.idle)
+        await giveBack(entry, id, ifIdleSince: environment.now - idle)
       }
     }
   }
@@ -86,19 +100,20 @@ extension FileLocks {
         (state.table.isEmpty && state.sleepers.isEmpty && state.used <= time, state.standing)
       }
       guard isIdle, self.known(id) === entry else { return }
-      if standing == .token { await self.list(LockTable(), entry, id) }
-      if entry.state.withLock({ $0.standing == .none }) {
+      if standing == .token {
+        // Perhaps it was written under a lock, and is still open.
+        await self.store(id)
+        await self.list(LockTable(), entry, id)
+      }
+      if self.standing(entry, id) == .none {
         self.state.withLock { $0.entries[id] = nil }
       }
     }
   }
 
-  /// A token that was not used for so long is given back.
-  static let idle = Duration.seconds(10)
-
   /// All is given back: the client ends.
   func end() async {
-    for (id, entry) in state.withLock({ $0.entries }) {
+    for (id, entry) in all {
       guard entry.state.withLock({ $0.standing == .token || $0.standing == .listed }) else {
         continue
       }
@@ -107,5 +122,8 @@ extension FileLocks {
     state.withLock { $0.hasEnded = true }
   }
 
-  var all: [InodeID: Entry] { state.withLock { $0.entries } }
+  /// By inode.
+  var all: [(key: InodeID, value: Entry)] {
+    state.withLock { $0.entries }.sorted { $0.key.value < $1.key.value }
+  }
 }

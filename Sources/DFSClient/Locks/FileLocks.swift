@@ -8,13 +8,17 @@ internal import Synchronization
 /// Invariants:
 /// - A lock is granted here only if the row of its file says so, or gives this client the token.
 /// - What was written under a lock is stored before the row lets it go.
-/// - Locks are relied on without asking for `trust` after three servers answered, whose pushes came before. Who is
-///   asked to show that it lives and sees that answers at once; who does not for `patience`, which is 2.8 times as
-///   long (clocks may go at rates from 0.6 to 1.6), is taken for dead, and its locks are removed.
+/// - Locks are relied on without asking for `LockPace.trust` after three servers answered, whose pushes came before. Who
+///   is asked to show that it lives and sees that answers at once; who does not for `LockPace.patience` is taken for
+///   dead, and its locks are removed.
 /// - What is published to a file under a lock is published only if the row still has it.
 final class FileLocks: LockService {
   /// What this client is to a file, by its row.
-  enum Standing: Sendable { case none, token, listed, lost }
+  enum Standing: Sendable {
+    case none, token, listed, lost
+    /// The file has no name, and no row: its locks are this client's, as long as that is so.
+    case alone
+  }
 
   final class Entry: Sendable {
     struct State {
@@ -29,12 +33,14 @@ final class FileLocks: LockService {
       var changes: UInt64 = 0
       var next: UInt64 = 0
       /// When a lock was granted last.
-      var used = ContinuousClock.now
+      var used: ContinuousClock.Instant
       var isWatched = false
+      /// What others wrote was not read yet.
+      var isBehind = false
 
-      mutating func grant(_ lock: FileLock) {
+      mutating func grant(_ lock: FileLock, at time: ContinuousClock.Instant) {
         table.set(lock)
-        used = .now
+        used = time
         forget(lock)
       }
 
@@ -46,15 +52,13 @@ final class FileLocks: LockService {
 
     /// Changes of the row, one after another.
     let turn = AsyncLock()
-    let state = Mutex(State())
+    let state: Mutex<State>
+
+    init(at time: ContinuousClock.Instant) { state = Mutex(State(used: time)) }
   }
 
-  static let trust = Duration.milliseconds(2_500)
-  static let patience = Duration.seconds(7)
-  static let heartbeat = Duration.milliseconds(500)
-  static let firstQuestion = Duration.seconds(1)
-
   let namespace: Namespace
+  let pace: LockPace
   let client: UInt64
   let logger: Logger
   var environment: any Environment { namespace.environment }
@@ -69,8 +73,9 @@ final class FileLocks: LockService {
   }
   let state = Mutex(State())
 
-  init(_ namespace: Namespace, client: ClientID, logger: Logger) {
-    (self.namespace, self.client, self.logger) = (namespace, client.value, logger)
+  init(_ namespace: Namespace, client: ClientID, pace: LockPace, logger: Logger) {
+    (self.namespace, self.client, self.pace) = (namespace, client.value, pace)
+    self.logger = logger
   }
 
   func serve(_ user: any LockUser) { state.withLock { $0.user = user } }
@@ -79,9 +84,10 @@ final class FileLocks: LockService {
   func isOpenAsSeveral(_ id: InodeID) -> Bool { user?.isOpenAsSeveral(id) ?? false }
 
   private func entry(_ id: InodeID) -> Entry {
-    state.withLock { state in
+    let now = environment.now
+    return state.withLock { state in
       if let entry = state.entries[id] { return entry }
-      let entry = Entry()
+      let entry = Entry(at: now)
       state.entries[id] = entry
       return entry
     }
@@ -94,7 +100,7 @@ final class FileLocks: LockService {
   /// Whether three servers answered lately.
   var isTrusted: Bool {
     state.withLock { state in
-      state.proven.map { environment.now < $0.advanced(by: Self.trust) } ?? false
+      state.proven.map { environment.now < $0.advanced(by: pace.trust) } ?? false
     }
   }
 
@@ -114,7 +120,7 @@ final class FileLocks: LockService {
       while let self, goesOn() {
         let now = environment.now
         if await namespace.pings.heads(until: { $0.count >= Limits.quorum }) { proved(at: now) }
-        try? await environment.sleep(for: Self.heartbeat)
+        try? await environment.sleep(for: pace.heartbeat)
       }
     }
   }
@@ -130,19 +136,26 @@ final class FileLocks: LockService {
 
   func isInDoubt(_ id: InodeID) -> Bool {
     guard let entry = known(id) else { return false }
-    return entry.state.withLock { $0.standing == .lost || !$0.table.isEmpty && !isTrusted }
+    return entry.state.withLock { state in
+      switch state.standing {
+      case .lost, .alone: true
+      case .none, .token, .listed: !state.table.isEmpty && !isTrusted
+      }
+    }
   }
 
   func prove(_ id: InodeID) async throws {
     guard let entry = known(id) else { return }
-    if entry.state.withLock({ $0.standing }) != .lost {
+    let standing = standing(entry, id)
+    if standing == .none { return }
+    if standing != .lost {
       let now = environment.now
       do {
         let row = try await row(of: id, .current)
         if row.has(client) { return proved(at: now) }
       } catch let error as DFSError where error.code == .staleHandle {
         // It was removed: its locks are of this client only.
-        return
+        return entry.state.withLock { $0.standing = .alone }
       } catch {
         throw DFSError(
           .inputOutput, "it cannot be told whether the locks on inode \(id) are still held",
@@ -150,22 +163,38 @@ final class FileLocks: LockService {
       }
       lose(entry, id)
     }
-    guard entry.state.withLock({ $0.standing == .lost && !$0.table.isEmpty }) else { return }
-    throw Self.lost(id)
+    if self.standing(entry, id) == .lost { throw Self.lost(id) }
   }
 
   static func lost(_ id: InodeID) -> DFSError {
     DFSError(
-      .inputOutput,
+      .locksLost,
       "another client took the locks on inode \(id), since this one was not heard of; unlock or close the file, "
         + "and lock it again")
   }
 
+  /// Locks are lost until their owners have given them back, and what was written under them is gone.
+  func standing(_ entry: Entry, _ id: InodeID) -> Standing {
+    let (standing, isLocked) = entry.state.withLock { ($0.standing, !$0.table.isEmpty) }
+    guard standing == .lost || standing == .alone, !isLocked, !hasUnstored(id) else {
+      return standing
+    }
+    return entry.state.withLock { state in
+      if state.standing == .lost || state.standing == .alone, state.table.isEmpty {
+        state.standing = .none
+      }
+      return state.standing
+    }
+  }
+
+  private func hasUnstored(_ id: InodeID) -> Bool { user?.hasUnstored(id) ?? false }
+
   /// Another client has removed what this one had.
   func lose(_ entry: Entry, _ id: InodeID) {
+    let hasUnstored = hasUnstored(id)
     let isLoss = entry.state.withLock { state in
-      guard state.standing == .token || state.standing == .listed else { return false }
-      state.standing = state.table.isEmpty ? .none : .lost
+      guard state.standing != .none, state.standing != .lost else { return false }
+      state.standing = state.table.isEmpty && !hasUnstored ? .none : .lost
       return state.standing == .lost
     }
     if isLoss {
@@ -238,10 +267,11 @@ final class FileLocks: LockService {
     defer { entry.turn.leave() }
     guard known(id) === entry else { return false }
     let isGranted = entry.state.withLock { state in
-      guard state.standing == .token, state.table.conflict(with: wanted) == nil else {
+      guard state.standing == .token, !state.isBehind, state.table.conflict(with: wanted) == nil
+      else {
         return false
       }
-      state.grant(wanted)
+      state.grant(wanted, at: environment.now)
       return true
     }
     // Of a lock that is weaker now.
@@ -256,21 +286,25 @@ final class FileLocks: LockService {
     try await entry.turn.alone {
       // It was forgotten meanwhile: what comes next has another.
       guard self.known(id) === entry else { return .local }
-      let (table, standing) = entry.state.withLock { ($0.table, $0.standing) }
-      if standing == .lost, !table.isEmpty { try await self.prove(id) }
+      let standing = self.standing(entry, id)
+      if standing == .lost { throw Self.lost(id) }
+      let table = entry.state.withLock { $0.table }
       if table.conflict(with: wanted) != nil { return .local }
       if standing == .token {
         if !self.isTrusted, try await !self.provesToken(entry, id) { return .local }
-        entry.state.withLock { $0.grant(wanted) }
-        if self.isOpenAsSeveral(id) { await self.user?.refresh(id) }
+        entry.state.withLock { $0.grant(wanted, at: environment.now) }
+        try await self.begin(wanted, entry, id)
         return nil
       }
       let asked: Asked
       do {
         asked = try await self.ask(id, wanted, holding: table, waits: waits)
       } catch let error as DFSError where error.code == .staleHandle {
-        // A file without a name is this client's alone.
-        entry.state.withLock { $0.grant(wanted) }
+        entry.state.withLock { state in
+          state.grant(wanted, at: environment.now)
+          state.standing = .alone
+        }
+        self.giveBackWhenIdle(entry, id)
         return nil
       }
       switch asked.answer {
@@ -281,15 +315,34 @@ final class FileLocks: LockService {
       case .granted: break
       }
       entry.state.withLock { state in
-        state.grant(wanted)
+        state.grant(wanted, at: environment.now)
         state.standing = asked.hasToken ? .token : .listed
+        state.isBehind = true
       }
       self.beat()
       self.giveBackWhenIdle(entry, id)
       // What was pushed before this was known is not pushed again.
       self.changed([.attribute(id, name: LockRow.name)])
-      await self.user?.refresh(id)
+      try await self.begin(wanted, entry, id)
       return nil
+    }
+  }
+
+  /// Has what was written under locks before read anew; a lock that was lost meanwhile is none. In turn.
+  private func begin(_ wanted: FileLock, _ entry: Entry, _ id: InodeID) async throws {
+    do {
+      if entry.state.withLock({ $0.isBehind }) || isOpenAsSeveral(id) {
+        try await user?.refresh(id)
+        entry.state.withLock { $0.isBehind = false }
+      }
+      if isInDoubt(id) { try await prove(id) }
+    } catch {
+      let (rest, standing) = entry.state.withLock { state in
+        state.table.clear(wanted.bytes, of: wanted.owner)
+        return (state.table, state.standing)
+      }
+      if standing == .listed { await Self.uncancelled { await self.list(rest, entry, id) } }
+      throw error
     }
   }
 

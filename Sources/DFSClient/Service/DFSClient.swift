@@ -74,10 +74,11 @@ public final class DFSClient: FileService, ClusterAdministration {
   ///   - namespace: the identity that a new namespace gets.
   ///   - plan: when layers are put together.
   ///   - term: of read leases, if the configuration has them.
+  ///   - pace: of locks.
   package init(
     _ configuration: ClientConfiguration, _ cluster: any ServerConnections, as id: ClientID,
     proposing proposed: NamespaceID = .random(), layers plan: LayerPace = .init(),
-    leases term: LeaseTerm = .standard
+    leases term: LeaseTerm = .standard, locks pace: LockPace = .init()
   ) {
     let logger = cluster.logger
     let cache = RowCache(limit: configuration.cachedRows)
@@ -87,7 +88,7 @@ public final class DFSClient: FileService, ClusterAdministration {
     let healing = HealingTask(cluster.environment)
     let pins = VersionPins(requests: cluster)
     let feed = InvalidationFeed()
-    let locks = FileLocks(namespace, client: id, logger: logger)
+    let locks = FileLocks(namespace, client: id, pace: pace, logger: logger)
     fileLocks = locks
     self.configuration = configuration
     self.cluster = cluster
@@ -131,6 +132,11 @@ public final class DFSClient: FileService, ClusterAdministration {
 
   public var executor: (any TaskExecutor)? { loopExecutor }
   public var locks: (any LockService)? { fileLocks }
+  /// What a change writes was perhaps written under locks: these are still this client's.
+  /// - Throws: `inputOutput` if they are not.
+  package func checkLocks(_ id: InodeID, in change: inout Transaction) async throws {
+    try await fileLocks.check(id, in: &change)
+  }
   public var namespaceID: NamespaceID? { cluster.identities.namespace }
 
   // MARK: Servers

@@ -11,6 +11,8 @@ public struct DFSError: Error, Hashable, Sendable, CustomStringConvertible {
     /// Another owner has a lock that excludes the one that was asked for; that waiting for it would never end; that no
     /// lock can be had.
     case wouldBlock, deadlock, noLocks
+    /// Another client took the locks on a file: what was written under them is not stored any more.
+    case locksLost
     // What servers and the net do.
     /// The parts of a file cannot all be found on the servers that are up.
     case incomplete

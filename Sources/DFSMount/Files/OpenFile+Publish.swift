@@ -216,7 +216,11 @@ extension OpenFile {
 
   /// One line that says which servers and why.
   private func failed(_ error: DFSError, _ size: UInt64) -> DFSError {
-    state.withLock { $0.failPublish(error) }
+    state.withLock { state in
+      state.failPublish(error)
+      // Without the locks it would replace what others wrote under theirs.
+      if error.code == .locksLost { state.giveUp(error) }
+    }
     context.refusals.log(
       .error, "could not store \(name), \(size) bytes: \(error)",
       metadata: ["inode": "\(id)", "error": "\(error.code.rawValue)"])

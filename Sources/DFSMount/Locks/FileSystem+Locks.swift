@@ -81,23 +81,42 @@ final class LockUse: LockUser {
     (files?.handles.openFiles(of: id).count ?? 0) > 1
   }
 
-  func store(_ id: InodeID) async {
+  func hasUnstored(_ id: InodeID) -> Bool {
+    files?.handles.openFiles(of: id).contains(where: \.isDirty) ?? false
+  }
+
+  func store(_ id: InodeID) async throws {
     guard let files else { return }
     for file in files.handles.openFiles(of: id) {
-      // Who unlocks is told of no error; who closes or syncs the file is.
-      try? await file.publish(durable: false) {}
+      do {
+        try await file.publish(durable: false) {}
+      } catch let error as DFSError where error.mayPass {
+        throw error
+      } catch {
+        file.giveUp(DFSError(anyError: error))
+      }
     }
   }
 
-  func refresh(_ id: InodeID) async {
+  func refresh(_ id: InodeID) async throws {
+    // Written under another lock of this mount: it goes over what others have written.
+    if hasUnstored(id) { try await store(id) }
     guard let files else { return }
     for file in files.handles.openFiles(of: id) {
-      // Written under another lock of this mount: it goes over what others have written.
-      if file.isDirty { try? await file.publish(durable: false) {} }
-      try? await file.lock.alone {
+      try await file.lock.alone {
         let inode = try await files.service.inode(id, .current)
         await file.goOn(with: inode)
       }
+    }
+  }
+}
+
+extension DFSError {
+  /// Whether the same may succeed later: it is for servers that do not answer.
+  fileprivate var mayPass: Bool {
+    switch code {
+    case .serversMissing, .timedOut, .disconnected, .superseded: true
+    default: false
     }
   }
 }

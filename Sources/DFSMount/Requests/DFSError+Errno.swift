@@ -43,7 +43,7 @@ extension DFSError.Code {
     case .timedOut: ETIMEDOUT
     case .cancelled: EINTR
     case .incomplete, .serversMissing, .disconnected, .damaged, .protocolViolation, .superseded,
-      .inputOutput:
+      .locksLost, .inputOutput:
       EIO
     }
   }

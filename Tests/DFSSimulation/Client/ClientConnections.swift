@@ -72,7 +72,7 @@ final class ClientConnections: ServerConnections, @unchecked Sendable {
     (self.world, self.slot, self.client) = (world, slot, client)
     loop = world.loop
     environment =
-      world.settings.hasLeases
+      world.settings.hasLeases || world.settings.hasLocks
       ? SimulatedEnvironment(world: world, rate: world.clockRate()) : world.environment
     mistakes = ClientMistakes(world: world)
     views = ClientViews(world: world, slot: slot)

@@ -5,6 +5,7 @@ extension ClientOperation.Kind {
   static func random(_ random: inout SplitMix64, _ settings: WorldSettings) -> Self {
     let counters = ClientOperation.counters
     if settings.isHot { return random.chance(40) ? .count([counters[0]]) : .counters }
+    if settings.hasLocks, random.chance(75) { return .section(.random(&random)) }
     if settings.hasLayers, random.chance(75) { return ofLayers(&random) }
     if settings.hasContents, random.chance(70) {
       let place = ClientOperation.Place.random(&random)

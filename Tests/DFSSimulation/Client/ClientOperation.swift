@@ -34,21 +34,26 @@ struct ClientOperation: Sendable {
     /// Opens a file and reads all of it, with pauses.
     case read(Place)
     case look(Place)
+    /// Reads, and perhaps writes, under locks.
+    case section(Section)
     case counters
     case list
 
     var isChange: Bool {
       switch self {
-      case .look, .read, .counters, .list, .settle: false
+      case .look, .read, .counters, .list, .settle, .section: false
       default: true
       }
     }
 
     var brief: String {
+      if case .section(let section) = self { return section.brief }
       guard case .patchAgain(let place, let inode, let keepsOthers) = self else { return "\(self)" }
       let version = inode.version?.brief ?? "nothing"
       return "patchAgain(\(place), inode \(inode.id), \(version), keepsOthers: \(keepsOthers))"
     }
+
+    var isSection: Bool { if case .section = self { true } else { false } }
 
     /// Whether it makes a version.
     var isPublish: Bool {
@@ -77,6 +82,8 @@ struct ClientOperation: Sendable {
     case patched(Inode)
     /// A file was settled, as far as it was told.
     case settled(InodeID)
+    /// What was done under locks is noted elsewhere (`LockedSections`).
+    case underLocks
     /// What a name leads to, and the content that it has.
     case read(RowKey, Inode, CellVector)
     /// The content of a file is none that anybody wrote, or not the one that its row names.
@@ -105,6 +112,7 @@ struct ClientOperation: Sendable {
       case .patched(let inode):
         "patched inode \(inode.id) to \(inode.version?.brief ?? "nothing")"
       case .settled(let id): "inode \(id) is settled"
+      case .underLocks: "done under locks"
       case .read(let key, let inode, let vector):
         "read \(key.brief), inode \(inode.id), \(inode.version?.brief ?? "nothing"): \(vector.cells)"
       case .misread(let key, let problem): "misread \(key.brief): \(problem)"
@@ -145,6 +153,8 @@ struct ClientOperation: Sendable {
   let notes: OperationNotes
   /// Readers wait until servers hold what they read.
   let awaitsPins: Bool
+  let files: LockedFiles
+  let sections: LockedSections
 
   var namespace: Namespace { client.namespace }
 
@@ -199,6 +209,7 @@ struct ClientOperation: Sendable {
       return try await patchAgain(place, inode, keepsOthers)
     case .settle(let place): return try await settle(place)
     case .read(let place): return try await read(place)
+    case .section(let section): return try await perform(section)
     case .look(let place): return try await look(place)
     case .counters: return .sawCounters(try await namespace.attributes(.root, .current))
     case .list:
@@ -293,7 +304,7 @@ struct ClientOperation: Sendable {
   static let names = fileNames("name", 3)
   static let directories = fileNames("directory", 2)
 
-  private static func fileNames(_ text: String, _ count: Int) -> [FileName] {
+  static func fileNames(_ text: String, _ count: Int) -> [FileName] {
     (0..<count).map { index in
       guard let name = try? FileName("\(text)\(index)") else { preconditionFailure("a name") }
       return name

@@ -15,6 +15,7 @@ final class ShippedClient {
   private(set) var id = ClientID(1)
   private var service: DFSClient?
   private var connections: ClientConnections?
+  private var files: LockedFiles?
   /// How often it has begun anew; what an earlier life waits for is nothing to this one.
   private var life = 0
   private var underWay: Set<UInt64> = []
@@ -31,7 +32,7 @@ final class ShippedClient {
   /// Something is under way.
   var isBusy: Bool { !underWay.isEmpty }
   /// It has got on since the faults are over, and does nothing more.
-  var isDone: Bool { proofs == 2 && !isBusy }
+  var isDone: Bool { proofs == 2 && !isBusy && !(files?.isUnstored ?? false) }
 
   // MARK: Life
 
@@ -51,8 +52,10 @@ final class ShippedClient {
     configuration.readLeases = world.settings.hasLeases
     service = DFSClient(
       configuration, connections, as: id, proposing: proposed, layers: world.settings.layerPace,
-      leases: world.settings.leaseTerm)
+      leases: world.settings.leaseTerm, locks: world.settings.lockPace)
     self.connections = connections
+    files = service.map { LockedFiles(world: world, $0, as: id) }
+    if let files { service?.locks?.serve(files) }
     Task { await connections.start() }
     later { [self] in begin() }
     heal()
@@ -72,8 +75,9 @@ final class ShippedClient {
     for token in underWay.sorted() { world.operations.unknown(token) }
     underWay = []
     connections?.end()
+    files?.end()
     if let service { Task { await service.close() } }
-    (connections, service) = (nil, nil)
+    (connections, service, files) = (nil, nil, nil)
   }
 
   /// The world has ended: nothing is answered any more.
@@ -109,11 +113,16 @@ final class ShippedClient {
         let isReader = slot < world.settings.readers
         perform(isReader ? .counters : .random(&world.random, world.settings))
       } else if world.areFaultsOver, proofs < 2, underWay.isEmpty {
-        perform(
-          proofs == 0 ? .count([ClientOperation.counters[slot % 2]]) : .counters, isProof: true)
+        perform(proof, isProof: true)
       }
     }
     if !isDone { later { [self] in begin() } } else if world.settings.hasContents { idle() }
+  }
+
+  private var proof: ClientOperation.Kind {
+    if proofs > 0 { return .counters }
+    return world.settings.hasLocks
+      ? .section(.proof(slot)) : .count([ClientOperation.counters[slot % 2]])
   }
 
   /// Changes something now and then, though it is done: servers know of each change by the next one that it is
@@ -134,7 +143,7 @@ final class ShippedClient {
   private func perform(
     _ kind: ClientOperation.Kind, isProof: Bool = false, pinned: Version? = nil
   ) {
-    guard let service else { return }
+    guard let service, let files else { return }
     let isDurable = world.settings.forgetting == .allPower && world.random.chance(30)
     let token = world.operations.begun(
       kind, by: id, slot: slot, at: world.now, isDurable: isDurable)
@@ -143,7 +152,8 @@ final class ShippedClient {
     let operation = ClientOperation(
       kind: kind, token: token, isDurable: isDurable, program: id, client: service,
       environment: world.environment, notes: world.notes,
-      awaitsPins: world.settings.hasLayers && token.isMultiple(of: 2))
+      awaitsPins: world.settings.hasLayers && token.isMultiple(of: 2), files: files,
+      sections: world.locks)
     let (life, began) = (life, world.now)
     // Who waits may give up: what then fails must not have happened.
     let givesUp = !isProof && world.random.chance(8)
@@ -153,7 +163,8 @@ final class ShippedClient {
       guard self.life == life, let connections else { return }
       if let pinned { service.unpin(pinned) }
       let isProved =
-        kind.isDecidedByChange || outcome.isChange || connections.hadQuorum(since: began)
+        kind.isDecidedByChange || kind.isSection || outcome.isChange
+        || connections.hadQuorum(since: began)
       let outcome = isProved ? outcome : .unknown
       underWay.remove(token)
       world.trace("client \(slot): \(token) \(kind.brief): \(outcome.brief)")
@@ -208,7 +219,9 @@ final class ShippedClient {
       guard self.life == life, let service else { return }
       let hasContents = world.settings.hasContents
       let settlesAll = world.settlesAll && slot == 0
+      let files = world.areFaultsOver ? files : nil
       run { () -> HealReport? in
+        await files?.syncAll()
         if hasContents {
           let report = try? await service.heal { _ in }
           if settlesAll { await Self.settleAll(service) }

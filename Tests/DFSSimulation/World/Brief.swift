@@ -16,10 +16,21 @@ extension NamespaceRequest {
     case .install(let view, let from, let changes, let to):
       "install \(view.brief) from \(from.brief) by \(changes.count) to \(to.brief)"
     case .apply(let view, let number, let change):
-      "apply \(view.brief) \(number): \(change.id.sequence) of \(change.id.client.value)"
+      "apply \(view.brief) \(number): \(change.id.sequence) of \(change.id.client.value)\(change.locks)"
     case .log(let after): "log after \(after)"
     case .head: "head"
     }
+  }
+}
+
+extension Change {
+  /// The rows of locks in it.
+  fileprivate var locks: String {
+    writes.compactMap { write in
+      guard case .attribute(let id, AttributeName.locks) = write.key else { return nil }
+      let text = write.value.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "none"
+      return ", locks on inode \(id): \(text)"
+    }.joined()
   }
 }
 

@@ -114,7 +114,7 @@ final class Faults {
         server.start()
       }
     }
-    world.after(1 + world.random.below(60_000)) { [self] in
+    world.after(1 + world.random.below(world.settings.isolationsLast)) { [self] in
       world.cutThere.subtract(links)
       world.cutBack.subtract(links)
     }

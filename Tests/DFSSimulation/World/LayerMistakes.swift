@@ -103,9 +103,10 @@ extension World {
   func mistaken(_ request: NamespaceRequest, after number: UInt64, _ rows: [RowKey: Row])
     -> NamespaceRequest
   {
-    guard let mistake, mistake.isAboutLayers, case .apply(let view, let next, let change) = request,
-      next == number + 1
+    guard let mistake, case .apply(let view, let next, let change) = request, next == number + 1
     else { return request }
+    if mistake == .waiterForgotten { return .apply(view, number: next, change.withoutWaiting) }
+    guard mistake.isAboutLayers else { return request }
     let mistakes = LayerMistakes(mistake, world: self, before: rows)
     return .apply(view, number: next, mistakes.mistaken(change))
   }

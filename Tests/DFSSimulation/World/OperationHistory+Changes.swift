@@ -138,7 +138,9 @@ extension OperationHistory {
 extension OperationHistory.Entry {
   /// Whether a change may show that it happened.
   var mayHaveHappened: Bool {
-    switch outcome {
+    // It may have done a part of what it does.
+    if kind.isSection { return true }
+    return switch outcome {
     case .counted, .created, .marked, .published, .patched, .unknown, nil: true
     default: false
     }

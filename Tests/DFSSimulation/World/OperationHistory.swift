@@ -57,7 +57,8 @@ final class OperationHistory {
       judgeBytes(token, inode, vector)
       world.counts.contentReads += 1
     case .misread(_, let problem): world.fail("operation \(token): \(problem)")
-    case .saw, .exists, .notEmpty, .sawCounters, .sawList, .settled: world.counts.reads += 1
+    case .saw, .exists, .notEmpty, .sawCounters, .sawList, .settled, .underLocks:
+      world.counts.reads += 1
     case .failed: world.counts.failed += 1
     case .unknown: world.counts.unknown += 1
     }
@@ -86,6 +87,7 @@ final class OperationHistory {
       try judgeVersions(replay)
       try judgeLayers(state.archive, replay)
       try judgeOrder(replay)
+      try world.locks.judge(replay)
       try judgeLinks(state.rows)
       return nil
     } catch {

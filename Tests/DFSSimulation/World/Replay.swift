@@ -55,6 +55,11 @@ struct Replay {
     timeline[.inode(id)]?.last { $0.from <= number }?.inode
   }
 
+  /// All values that a row had, where it had one.
+  func values(of key: RowKey) -> [[UInt8]] {
+    (timeline[key] ?? []).compactMap { $0.row?.value.bytes }
+  }
+
   /// The last moment.
   var last: UInt64 { UInt64(changes.count) }
 

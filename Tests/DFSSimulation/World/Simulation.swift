@@ -185,6 +185,22 @@ public struct Simulation {
     /// Who connects is not told of the changes that are announced and not shown yet.
     case joinedIsNotTold
 
+    // Of locks.
+
+    /// A client relies on its locks for long after servers answered last.
+    case lockTrustedForLong
+    /// A client lets another one have a lock before what was written under it is stored.
+    case recallAnsweredBeforeFlush
+    /// Who waits for a lock is not noted.
+    case waiterForgotten
+
+    var isAboutLocks: Bool {
+      switch self {
+      case .lockTrustedForLong, .recallAnsweredBeforeFlush, .waiterForgotten: true
+      default: false
+      }
+    }
+
     var isAboutLeases: Bool {
       switch self {
       case .shownBeforeSeen, .queriesShowEarly, .restartWithoutGrace, .brokenConnectionEndsLease,
@@ -259,6 +275,8 @@ public struct SimulationCounts: Hashable, Sendable {
   /// Changes that put one content in the place of several, without changing any byte.
   public var merges = 0
   public var contentReads = 0
+  /// What was done under locks, to its end.
+  public var sections = 0
   /// Copies that healers brought, and rows whose copies they rebalanced.
   public var healed = 0
   public var settled = 0
@@ -289,6 +307,7 @@ public struct SimulationCounts: Hashable, Sendable {
     left.layers += right.layers
     left.merges += right.merges
     left.contentReads += right.contentReads
+    left.sections += right.sections
     left.healed += right.healed
     left.settled += right.settled
     left.collected += right.collected

@@ -23,6 +23,7 @@ final class World {
   let contents = WorldContents()
   private(set) lazy var versions = WorldVersions(contents)
   private(set) lazy var notes = OperationNotes(world: self)
+  private(set) lazy var locks = LockedSections(world: self)
   /// All is whole, and what has layers is settled now.
   private(set) var settlesAll = false
   var counts = SimulationCounts()

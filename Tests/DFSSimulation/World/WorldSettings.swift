@@ -57,8 +57,13 @@ struct WorldSettings {
   /// Percent of them in which the servers close the connections, and whether the servers start again.
   var isolationsClose = 50
   var isolationsRestart = false
+  /// Up to so many microseconds.
+  var isolationsLast = 60_000
   /// How long a client waits before it connects again, at the longest.
   var reconnect = 300_000
+  /// Whether programs lock files.
+  var hasLocks = false
+  var lockPace = LockPace()
   let leaseTerm = LeaseTerm(granted: .milliseconds(150), trusted: .milliseconds(50))
   var policy: WritePolicy
   /// Mean microseconds between copies that go bad; nil for never.
@@ -111,6 +116,7 @@ struct WorldSettings {
     hasLeases = mistake?.isAboutLeases ?? lease.chance(50)
     isolations = hasLeases ? lease.pick([nil, 200_000]) : nil
     chooseLayers(seed, mistake)
+    chooseLocks(seed, mistake)
     if let mistake {
       suit(mistake)
     } else if hasLeases, lease.chance(20) {
@@ -133,6 +139,24 @@ struct WorldSettings {
     hasLayers = hasContents && (mistake.map(\.isAboutLayers) ?? random.chance(50))
     layerPace.fan = random.pick([2, 2, 3, 8])
     layerPace.shortestQuiet = random.pick([.milliseconds(300), .seconds(1), .seconds(10)])
+  }
+
+  /// Other chance than the rest, so that worlds without locks are what they were.
+  private mutating func chooseLocks(_ seed: UInt64, _ mistake: Simulation.Mistake?) {
+    var random = SplitMix64(seed: seed ^ 0x6c6f_636b_7300)
+    hasLocks = mistake?.isAboutLocks ?? (!hasContents && random.chance(60))
+    guard hasLocks else { return }
+    (lockPace.trust, lockPace.patience) = (.milliseconds(100), .milliseconds(280))
+    (lockPace.heartbeat, lockPace.firstQuestion) = (.milliseconds(20), .milliseconds(40))
+    (lockPace.look, lockPace.idle) = (
+      .milliseconds(40), .milliseconds(random.pick([100, 400, 4_000]))
+    )
+    isolations = random.pick([nil, 200_000, 600_000])
+    isolationsLast = 1_000_000
+    if mistake == .lockTrustedForLong { (lockPace.trust, isolations) = (.seconds(20), 200_000) }
+    if mistake == .waiterForgotten { lockPace.idle = .seconds(100) }
+    // Who knows of locks that all servers have forgotten?
+    if forgetting == .allPower { forgetting = .nobody }
   }
 
   /// Two clients that read one row and two that change it, and hardly any fault but that readers hear nothing for about

@@ -1,5 +1,6 @@
 import DFSCore
 import DFSTestSupport
+import Foundation
 import Testing
 
 extension EndToEnd {
@@ -209,6 +210,47 @@ extension EndToEnd {
             echo $(cat $M/f) $(cat $LOCAL/told)
             """, seconds: 120)
         #expect(result.line == (signal == "STOP" ? "1 EIO EIO" : "1 ENOTCONN ENOTCONN"))
+      }
+    }
+
+    /// What was written under a lock, which was given back, while the mount alone used the file, does not replace
+    /// later what others wrote when the mount was frozen.
+    @Test(.needsFuse) func whatAFrozenMountWroteUnderALockIsNotStoredLater() async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        let result = try await cluster.shell.succeed(
+          Self.program + """
+            cat > $LOCAL/leave.py <<'END'
+            import errno, fcntl, os, sys, time
+            fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+            fcntl.lockf(fd, fcntl.LOCK_EX)
+            os.pwrite(fd, b"of the frozen one", 0)
+            fcntl.lockf(fd, fcntl.LOCK_UN)
+            open(sys.argv[2], "w").close()
+            while not os.path.exists(sys.argv[3]): time.sleep(0.05)
+            for call in (os.fsync, os.fsync, os.close):
+                try:
+                    call(fd)
+                    print("done")
+                except OSError as error:
+                    print(errno.errorcode[error.errno])
+            END
+            python3 $LOCAL/leave.py $M2/f $LOCAL/left $LOCAL/go > $LOCAL/told & holder=$!
+            until [ -e $LOCAL/left ]; do sleep 0.05; done
+            mount=$(pgrep -f "^dfs-mount --foreground.* $M2 ")
+            kill -STOP $mount
+            timeout 60 python3 $LOCAL/locks.py posix $M/f 1
+            kill -CONT $mount
+            touch $LOCAL/go
+            wait $holder
+            echo $(cat $M/f) $(ls $M) $(cat $LOCAL/told)
+            timeout 60 python3 $LOCAL/locks.py posix $M2/f 1
+            cat $M/f
+            """, seconds: 120)
+        #expect(
+          result.output.split(whereSeparator: \.isNewline).map {
+            $0.trimmingCharacters(in: .whitespaces)
+          }
+            == ["1 f EIO EIO EIO", "2"])
       }
     }
 
