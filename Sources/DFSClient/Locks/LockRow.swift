@@ -10,8 +10,9 @@ internal import Foundation
 /// Invariants:
 /// - While there is a token, nobody else has locks.
 /// - Listed locks of different clients do not exclude each other.
-/// - Who waits is granted in the order in which they came, where their locks exclude each other; but nobody waits behind
-///   one who waits for what he has: that would never end.
+/// - Who waits is granted in the order in which they came, where their locks exclude each other; but who has a lock of
+///   the file waits behind nobody who only waits: of these one may wait for him, perhaps over others, and that would
+///   never end.
 struct LockRow: Codable, Equatable, Sendable {
   struct Held: Codable, Equatable, Sendable {
     var client: UInt64
@@ -75,7 +76,7 @@ struct LockRow: Codable, Equatable, Sendable {
       held.lazy.filter { $0.client != client }.flatMap { one in one.locks.map { (one.client, $0) } }
       .first { $0.1.excludes(wanted) }
       ?? waiting.lazy.prefix { $0 != Waiting(client: client, lock: wanted) }
-      .filter { $0.client != client && !own.holds(wanted.owner, against: $0.lock) }
+      .filter { $0.client != client && !own.holds(wanted.owner) }
       .map { ($0.client, $0.lock) }.first { $0.1.excludes(wanted) }
     if let (other, lock) = obstacle {
       if waits { note(wanted, by: client) } else { forget(wanted, by: client) }

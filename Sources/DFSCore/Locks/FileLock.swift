@@ -109,11 +109,6 @@ public struct LockTable: Hashable, Sendable {
   /// Removes all that an owner has.
   public mutating func clear(_ owner: FileLock.Owner) { locks.removeAll { $0.owner == owner } }
 
-  /// Whether an owner has one that `other` cannot be held with.
-  public func holds(_ owner: FileLock.Owner, against other: FileLock) -> Bool {
-    locks.contains { $0.owner == owner && $0.excludes(other) }
-  }
-
   /// Whether an owner has any.
   public func holds(_ owner: FileLock.Owner) -> Bool { locks.contains { $0.owner == owner } }
 }

@@ -56,6 +56,17 @@ import Testing
       row.ask(other, by: 1, holding: LockTable([shared]), waits: true) == .excluded(by: 2, lock(2)))
   }
 
+  /// Nobody has what the first wants; but the third waits behind the second, who waits for the first.
+  @Test func whoHasALockWaitsForNobodyWhoOnlyWaits() {
+    var row = LockRow()
+    let held = lock(1, 0...0)
+    row.list([held], of: 1)
+    let (wide, far) = (lock(2, 0...9), lock(3, 9...9))
+    #expect(row.ask(wide, by: 2, holding: LockTable(), waits: true) == .excluded(by: 1, held))
+    #expect(row.ask(far, by: 3, holding: LockTable(), waits: true) == .excluded(by: 2, wide))
+    #expect(row.ask(lock(1, 8...9), by: 1, holding: LockTable([held]), waits: true) == .granted)
+  }
+
   /// With locks that it wrote under while others wrote, too, a client does not get the token: what it stores goes over
   /// what the others wrote.
   @Test func whoHasLocksGetsNoToken() {
