@@ -131,7 +131,9 @@ struct JointChange {
     }
     joined.append(change)
     let more = change.parts
-    parts.inline += more.inline
+    // Of one that came to nothing no row names a version: a server refuses all that such copies travel with.
+    let named = Set(transaction.writes.compactMap { $0.value?.version })
+    parts.inline += more.inline.filter { named.contains($0.id.version) }
     parts.held.merge(more.held) { $0 + $1 }
     parts.durable = parts.durable || more.durable
     if more.hasCopies { parts.stored = more.stored }

@@ -44,6 +44,28 @@ import Testing
     }
   }
 
+  /// The copies of a change that writes nothing do not travel with the rows of others, which servers would refuse.
+  @Test func whatComesToNothingTakesNobodyAlong() async throws {
+    try await ClientSetting.run { setting in
+      let (client, namespace) = (setting.client, setting.client.namespace)
+      _ = try await setting.put("first", TestContent(size: 10))
+      var parts = ChangeParts()
+      parts.inline = try await client.transfer.inlineParts(
+        TestContent(size: 100), version: namespace.environment.version()
+      ).0
+      try await namespace.turn.take()
+      let nothing = Task { [parts] in
+        _ = try await namespace.transact(parts, policy: .quorum) { _ in }
+      }
+      try await eventually("it waits") { namespace.queue.waiting.withLock(\.count) == 1 }
+      let made = Task { try await client.create(.root, FileName("made"), Self.directory) }
+      try await eventually("it waits") { namespace.queue.waiting.withLock(\.count) == 2 }
+      namespace.turn.give()
+      try await nothing.value
+      _ = try await made.value
+    }
+  }
+
   /// What one of them may not do does not disturb the others, and a content that another one publishes is not
   /// replaced by the same change.
   @Test func eachHasItsOwnOutcome() async throws {
