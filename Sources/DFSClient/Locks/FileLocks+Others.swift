@@ -66,13 +66,18 @@ extension FileLocks {
 
   private func look(_ entry: Entry, _ id: InodeID) {
     wake(entry)
+    let noted = entry.state.withLock { state in
+      state.noted += 1
+      return state.noted
+    }
     Task {
       do {
-        let row = try await row(of: id, .pushed)
+        var row = try await row(of: id, .pushed)
         let standing = entry.state.withLock { $0.standing }
-        if row.asked[client] != nil { try await answer(entry, id) }
-        if row.asked[client] != nil || row.has(client) && standing != .token && standing != .listed
-        {
+        let isAsked = row.asked[client] != nil
+        if isAsked { row = try await answer(entry, id) }
+        looked(at: row, entry, noted)
+        if isAsked || row.has(client) && standing != .token && standing != .listed {
           try await correct(entry, id)
         }
         guard standing == .token || standing == .listed else { return }
@@ -85,11 +90,12 @@ extension FileLocks {
   }
 
   /// Shows that this client lives. What it does not wait for any more it lets go.
-  private func answer(_ entry: Entry, _ id: InodeID) async throws {
+  private func answer(_ entry: Entry, _ id: InodeID) async throws -> LockRow {
     let (client, wanted) = (client, entry.state.withLock { $0.wanted })
-    try await change(id) { row in
+    return try await change(id) { row in
       row.asked[client] = nil
       row.waiting.removeAll { $0.client == client && !wanted.contains($0.lock) }
+      return row
     }
   }
 

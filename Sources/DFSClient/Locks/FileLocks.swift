@@ -9,8 +9,8 @@ internal import Synchronization
 /// - A lock is granted here only if the row of its file says so, or gives this client the token.
 /// - What was written under a lock is stored before the row lets it go.
 /// - Locks are relied on without asking for `LockPace.trust` after three servers answered, whose pushes came before. Who
-///   is asked to show that it lives and sees that answers at once; who does not for `LockPace.patience` is taken for
-///   dead, and its locks are removed.
+///   is asked to show that it lives and sees that answers at once, and asks before it relies on locks until the answer
+///   is in the row; who does not for `LockPace.patience` is taken for dead, and its locks are removed.
 /// - What is published to a file under a lock is published only if the row still has it.
 final class FileLocks: LockService {
   /// What this client is to a file, by its row.
@@ -35,6 +35,12 @@ final class FileLocks: LockService {
       /// When a lock was granted last.
       var used: ContinuousClock.Instant
       var isWatched = false
+      /// How often the row was perhaps changed by others, and how often it had been when it was looked at last and no
+      /// question was in it that this client had not answered.
+      var noted: UInt64 = 0
+      var looked: UInt64 = 0
+      /// Perhaps another client has taken the locks, or will soon.
+      var isUnlooked: Bool { noted != looked }
       /// What others wrote was not read yet.
       var isBehind = false
 
@@ -139,7 +145,7 @@ final class FileLocks: LockService {
     return entry.state.withLock { state in
       switch state.standing {
       case .lost, .alone: true
-      case .none, .token, .listed: !state.table.isEmpty && !isTrusted
+      case .none, .token, .listed: !state.table.isEmpty && (!isTrusted || state.isUnlooked)
       }
     }
   }
@@ -149,10 +155,13 @@ final class FileLocks: LockService {
     let standing = standing(entry, id)
     if standing == .none { return }
     if standing != .lost {
-      let now = environment.now
+      let (now, noted) = (environment.now, entry.state.withLock { $0.noted })
       do {
         let row = try await row(of: id, .current)
-        if row.has(client) { return proved(at: now) }
+        if row.has(client) {
+          looked(at: row, entry, noted)
+          return proved(at: now)
+        }
       } catch let error as DFSError where error.code == .staleHandle {
         // It was removed: its locks are of this client only.
         return entry.state.withLock { $0.standing = .alone }
@@ -164,6 +173,11 @@ final class FileLocks: LockService {
       lose(entry, id)
     }
     if self.standing(entry, id) == .lost { throw Self.lost(id) }
+  }
+
+  func looked(at row: LockRow, _ entry: Entry, _ noted: UInt64) {
+    guard row.asked[client] == nil else { return }
+    entry.state.withLock { $0.looked = max($0.looked, noted) }
   }
 
   static func lost(_ id: InodeID) -> DFSError {
@@ -267,7 +281,8 @@ final class FileLocks: LockService {
     defer { entry.turn.leave() }
     guard known(id) === entry else { return false }
     let isGranted = entry.state.withLock { state in
-      guard state.standing == .token, !state.isBehind, state.table.conflict(with: wanted) == nil
+      guard state.standing == .token, !state.isBehind, !state.isUnlooked,
+        state.table.conflict(with: wanted) == nil
       else {
         return false
       }
@@ -291,7 +306,8 @@ final class FileLocks: LockService {
       let table = entry.state.withLock { $0.table }
       if table.conflict(with: wanted) != nil { return .local }
       if standing == .token {
-        if !self.isTrusted, try await !self.provesToken(entry, id) { return .local }
+        let isProved = self.isTrusted && !entry.state.withLock { $0.isUnlooked }
+        if !isProved, try await !self.provesToken(entry, id) { return .local }
         entry.state.withLock { $0.grant(wanted, at: environment.now) }
         try await self.begin(wanted, entry, id)
         return nil
@@ -335,7 +351,7 @@ final class FileLocks: LockService {
         try await user?.refresh(id)
         entry.state.withLock { $0.isBehind = false }
       }
-      if isInDoubt(id) { try await prove(id) }
+      if !isTrusted { try await prove(id) }
     } catch {
       let (rest, standing) = entry.state.withLock { state in
         state.table.clear(wanted.bytes, of: wanted.owner)
@@ -348,10 +364,11 @@ final class FileLocks: LockService {
 
   /// Whether this client has the token still.
   private func provesToken(_ entry: Entry, _ id: InodeID) async throws -> Bool {
-    let now = environment.now
+    let (now, noted) = (environment.now, entry.state.withLock { $0.noted })
     do {
       let row = try await row(of: id, .current)
       if row.token == client { proved(at: now) } else { lose(entry, id) }
+      looked(at: row, entry, noted)
       return row.token == client
     } catch let error as DFSError where error.code == .staleHandle {
       // A file without a name is this client's alone.
