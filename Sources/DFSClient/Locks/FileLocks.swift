@@ -176,7 +176,7 @@ final class FileLocks: LockService {
   }
 
   func looked(at row: LockRow, _ entry: Entry, _ noted: UInt64) {
-    guard row.asked[client] == nil else { return }
+    guard row.has(client), row.asked[client] == nil else { return }
     entry.state.withLock { $0.looked = max($0.looked, noted) }
   }
 
