@@ -70,6 +70,11 @@ extension FileLocks {
       state.noted += 1
       return state.noted
     }
+    look(entry, id, noted)
+  }
+
+  /// - Parameter noted: of which change, by `Entry.State.noted`.
+  func look(_ entry: Entry, _ id: InodeID, _ noted: UInt64) {
     Task {
       do {
         var row = try await row(of: id, .pushed)

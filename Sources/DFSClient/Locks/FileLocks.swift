@@ -101,124 +101,6 @@ final class FileLocks: LockService {
 
   func known(_ id: InodeID) -> Entry? { state.withLock { $0.entries[id] } }
 
-  // MARK: Trust
-
-  /// Whether three servers answered lately.
-  var isTrusted: Bool {
-    state.withLock { state in
-      state.proven.map { environment.now < $0.advanced(by: pace.trust) } ?? false
-    }
-  }
-
-  /// Three servers answered what was asked at `time`.
-  func proved(at time: ContinuousClock.Instant) {
-    state.withLock { state in state.proven = state.proven.map { max($0, time) } ?? time }
-  }
-
-  /// While there are locks or tokens, servers are asked now and then.
-  func beat() {
-    let begins = state.withLock { state in
-      defer { state.isBeating = true }
-      return !state.isBeating
-    }
-    guard begins else { return }
-    Task { [weak self] in
-      while let self, goesOn() {
-        let now = environment.now
-        if await namespace.pings.heads(until: { $0.count >= Limits.quorum }) { proved(at: now) }
-        try? await environment.sleep(for: pace.heartbeat)
-      }
-    }
-  }
-
-  private func goesOn() -> Bool {
-    state.withLock { state in
-      state.isBeating =
-        !state.hasEnded
-        && state.entries.values.contains { $0.state.withLock { $0.standing != .none } }
-      return state.isBeating
-    }
-  }
-
-  func isInDoubt(_ id: InodeID) -> Bool {
-    guard let entry = known(id) else { return false }
-    return entry.state.withLock { state in
-      switch state.standing {
-      case .lost, .alone: true
-      case .none, .token, .listed: !state.table.isEmpty && (!isTrusted || state.isUnlooked)
-      }
-    }
-  }
-
-  func prove(_ id: InodeID) async throws {
-    guard let entry = known(id) else { return }
-    let standing = standing(entry, id)
-    if standing == .none { return }
-    if standing != .lost {
-      let (now, noted) = (environment.now, entry.state.withLock { $0.noted })
-      do {
-        let row = try await row(of: id, .current)
-        if row.has(client) {
-          looked(at: row, entry, noted)
-          return proved(at: now)
-        }
-      } catch let error as DFSError where error.code == .staleHandle {
-        // It was removed: its locks are of this client only.
-        return entry.state.withLock { $0.standing = .alone }
-      } catch {
-        throw DFSError(
-          .inputOutput, "it cannot be told whether the locks on inode \(id) are still held",
-          cause: error)
-      }
-      lose(entry, id)
-    }
-    if self.standing(entry, id) == .lost { throw Self.lost(id) }
-  }
-
-  func looked(at row: LockRow, _ entry: Entry, _ noted: UInt64) {
-    guard row.has(client), row.asked[client] == nil else { return }
-    entry.state.withLock { $0.looked = max($0.looked, noted) }
-  }
-
-  static func lost(_ id: InodeID) -> DFSError {
-    DFSError(
-      .locksLost,
-      "another client took the locks on inode \(id), since this one was not heard of; unlock or close the file, "
-        + "and lock it again")
-  }
-
-  /// Locks are lost until their owners have given them back, and what was written under them is gone.
-  func standing(_ entry: Entry, _ id: InodeID) -> Standing {
-    let (standing, isLocked) = entry.state.withLock { ($0.standing, !$0.table.isEmpty) }
-    guard standing == .lost || standing == .alone, !isLocked, !hasUnstored(id) else {
-      return standing
-    }
-    return entry.state.withLock { state in
-      if state.standing == .lost || state.standing == .alone, state.table.isEmpty {
-        state.standing = .none
-      }
-      return state.standing
-    }
-  }
-
-  private func hasUnstored(_ id: InodeID) -> Bool { user?.hasUnstored(id) ?? false }
-
-  /// Another client has removed what this one had.
-  func lose(_ entry: Entry, _ id: InodeID) {
-    let hasUnstored = hasUnstored(id)
-    let isLoss = entry.state.withLock { state in
-      guard state.standing != .none, state.standing != .lost else { return false }
-      state.standing = state.table.isEmpty && !hasUnstored ? .none : .lost
-      return state.standing == .lost
-    }
-    if isLoss {
-      logger.error(
-        "the locks on inode \(id) were taken by another client, since this one was not heard of for long"
-      )
-    }
-    wake(entry)
-  }
-
   // MARK: Locking
 
   func lock(_ id: InodeID, _ wanted: FileLock, waits: Bool) async throws {
@@ -313,6 +195,7 @@ final class FileLocks: LockService {
         return nil
       }
       let asked: Asked
+      let noted = entry.state.withLock { $0.noted }
       do {
         asked = try await self.ask(id, wanted, holding: table, waits: waits)
       } catch let error as DFSError where error.code == .staleHandle {
@@ -334,11 +217,12 @@ final class FileLocks: LockService {
         state.grant(wanted, at: environment.now)
         state.standing = asked.hasToken ? .token : .listed
         state.isBehind = true
+        if !asked.isAsked { state.looked = max(state.looked, noted) }
       }
       self.beat()
       self.giveBackWhenIdle(entry, id)
       // What was pushed before this was known is not pushed again.
-      self.changed([.attribute(id, name: LockRow.name)])
+      self.look(entry, id, noted)
       try await self.begin(wanted, entry, id)
       return nil
     }
@@ -351,7 +235,7 @@ final class FileLocks: LockService {
         try await user?.refresh(id)
         entry.state.withLock { $0.isBehind = false }
       }
-      if !isTrusted { try await prove(id) }
+      if isInDoubt(id) { try await prove(id) }
     } catch {
       let (rest, standing) = entry.state.withLock { state in
         state.table.clear(wanted.bytes, of: wanted.owner)
@@ -381,6 +265,8 @@ final class FileLocks: LockService {
   private struct Asked: Sendable {
     let answer: LockRow.Answer
     let hasToken: Bool
+    /// Whether a question to this client is in the row.
+    let isAsked: Bool
   }
 
   /// Asks the row as it is known, and changes it where that says something new.
@@ -388,16 +274,21 @@ final class FileLocks: LockService {
     _ id: InodeID, _ wanted: FileLock, holding table: LockTable, waits: Bool
   ) async throws -> Asked {
     let now = environment.now
-    let before = try await row(of: id, .pushed)
-    var after = before
-    let answer = after.ask(wanted, by: client, holding: table, waits: waits)
-    guard after != before || answer == .granted else {
-      return Asked(answer: answer, hasToken: false)
+    do {
+      let before = try await row(of: id, .pushed)
+      var after = before
+      let answer = after.ask(wanted, by: client, holding: table, waits: waits)
+      guard after != before || answer == .granted else {
+        return Asked(answer: answer, hasToken: false, isAsked: false)
+      }
+    } catch let error as DFSError where error.code == .staleHandle {
+      // What is known may be older than the file.
     }
     let client = client
     let asked = try await change(id) { row in
       let answer = row.ask(wanted, by: client, holding: table, waits: waits)
-      return Asked(answer: answer, hasToken: row.token == client)
+      return Asked(
+        answer: answer, hasToken: row.token == client, isAsked: row.asked[client] != nil)
     }
     proved(at: now)
     return asked

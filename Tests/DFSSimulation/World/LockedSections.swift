@@ -116,7 +116,7 @@ final class LockedSections: @unchecked Sendable {
     for (index, (token, span)) in spans.enumerated() {
       for (other, next) in spans[(index + 1)...] {
         guard next.granted < span.used else { break }
-        if span.isExclusive || next.isExclusive {
+        if span.isExclusive || next.isExclusive, span.granted < next.used {
           throw problem(
             "\(token) used its lock of \(cell.key.brief) at \(span.used), \(other) had one since \(next.granted)"
           )
