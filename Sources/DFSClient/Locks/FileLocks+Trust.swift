@@ -59,7 +59,7 @@ extension FileLocks {
     if standing != .lost {
       let (now, noted) = (environment.now, entry.state.withLock { $0.noted })
       do {
-        let row = try await row(of: id, .current)
+        let row = try await surely(id)
         if row.has(client) {
           looked(at: row, entry, noted)
           return proved(at: now)
@@ -75,6 +75,19 @@ extension FileLocks {
       lose(entry, id)
     }
     if self.standing(entry, id) == .lost { throw Self.lost(id) }
+  }
+
+  /// The row, as three servers have it: fewer may be behind.
+  /// - Throws: `staleHandle` if the file has none; `serversMissing`.
+  func surely(_ id: InodeID) async throws -> LockRow {
+    try namespace.servers.require(up: Limits.quorum)
+    do {
+      let row = try await row(of: id, .current)
+      try namespace.servers.require(up: Limits.quorum)
+      return row
+    } catch let error as DFSError where error.code == .staleHandle {
+      return try await change(id) { $0 }
+    }
   }
 
   func looked(at row: LockRow, _ entry: Entry, _ noted: UInt64) {

@@ -211,6 +211,9 @@ final class FileLocks: LockService {
       case .excluded(let other, _):
         if !waits { throw Self.excluded }
         return .client(other)
+      case .lost:
+        self.lose(entry, id)
+        throw Self.lost(id)
       case .granted: break
       }
       entry.state.withLock { state in
@@ -250,7 +253,7 @@ final class FileLocks: LockService {
   private func provesToken(_ entry: Entry, _ id: InodeID) async throws -> Bool {
     let (now, noted) = (environment.now, entry.state.withLock { $0.noted })
     do {
-      let row = try await row(of: id, .current)
+      let row = try await surely(id)
       if row.token == client { proved(at: now) } else { lose(entry, id) }
       looked(at: row, entry, noted)
       return row.token == client
@@ -300,7 +303,7 @@ final class FileLocks: LockService {
     let row = try await row(of: id, .current)
     var after = row
     switch after.ask(wanted, by: client, holding: LockTable(), waits: false) {
-    case .granted: return nil
+    case .granted, .lost: return nil
     case .excluded(_, let lock): return lock
     case .recalled: return try await untilListed(id, wanted)
     }

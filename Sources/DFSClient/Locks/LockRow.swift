@@ -41,6 +41,8 @@ struct LockRow: Codable, Equatable, Sendable {
     case recalled(from: UInt64)
     /// A lock of another client, or one who waits for longer, excludes it.
     case excluded(by: UInt64, FileLock)
+    /// Others have removed what the client takes for its own.
+    case lost
   }
 
   var isEmpty: Bool { token == nil && held.isEmpty && waiting.isEmpty }
@@ -62,6 +64,7 @@ struct LockRow: Codable, Equatable, Sendable {
   mutating func ask(
     _ wanted: FileLock, by client: UInt64, holding own: LockTable, waits: Bool
   ) -> Answer {
+    if !own.isEmpty, !has(client) { return .lost }
     // With locks already it may have written over what others have changed since, which is to be seen (`isShared`).
     if clients.isSubset(of: [client]), token == client || own.isEmpty {
       (token, held, waiting, asked) = (client, [], [], [:])

@@ -77,6 +77,16 @@ import Testing
     #expect(row.token == nil && row.locks(of: 1).count == 2)
   }
 
+  /// Who does not know yet that it lost its locks does not get them back with another one.
+  @Test func whatIsLostDoesNotComeBack() {
+    var row = LockRow()
+    row.list([lock(1)], of: 1)
+    row.remove(1)
+    let own = LockTable([lock(1)])
+    #expect(row.ask(lock(1, 20...29), by: 1, holding: own, waits: true) == .lost)
+    #expect(row == LockRow())
+  }
+
   @Test func whoIsRemovedHasNothing() throws {
     var row = LockRow()
     row.list([lock(1)], of: 1)
