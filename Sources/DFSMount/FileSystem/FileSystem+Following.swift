@@ -45,9 +45,10 @@ extension FileSystem {
         // Asked in the lock, so that no answer is older than the version that it has.
         let inode = try await self.service.inode(file.id, .pushed)
         if self.areStillAtEnd(readers, of: file) {
-          await file.goOn(with: inode, readers: readers.count)
+          file.goOn(with: inode, readers: readers.count)
         }
       }
+      await file.dropOldPages()
     }
   }
 

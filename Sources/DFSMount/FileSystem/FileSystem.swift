@@ -19,6 +19,7 @@ final class FileSystem: Sendable {
   let locks: (any LockService)?
   /// Who has set locks through each handle.
   let lockOwners = Mutex<[UInt64: Set<FileLock.Owner>]>([:])
+  let shownSizes = ShownSizes()
   let space: SpaceCache
   let logger: Logger
   /// What becomes of what cannot be stored; `dfc recover` lists all that is kept.

@@ -128,11 +128,17 @@ final class OpenFile: Sendable {
     state.withLock { $0.isAsPublished && $0.base?.id == version }
   }
 
-  /// Goes on with the version that an inode has now, once the kernel has no pages of the one before.
+  /// Goes on with the version that an inode has now. With the lock; `dropOldPages` is to follow, without it.
   /// - Parameter readers: its handles, if it may only with these: all for reading only, and all at the end of what it
   ///   was. Nil: whoever has it open, for what is read next was perhaps written under a lock that is held here now.
-  func goOn(with inode: Inode, readers: Int? = nil) async {
-    guard isBehind(inode), let version = inode.version else { return }
+  /// - Returns: false if there are changes that were not published, over another version.
+  @discardableResult
+  func goOn(with inode: Inode, readers: Int? = nil) -> Bool {
+    guard isBehind(inode), let version = inode.version else {
+      return state.withLock { state in
+        !state.isDirty || state.finalFailure != nil || state.base?.id == inode.version?.id
+      }
+    }
     let (isDone, old) = state.withLock { state -> (Bool, Version?) in
       // One that was just opened is not at the end.
       guard state.isAsPublished, readers.map({ $0 == state.handles }) ?? true else {
@@ -147,19 +153,18 @@ final class OpenFile: Sendable {
       if state.held.updateValue(version, forKey: version.id) == nil { context.service.pin(version) }
       return (true, old.flatMap { state.held.removeValue(forKey: $0) })
     }
-    guard isDone else { return }
     if let old { context.service.unpin(old) }
-    await dropOldPages()
+    return isDone
   }
 
-  /// If the kernel may have pages of a version before, drops them, and shows the size that the file has. Whoever
-  /// changed the file waits for that, so that he sees his own change; and who opens it, so that he reads no bytes
-  /// with the size of the version before.
+  /// Once the kernel has no pages of a version before, shows the size that the file has. Whoever changed the file
+  /// waits for that, so that he sees his own change; and who opens it, so that he reads no bytes with the size of the
+  /// version before. Without the lock: what is being written waits for it, and the kernel for that.
   func dropOldPages() async {
-    let steps = state.withLock { $0.sizeOfPages == nil ? nil : $0.steps }
-    guard let steps else { return }
-    await context.kernel.dropPages(of: id)
-    state.withLock { if $0.steps == steps { $0.sizeOfPages = nil } }
+    while let steps = state.withLock({ $0.sizeOfPages == nil ? nil : $0.steps }) {
+      await context.kernel.dropPages(of: id)
+      state.withLock { if $0.steps == steps { $0.sizeOfPages = nil } }
+    }
   }
 
   // MARK: Removed by others

@@ -15,9 +15,9 @@ extension FuseCallbacks {
       guard let wanted = FuseCallbacks.lock(lock, info), let kind = lock?.pointee.l_type,
         let handle = info?.pointee.fh
       else { return }
-      FuseCallbacks.serve(request, waits != 0 ? .setlkw : .setlk) { files, _ in
+      FuseCallbacks.serve(request, waits != 0 ? .setlkw : .setlk) { files, call in
         try await files.setLock(
-          InodeID(id), handle, wanted, kind: Int32(kind), waits: waits != 0)
+          InodeID(id), handle, wanted, kind: Int32(kind), waits: waits != 0, call.caller)
       }
     }
     table.flock = { request, id, info, operation in
@@ -31,8 +31,9 @@ extension FuseCallbacks {
       let waits = operation & LOCK_NB == 0 && kind != F_UNLCK
       let wanted = FileLock(
         FileLock.Owner(.whole, owner), 0 ... .max, isExclusive: kind == F_WRLCK)
-      FuseCallbacks.serve(request, waits ? .setlkw : .setlk) { files, _ in
-        try await files.setLock(InodeID(id), handle, wanted, kind: kind, waits: waits)
+      FuseCallbacks.serve(request, waits ? .setlkw : .setlk) { files, call in
+        try await files.setLock(
+          InodeID(id), handle, wanted, kind: kind, waits: waits, call.caller)
       }
     }
   }

@@ -9,8 +9,9 @@ extension FileSystem {
   /// - Parameters:
   ///   - handle: through which it is set; locks of an open file go with it.
   ///   - kind: F_RDLCK, F_WRLCK, F_UNLCK.
+  ///   - caller: has the file open.
   func setLock(
-    _ id: InodeID, _ handle: UInt64, _ lock: FileLock, kind: Int32, waits: Bool
+    _ id: InodeID, _ handle: UInt64, _ lock: FileLock, kind: Int32, waits: Bool, _ caller: Caller
   ) async throws -> Reply {
     guard let locks else { throw DFSError(.unsupported, "locks are the kernel's") }
     guard kind != F_UNLCK else {
@@ -19,6 +20,7 @@ extension FileSystem {
     }
     lockOwners.withLock { _ = $0[handle, default: []].insert(lock.owner) }
     try await locks.lock(id, lock, waits: waits)
+    await showSize(of: id, to: caller)
     return .locked(id, lock)
   }
 
@@ -99,15 +101,25 @@ final class LockUse: LockUser {
   }
 
   func refresh(_ id: InodeID) async throws {
-    // Written under another lock of this mount: it goes over what others have written.
-    if hasUnstored(id) { try await store(id) }
     guard let files else { return }
     for file in files.handles.openFiles(of: id) {
-      try await file.lock.alone {
-        let inode = try await files.service.inode(id, .current)
-        await file.goOn(with: inode)
+      // What is written meanwhile, under other locks of this mount, goes over what others have written.
+      var isDone = false
+      while !isDone {
+        if Task.isCancelled { throw DFSError(.cancelled, "cancelled before the lock was there") }
+        if hasUnstored(id) { try await store(id) }
+        do {
+          isDone = try await file.lock.alone {
+            file.goOn(with: try await files.service.inode(id, .current))
+          }
+        } catch let error as DFSError where error.isAbsence {
+          // It was removed meanwhile, and goes on here.
+          isDone = true
+        }
+        await file.dropOldPages()
       }
     }
+    files.shownSizes.doubt(id)
   }
 }
 

@@ -36,7 +36,7 @@ extension Caller {
   /// Whether the process has another descriptor on this inode open for writing, so that another
   /// close will come: a shell's redirection opens, duplicates and closes before it writes.
   func hasWritableDescriptor(on inode: InodeID, mount: String) -> Bool {
-    anyDescriptor { info in
+    anyDescriptor { info, _ in
       guard Self.field("ino", info) == "\(inode)"[...], Self.field("mnt_id", info) == mount[...],
         let flags = Self.field("flags", info).flatMap({ Int32($0, radix: 8) })
       else { return false }
@@ -47,14 +47,14 @@ extension Caller {
   /// Whether the process has this inode open, and so may ask for it by its descriptor; also if it
   /// cannot be told whose process it is.
   func hasDescriptor(on inode: InodeID) -> Bool {
-    thread <= 0 || anyDescriptor { Self.field("ino", $0) == "\(inode)"[...] }
+    thread <= 0 || anyDescriptor { info, _ in Self.field("ino", info) == "\(inode)"[...] }
   }
 
   /// Where the process stands in a file, for each descriptor that it has of it; none if it cannot be looked at.
   /// Bytes.
   func positions(in inode: InodeID) -> [UInt64] {
     var positions: [UInt64] = []
-    _ = anyDescriptor { info in
+    _ = anyDescriptor { info, _ in
       if Self.field("ino", info) == "\(inode)"[...],
         let position = Self.field("pos", info).flatMap({ UInt64($0) })
       {
@@ -65,19 +65,33 @@ extension Caller {
     return positions
   }
 
+  /// A path to this inode itself, by a descriptor that the process has of it; nil if it cannot be looked at.
+  /// - Parameter mount: the kernel's number of it.
+  func path(to inode: InodeID, mount: String) -> String? {
+    var path: String?
+    _ = anyDescriptor { info, name in
+      guard Self.field("ino", info) == "\(inode)"[...], Self.field("mnt_id", info) == mount[...]
+      else { return false }
+      path = "/proc/\(thread)/fd/\(name)"
+      return true
+    }
+    return path
+  }
+
   /// Whether a thread is of the same process.
   func isOfProcess(of other: Int32) -> Bool {
     thread > 0 && (thread == other || access("/proc/\(thread)/task/\(other)", F_OK) == 0)
   }
 
-  private func anyDescriptor(_ isOne: (String) -> Bool) -> Bool {
+  /// - Parameter isOne: told what the process table says of each, and its number.
+  private func anyDescriptor(_ isOne: (String, String) -> Bool) -> Bool {
     guard let list = opendir("/proc/\(thread)/fdinfo") else { return false }
     defer { closedir(list) }
     while let entry = readdir(list) {
       let name = withUnsafeBytes(of: entry.pointee.d_name) {
         String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
       }
-      if let info = text("fdinfo/\(name)"), isOne(info) { return true }
+      if let info = text("fdinfo/\(name)"), isOne(info, name) { return true }
     }
     return false
   }
