@@ -31,6 +31,16 @@ static inline void dfs_accept_tmpfile(struct fuse_buf *buffer) {
   if (header->opcode == 51) header->opcode = 35;
 }
 
+// fuse_in_header.unique; 0 if it is not in memory.
+static inline uint64_t dfs_request_number(struct fuse_buf buffer) {
+  const struct {
+    uint32_t length;
+    uint32_t opcode;
+    uint64_t unique;
+  } *header = buffer.mem;
+  return buffer.flags & FUSE_BUF_IS_FD || buffer.size < sizeof *header ? 0 : header->unique;
+}
+
 // __O_TMPFILE, which Swift's Glibc does not show; x86, Arm and RISC-V have the same.
 static inline int dfs_asks_for_tmpfile(int flags) { return (flags & 020000000) != 0; }
 

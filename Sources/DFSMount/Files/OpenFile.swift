@@ -16,6 +16,7 @@ final class OpenFile: Sendable {
   let id: InodeID
   let context: FileContext
   let lock = AsyncLock()
+  let pages = PagesInFlight()
   let state: Mutex<State>
 
   init(_ inode: Inode, context: FileContext, pages: PageUse) {

@@ -72,7 +72,7 @@ extension FuseCallbacks {
   {
     let subject = KernelRequest.Subject.handle(handle, of: nil)
     let isAnswered = answerNow(request, .read, about: subject) { files, _ throws(DFSError) in
-      try files.readNow(handle, at: offset, count: size)
+      try files.readNow(handle, at: offset, count: size, RequestNumber.current)
     }
     if isAnswered { return }
     serve(request, .reading(bytes: size), about: subject) { files, request in
@@ -86,22 +86,32 @@ extension FuseCallbacks {
     _ offset: UInt64, isWriteback: Bool
   ) {
     let subject = KernelRequest.Subject.handle(handle, of: id)
-    var unhashed: Spool.Unhashed?
-    let isAnswered = answerNow(request, .write, about: subject) { files, raw throws(DFSError) in
-      let written = try files.writeNow(
-        handle, bytes, at: offset, isWriteback: isWriteback, raw.caller)
-      unhashed = written?.unhashed
-      return written?.reply
+    let number = RequestNumber.current
+    func write(by caller: Caller) -> FileSystem.WriteRequest {
+      FileSystem.WriteRequest(
+        handle: handle, offset: offset, isWriteback: isWriteback, caller: caller, number: number)
     }
-    if isAnswered {
-      unhashed?.hash(bytes)
+    var written: (count: Int, unhashed: Spool.Unhashed?, stale: [Range<UInt64>])?
+    let isAnswered = answerNow(request, .write, about: subject) { files, raw throws(DFSError) in
+      written = try files.writeNow(bytes, as: write(by: raw.caller))
+      return written.flatMap { $0.stale.isEmpty ? .written($0.count) : nil }
+    }
+    written?.unhashed?.hash(bytes)
+    if isAnswered { return }
+    if let written {
+      let (count, stale) = (written.count, written.stale)
+      serve(request, .write, about: subject) { files, _ in
+        await files.dropStale(stale, of: try files.handles.file(handle).file)
+        return .written(count)
+      }
       return
     }
     let copy = Array(bytes)
     serve(request, .write, about: subject) { files, request in
-      try await files.write(
-        handle, copy, at: offset, isWriteback: isWriteback, request.caller
-      ) { request.extend() }
+      let write = FileSystem.WriteRequest(
+        handle: handle, offset: offset, isWriteback: isWriteback, caller: request.caller,
+        number: number)
+      return try await files.write(copy, as: write) { request.extend() }
     }
   }
 }

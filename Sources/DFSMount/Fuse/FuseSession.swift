@@ -88,6 +88,7 @@ final class FuseSession: Sendable {
       if count == -EINTR { continue }
       if count <= 0 { break }
       dfs_accept_tmpfile(&buffer)
+      RequestNumber.note(buffer)
       fuse_session_process_buf(raw.pointer, &buffer)
     }
     free(buffer.mem)
@@ -139,8 +140,10 @@ extension FuseSession: KernelNotifier {
     notify { _ = fuse_lowlevel_notify_inval_inode($0, id.value, -1, 0) }
   }
 
-  func dropPages(of id: InodeID) {
-    notify { _ = fuse_lowlevel_notify_inval_inode($0, id.value, 0, 0) }
+  func dropPages(of id: InodeID, _ bytes: Range<UInt64>?) {
+    // Nothing is from the first byte to the last.
+    let (offset, count) = bytes.map { (off_t($0.lowerBound), off_t($0.count)) } ?? (0, 0)
+    notify { _ = fuse_lowlevel_notify_inval_inode($0, id.value, offset, count) }
   }
 
   func drop(_ name: NodeName) {

@@ -8,7 +8,8 @@ protocol KernelNotifier: Sendable {
   /// The kernel drops what it knows of an inode, but its pages: taking these waits for reads under way.
   func drop(_ id: InodeID)
   /// The kernel drops the pages of an inode, too.
-  func dropPages(of id: InodeID)
+  /// - Parameter bytes: those that these are in; nil: all.
+  func dropPages(of id: InodeID, _ bytes: Range<UInt64>?)
   /// The kernel drops a name. It waits for the directory's lock, which may be held until this process
   /// answers; killed in that moment, it could never end, nor who waits for its answers.
   func drop(_ name: NodeName)
@@ -37,11 +38,12 @@ extension KernelCache {
 
   /// The kernel drops all that it keeps of an inode: the handles that read through its pages read another
   /// version now. Waits for reads under way, so not from within one.
-  func dropPages(of id: InodeID) async {
+  /// - Parameter bytes: those that were written meanwhile, of the version that they read; nil: all.
+  func dropPages(of id: InodeID, _ bytes: Range<UInt64>? = nil) async {
     await withCheckedContinuation { continuation in
       pageTelling.async {
         if let notifier = self.notifier.withLock({ $0 }) {
-          self.nodes.dropping(id) { notifier.dropPages(of: id) }
+          self.nodes.dropping(id, isChanged: bytes == nil) { notifier.dropPages(of: id, bytes) }
         }
         continuation.resume()
       }

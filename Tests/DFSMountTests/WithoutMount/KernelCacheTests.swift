@@ -25,7 +25,7 @@ import Testing
     init(expires: Bool) { self.expires = expires }
 
     func drop(_ id: InodeID) { state.withLock { $0.inodes.append(id) } }
-    func dropPages(of id: InodeID) { drop(id) }
+    func dropPages(of id: InodeID, _ bytes: Range<UInt64>?) { drop(id) }
     func drop(_ name: NodeName) { state.withLock { $0.names.append(name) } }
     func expireNames() -> Bool {
       state.withLock { $0.expired += 1 }

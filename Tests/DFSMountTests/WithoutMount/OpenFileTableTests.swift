@@ -94,7 +94,7 @@ import Testing
     final class Kernel: KernelNotifier {
       let dropped = Atomic(false)
       func drop(_ id: InodeID) {}
-      func dropPages(of id: InodeID) {
+      func dropPages(of id: InodeID, _ bytes: Range<UInt64>?) {
         usleep(100_000)
         dropped.store(true, ordering: .relaxed)
       }
