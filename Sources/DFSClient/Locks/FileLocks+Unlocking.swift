@@ -19,9 +19,10 @@ extension FileLocks {
     }
     await Self.uncancelled { [self] in
       try? await entry.turn.alone {
-        if entry.state.withLock({ $0.standing == .listed }) || self.isOpenAsSeveral(id) {
-          await self.store(id)
-        }
+        let isSeveral = self.isOpenAsSeveral(id)
+        if entry.state.withLock({ $0.standing == .listed }) || isSeveral { await self.store(id) }
+        // Though the one that it was written through may be closed by then.
+        if isSeveral { entry.state.withLock { $0.isBehind = true } }
         let (rest, standing) = entry.state.withLock { state in
           state.table.clear(bytes, of: owner)
           return (state.table, state.standing)

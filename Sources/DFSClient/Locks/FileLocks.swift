@@ -41,7 +41,7 @@ final class FileLocks: LockService {
       var looked: UInt64 = 0
       /// Perhaps another client has taken the locks, or will soon.
       var isUnlooked: Bool { noted != looked }
-      /// What others wrote was not read yet.
+      /// What others wrote, or was written through another open file of this client, was not read yet.
       var isBehind = false
 
       mutating func grant(_ lock: FileLock, at time: ContinuousClock.Instant) {

@@ -369,11 +369,12 @@ extension FileSystem {
   /// cancelled.
   @discardableResult
   func release(_ handle: UInt64, progress: @escaping @Sendable () -> Void) async -> Reply {
-    if let removed = handles.removeFile(handle) {
-      if !removed.isForReading { removed.file.state.withLock { $0.writers -= 1 } }
-      await closeNow(removed.file, progress)
-      await unlockAll(of: handle, removed.file.id)
-    }
+    guard let released = try? handles.file(handle) else { return .done }
+    await unlockAll(of: handle, released.file.id)
+    if !released.isForReading { released.file.state.withLock { $0.writers -= 1 } }
+    await closeNow(released.file, progress)
+    // Not before: whoever gives a lock back stores what was written to the files that have a handle.
+    handles.removeFile(handle)
     return .done
   }
 

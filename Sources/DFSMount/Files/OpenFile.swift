@@ -141,6 +141,8 @@ final class OpenFile: Sendable {
       }
     }
     let (isDone, old) = state.withLock { state -> (Bool, Version?) in
+      // It was just closed.
+      if state.handles == 0 { return (true, nil) }
       // One that was just opened is not at the end.
       guard state.isAsPublished, readers.map({ $0 == state.handles }) ?? true else {
         return (false, nil)

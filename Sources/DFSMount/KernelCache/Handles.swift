@@ -135,9 +135,7 @@ final class HandleTable: Sendable {
     return directory
   }
 
-  func removeFile(_ handle: UInt64) -> FileHandle? {
-    state.withLock { $0.files.removeValue(forKey: handle) }
-  }
+  func removeFile(_ handle: UInt64) { state.withLock { $0.files[handle] = nil } }
 
   var isEmpty: Bool { state.withLock { $0.files.isEmpty && $0.directories.isEmpty } }
 
