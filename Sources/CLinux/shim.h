@@ -1,8 +1,6 @@
 // What Swift's Glibc module leaves out: extended attributes, syncing one file system, holes in files,
-// files in memory, sizes as the kernel has them, what the allocator keeps.
+// files in memory, what the allocator keeps.
 #pragma once
-#include <fcntl.h>
-#include <linux/stat.h>
 #include <malloc.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
@@ -13,7 +11,6 @@ int sync_file_range(int descriptor, long offset, long count, unsigned int flags)
 enum { DFS_SYNC_FILE_RANGE_WRITE = 2 };
 ssize_t preadv2(int descriptor, const struct iovec *to, int count, off_t offset, int flags);
 int memfd_create(const char *name, unsigned int flags);
-int statx(int directory, const char *path, int flags, unsigned int mask, struct statx *found);
 int fallocate(int descriptor, int mode, long offset, long length);
 enum { DFS_FALLOC_KEEP_SIZE = 1, DFS_FALLOC_PUNCH_HOLE = 2, DFS_SEEK_DATA = 3, DFS_SEEK_HOLE = 4 };
 
@@ -24,11 +21,4 @@ static inline int dfs_memory_file(const char *name) { return memfd_create(name, 
 static inline ssize_t dfs_read_cached(int descriptor, void *to, size_t count, off_t offset) {
   struct iovec place = {to, count};
   return preadv2(descriptor, &place, 1, offset, 0x8 /* RWF_NOWAIT */);
-}
-
-// The size of a file: as the file system tells it now (asks), or as the kernel has it; -1 on failure.
-static inline int64_t dfs_size(const char *path, int asks) {
-  struct statx found;
-  int flags = asks ? 0x2000 /* AT_STATX_FORCE_SYNC */ : 0x4000 /* AT_STATX_DONT_SYNC */;
-  return statx(AT_FDCWD, path, flags, STATX_SIZE, &found) == 0 ? (int64_t)found.stx_size : -1;
 }

@@ -109,6 +109,14 @@ public struct LockTable: Hashable, Sendable {
   /// Removes all that an owner has.
   public mutating func clear(_ owner: FileLock.Owner) { locks.removeAll { $0.owner == owner } }
 
+  /// Whether its owner has an exclusive lock of any of the bytes that it would share.
+  public func isWeakened(by wanted: FileLock) -> Bool {
+    !wanted.isExclusive
+      && locks.contains {
+        $0.owner == wanted.owner && $0.isExclusive && $0.bytes.overlaps(wanted.bytes)
+      }
+  }
+
   /// Whether an owner has any.
   public func holds(_ owner: FileLock.Owner) -> Bool { locks.contains { $0.owner == owner } }
 }

@@ -1,4 +1,4 @@
-internal import CLinux
+internal import CFuse
 internal import DFSCore
 internal import Logging
 internal import Synchronization

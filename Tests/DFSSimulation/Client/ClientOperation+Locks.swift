@@ -28,13 +28,16 @@ extension ClientOperation {
     var waits: Bool
     /// Whether it is made sure of that what was written is stored, before the locks go.
     var syncs: Bool
+    /// Whether it reads again under shared locks, in the place of exclusive ones.
+    var weakens: Bool
     /// Between reading and writing.
     var pause: Duration
 
     var brief: String {
       let places = places.map { $0.file == 1 ? "all of file 1" : "\($0.cells) of file \($0.file)" }
       return "section(\(places.joined(separator: ", ")), "
-        + "\(isExclusive ? "exclusive" : "shared")\(waits ? ", waits" : "")\(syncs ? ", syncs" : ""))"
+        + "\(isExclusive ? "exclusive" : "shared")\(waits ? ", waits" : "")\(syncs ? ", syncs" : "")"
+        + "\(weakens ? ", weakens" : ""))"
     }
 
     static func random(_ random: inout SplitMix64) -> Self {
@@ -43,6 +46,7 @@ extension ClientOperation {
         // In one order: nobody tells that a flock is waited for in a circle.
         places: one.file == 0 && random.chance(20) ? [one, place(1, &random)] : [one],
         isExclusive: random.chance(75), waits: random.chance(80), syncs: random.chance(40),
+        weakens: random.chance(20),
         pause: .milliseconds(random.chance(20) ? random.below(400) : random.below(8)))
     }
 
@@ -50,7 +54,7 @@ extension ClientOperation {
     static func proof(_ slot: Int) -> Self {
       Self(
         places: [Place(file: slot % 2, cells: 0...1)], isExclusive: true, waits: true, syncs: true,
-        pause: .milliseconds(1))
+        weakens: false, pause: .milliseconds(1))
     }
 
     private static func place(_ file: Int, _ random: inout SplitMix64) -> Place {
@@ -75,7 +79,9 @@ extension ClientOperation {
         let cells = place.cells.map { LockedCell(inode: id, index: $0) }
         sections.granted(token, of: program, cells, isExclusive: section.isExclusive)
       }
-      result = .success(try await use(section, locks))
+      try await use(section, locks)
+      if section.isExclusive, section.weakens { try await weaken(section, held, locks) }
+      result = .success(())
     } catch {
       result = .failure(error)
     }
@@ -103,6 +109,21 @@ extension ClientOperation {
     guard section.isExclusive, section.syncs else { return }
     for cell in cells { try await files.sync(cell.inode) }
     sections.synced(token)
+  }
+
+  private func weaken(
+    _ section: Section, _ held: [(id: InodeID, lock: FileLock)], _ locks: any LockService
+  ) async throws {
+    for (place, (id, lock)) in zip(section.places, held) {
+      let shared = place.lock(lock.owner.number, isExclusive: false)
+      try await locks.lock(id, shared, waits: true)
+      sections.weakened(token, place.cells.map { LockedCell(inode: id, index: $0) })
+    }
+    for cell in sections.cells(of: token) {
+      let tokens = try await files.read(cell)
+      try await prove(cell.inode, locks)
+      sections.read(token, cell, tokens)
+    }
   }
 
   private func prove(_ id: InodeID, _ locks: any LockService) async throws {

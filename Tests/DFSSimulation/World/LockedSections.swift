@@ -15,10 +15,12 @@ final class LockedSections: @unchecked Sendable {
 
     let client: ClientID
     var spans: [LockedCell: Span] = [:]
+    /// Of locks that were exclusive before.
+    var weakened: [LockedCell: Span] = [:]
     var reads: [(cell: LockedCell, tokens: [UInt64])] = []
     var written: Set<LockedCell> = []
     var synced: Int?
-    /// When its locks were given back, if nothing failed.
+    /// When its locks were given back, or the last of them was weakened, if nothing failed.
     var ended: Int?
     /// The program ended before.
     var isOver = false
@@ -43,6 +45,19 @@ final class LockedSections: @unchecked Sendable {
     }
     let kind = isExclusive ? "the exclusive" : "a shared"
     world.trace("\(token) has \(kind) lock of \(cells.map(\.key.brief)), client \(client.value)")
+  }
+
+  /// Its locks of some cells are shared now.
+  func weakened(_ token: UInt64, _ cells: [LockedCell]) {
+    guard goesOn(token) else { return }
+    for cell in cells {
+      sections[token]?.weakened[cell] = .init(
+        isExclusive: false, granted: world.now, used: world.now)
+    }
+    if let section = sections[token], section.weakened.count == section.spans.count {
+      sections[token]?.ended = world.now
+    }
+    world.trace("\(token) shares its lock of \(cells.map(\.key.brief))")
   }
 
   func cells(of token: UInt64) -> [LockedCell] { (sections[token]?.spans.keys.sorted()) ?? [] }
@@ -71,7 +86,11 @@ final class LockedSections: @unchecked Sendable {
   }
 
   private func use(_ token: UInt64, _ cell: LockedCell) {
-    sections[token]?.spans[cell]?.used = world.now
+    if sections[token]?.weakened[cell] != nil {
+      sections[token]?.weakened[cell]?.used = world.now
+    } else {
+      sections[token]?.spans[cell]?.used = world.now
+    }
   }
 
   func synced(_ token: UInt64) {
@@ -82,7 +101,7 @@ final class LockedSections: @unchecked Sendable {
 
   func ended(_ token: UInt64) {
     guard goesOn(token) else { return }
-    sections[token]?.ended = world.now
+    if sections[token]?.ended == nil { sections[token]?.ended = world.now }
     world.counts.sections += 1
     world.trace("\(token) has given its locks back")
   }
@@ -111,10 +130,11 @@ final class LockedSections: @unchecked Sendable {
   }
 
   private func judgeExclusion(_ cell: LockedCell, _ own: [(key: UInt64, value: Section)]) throws {
-    let spans = own.compactMap { one in one.value.spans[cell].map { (one.key, $0) } }
-      .sorted { $0.1.granted < $1.1.granted }
+    let spans = own.flatMap { token, section in
+      [section.spans[cell], section.weakened[cell]].compactMap { $0.map { (token, $0) } }
+    }.sorted { $0.1.granted < $1.1.granted }
     for (index, (token, span)) in spans.enumerated() {
-      for (other, next) in spans[(index + 1)...] {
+      for (other, next) in spans[(index + 1)...] where other != token {
         guard next.granted < span.used else { break }
         if span.isExclusive || next.isExclusive, span.granted < next.used {
           throw problem(
