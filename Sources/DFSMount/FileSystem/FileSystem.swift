@@ -17,8 +17,7 @@ final class FileSystem: Sendable {
   let listings = RecentListings()
   /// Locks among all mounts; nil: they are the kernel's.
   let locks: (any LockService)?
-  /// Who has set locks through each handle.
-  let lockOwners = Mutex<[UInt64: Set<FileLock.Owner>]>([:])
+  let lockOwners = LockOwners()
   let shownSizes = ShownSizes()
   let space: SpaceCache
   let logger: Logger

@@ -87,7 +87,7 @@ extension FuseCallbacks {
   ) {
     let subject = KernelRequest.Subject.handle(handle, of: id)
     let number = RequestNumber.current
-    func write(by caller: Caller) -> FileSystem.WriteRequest {
+    @Sendable func write(by caller: Caller) -> FileSystem.WriteRequest {
       FileSystem.WriteRequest(
         handle: handle, offset: offset, isWriteback: isWriteback, caller: caller, number: number)
     }
@@ -108,10 +108,7 @@ extension FuseCallbacks {
     }
     let copy = Array(bytes)
     serve(request, .write, about: subject) { files, request in
-      let write = FileSystem.WriteRequest(
-        handle: handle, offset: offset, isWriteback: isWriteback, caller: request.caller,
-        number: number)
-      return try await files.write(copy, as: write) { request.extend() }
+      try await files.write(copy, as: write(by: request.caller)) { request.extend() }
     }
   }
 }

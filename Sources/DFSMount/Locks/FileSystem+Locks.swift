@@ -18,7 +18,7 @@ extension FileSystem {
       await locks.unlock(id, lock.bytes, of: lock.owner)
       return .done
     }
-    lockOwners.withLock { _ = $0[handle, default: []].insert(lock.owner) }
+    await lockOwners.note(lock.owner, of: id, through: handle)
     try await locks.lock(id, lock, waits: waits)
     await showSize(of: id, to: caller)
     return .locked(id, lock)
@@ -46,14 +46,6 @@ extension FileSystem {
 
   func unlockAll(_ id: InodeID, _ owner: FileLock.Owner) async {
     await locks?.unlock(id, 0 ... .max, of: owner)
-  }
-
-  /// The last descriptor of an open file is gone.
-  func unlockAll(of handle: UInt64, _ id: InodeID) async {
-    guard let locks else { return }
-    for owner in lockOwners.withLock({ $0.removeValue(forKey: handle) }) ?? [] {
-      await locks.unlock(id, 0 ... .max, of: owner)
-    }
   }
 
   /// The process that asked for a lock got a signal before the answer.
