@@ -72,8 +72,9 @@ extension FileLocks {
   }
 
   func isShared(_ id: InodeID) -> Bool {
-    guard let standing = known(id)?.state.withLock({ $0.standing }) else { return false }
-    return standing == .listed || standing == .token && isOpenAsSeveral(id)
+    guard let (standing, isBehind) = known(id)?.state.withLock({ ($0.standing, $0.isBehind) })
+    else { return false }
+    return standing == .listed || standing == .token && (isBehind || isOpenAsSeveral(id))
   }
 
   /// Gives back the token of a file once nobody has locked it for long, and forgets the file.
