@@ -5,8 +5,6 @@
 #include <fuse3/fuse_lowlevel.h>
 #include <fuse3/fuse_opt.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/stat.h>
 #include <unistd.h>
 
 static inline void dfs_file_info_set(
@@ -56,14 +54,4 @@ static inline int dfs_expire_entries(struct fuse_session *session) {
     uint64_t unique;
   } message = {sizeof message, 8, 0};
   return write(fuse_session_fd(session), &message, sizeof message) == sizeof message ? 0 : errno;
-}
-
-// <sys/stat.h> declares it for _GNU_SOURCE only, which Swift does not set.
-int statx(int directory, const char *path, int flags, unsigned int mask, struct statx *found);
-
-// The size of a file: as the file system tells it now (asks), or as the kernel has it; -1 on failure.
-static inline int64_t dfs_size(const char *path, int asks) {
-  struct statx found;
-  int flags = asks ? 0x2000 /* AT_STATX_FORCE_SYNC */ : 0x4000 /* AT_STATX_DONT_SYNC */;
-  return statx(AT_FDCWD, path, flags, STATX_SIZE, &found) == 0 ? (int64_t)found.stx_size : -1;
 }

@@ -24,6 +24,16 @@ import Testing
     #expect(table.isEmpty)
   }
 
+  /// What was written under an exclusive lock is to be stored before others may read it.
+  @Test func aLockIsWeakenedByItsOwnerOnly() {
+    var table = LockTable()
+    table.set(lock(one, 10...19))
+    #expect(table.isWeakened(by: lock(one, 19...30, exclusive: false)))
+    #expect(!table.isWeakened(by: lock(one, 10...19)))
+    #expect(!table.isWeakened(by: lock(one, 20...30, exclusive: false)))
+    #expect(!table.isWeakened(by: lock(two, 10...19, exclusive: false)))
+  }
+
   @Test func onlyOthersAreInTheWay() {
     var table = LockTable()
     table.set(lock(one, 10...19, exclusive: false))

@@ -44,6 +44,35 @@ extension OnAMount {
       }
     }
 
+    /// What waits to be written while the file is being stored is in the kernel's pages already. If another opens the
+    /// file, the kernel drops these, and reads what was there before; who wrote sees it afterwards all the same.
+    @Test(.needsFuse) func whatIsWrittenDuringACloseIsReadAfterwards() async throws {
+      try await Mounted.run { mounted in
+        mounted.files.set { $0.publishDelay = .milliseconds(500) }
+        try await mounted.succeed(
+          """
+          python3 - "$M/f" <<'END'
+          import os, sys, threading, time
+          name = sys.argv[1]
+          fd = os.open(name, os.O_RDWR | os.O_CREAT)
+          os.pwrite(fd, b"a" * 8192, 0)
+          closing = threading.Thread(target=os.close, args=(os.dup(fd),))
+          closing.start()
+          time.sleep(0.1)
+          writing = threading.Thread(target=os.pwrite, args=(fd, b"new", 4090))
+          writing.start()
+          time.sleep(0.1)
+          other = os.open(name, os.O_RDONLY)
+          before = os.pread(other, 6, 4090)
+          assert closing.is_alive() and before == b"a" * 6, before
+          writing.join()
+          closing.join()
+          assert os.pread(fd, 6, 4090) == os.pread(other, 6, 4090) == b"newaaa"
+          END
+          """)
+      }
+    }
+
     /// A time that is set while the content is being stored stays.
     @Test(.needsFuse) func timesThatAreSetDuringACloseStay() async throws {
       try await Mounted.run { mounted in

@@ -1,4 +1,4 @@
-internal import CFuse
+internal import CLinux
 internal import DFSCore
 internal import Logging
 internal import Synchronization
