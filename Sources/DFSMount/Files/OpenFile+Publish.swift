@@ -44,7 +44,9 @@ extension OpenFile {
     guard isNeeded || onlyNew && lock.isTaken else { return try throwFailure() }
     try await lock.alone(progress) {
       try self.throwFailure()
-      guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else { return }
+      guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else {
+        return durable && !onlyNew ? try await self.syncBelow() : ()
+      }
       if !work.isNew, await self.sync() { return }
       let (content, form) = try await self.content(of: work, progress)
       if content.md5 == nil, content.size > Self.longBytes {
@@ -58,8 +60,9 @@ extension OpenFile {
           self.target, modified: work.modified, changed: work.changed,
           attributes: work.attributes, opened: self.opened(keepsRemoved: keeps))
         let service = self.context.service
+        let shared = work.isNew ? work.spool.shared : nil
         let published =
-          if let (version, file) = work.isNew ? work.spool.shared : nil {
+          if let (version, file) = shared {
             Published(try await service.share(version, of: file, to: target, durable: durable))
           } else {
             try await service.publish(content, as: form, to: target, durable: durable) { _ in
@@ -69,6 +72,12 @@ extension OpenFile {
           }
         self.endPublish(published.inode, work, durable: durable)
         if published.isMoved { self.goOnBehindOthers(published.inode) }
+        let isAll = if case .whole = form { !published.isMoved } else { false }
+        self.state.withLock { state in
+          // Another file's is perhaps volatile.
+          if shared != nil || isAll { state.isVolatileBelow = shared != nil }
+        }
+        if durable { try await self.syncBelow() }
       } catch let error as DFSError where error.code == .staleHandle {
         self.endRemoved(work, byThisMount: keeps)
       } catch {
@@ -147,12 +156,15 @@ extension OpenFile {
         metadata: ["cause": "\(error)"])
       return false
     }
-    state.withLock { state in
-      if case .published(let spool, .syncing) = state.content {
-        state.content = .published(spool, .stable)
-      }
-    }
+    state.withLock { $0.noteSynced(base) }
     return true
+  }
+
+  /// Brings what was published here before to stable storage, with all that is in the version now.
+  private func syncBelow() async throws {
+    guard let version = state.withLock({ $0.isVolatileBelow ? $0.base : nil }) else { return }
+    try await context.service.sync(version)
+    state.withLock { $0.noteSynced(version) }
   }
 
   /// Whether all that is to be published is that the file is empty.

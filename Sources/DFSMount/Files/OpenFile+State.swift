@@ -21,7 +21,9 @@ internal import DFSCore
 /// - `changed` becomes `givenUp` when the entry of a new file whose content was never published is
 ///   removed again; no later publish is tried.
 /// - `changed` is kept aside, once, when the last handle is closed or the mount ends.
-/// - `published` becomes `opened` when it goes on with what another mount published.
+/// - `published` becomes `opened` when it goes on with what another mount published. What was stored and is perhaps
+///   volatile is noted (`isVolatileBelow`), as it is when something is changed over it; the next fsync brings all of the
+///   version to stable storage.
 /// - `published(volatile)` is `syncing` while fsync brings it to stable storage; then it is `stable`,
 ///   or `volatile` with the reason.
 ///
@@ -39,6 +41,8 @@ extension OpenFile {
     var base: Version?
     var name = Name.named
     var content = Content.opened
+    /// What was published here before is below, or in what it went on with, and perhaps not on stable storage.
+    var isVolatileBelow = false
     /// How its handles use the kernel's pages.
     var pages = PageUse.through
     /// The time of modification to publish.
@@ -160,6 +164,14 @@ extension OpenFile.State {
   /// Whether it was made here and nothing of it is published: the kernel knows its size.
   var isNew: Bool { base == nil && spool != nil }
 
+  /// The last that was published here is perhaps not on stable storage.
+  private var isVolatile: Bool {
+    switch content {
+    case .published(_, .volatile), .published(_, .syncing): true
+    case .opened, .published, .changed: false
+    }
+  }
+
   /// It has changes that are to be published.
   var isDirty: Bool {
     guard case .changed = content else { return false }
@@ -192,7 +204,7 @@ extension OpenFile.State {
   func needsPublish(durable: Bool, onlyNew: Bool) -> Bool {
     guard !isNameless else { return false }
     switch content {
-    case .opened, .published(_, .stable): return false
+    case .opened, .published(_, .stable): return durable && !onlyNew && isVolatileBelow
     case .published: return durable && !onlyNew
     case .changed(_, .untried, _): return true
     case .changed: return !onlyNew
@@ -207,6 +219,7 @@ extension OpenFile.State {
   mutating func goOn(with inode: Inode, as id: InodeID) {
     if pages != .past { sizeOfPages = size }
     base = inode.version
+    isVolatileBelow = isVolatileBelow || isVolatile
     content = .opened
     learn(inode, as: id)
     (modified, changed) = (inode.modified, inode.changed)
@@ -232,7 +245,9 @@ extension OpenFile.State {
     switch content {
     // There is nothing that could be changed.
     case .opened: break
-    case .published(let spool, _): content = .changed(spool, .untried, isKept: false)
+    case .published(let spool, _):
+      isVolatileBelow = isVolatileBelow || isVolatile
+      content = .changed(spool, .untried, isKept: false)
     case .changed(let spool, .failed, let isKept):
       content = .changed(spool, .untried, isKept: isKept)
     case .changed: break
@@ -252,6 +267,13 @@ extension OpenFile.State {
       content = .changed(spool, .underWay, isKept: isKept)
       return (spool, true)
     }
+  }
+
+  /// All that `version` has is on stable storage.
+  mutating func noteSynced(_ version: Version) {
+    guard base?.id == version.id else { return }
+    isVolatileBelow = false
+    if case .published(let spool, _) = content { content = .published(spool, .stable) }
   }
 
   mutating func failPublish(_ error: DFSError) {

@@ -1,5 +1,6 @@
 import DFSClient
 import DFSCore
+import DFSSystem
 import Foundation
 import Glibc
 import Synchronization
@@ -76,6 +77,8 @@ import Testing
     file.goOn(with: now, readers: 2)
     #expect(file.isBehind(now), "one of its handles was opened since")
     file.goOn(with: now, readers: 1)
+    #expect(file.size == 3, "the kernel has pages of what it was")
+    await file.dropOldPages()
     #expect(!file.isBehind(now) && file.steps == 1 && file.size == 8)
     let (base, inode, held) = file.state.withLock { ($0.base, $0.inode, $0.held) }
     #expect(base == now.version && inode == now && Array(held.values) == [base].compactMap(\.self))
@@ -118,6 +121,48 @@ import Testing
     #expect(kernel.dropped.load(ordering: .relaxed) && file.size == 14)
     #expect(try await file.read(at: 0, count: 20).flatMap { $0 } == Array("one\ntwo\nthree\n".utf8))
     #expect(file.overlay(try await service.inode(made.id, .current)).size == 14)
+    file.letGo()
+    other.letGo()
+  }
+
+  /// fsync brings to stable storage what was written before and stored without: below what is stored now, or in the
+  /// version of others that it lies in.
+  @Test func fsyncMeansAllThatWasWritten() async throws {
+    let files = MemoryFiles()
+    let service = MemoryClient(files)
+    let context = context(service)
+    let made = try await service.create(.root, try FileName("log"), new)
+    let file = OpenFile(made, context: context, pages: .through)
+    func syncs() -> Int { files.state.withLock { $0.syncs } }
+
+    _ = try await file.write([UInt8](repeating: 1, count: 200_000), at: 0) {}
+    try await file.publish(durable: false) {}
+    _ = try await file.write([2], at: 100_000) {}
+    try await file.publish(durable: true) {}
+    #expect(files.state.withLock { $0.layers } == 1 && syncs() == 1)
+    _ = try await file.write([3], at: 150_000) {}
+    try await file.publish(durable: true) {}
+    try await file.publish(durable: true) {}
+    #expect(syncs() == 1, "all of it is there")
+
+    let other = OpenFile(
+      try await service.inode(made.id, .current), context: context, pages: .past)
+    _ = try await other.write([4], at: nil) {}
+    try await other.publish(durable: false) {}
+    let inode = try await service.inode(made.id, .current)
+    file.state.withLock { $0.handles = 1 }
+    _ = try await file.lock.alone { file.goOn(with: inode) }
+    try await file.publish(durable: true) {}
+    #expect(syncs() == 1, "what others did not sync is theirs")
+
+    _ = try await other.lock.alone { other.goOn(with: inode) }
+    other.state.withLock { $0.handles = 1 }
+    _ = try await file.write([5], at: 0) {}
+    try await file.publish(durable: false) {}
+    let next = try await service.inode(made.id, .current)
+    _ = try await other.lock.alone { other.goOn(with: next) }
+    try await other.publish(durable: true) {}
+    #expect(syncs() == 2 && other.isPublished(as: next.version?.id))
     file.letGo()
     other.letGo()
   }
