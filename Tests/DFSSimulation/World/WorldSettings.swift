@@ -153,7 +153,12 @@ struct WorldSettings {
     )
     isolations = random.pick([nil, 200_000, 600_000])
     isolationsLast = 1_000_000
-    if mistake == .lockTrustedForLong { (lockPace.trust, isolations) = (.seconds(20), 200_000) }
+    if mistake == .lockTrustedForLong {
+      (lockPace.trust, isolations) = (.seconds(20), 200_000)
+      // So that others have the locks while their owner is still in the middle of something.
+      (lockPace.patience, lockPace.firstQuestion) = (.milliseconds(60), .milliseconds(10))
+      lockPace.look = .milliseconds(10)
+    }
     if mistake == .waiterForgotten { lockPace.idle = .seconds(100) }
     // Who knows of locks that all servers have forgotten?
     if forgetting == .allPower { forgetting = .nobody }
