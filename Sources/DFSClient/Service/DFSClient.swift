@@ -133,7 +133,7 @@ public final class DFSClient: FileService, ClusterAdministration {
   public var executor: (any TaskExecutor)? { loopExecutor }
   public var locks: (any LockService)? { fileLocks }
   /// What a change writes was perhaps written under locks: these are still this client's.
-  /// - Throws: `inputOutput` if they are not.
+  /// - Throws: `locksLost` if they are not.
   package func checkLocks(_ id: InodeID, in change: inout Transaction) async throws {
     try await fileLocks.check(id, in: &change)
   }

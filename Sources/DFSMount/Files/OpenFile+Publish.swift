@@ -45,9 +45,10 @@ extension OpenFile {
     try await lock.alone(progress) {
       try self.throwFailure()
       guard let work = self.beginPublish(durable: durable, onlyNew: onlyNew) else {
-        return durable && !onlyNew ? try await self.syncBelow() : ()
+        if durable, !onlyNew { try await self.syncBelow() }
+        return
       }
-      if !work.isNew, await self.sync() { return }
+      if !work.isNew, try await self.sync() { return }
       let (content, form) = try await self.content(of: work, progress)
       if content.md5 == nil, content.size > Self.longBytes {
         self.context.logger.notice(
@@ -146,15 +147,34 @@ extension OpenFile {
 
   /// Brings what was published to stable storage.
   /// - Returns: false if that must be tried by storing it again.
-  private func sync() async -> Bool {
+  private func sync() async throws -> Bool {
     guard let base else { return false }
     do {
       try await context.service.sync(base)
     } catch {
+      if try await syncNewer(than: base) { return true }
       context.logger.warning(
         "what is stored of \(name) could not be brought to stable storage: it is stored again",
         metadata: ["cause": "\(error)"])
       return false
+    }
+    state.withLock { $0.noteSynced(base) }
+    return true
+  }
+
+  /// What others have published since is over what was published here, or in its place, and must not be stored over.
+  /// - Returns: whether there is such, which is on stable storage now.
+  private func syncNewer(than base: Version) async throws -> Bool {
+    do {
+      let current = try await context.service.inode(target, .current).version
+      guard let current, current.id != base.id else { return false }
+      try await context.service.sync(current)
+    } catch let error as DFSError where error.isAbsence {
+      return false
+    } catch {
+      let error = DFSError(anyError: error)
+      state.withLock { $0.failPublish(error) }
+      throw error
     }
     state.withLock { $0.noteSynced(base) }
     return true

@@ -38,8 +38,8 @@ final class LockOwners: Sendable {
     }
   }
 
-  /// A handle is closed: has the locks of those unlocked who used it last. Returns when they are. It begins on this
-  /// thread.
+  /// A handle is closed: has the locks of those unlocked who used it last. Returns when they are; what is noted after
+  /// the call began comes after them.
   func close(
     _ handle: UInt64, unlock: @escaping @Sendable (InodeID, FileLock.Owner) async -> Void
   ) async {

@@ -37,7 +37,7 @@ extension Caller {
   /// close will come: a shell's redirection opens, duplicates and closes before it writes.
   func hasWritableDescriptor(on inode: InodeID, mount: String) -> Bool {
     anyDescriptor { info, _ in
-      guard Self.field("ino", info) == "\(inode)"[...], Self.field("mnt_id", info) == mount[...],
+      guard Self.isOpen(inode, on: mount, info),
         let flags = Self.field("flags", info).flatMap({ Int32($0, radix: 8) })
       else { return false }
       return flags & O_ACCMODE != O_RDONLY
@@ -70,8 +70,7 @@ extension Caller {
   func path(to inode: InodeID, mount: String) -> String? {
     var path: String?
     _ = anyDescriptor { info, name in
-      guard Self.field("ino", info) == "\(inode)"[...], Self.field("mnt_id", info) == mount[...]
-      else { return false }
+      guard Self.isOpen(inode, on: mount, info) else { return false }
       path = "/proc/\(thread)/fd/\(name)"
       return true
     }
@@ -94,6 +93,10 @@ extension Caller {
       if let info = text("fdinfo/\(name)"), isOne(info, name) { return true }
     }
     return false
+  }
+
+  private static func isOpen(_ inode: InodeID, on mount: String, _ info: String) -> Bool {
+    field("ino", info) == "\(inode)"[...] && field("mnt_id", info) == mount[...]
   }
 
   private static func field(_ name: String, _ info: String) -> Substring? {

@@ -345,7 +345,12 @@ final class MemoryClient: FileService {
     let (refusal, delay) = files.state.withLock { ($0.refusal, $0.publishDelay) }
     if delay > .zero { try await Task.sleep(for: delay) }
     if let refusal { throw refusal }
-    files.set { $0.syncs += 1 }
+    try files.state.withLock { state throws(DFSError) in
+      state.syncs += 1
+      guard state.failingSyncs > 0 else { return }
+      state.failingSyncs -= 1
+      throw DFSError(.inputOutput, "it cannot be synced")
+    }
   }
 
   func map(of version: Version) async throws -> VersionMap { VersionMap(base: version.size) }

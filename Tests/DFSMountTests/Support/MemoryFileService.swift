@@ -17,6 +17,8 @@ final class MemoryFiles: Sendable {
     var shares = 0
     /// Brought to stable storage without being published again.
     var syncs = 0
+    /// So many of the next ones fail.
+    var failingSyncs = 0
     var nextID: UInt64 = 256
     var publishes = 0
     var durablePublishes = 0

@@ -167,6 +167,37 @@ import Testing
     other.letGo()
   }
 
+  /// A sync that failed is tried by storing the file again, but never over what others have stored since.
+  @Test func whatCannotBeSyncedReplacesNothingNewer() async throws {
+    let files = MemoryFiles()
+    let service = MemoryClient(files)
+    let context = context(service)
+    let made = try await service.create(.root, try FileName("f"), new)
+    let file = OpenFile(made, context: context, pages: .through)
+    _ = try await file.write(Array("old".utf8), at: 0) {}
+    try await file.publish(durable: false) {}
+    files.set { $0.failingSyncs = 1 }
+    try await file.publish(durable: true) {}
+    #expect(files.state.withLock { $0.durablePublishes } == 1, "it was stored again")
+
+    _ = try await file.write(Array("OLD".utf8), at: 0) {}
+    try await file.publish(durable: false) {}
+    let other = OpenFile(
+      try await service.inode(made.id, .current), context: context, pages: .past)
+    _ = try await other.write(Array("new".utf8), at: 0) {}
+    try await other.publish(durable: false) {}
+    let newer = try await service.inode(made.id, .current)
+    files.set { $0.failingSyncs = 2 }
+    await #expect(throws: DFSError.self) { try await file.publish(durable: true) {} }
+    #expect(file.lastFailure != nil && !file.isPublishing)
+    files.set { $0.failingSyncs = 1 }
+    try await file.publish(durable: true) {}
+    #expect(file.lastFailure == nil)
+    #expect(try await service.inode(made.id, .current).version?.id == newer.version?.id)
+    file.letGo()
+    other.letGo()
+  }
+
   private let new = NewInode(kind: .regular, mode: 0o644, owner: 0, group: 0)
 
   private func context(_ service: MemoryClient) -> FileContext {
