@@ -44,6 +44,7 @@ extension FileLocks {
 
   func isInDoubt(_ id: InodeID) -> Bool {
     guard let entry = known(id) else { return false }
+    let isTrusted = isTrusted
     return entry.state.withLock { state in
       switch state.standing {
       case .lost, .alone: true

@@ -69,6 +69,7 @@ final class FileLocks: LockService {
   let logger: Logger
   var environment: any Environment { namespace.environment }
 
+  /// Not asked for with the state of an entry in hand: `goesOn` takes them the other way round.
   struct State {
     var entries: [InodeID: Entry] = [:]
     /// When three servers were asked that answered.
