@@ -195,7 +195,7 @@ final class FileLocks: LockService {
         try await self.begin(wanted, entry, id)
         return nil
       }
-      if table.isWeakened(by: wanted) { await self.store(id) }
+      if table.isWeakened(by: wanted) { await Self.uncancelled { await self.store(id) } }
       let asked: Asked
       let noted = entry.state.withLock { $0.noted }
       do {

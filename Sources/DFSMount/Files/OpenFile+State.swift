@@ -150,8 +150,8 @@ extension OpenFile.State {
   var isAsPublished: Bool {
     guard name == .named else { return false }
     return switch content {
-    case .opened, .published(_, .stable), .published(_, .volatile(nil)): true
-    case .published, .changed: false
+    case .opened, .published(_, .stable), .published(_, .volatile): true
+    case .published(_, .syncing), .changed: false
     }
   }
 

@@ -84,10 +84,10 @@ final class LockUse: LockUser {
     for file in files.handles.openFiles(of: id) {
       do {
         try await file.publish(durable: false) {}
-      } catch let error as DFSError where error.mayPass {
-        throw error
       } catch {
-        file.giveUp(DFSError(anyError: error))
+        let error = DFSError(anyError: error)
+        if error.mayPass { throw error }
+        file.giveUp(error)
       }
     }
   }
@@ -116,10 +116,10 @@ final class LockUse: LockUser {
 }
 
 extension DFSError {
-  /// Whether the same may succeed later: it is for servers that do not answer.
+  /// Whether the same may succeed later: it is for servers that do not answer, or who waited does so no more.
   fileprivate var mayPass: Bool {
     switch code {
-    case .serversMissing, .timedOut, .disconnected, .superseded: true
+    case .serversMissing, .timedOut, .disconnected, .superseded, .cancelled: true
     default: false
     }
   }
