@@ -4,6 +4,11 @@ struct LockHold {
   struct Place: Hashable {
     let file: Int
     let record: Int
+
+    var isOnTwoPages: Bool {
+      let first = record * LockWorker.recordBytes
+      return first / 4096 != (first + LockWorker.recordBytes - 1) / 4096
+    }
   }
 
   struct Use {

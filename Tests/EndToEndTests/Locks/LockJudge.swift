@@ -3,7 +3,8 @@
 /// - No two processes have locks at once for sure that exclude each other.
 /// - Under a lock a record is what was written to it last. Exclusive locks put all that is written in one order, so
 ///   there is one such number; but after these there are several, until one is read:
-///   - A write whose end is not known (the process was killed in it), or that failed, is there or not.
+///   - A write whose end is not known (the process was killed in it), or that failed, is there or not; or half of it,
+///     where pages meet.
 ///   - Of a mount that was killed, or stood still, any number is there that was written through it since the record was
 ///     last stored, or what was stored then. It is stored when fsync or close has returned, or another mount has had a
 ///     lock of it. A read or write while the mount did so, or later under the same lock, is judged only by what it
@@ -60,8 +61,17 @@ struct LockJudge {
       guard let doubt = hold.doubt,
         let fault = faults.first(where: { $0.begin == doubt }), fault.kind == .frozen
       else { continue }
-      for use in hold.uses where use.begin > fault.end && use.end != nil {
-        if case .read = use.kind { continue }
+      var isUnstored = false
+      for use in hold.uses where use.end != nil {
+        switch use.kind {
+        case .read: continue
+        case .write: isUnstored = true
+        case .stored:
+          // Also of who has written nothing.
+          guard isUnstored else { continue }
+          isUnstored = false
+        }
+        guard use.begin > fault.end else { continue }
         let next = holds.first {
           $0.excludes(hold) && $0.mount != hold.mount && $0.granted > hold.granted
             && $0.granted < use.begin
@@ -85,6 +95,9 @@ struct LockJudge {
     var stored: Set<UInt64> = [0]
     var since: [UInt64] = []
     var mount = ""
+    /// A write of which it is not known whether it was done may have been done to the end of a page: the kernel hands
+    /// it on in two.
+    var mayBeTorn = false
 
     mutating func store() { (stored, since) = (possible, []) }
 
@@ -115,7 +128,10 @@ struct LockJudge {
     for use in hold.uses {
       let isCertain = use.end.map { $0 <= hold.doubt ?? .max } ?? false
       switch use.kind {
-      case .read(nil): report(.tornNumber, "\(text(hold)) read a mixture at \(use.begin)")
+      case .read(nil):
+        if !numbers.mayBeTorn || !hold.place.isOnTwoPages {
+          report(.tornNumber, "\(text(hold)) read a mixture at \(use.begin)")
+        }
       case .read(let value?):
         guard isCertain else { continue }
         if !numbers.possible.contains(value) {
@@ -126,6 +142,7 @@ struct LockJudge {
         numbers.possible = [value]
       case .write(let value):
         numbers.possible = isCertain ? [value] : numbers.possible.union([value])
+        numbers.mayBeTorn = !isCertain
         numbers.since.append(value)
         last = use.end == nil ? nil : value
       case .stored:

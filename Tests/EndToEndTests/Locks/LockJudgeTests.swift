@@ -83,6 +83,18 @@ import Testing
     #expect(try found([dies, turns]) == [.wrongNumber])
   }
 
+  @Test func halfAWriteOfWhoDiesInItIsThereOnTwoPages() throws {
+    for (record, isRight) in [(6, true), (5, false)] {
+      let dies = log(
+        "m1", ["10-11 lock 0 \(record) 1 posix write waits > ok", "14-0 write 0 \(record) 1 2"],
+        end: ["k 15", "d 16"])
+      let reads = [
+        "20-21 lock 0 \(record) 1 posix read waits > ok", "22-23 read 0 \(record) 1 > ok torn",
+      ]
+      #expect(try found([dies, log("m2", reads)]) == (isRight ? [] : [.tornNumber]))
+    }
+  }
+
   @Test func aMountThatDiesTakesWhatWasNotStored() throws {
     let fault = LockHistory.Fault(kind: .killed, mount: "m1", begin: 50, end: 60)
     let stored = ["24-25 sync 0 0 1 > ok"]
@@ -112,6 +124,10 @@ import Testing
     #expect(try found([told, other]).contains(.failed))
     let late = log("m1", begin + ["41-42 write 0 0 1 3 > ok", "43-44 close 0 0 1 > EIO"])
     #expect(try found([late, other], faults: [fault]) == [.lateWrite])
+    let closed = log("m1", begin + ["43-44 close 0 0 1 > ok"])
+    #expect(try found([closed, other], faults: [fault]) == [.lateWrite])
+    let idle = log("m1", ["10-11 \(Self.lock) > ok", "43-44 close 0 0 1 > ok"])
+    #expect(try found([idle, other], faults: [fault]) == [])
     let again = log("m2", section(25, writes: 2) + section(50, reads: "3"))
     #expect(try found([told, again], faults: [fault]) == [.wrongNumber])
   }

@@ -12,11 +12,12 @@
 enum LockWorker {
   /// Of each file.
   static let records = 12
+  static let recordBytes = 600
 
   static let text = """
     import errno, fcntl, mmap, os, random, signal, struct, sys, threading, time
     mode, directory, mount, number = sys.argv[1:4] + [int(sys.argv[4])]
-    WIDTH, RECORDS, FILES = 600, \(records), ["ranges", "whole"]
+    WIDTH, RECORDS, FILES = \(recordBytes), \(records), ["ranges", "whole"]
     BLANK = b"\\0" * WIDTH
     log = os.open(f"{directory}/{number}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     shared = mmap.mmap(-1, 4096)  # with the processes before and after: how many calls, how many numbers
