@@ -55,12 +55,17 @@ extension FileLocks {
   func list(_ rest: LockTable, _ entry: Entry, _ id: InodeID) async {
     while !state.withLock({ $0.hasEnded }) {
       do {
-        try await change(id) { row in
-          if row.has(self.client) { row.list(rest.locks, of: self.client) }
+        let isThere = try await change(id) { row in
+          let isThere = row.has(self.client)
+          if isThere { row.list(rest.locks, of: self.client) }
           row.asked[self.client] = nil
+          return isThere
         }
-        entry.state.withLock { $0.standing = rest.isEmpty ? .none : .listed }
-        return
+        guard isThere || rest.isEmpty else { return lose(entry, id) }
+        // Perhaps it was seen meanwhile that others have taken them.
+        return entry.state.withLock { state in
+          if state.standing != .lost { state.standing = rest.isEmpty ? .none : .listed }
+        }
       } catch let error as DFSError where error.code == .staleHandle {
         return entry.state.withLock { $0.standing = rest.isEmpty ? .none : .alone }
       } catch {

@@ -218,12 +218,16 @@ final class FileLocks: LockService {
         throw Self.lost(id)
       case .granted: break
       }
-      entry.state.withLock { state in
+      let isLost = entry.state.withLock { state in
+        // Seen meanwhile: what was written before is not stored.
+        if state.standing == .lost { return true }
         state.grant(wanted, at: environment.now)
         state.standing = asked.hasToken ? .token : .listed
         state.isBehind = true
         if !asked.isAsked { state.looked = max(state.looked, noted) }
+        return false
       }
+      if isLost { throw Self.lost(id) }
       self.beat()
       self.giveBackWhenIdle(entry, id)
       // What was pushed before this was known is not pushed again.

@@ -9,7 +9,7 @@ extension OpenFile {
 
   /// Reads without suspending, if the bytes are here.
   func readNow(at offset: UInt64, count: Int) throws(DFSError) -> [UInt8]? {
-    let (spool, base) = state.withLock { ($0.spool, $0.base) }
+    let (spool, base) = try layers()
     guard let spool else { return base == nil ? [] : nil }
     guard spool.missing(in: offset..<offset + UInt64(count)) == nil else { return nil }
     return try spool.read(at: offset, count: count)
@@ -17,13 +17,19 @@ extension OpenFile {
 
   /// The bytes of a range as handles read them, clamped to the content, in consecutive pieces.
   func read(at offset: UInt64, count: Int) async throws -> [ArraySlice<UInt8>] {
-    let (spool, base) = state.withLock { ($0.spool, $0.base) }
+    let (spool, base) = try layers()
     let range = offset..<offset + UInt64(count)
     if let spool { return try await read(range, of: spool) }
     guard let base else { return [] }
     let wanted = range.clamped(to: 0..<base.size)
     guard !wanted.isEmpty else { return [] }
     return try await context.service.fetch(MissingBytes([wanted], of: base)).map(\.bytes)
+  }
+
+  private func layers() throws(DFSError) -> (spool: Spool?, base: Version?) {
+    let (spool, base, failure) = state.withLock { ($0.spool, $0.base, $0.cutOff) }
+    if let failure { throw failure }
+    return (spool, base)
   }
 
   private func read(
@@ -75,7 +81,7 @@ extension OpenFile {
   ) throws(DFSError) -> (count: Int, unhashed: Spool.Unhashed?)? {
     guard lock.tryEnter() else { return nil }
     defer { lock.leave() }
-    let spool = spool()
+    let spool = try spool()
     guard !spool.isFragmented else { return nil }
     let written = try spool.write(bytes, at: offset)
     changed()
@@ -120,7 +126,7 @@ extension OpenFile {
   ) async throws {
     try await lock.alone(progress) {
       guard self.contentSize != size || isChange && size == 0 else { return }
-      let local = self.spool()
+      let local = try self.spool()
       try await DiskQueue.run { () throws(DFSError) in try local.truncate(to: size) }
       self.changed()
     }
@@ -140,8 +146,10 @@ extension OpenFile {
   // MARK: The spool
 
   /// The spool; if there is none, a new one over the version that was opened. Nothing is fetched for it.
-  func spool() -> Spool {
-    state.withLock { state in
+  /// - Throws: why the file cannot be used any more.
+  func spool() throws(DFSError) -> Spool {
+    try state.withLock { state throws(DFSError) in
+      if let failure = state.cutOff { throw failure }
       if let spool = state.spool { return spool }
       let made = Spool(budget: context.spools, over: state.base)
       state.content = .published(made, .stable)
@@ -151,7 +159,7 @@ extension OpenFile {
 
   /// The spool, with room in its list of missing ranges for those that a write may split. With the lock.
   func spoolToWrite(_ progress: @Sendable () -> Void) async throws -> Spool {
-    let spool = spool()
+    let spool = try spool()
     while spool.isFragmented, let missing = spool.shortestMissing {
       try await bring(missing, into: spool, until: nil, progress)
     }

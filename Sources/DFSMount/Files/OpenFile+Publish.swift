@@ -248,11 +248,8 @@ extension OpenFile {
 
   /// One line that says which servers and why.
   private func failed(_ error: DFSError, _ size: UInt64) -> DFSError {
-    state.withLock { state in
-      state.failPublish(error)
-      // Without the locks it would replace what others wrote under theirs.
-      if error.code == .locksLost { state.giveUp(error) }
-    }
+    state.withLock { $0.failPublish(error) }
+    if error.code == .locksLost { cutOff(error) }
     context.refusals.log(
       .error, "could not store \(name), \(size) bytes: \(error)",
       metadata: ["inode": "\(id)", "error": "\(error.code.rawValue)"])
@@ -278,6 +275,13 @@ extension OpenFile {
 
   /// Whether no version of this file was ever published: then its entry should not stay.
   var wasNeverPublished: Bool { state.withLock { $0.base == nil && $0.isDirty } }
+
+  /// Without the locks that it was made under it would replace what others write under theirs.
+  func cutOff(_ error: DFSError) {
+    state.withLock { $0.cutOff(error) }
+    // What is read through the kernel's pages is not heard of.
+    Task { await context.kernel.dropPages(of: id) }
+  }
 
   /// The entry was removed again, since its content could not be stored.
   func giveUp(_ error: DFSError) { state.withLock { $0.giveUp(error) } }

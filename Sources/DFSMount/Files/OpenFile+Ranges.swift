@@ -15,7 +15,7 @@ extension OpenFile {
       let old = spool?.size ?? base?.size ?? 0
       // What is stored has its space.
       if spool == nil, !grows || range.upperBound <= old { return }
-      let local = self.spool()
+      let local = try self.spool()
       try await DiskQueue.run { () throws(DFSError) in try local.allocate(range, grows: grows) }
       if local.size != old { self.changed() }
     }
@@ -73,7 +73,7 @@ extension OpenFile {
   ) async throws -> UInt64 {
     guard start < source.size else { return 0 }
     return try await lock.alone(progress) {
-      if let shared = self.share(source, at: start, to: offset, count: count) { return shared }
+      if let shared = try self.share(source, at: start, to: offset, count: count) { return shared }
       let count = min(count, Self.copyBytes)
       let spool = try await self.spoolToWrite(progress)
       var done: UInt64 = 0
@@ -106,13 +106,13 @@ extension OpenFile {
   /// - Returns: how many bytes; nil if that cannot be.
   private func share(
     _ source: OpenFile, at start: UInt64, to offset: UInt64, count: UInt64
-  ) -> UInt64? {
+  ) throws(DFSError) -> UInt64? {
     guard source !== self, start == offset,
       let version = source.state.withLock({ $0.isAsPublished ? $0.base : nil }),
       !Split(size: version.size).isInline
     else { return nil }
     let end = min(version.size, start + min(count, version.size))
-    guard spool().share(version, of: source.target, from: start, to: end) else { return nil }
+    guard try spool().share(version, of: source.target, from: start, to: end) else { return nil }
     hold(version)
     changed()
     return end - start

@@ -20,6 +20,8 @@ internal import DFSCore
 ///   `untried` again with the next change, and tried again by the next close or fsync.
 /// - `changed` becomes `givenUp` when the entry of a new file whose content was never published is
 ///   removed again; no later publish is tried.
+/// - `changed` becomes `cutOff` when the locks go under which it was made, and it cannot be stored: who has it open can
+///   do nothing any more but close it, and nobody opens it again.
 /// - `changed` is kept aside, once, when the last handle is closed or the mount ends.
 /// - `published` becomes `opened` when it goes on with what another mount published. What was stored and is perhaps
 ///   volatile is noted (`isVolatileBelow`), as it is when something is changed over it; the next fsync brings all of the
@@ -108,6 +110,8 @@ extension OpenFile {
     case failed(DFSError)
     /// They could not be published at all, and the entry was removed again.
     case givenUp(DFSError)
+    /// They were not stored when the locks went under which they were made, and must not be any more.
+    case cutOff(DFSError)
   }
 }
 
@@ -189,7 +193,9 @@ extension OpenFile.State {
   /// Why it was not stored when that was last tried.
   var lastFailure: DFSError? {
     switch content {
-    case .changed(_, .failed(let error), _), .changed(_, .givenUp(let error), _): error
+    case .changed(_, .failed(let error), _), .changed(_, .givenUp(let error), _),
+      .changed(_, .cutOff(let error), _):
+      error
     case .published(_, .volatile(let error)): error
     case .opened, .published, .changed: nil
     }
@@ -197,7 +203,12 @@ extension OpenFile.State {
 
   /// Why it is not tried any more.
   var finalFailure: DFSError? {
-    if case .changed(_, .givenUp(let error), _) = content { error } else { nil }
+    if case .changed(_, .givenUp(let error), _) = content { error } else { cutOff }
+  }
+
+  /// Why it cannot be used any more.
+  var cutOff: DFSError? {
+    if case .changed(_, .cutOff(let error), _) = content { error } else { nil }
   }
 
   /// - Parameter onlyNew: not what was already tried in vain.
@@ -288,6 +299,12 @@ extension OpenFile.State {
   mutating func giveUp(_ error: DFSError) {
     if case .changed(let spool, _, let isKept) = content {
       content = .changed(spool, .givenUp(error), isKept: isKept)
+    }
+  }
+
+  mutating func cutOff(_ error: DFSError) {
+    if case .changed(let spool, _, let isKept) = content {
+      content = .changed(spool, .cutOff(error), isKept: isKept)
     }
   }
 

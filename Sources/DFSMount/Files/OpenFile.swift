@@ -41,6 +41,9 @@ final class OpenFile: Sendable {
     self.state = Mutex(state)
   }
 
+  /// `State.cutOff`.
+  var cutOff: DFSError? { state.withLock { $0.cutOff } }
+  var unlessCutOff: OpenFile? { cutOff == nil ? self : nil }
   var isDirty: Bool { state.withLock { $0.isDirty } }
   var isPublishing: Bool { state.withLock { $0.isPublishing } }
   var lastFailure: DFSError? { state.withLock { $0.lastFailure } }
@@ -54,6 +57,7 @@ final class OpenFile: Sendable {
       var attributes = Attributes(inode)
       let isOther = state.base?.id != inode.version?.id || state.sizeOfPages != nil
       attributes.lifetime = context.kernel.lifetime(of: state, isOther: isOther)
+      if state.cutOff != nil { return attributes }
       // The kernel has one size for the file, and cuts or fills up with it what handles read.
       if isOther {
         attributes.size = state.size

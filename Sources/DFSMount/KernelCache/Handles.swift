@@ -160,14 +160,16 @@ final class OpenFileTable: Sendable {
 
   private let state = Mutex(State())
 
-  subscript(id: InodeID) -> OpenFile? { state.withLock { $0.files[id] } }
+  /// The open file that new handles join.
+  subscript(id: InodeID) -> OpenFile? { open(id).joined }
 
   /// The open file of an inode whose bytes are in the kernel's pages.
-  func paged(_ id: InodeID) -> OpenFile? { state.withLock { $0.paged[id] } }
+  func paged(_ id: InodeID) -> OpenFile? { open(id).paged }
 
-  /// The open file that new handles join, and the one whose bytes are in the kernel's pages.
+  /// Both. One that was cut off shows nobody anything.
   func open(_ id: InodeID) -> (joined: OpenFile?, paged: OpenFile?) {
-    state.withLock { ($0.files[id], $0.paged[id]) }
+    let (joined, paged) = state.withLock { ($0.files[id], $0.paged[id]) }
+    return (joined?.unlessCutOff, paged?.unlessCutOff)
   }
 
   var isEmpty: Bool { state.withLock { $0.files.isEmpty } }
@@ -218,7 +220,8 @@ final class OpenFileTable: Sendable {
 
   private func join(_ file: OpenFile, _ version: VersionID?) -> Bool {
     file.state.withLock { state in
-      guard state.isDirty || state.isLocal || state.base?.id == version else { return false }
+      guard state.cutOff == nil, state.isDirty || state.isLocal || state.base?.id == version
+      else { return false }
       state.handles += 1
       return true
     }

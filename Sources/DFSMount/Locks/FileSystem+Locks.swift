@@ -18,6 +18,7 @@ extension FileSystem {
       await locks.unlock(id, lock.bytes, of: lock.owner)
       return .done
     }
+    if let failure = try handles.file(handle).file.cutOff { throw failure }
     await lockOwners.note(lock.owner, of: id, through: handle)
     try await locks.lock(id, lock, waits: waits)
     await showSize(of: id, to: caller)
@@ -71,30 +72,29 @@ final class LockUse: LockUser {
 
   init(_ files: FileSystem) { self.files = files }
 
-  func isOpenAsSeveral(_ id: InodeID) -> Bool {
-    (files?.handles.openFiles(of: id).count ?? 0) > 1
+  private func openFiles(of id: InodeID) -> [OpenFile] {
+    files?.handles.openFiles(of: id).compactMap(\.unlessCutOff) ?? []
   }
 
-  func hasUnstored(_ id: InodeID) -> Bool {
-    files?.handles.openFiles(of: id).contains(where: \.isDirty) ?? false
-  }
+  func isOpenAsSeveral(_ id: InodeID) -> Bool { openFiles(of: id).count > 1 }
+
+  func hasUnstored(_ id: InodeID) -> Bool { openFiles(of: id).contains(where: \.isDirty) }
 
   func store(_ id: InodeID) async throws {
-    guard let files else { return }
-    for file in files.handles.openFiles(of: id) {
+    for file in openFiles(of: id) {
       do {
         try await file.publish(durable: false) {}
       } catch {
         let error = DFSError(anyError: error)
         if error.mayPass { throw error }
-        file.giveUp(error)
+        file.cutOff(error)
       }
     }
   }
 
   func refresh(_ id: InodeID) async throws {
     guard let files else { return }
-    for file in files.handles.openFiles(of: id) {
+    for file in openFiles(of: id) {
       // What is written meanwhile, under other locks of this mount, goes over what others have written.
       var isDone = false
       while !isDone {

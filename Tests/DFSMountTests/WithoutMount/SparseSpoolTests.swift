@@ -223,7 +223,7 @@ import Testing
   @Test func fetchingTheRestEndsInTime() async throws {
     let stored = try await StoredFile(Self.large, memory: 0)
     try await stored.write([1], at: 2_000_000)
-    let spool = stored.file.spool()
+    let spool = try stored.file.spool()
     let missing = try #require(spool.missing)
     let error = await #expect(throws: DFSError.self) {
       try await stored.file.bring(missing, into: spool, until: .now)

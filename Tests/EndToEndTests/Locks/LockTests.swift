@@ -214,7 +214,8 @@ extension EndToEnd {
     }
 
     /// What was written under a lock, which was given back, while the mount alone used the file, does not replace
-    /// later what others wrote when the mount was frozen.
+    /// later what others wrote when the mount was frozen. Who had the file open then is told so by every call, and who
+    /// opens it later sees what the others wrote.
     @Test(.needsFuse) func whatAFrozenMountWroteUnderALockIsNotStoredLater() async throws {
       try await MountedCluster.run(mounts: 2) { cluster in
         let result = try await cluster.shell.succeed(
@@ -234,14 +235,34 @@ extension EndToEnd {
                 except OSError as error:
                     print(errno.errorcode[error.errno])
             END
-            python3 $LOCAL/leave.py $M2/f $LOCAL/left $LOCAL/go > $LOCAL/told & holder=$!
+            cat > $LOCAL/idle.py <<'END'
+            import errno, fcntl, os, sys, time
+            fd = os.open(sys.argv[1], os.O_RDWR)
+            open(sys.argv[2], "w").close()
+            while not os.path.exists(sys.argv[3]): time.sleep(0.05)
+            lock, unlock = (lambda kind=kind: fcntl.lockf(fd, kind) for kind in (fcntl.LOCK_EX, fcntl.LOCK_UN))
+            for call in (lock, lock, lambda: os.pwrite(fd, b"idle", 0), unlock):
+                try:
+                    call()
+                    print("done", flush=True)
+                except OSError as error:
+                    print(errno.errorcode[error.errno], flush=True)
+            while not os.path.exists(sys.argv[4]): time.sleep(0.05)
+            END
+            python3 $LOCAL/leave.py $M2/f $LOCAL/left $LOCAL/closed > $LOCAL/told & holder=$!
             until [ -e $LOCAL/left ]; do sleep 0.05; done
+            python3 $LOCAL/idle.py $M2/f $LOCAL/opened $LOCAL/go $LOCAL/closed > $LOCAL/idle & idle=$!
+            until [ -e $LOCAL/opened ]; do sleep 0.05; done
             mount=$(pgrep -f "^dfs-mount --foreground.* $M2 ")
             kill -STOP $mount
             timeout 60 python3 $LOCAL/locks.py posix $M/f 1
             kill -CONT $mount
             touch $LOCAL/go
-            wait $holder
+            until [ $(wc -l < $LOCAL/idle) = 4 ]; do sleep 0.05; done
+            timeout 60 python3 $LOCAL/locks.py posix $M2/f 1
+            echo $(cat $M/f) $(cat $M2/f) $(stat -c %s $M2/f) $(cat $LOCAL/idle)
+            touch $LOCAL/closed
+            wait $holder $idle
             echo $(cat $M/f) $(ls $M) $(cat $LOCAL/told)
             timeout 60 python3 $LOCAL/locks.py posix $M2/f 1
             cat $M/f
@@ -250,7 +271,7 @@ extension EndToEnd {
           result.output.split(whereSeparator: \.isNewline).map {
             $0.trimmingCharacters(in: .whitespaces)
           }
-            == ["1 f EIO EIO EIO", "2"])
+            == ["2 2 10 EIO EIO EIO done", "2 f EIO EIO EIO", "3"])
       }
     }
 
