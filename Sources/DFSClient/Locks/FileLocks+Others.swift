@@ -10,6 +10,8 @@ extension FileLocks {
     var client: UInt64?
     var number: UInt64?
     var since: ContinuousClock.Instant?
+    /// The one before.
+    var hasBeenAnswered = false
   }
 
   // MARK: The row
@@ -230,6 +232,33 @@ extension FileLocks {
     return reaches(start, &seen, client)
   }
 
+  /// A client was in the way of a lock that is not waited for: sees to it that its locks go if it is dead, so that who
+  /// tries again has the lock. Until it has answered and nobody tried since.
+  func doubt(_ other: UInt64, _ entry: Entry, _ id: InodeID) {
+    let isFirst = entry.state.withLock { state in
+      defer { state.doubted[other] = true }
+      return state.doubted[other] == nil
+    }
+    guard isFirst else { return }
+    giveBackWhenIdle(entry, id)
+    Task {
+      var (question, end) = (Question(), environment.now + pace.oneDoubt)
+      while !state.withLock({ $0.hasEnded }), environment.now < end {
+        let seen = entry.state.withLock { $0.changes }
+        await doubt(other, &question, entry, id)
+        guard let row = try? await row(of: id, .pushed), row.clients.contains(other) else { break }
+        let isTried = entry.state.withLock { state in
+          defer { state.doubted[other] = false }
+          return state.doubted[other] ?? false
+        }
+        if isTried { end = environment.now + pace.oneDoubt }
+        if question.hasBeenAnswered, !isTried { break }
+        await sleep(entry, since: seen)
+      }
+      entry.state.withLock { $0.doubted[other] = nil }
+    }
+  }
+
   /// A client is in the way: asks whether it lives, and removes it once it did not answer for `LockPace.patience`.
   func doubt(
     _ other: UInt64, _ question: inout Question, _ entry: Entry, _ id: InodeID
@@ -251,7 +280,7 @@ extension FileLocks {
     }
     guard row.asked[other] == number else {
       // It has answered.
-      question = Question(client: other, since: now)
+      question = Question(client: other, since: now, hasBeenAnswered: true)
       return
     }
     guard now - since >= pace.patience else { return }

@@ -43,6 +43,8 @@ final class FileLocks: LockService {
       var isUnlooked: Bool { noted != looked }
       /// What others wrote, or was written through another open file of this client, was not read yet.
       var isBehind = false
+      /// The clients that were in the way of who only tried, and whether somebody has tried since that was looked at.
+      var doubted: [UInt64: Bool] = [:]
 
       mutating func grant(_ lock: FileLock, at time: ContinuousClock.Instant) {
         table.set(lock)
@@ -211,8 +213,9 @@ final class FileLocks: LockService {
       switch asked.answer {
       case .recalled(let other): return .client(other)
       case .excluded(let other, _):
-        if !waits { throw Self.excluded }
-        return .client(other)
+        if waits { return .client(other) }
+        self.doubt(other, entry, id)
+        throw Self.excluded
       case .lost:
         self.lose(entry, id)
         throw Self.lost(id)
@@ -310,7 +313,9 @@ final class FileLocks: LockService {
     var after = row
     switch after.ask(wanted, by: client, holding: LockTable(), waits: false) {
     case .granted, .lost: return nil
-    case .excluded(_, let lock): return lock
+    case .excluded(let other, let lock):
+      doubt(other, entry(id), id)
+      return lock
     case .recalled: return try await untilListed(id, wanted)
     }
   }
@@ -344,8 +349,9 @@ final class FileLocks: LockService {
     await forget(wanted, entry, id)
     if let failure { throw failure }
     try Task.checkNotCancelled()
-    if case .excluded(_, let lock) = answer { return lock }
-    return nil
+    guard case .excluded(let other, let lock) = answer else { return nil }
+    doubt(other, entry, id)
+    return lock
   }
 
   func isLocked(_ id: InodeID) -> Bool {

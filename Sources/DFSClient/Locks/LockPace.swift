@@ -7,6 +7,8 @@ package struct LockPace: Sendable {
   package var trust = Duration.milliseconds(2_500)
   /// For so long another client is waited for that was asked to show that it lives.
   package var patience = Duration.seconds(7)
+  /// For so long a client is looked at that was in the way of who only tried: more than `firstQuestion` and `patience`.
+  package var oneDoubt = Duration.seconds(20)
   /// How often servers are asked while there are locks.
   package var heartbeat = Duration.milliseconds(500)
   /// So long after a client was seen in the way it is asked.
