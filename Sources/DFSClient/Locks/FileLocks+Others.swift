@@ -191,47 +191,6 @@ extension FileLocks {
     }
   }
 
-  private struct Node: Hashable {
-    let client: UInt64
-    let owner: FileLock.Owner
-  }
-
-  /// Whether an owner of this client's waits, over other owners, for itself. Of owners of other clients that is known
-  /// whose locks are on, or who wait for, the files that this client has to do with. Of the clients that are in it the
-  /// one with the highest number tells its owner.
-  func isDeadlocked(_ owner: FileLock.Owner) async -> Bool {
-    var edges: [Node: Set<Node>] = [:]
-    for (id, entry) in all {
-      entry.state.withLock { state in
-        for lock in state.waiting {
-          edges[Node(client: client, owner: lock.owner), default: []]
-            .formUnion(
-              state.table.conflicts(with: lock).map { Node(client: client, owner: $0.owner) })
-        }
-      }
-      guard let row = try? await row(of: id, .pushed) else { continue }
-      for waiting in row.waiting {
-        for held in row.held where held.client != waiting.client {
-          edges[Node(client: waiting.client, owner: waiting.lock.owner), default: []]
-            .formUnion(
-              held.locks.filter { $0.excludes(waiting.lock) }
-                .map { Node(client: held.client, owner: $0.owner) })
-        }
-      }
-    }
-    let start = Node(client: client, owner: owner)
-    func reaches(_ node: Node, _ seen: inout Set<Node>, _ highest: UInt64) -> Bool {
-      for next in edges[node] ?? [] {
-        let highest = max(highest, next.client)
-        if next == start { return highest == client }
-        if seen.insert(next).inserted, reaches(next, &seen, highest) { return true }
-      }
-      return false
-    }
-    var seen: Set<Node> = []
-    return reaches(start, &seen, client)
-  }
-
   /// A client was in the way of a lock that is not waited for: sees to it that its locks go if it is dead, so that who
   /// tries again has the lock. Until it has answered and nobody tried since.
   func doubt(_ other: UInt64, _ entry: Entry, _ id: InodeID) {

@@ -108,6 +108,18 @@ final class FileLocks: LockService {
 
   func lock(_ id: InodeID, _ wanted: FileLock, waits: Bool) async throws {
     if isUpgrade(id, wanted) { await unlock(id, wanted.bytes, of: wanted.owner) }
+    var wait = Wait(wanted.owner, at: environment.now)
+    let result: Result<Void, any Error>
+    do { result = .success(try await lock(id, wanted, waits: waits, &wait)) } catch {
+      result = .failure(error)
+    }
+    await endWait(wait)
+    try result.get()
+  }
+
+  private func lock(
+    _ id: InodeID, _ wanted: FileLock, waits: Bool, _ wait: inout Wait
+  ) async throws {
     var question = Question()
     while true {
       let entry = entry(id)
@@ -128,7 +140,7 @@ final class FileLocks: LockService {
       if !waits, case .local = obstacle { throw Self.excluded }
       if wanted.owner.family == .ranges {
         _ = entry.state.withLock { $0.waiting.insert(wanted) }
-        if await isDeadlocked(wanted.owner) {
+        if await isDeadlocked(&wait) {
           await forget(wanted, entry, id)
           throw DFSError(
             .deadlock,

@@ -15,6 +15,9 @@ package struct LockPace: Sendable {
   package var firstQuestion = Duration.seconds(1)
   /// Who waits looks again so often, whatever is pushed.
   package var look = Duration.seconds(1)
+  /// For so long a circle of waits is seen, by what clients tell each other, before one is refused: some of it may be
+  /// over.
+  package var suspicion = Duration.seconds(2)
   /// A token that was not used for so long is given back.
   package var idle = Duration.seconds(10)
 

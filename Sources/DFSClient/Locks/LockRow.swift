@@ -31,6 +31,15 @@ struct LockRow: Codable, Equatable, Sendable {
   /// Clients that are to show that they live, by taking this away, and the number of that question.
   var asked: [UInt64: UInt64] = [:]
 
+  /// For whom owners of locks here wait elsewhere (`FileLocks.Wait`).
+  struct Told: Codable, Equatable, Sendable {
+    var by: FileLocks.Party
+    var edges: [FileLocks.Edge]
+  }
+  var told: [Told]?
+  /// How many edges an owner tells, at most, of about 100 bytes each.
+  static let edges = 32
+
   /// Locks that one client may list, and who may wait: the row stays small. 200 of about 100 bytes each.
   static let limit = 200
 
@@ -67,7 +76,7 @@ struct LockRow: Codable, Equatable, Sendable {
     if !own.isEmpty, !has(client) { return .lost }
     // With locks already it may have written over what others have changed since, which is to be seen (`isShared`).
     if clients.isSubset(of: [client]), token == client || own.isEmpty {
-      (token, held, waiting, asked) = (client, [], [], [:])
+      (token, held, waiting, asked, told) = (client, [], [], [:], nil)
       return .granted
     }
     if let token, token != client {
@@ -96,6 +105,7 @@ struct LockRow: Codable, Equatable, Sendable {
   mutating func list(_ locks: [FileLock], of client: UInt64) {
     if token == client { token = nil }
     held.removeAll { $0.client == client }
+    if locks.isEmpty { forgetTold { $0.client == client } }
     if !locks.isEmpty { held.append(Held(client: client, locks: locks)) }
   }
 
@@ -114,6 +124,38 @@ struct LockRow: Codable, Equatable, Sendable {
     held.removeAll { $0.client == client }
     waiting.removeAll { $0.client == client }
     asked[client] = nil
+    forgetTold { $0.client == client }
+  }
+
+  // MARK: Who waits for whom
+
+  /// Who waits here for whom of another client.
+  var edges: [FileLocks.Edge] {
+    waiting.flatMap { waiting in
+      held.filter { $0.client != waiting.client }.flatMap { held in
+        held.locks.filter { $0.excludes(waiting.lock) }.map { lock in
+          FileLocks.Edge(
+            from: FileLocks.Party(client: waiting.client, owner: waiting.lock.owner),
+            to: FileLocks.Party(client: held.client, owner: lock.owner))
+        }
+      }
+    }
+  }
+
+  /// What others told.
+  func told(but client: UInt64) -> [FileLocks.Edge] {
+    (told ?? []).filter { $0.by.client != client }.flatMap(\.edges)
+  }
+
+  mutating func tell(_ edges: [FileLocks.Edge], by client: UInt64, _ owner: FileLock.Owner) {
+    let party = FileLocks.Party(client: client, owner: owner)
+    forgetTold { $0 == party }
+    if !edges.isEmpty, has(client) { told = (told ?? []) + [Told(by: party, edges: edges)] }
+  }
+
+  private mutating func forgetTold(_ isMeant: (FileLocks.Party) -> Bool) {
+    told?.removeAll { isMeant($0.by) }
+    if told?.isEmpty ?? false { told = nil }
   }
 
   // MARK: As it is stored

@@ -26,6 +26,8 @@ extension ClientOperation {
     var places: [Place]
     var isExclusive: Bool
     var waits: Bool
+    /// Who does not wait tries again.
+    var insists = false
     /// Whether it is made sure of that what was written is stored, before the locks go.
     var syncs: Bool
     /// Whether it reads again under shared locks, in the place of exclusive ones.
@@ -53,8 +55,8 @@ extension ClientOperation {
     /// One that must be granted some time.
     static func proof(_ slot: Int) -> Self {
       Self(
-        places: [Place(file: slot % 2, cells: 0...1)], isExclusive: true, waits: true, syncs: true,
-        weakens: false, pause: .milliseconds(1))
+        places: [Place(file: slot % 2, cells: 0...1)], isExclusive: true, waits: slot % 4 < 2,
+        insists: true, syncs: true, weakens: false, pause: .milliseconds(1))
     }
 
     private static func place(_ file: Int, _ random: inout SplitMix64) -> Place {
@@ -74,7 +76,7 @@ extension ClientOperation {
       for place in section.places {
         let id = try await lockedFile(place.file)
         let lock = place.lock(token, isExclusive: section.isExclusive)
-        try await locks.lock(id, lock, waits: section.waits)
+        try await get(lock, of: id, section, locks)
         held.append((id, lock))
         let cells = place.cells.map { LockedCell(inode: id, index: $0) }
         sections.granted(token, of: program, cells, isExclusive: section.isExclusive)
@@ -89,6 +91,18 @@ extension ClientOperation {
     try result.get()
     sections.ended(token)
     return .underLocks
+  }
+
+  private func get(
+    _ lock: FileLock, of id: InodeID, _ section: Section, _ locks: any LockService
+  ) async throws {
+    while true {
+      do {
+        return try await locks.lock(id, lock, waits: section.waits)
+      } catch let error as DFSError where error.code == .wouldBlock && section.insists {
+        try await environment.sleep(for: .milliseconds(100))
+      }
+    }
   }
 
   private func use(_ section: Section, _ locks: any LockService) async throws {
