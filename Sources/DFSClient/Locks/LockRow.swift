@@ -48,7 +48,7 @@ struct LockRow: Codable, Equatable, Sendable {
     case granted
     /// A client has to give the token back first.
     case recalled(from: UInt64)
-    /// A lock of another client, or one who waits for longer, excludes it.
+    /// A lock of another client, of several the first in the file, or one who waits for longer, excludes it.
     case excluded(by: UInt64, FileLock)
     /// Others have removed what the client takes for its own.
     case lost
@@ -84,13 +84,7 @@ struct LockRow: Codable, Equatable, Sendable {
       note(wanted, by: client)
       return .recalled(from: token)
     }
-    let obstacle =
-      held.lazy.filter { $0.client != client }.flatMap { one in one.locks.map { (one.client, $0) } }
-      .first { $0.1.excludes(wanted) }
-      ?? waiting.lazy.prefix { $0 != Waiting(client: client, lock: wanted) }
-      .filter { $0.client != client && !own.holds(wanted.owner) }
-      .map { ($0.client, $0.lock) }.first { $0.1.excludes(wanted) }
-    if let (other, lock) = obstacle {
+    if let (other, lock) = obstacle(wanted, client, own) {
       if waits { note(wanted, by: client) } else { forget(wanted, by: client) }
       return .excluded(by: other, lock)
     }
@@ -99,6 +93,23 @@ struct LockRow: Codable, Equatable, Sendable {
     table.set(wanted)
     list(table.locks, of: client)
     return .granted
+  }
+
+  private func obstacle(
+    _ wanted: FileLock, _ client: UInt64, _ own: LockTable
+  ) -> (client: UInt64, lock: FileLock)? {
+    var locks: [(client: UInt64, lock: FileLock)] = []
+    for one in held where one.client != client {
+      locks += one.locks.filter { $0.excludes(wanted) }.map { (one.client, $0) }
+    }
+    if let first = locks.min(by: { $0.lock.first < $1.lock.first }) { return first }
+    for other in waiting {
+      if other == Waiting(client: client, lock: wanted) { return nil }
+      if other.client != client, !own.holds(wanted.owner), other.lock.excludes(wanted) {
+        return (other.client, other.lock)
+      }
+    }
+    return nil
   }
 
   /// Lists the locks that a client has now, in the place of those before, or of its token.

@@ -61,9 +61,9 @@ public struct LockTable: Hashable, Sendable {
   /// Whether nobody has any.
   public var isEmpty: Bool { locks.isEmpty }
 
-  /// A lock of another owner that `wanted` cannot be held with; nil if there is none.
+  /// The first lock of another owner, by where it begins, that `wanted` cannot be held with; nil if there is none.
   public func conflict(with wanted: FileLock) -> FileLock? {
-    locks.first { $0.owner != wanted.owner && $0.excludes(wanted) }
+    conflicts(with: wanted).min { $0.first < $1.first }
   }
 
   /// All such locks.

@@ -119,7 +119,7 @@ extension EndToEnd {
           cat > $LOCAL/hold.py <<'END'
           import fcntl, os, sys, time
           fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
-          fcntl.lockf(fd, fcntl.LOCK_EX, 10, 5)
+          for first in (30, 5): fcntl.lockf(fd, fcntl.LOCK_EX, 10, first)
           open(sys.argv[2], "w").close()
           time.sleep(600)
           END
