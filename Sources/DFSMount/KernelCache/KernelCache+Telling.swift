@@ -24,7 +24,9 @@ extension KernelCache {
   func attach(_ notifier: any KernelNotifier) { self.notifier.withLock { $0 = notifier } }
 
   /// Learns what the kernel can be told; once it answers.
-  func begin() { expiresNames.store(expireNames(), ordering: .relaxed) }
+  func begin() {
+    expiresNames.store(notifier.withLock { $0 }?.expireNames() ?? false, ordering: .relaxed)
+  }
 
   /// The kernel is told nothing any more.
   func detach() { notifier.withLock { $0 = nil } }
@@ -87,7 +89,11 @@ extension KernelCache {
     if !expireNames() { lateTelling.async { self.drop(name) } }
   }
 
-  func expireNames() -> Bool { notifier.withLock { $0 }?.expireNames() ?? false }
+  func expireNames() -> Bool {
+    guard expiresNames.load(ordering: .relaxed) else { return false }
+    if names.expire() { _ = notifier.withLock { $0 }?.expireNames() }
+    return true
+  }
 
   /// The kernel is to ask again for an inode, or for all that it knows: an operation ended after it was
   /// answered in its place.
@@ -115,6 +121,7 @@ extension KernelCache {
       if nodes.knows(id) { drop(id) }
     case .entry(let parent, let name):
       guard nodes.knows(parent) else { return }
+      names.changed()
       drop(NodeName(parent: parent, name: name))
       // The directory's times changed with its entries.
       drop(parent)

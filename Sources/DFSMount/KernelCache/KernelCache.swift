@@ -20,6 +20,7 @@ final class KernelCache: Sendable {
   /// Whether the kernel can be made to ask again for all names; if not, it is told of single ones, and
   /// must not keep for long those of which nothing is known here (a file's others than the last).
   let expiresNames = Atomic<Bool>(false)
+  let names: KeptNames
   /// Nil before it is mounted, and after.
   let notifier = Mutex<(any KernelNotifier)?>(nil)
   /// For what must not be told from within an operation.
@@ -32,9 +33,11 @@ final class KernelCache: Sendable {
   private let knownGeneration = Mutex<UInt64?>(nil)
 
   init(
-    _ options: MountOptions = MountOptions(), changes: @escaping @Sendable () -> UInt64?,
+    _ options: MountOptions = MountOptions(), unrest: Duration = .seconds(10),
+    changes: @escaping @Sendable () -> UInt64?,
     namespace: @escaping @Sendable () -> NamespaceID? = { nil }
   ) {
+    names = KeptNames(unrest: unrest)
     self.namespace = namespace
     nameSeconds = options.entryTimeoutSeconds
     attributeSeconds = options.attributeTimeoutSeconds
@@ -74,6 +77,14 @@ final class KernelCache: Sendable {
 
   /// The same, with the name that the attributes come with, if any.
   func seconds(of attributes: Attributes) -> (name: Double, attributes: Double) {
+    let mayKeepNames = expiresNames.load(ordering: .relaxed)
+    let seconds = seconds(of: attributes, mayKeepNames: mayKeepNames)
+    return !mayKeepNames || names.mayBeKept() ? seconds : (0, seconds.attributes)
+  }
+
+  private func seconds(
+    of attributes: Attributes, mayKeepNames: Bool
+  ) -> (name: Double, attributes: Double) {
     let brief = (
       name: min(nameSeconds, Self.briefSeconds), min(attributeSeconds, Self.briefSeconds)
     )
@@ -82,7 +93,6 @@ final class KernelCache: Sendable {
     case .brief: return brief
     case .untilChange(let since):
       guard since == changes() else { return brief }
-      let mayKeepNames = expiresNames.load(ordering: .relaxed)
       return (mayKeepNames ? nameSeconds : brief.name, attributeSeconds)
     }
   }

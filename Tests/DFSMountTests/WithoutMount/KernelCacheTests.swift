@@ -38,10 +38,10 @@ import Testing
     time: Timestamp(nanoseconds: 0))
 
   private func cache(
-    _ options: String = "", expires: Bool = true
+    _ options: String = "", expires: Bool = true, unrest: Duration = .seconds(600)
   ) throws -> (cache: KernelCache, kernel: Kernel) {
     let kernel = Kernel(expires: expires)
-    let cache = KernelCache(try MountOptions(parsing: [options])) {
+    let cache = KernelCache(try MountOptions(parsing: [options]), unrest: unrest) {
       kernel.state.withLock { $0.changes }
     }
     cache.attach(kernel)
@@ -85,6 +85,29 @@ import Testing
   @Test func namesThatCannotBeTakenBackAreKeptForAMoment() throws {
     let (cache, _) = try cache(expires: false)
     #expect(cache.seconds(of: cache.attributes(inode, since: cache.mark)) == (1, 60))
+  }
+
+  /// What is expired is out of its directory for a moment, so nothing is kept while others change names.
+  @Test func noNamesAreKeptWhileOthersChangeSome() throws {
+    let change = RowKey.entry(parent: .root, name: try FileName("new"))
+    let (cache, kernel) = try cache("entry_timeout=30,attr_timeout=40")
+    cache.nodes.remember(.root, as: nil)
+    let attributes = cache.attributes(inode, since: cache.mark)
+    for _ in 0..<3 {
+      cache.drop(change)
+      #expect(cache.seconds(of: attributes) == (0, 40))
+      #expect(cache.seconds(of: Attributes(inode)) == (0, 1))
+    }
+    #expect(kernel.state.withLock { $0.expired } == 1)
+
+    let (calm, other) = try self.cache("entry_timeout=30,attr_timeout=40", unrest: .zero)
+    calm.nodes.remember(.root, as: nil)
+    calm.drop(change)
+    calm.drop(change)
+    #expect(other.state.withLock { $0.expired } == 1)
+    #expect(calm.seconds(of: attributes) == (30, 40))
+    calm.drop(change)
+    #expect(other.state.withLock { $0.expired } == 2)
   }
 
   // MARK: Pages

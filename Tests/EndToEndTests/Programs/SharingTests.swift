@@ -3,6 +3,34 @@ import Testing
 extension EndToEnd {
   /// Several mounts and dfc calls of one user, at once.
   @Suite struct Sharing {
+    /// A process keeps its working directory while another mount changes names around it, and others look it up.
+    @Test(.needsFuse) func theWorkingDirectoryStays() async throws {
+      try await MountedCluster.run(mounts: 2) { cluster in
+        let result = try await cluster.shell.succeed(
+          """
+          cat > $LOCAL/stay.py <<'END'
+          import os, sys, time
+          os.chdir(sys.argv[1])
+          lost = 0
+          while not os.path.exists(sys.argv[2]):
+              try: os.getcwd()
+              except FileNotFoundError: lost += 1
+              time.sleep(0.0005)
+          print(lost)
+          END
+          mkdir $M/here; mkdir $M2/first
+          until ls $M/first && ls $M/here; do sleep 0.05; done
+          python3 $LOCAL/stay.py $M/here $LOCAL/done > $LOCAL/lost & processes=$!
+          (until [ -e $LOCAL/done ]; do ls $M/here; done) & processes="$processes $!"
+          for i in $(seq 60); do mkdir $M2/new$i; mv $M2/new$i $M2/old$i; rmdir $M2/old$i; done
+          touch $LOCAL/done
+          for process in $processes; do wait $process; done
+          cat $LOCAL/lost
+          """, seconds: 120)
+        #expect(result.line == "0")
+      }
+    }
+
     /// Promise 5: of two exclusive creates of one name one wins; many times, two mounts with two
     /// processes each.
     @Test(.needsFuse) func oneExclusiveCreateWins() async throws {
