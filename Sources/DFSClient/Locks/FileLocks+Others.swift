@@ -127,7 +127,7 @@ extension FileLocks {
   /// The row, as it is pushed, has nothing of this client's; it may be older than what this client does now.
   private func confirmLoss(_ entry: Entry, _ id: InodeID) async throws {
     try await entry.turn.alone {
-      if try await !self.row(of: id, .current).has(self.client) { self.lose(entry, id) }
+      if try await !self.surely(id).has(self.client) { self.lose(entry, id) }
     }
   }
 

@@ -302,7 +302,8 @@ final class FileLocks: LockService {
       let before = try await row(of: id, .pushed)
       var after = before
       let answer = after.ask(wanted, by: client, holding: table, waits: waits)
-      guard after != before || answer == .granted else {
+      // What is pushed may be older than what this client has.
+      guard after != before || answer == .granted || answer == .lost else {
         return Asked(answer: answer, hasToken: false, isAsked: false)
       }
     } catch let error as DFSError where error.code == .staleHandle {
