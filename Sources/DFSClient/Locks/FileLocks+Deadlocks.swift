@@ -27,7 +27,7 @@ extension FileLocks {
     let began: ContinuousClock.Instant
     /// Since when there is a circle by what others told, which may have changed since.
     var suspected: ContinuousClock.Instant?
-    /// What was told, in which rows.
+    /// What was told, in which rows; nothing where it is not known whether it was.
     var told: [InodeID: [Edge]] = [:]
 
     init(_ owner: FileLock.Owner, at time: ContinuousClock.Instant) {
@@ -85,18 +85,16 @@ extension FileLocks {
       let isWanted = row.edges.contains { $0.to == Party(client: client, owner: owner) }
       let told = isWanted ? edges : []
       guard told != wait.told[id] ?? [] else { continue }
-      if (try? await change(id, { $0.tell(told, by: client, owner) })) != nil {
-        wait.told[id] = told
-      }
+      let isTold = (try? await change(id) { $0.tell(told, by: client, owner) }) != nil
+      wait.told[id] = isTold ? told : []
     }
   }
 
   /// What was told holds no longer.
   func endWait(_ wait: Wait) async {
-    let told = wait.told.filter { !$0.value.isEmpty }
-    guard !told.isEmpty else { return }
+    guard !wait.told.isEmpty else { return }
     await Self.uncancelled { [self] in
-      for id in told.keys.sorted(by: { $0.value < $1.value }) {
+      for id in wait.told.keys.sorted(by: { $0.value < $1.value }) {
         try? await change(id) { $0.tell([], by: self.client, wait.owner) }
       }
     }

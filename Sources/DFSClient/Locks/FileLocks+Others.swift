@@ -207,11 +207,12 @@ extension FileLocks {
         await doubt(other, &question, entry, id)
         guard let row = try? await row(of: id, .pushed), row.clients.contains(other) else { break }
         let isTried = entry.state.withLock { state in
-          defer { state.doubted[other] = false }
-          return state.doubted[other] ?? false
+          let isTried = state.doubted[other] ?? false
+          state.doubted[other] = isTried || !question.hasBeenAnswered ? false : nil
+          return isTried
         }
         if isTried { end = environment.now + pace.oneDoubt }
-        if question.hasBeenAnswered, !isTried { break }
+        if question.hasBeenAnswered, !isTried { return }
         await sleep(entry, since: seen)
       }
       entry.state.withLock { $0.doubted[other] = nil }

@@ -18,9 +18,15 @@ extension FileSystem {
       await locks.unlock(id, lock.bytes, of: lock.owner)
       return .done
     }
-    if let failure = try handles.file(handle).file.cutOff { throw failure }
+    let file = try handles.file(handle).file
+    if let failure = file.cutOff { throw failure }
     await lockOwners.note(lock.owner, of: id, through: handle)
     try await locks.lock(id, lock, waits: waits)
+    // Perhaps meanwhile: locks are had anew once nothing is left that was written under those before.
+    if let failure = file.cutOff {
+      await locks.unlock(id, lock.bytes, of: lock.owner)
+      throw failure
+    }
     await showSize(of: id, to: caller)
     return .locked(id, lock)
   }
